@@ -1,0 +1,94 @@
+//! A worker says that it lives; it is told what is true.
+
+use cloud::{
+    StoreError, Write,
+    http::{Caller, HttpError, Reply, reply},
+    notify::tell_owner,
+    retry::on_conflict,
+    tables::Backlog,
+};
+use model::{
+    Millis, Task, TaskState, Worker, WorkerId, WorkerState,
+    worker_api::{Heartbeat, HeartbeatReply, RunProgress},
+};
+
+use crate::App;
+
+/// Most model names kept: what fits into a GPU is few.
+const MODELS: usize = 8;
+
+pub(crate) async fn heartbeat(
+    app: &App,
+    caller: &Caller,
+    worker_id: &WorkerId,
+    beat: &Heartbeat,
+    now: Millis,
+) -> Reply {
+    let worker = note(app, worker_id, beat, now).await?;
+    let mut answer = HeartbeatReply {
+        drain: matches!(
+            worker.state,
+            WorkerState::Draining | WorkerState::Stopping | WorkerState::Failed
+        ),
+        ..HeartbeatReply::default()
+    };
+    match (beat.run, worker.run) {
+        (Some(said), Some(held)) if said.run_id == held.run_id => {
+            let task = renew(app, &held.task_id, said, now).await?;
+            answer.run_lost = task.is_none();
+            answer.cancel = task.is_some_and(|task| task.state == TaskState::Canceling);
+        }
+        (Some(_), _) => answer.run_lost = true,
+        // The answer to its claim was lost: the claim is answered with the same run again.
+        (None, Some(_)) => answer.work = true,
+        (None, None) if worker.state == WorkerState::Ready => {
+            answer.work = !app.cloud.store.list(Backlog(&worker.pool, 1)).await?.is_empty();
+        }
+        (None, None) => {}
+    }
+    let half = app.settings.worker_token / 2;
+    if now.since(Millis(caller.iat.saturating_mul(1000))) >= half {
+        let token = app.signer.worker(&worker, now, app.settings.worker_token);
+        answer.token = Some(token.map_err(HttpError::unavailable)?);
+    }
+    reply(200, &answer)
+}
+
+async fn note(app: &App, worker_id: &WorkerId, beat: &Heartbeat, now: Millis) -> Result<Worker, HttpError> {
+    on_conflict(async || {
+        let worker = app.cloud.store.get(worker_id).await?;
+        let mut worker = worker.ok_or_else(|| HttpError::new(401, "Register again: this worker is not known."))?;
+        worker.last_seen = now;
+        worker.gpu = beat.gpu;
+        worker.models = beat.models.iter().take(MODELS).cloned().collect();
+        if beat.ready && worker.state == WorkerState::Warming {
+            // Cannot fail: warming → ready is an edge.
+            let _ = worker.become_state(WorkerState::Ready, now);
+        }
+        app.cloud.store.commit([Write::put(&mut worker)?]).await?;
+        Ok(worker)
+    })
+    .await
+}
+
+/// Renews the lease and takes the progress; none if the run does not hold the task any more.
+async fn renew(app: &App, task_id: &model::TaskId, said: RunProgress, now: Millis) -> Result<Option<Task>, HttpError> {
+    let renewed = on_conflict(async || {
+        let Some(mut task) = app.cloud.store.get(task_id).await? else {
+            return Ok(None);
+        };
+        let Ok(run) = task.run_mut(said.run_id) else {
+            return Ok(None);
+        };
+        run.lease_until = now + app.settings.lease;
+        let moved = task.take_progress(said.run_id, said.seq, said.value).unwrap_or(false);
+        app.cloud.store.commit([Write::put(&mut task)?]).await?;
+        Ok::<_, StoreError>(Some((task, moved)))
+    })
+    .await?;
+    let Some((task, moved)) = renewed else { return Ok(None) };
+    if moved {
+        tell_owner(&app.cloud, &task, None).await;
+    }
+    Ok(Some(task))
+}

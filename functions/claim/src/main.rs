@@ -1,0 +1,36 @@
+//! Lambda entry point of `claim`.
+
+use claim::{
+    App,
+    identity::{Identity, Sts},
+};
+use cloud::{Cloud, Config, config::process_env, token::Signer};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    cloud::telemetry::init();
+    let mut env = process_env();
+    let config = Config::read(&mut env);
+    let (issuer, audience) = (env.required("TOKEN_ISSUER"), env.required("TOKEN_AUDIENCE"));
+    let (secret, sts, role) = (
+        env.required("SIGNING_SECRET"),
+        env.required("STS_URL"),
+        env.required("WORKER_ROLE_ARN"),
+    );
+    env.finish()?;
+    let sdk = cloud::sdk_config().await;
+    let (cloud, key) = tokio::join!(Cloud::connect(&config), cloud::secret::read(&sdk, &secret));
+    let app = App {
+        cloud,
+        settings: config.settings,
+        signer: Signer::new(&key?, &issuer, &audience)?,
+        identity: Identity::new(Sts::new(&sts)?, &role),
+        socket_url: config.socket_url,
+    };
+    let app = &app;
+    run(service_fn(async |event: LambdaEvent<cloud::http::Event>| {
+        Ok::<_, Error>(app.handle(&event.payload, cloud::now()).await)
+    }))
+    .await
+}

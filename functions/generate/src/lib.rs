@@ -1,0 +1,107 @@
+//! The painters' task API: submit, status, cancel, uploads.
+
+mod catalog;
+mod status;
+mod submit;
+
+use cloud::{
+    Cloud,
+    http::{Caller, Event, HttpError, Reply, Response, path, reply, respond, route},
+    retry::on_conflict,
+    runs,
+    store::Write,
+    tables::WorkersOf,
+};
+use model::{CancelCause, Millis, Role, Settings, Task, TaskId, TaskState, socket::TaskView};
+use serde_json::json;
+
+/// What the handler needs.
+#[derive(Debug)]
+pub struct App {
+    cloud: Cloud,
+    settings: Settings,
+    catalogs: catalog::Cache,
+}
+
+/// How often a poll is written down: often enough to know that somebody waits, rarely enough to cost nothing.
+const SEEN_EVERY: std::time::Duration = std::time::Duration::from_secs(20);
+
+impl App {
+    /// A handler.
+    pub fn new(cloud: Cloud, settings: Settings) -> Self {
+        Self {
+            cloud,
+            settings,
+            catalogs: catalog::Cache::default(),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, event: &Event, now: Millis) -> Response {
+        let reply = match route(event) {
+            "POST /v1/generate" => self.submit(event, now).await,
+            "POST /v1/status/{id}" => self.status(event, now).await,
+            "GET /v1/tasks/{id}" => self.task(event, now).await,
+            "POST /v1/cancel/{worker}/{id}" => self.cancel(event, now).await,
+            "POST /v1/upload/image" => self.upload(event).await,
+            _ => Err(HttpError::new(404, "There is nothing here.")),
+        };
+        respond(event, reply)
+    }
+
+    async fn submit(&self, event: &Event, now: Millis) -> Reply {
+        let caller = Caller::of(event, Role::Painter)?;
+        submit::submit(&self.cloud, &self.settings, &self.catalogs, event, &caller, now).await
+    }
+
+    async fn status(&self, event: &Event, now: Millis) -> Reply {
+        let task = self.own_task(event, now).await?;
+        status::reply(&self.cloud, &self.settings, &task).await
+    }
+
+    /// The same for our own extension: the whole snapshot, with words.
+    async fn task(&self, event: &Event, now: Millis) -> Reply {
+        let task = self.own_task(event, now).await?;
+        let mut view = TaskView::from(&task);
+        if task.state == TaskState::Queued {
+            let workers = self.cloud.store.list(WorkersOf(&task.pool)).await?;
+            view.note = Some(policy::scale::note(&workers).to_owned());
+        }
+        reply(200, &view)
+    }
+
+    async fn cancel(&self, event: &Event, now: Millis) -> Reply {
+        let task = self.own_task(event, now).await?;
+        let (_, task) = runs::cancel(&self.cloud, task.task_id, CancelCause::User, now).await?;
+        reply(200, &json!({ "status": status::word(task.state, task.cancel) }))
+    }
+
+    async fn upload(&self, event: &Event) -> Reply {
+        let caller = Caller::of(event, Role::Painter)?;
+        let object = uuid::Uuid::new_v4().simple().to_string();
+        let key = submit::upload_key(&caller.user(), &object);
+        let url = self.cloud.bucket.presign_put(&key, self.settings.url_life).await?;
+        reply(200, &json!({ "url": url, "object": object }))
+    }
+
+    /// The task in the path, if it is the caller's: another painter's task does not exist. Notes that its owner asked.
+    async fn own_task(&self, event: &Event, now: Millis) -> Result<Task, HttpError> {
+        let caller = Caller::of(event, Role::Painter)?;
+        let id: TaskId = path(event, "id", "task")?;
+        on_conflict(async || {
+            let task = self
+                .cloud
+                .store
+                .get(&id)
+                .await?
+                .filter(|task| task.owner == caller.user());
+            let mut task = task.ok_or_else(|| HttpError::new(404, "There is no such task."))?;
+            if !task.state.is_terminal() && now.since(task.seen_at) >= SEEN_EVERY {
+                task.seen_at = now;
+                self.cloud.store.commit([Write::put(&mut task)?]).await?;
+            }
+            Ok(task)
+        })
+        .await
+    }
+}

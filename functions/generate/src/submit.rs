@@ -1,0 +1,215 @@
+//! From a request to a waiting task.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use cloud::{
+    Cloud, StoreError, Write, accounts, bodies,
+    http::{Caller, Event, HttpError, Reply, bytes, chain, reply},
+    notify::tell_worker,
+    queue::Queued,
+    tables::WorkersOf,
+};
+use model::{
+    Account, Lane, Millis, Settings, Task, TaskId, TaskState, UserId, Worker, WorkerState, socket::ServerMessage,
+    worker_api::InputBlob,
+};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+use uuid::Uuid;
+use workflow::{ImageData, WorkflowInput};
+
+use crate::catalog::Cache;
+
+/// Largest body of a request, bytes. Pictures over 4 KB come by upload, so this is far more than any real one.
+const MAX_BODY: usize = 1024 * 1024;
+/// Largest blob inside a request, bytes: the client uploads from 4096 base64 characters on.
+const MAX_INLINE: usize = 16 * 1024;
+
+/// How long request and plan are kept after the task's time, for whoever asks what happened.
+const BODY_LIFE: std::time::Duration = std::time::Duration::from_hours(7 * 24);
+
+/// Where a user's uploaded object lies. The user comes from the token, so nobody reaches another's.
+pub(crate) fn upload_key(user: &UserId, object: &str) -> String {
+    format!("uploads/{user}/{object}")
+}
+
+pub(crate) async fn submit(
+    cloud: &Cloud,
+    settings: &Settings,
+    catalogs: &Cache,
+    event: &Event,
+    caller: &Caller,
+    now: Millis,
+) -> Reply {
+    let input = read(event)?;
+    let (account, catalog) = tokio::join!(
+        accounts::of(&cloud.store, caller),
+        catalogs.of(&cloud.store, &caller.team, now)
+    );
+    let (account, catalog) = (account?, catalog?);
+    let plan = workflow::compile(&input, &catalog).map_err(|refusal| HttpError::new(400, refusal.to_string()))?;
+    let inputs = match &input.image_data {
+        Some(data) if !plan.inputs.is_empty() => Some(blob(cloud, settings, caller, data).await?),
+        _ => None,
+    };
+    let task_id = task_id(event, caller);
+    let mut task = Task {
+        task_id,
+        version: 0,
+        owner: caller.user(),
+        team: account.team.clone(),
+        pool: account.pool.clone(),
+        backlog: Some(account.pool.clone()),
+        start_tag: now.0,
+        lane: Lane::Interactive,
+        state: TaskState::Queued,
+        model: plan.models.first().cloned(),
+        work: plan.work.units(),
+        created: now,
+        expires_at: now + settings.task_expiry,
+        seen_at: now,
+        run: None,
+        cancel: None,
+        failures: 0,
+        result: None,
+        error: None,
+        claimed_at: None,
+        ended_at: None,
+        times: None,
+    };
+    let plan = serde_json::to_string(&plan).map_err(HttpError::unavailable)?;
+    let mut body = bodies::make(
+        &cloud.bucket,
+        task_id,
+        plan,
+        inputs,
+        (task.expires_at + BODY_LIFE).seconds(),
+    )
+    .await?;
+    match cloud
+        .store
+        .commit([Write::put(&mut task)?, Write::put(&mut body)?])
+        .await
+    {
+        Ok(()) => announce(cloud, &task, settings, now).await,
+        // A repeated request with the same idempotency key: the first one counts.
+        Err(StoreError::Conflict) if cloud.store.get(&task_id).await?.is_some() => {}
+        Err(error) => return Err(error.into()),
+    }
+    info!(task.id = %task_id, task.work = task.work, "submitted");
+    reply(200, &answer(&account, task_id))
+}
+
+fn answer(account: &Account, task_id: TaskId) -> Value {
+    json!({ "id": task_id, "worker_id": account.pool, "status": "IN_QUEUE" })
+}
+
+/// A fresh id, or the same one for the same `Idempotency-Key` of the same user.
+fn task_id(event: &Event, caller: &Caller) -> TaskId {
+    let key = event
+        .headers
+        .get("idempotency-key")
+        .and_then(|value| value.to_str().ok());
+    TaskId::new(match key {
+        Some(key) => Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{}/{key}", caller.sub).as_bytes()),
+        None => Uuid::now_v7(),
+    })
+}
+
+fn read(event: &Event) -> Result<WorkflowInput, HttpError> {
+    let body = bytes(event)?;
+    if body.len() > MAX_BODY {
+        return Err(HttpError::new(
+            413,
+            "Validation error: the request is too large. Shorten the prompt.",
+        ));
+    }
+    let unreadable = || HttpError::new(400, "Validation error: the request is not what the plugin sends.");
+    let mut body: Value = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+    let workflow = body
+        .pointer_mut("/input/workflow")
+        .map(Value::take)
+        .ok_or_else(unreadable)?;
+    WorkflowInput::read(workflow).map_err(|refusal| HttpError::new(400, refusal.to_string()))
+}
+
+/// The request's pictures: checked to be there, and pinned so that they cannot be exchanged later.
+async fn blob(cloud: &Cloud, settings: &Settings, caller: &Caller, data: &ImageData) -> Result<InputBlob, HttpError> {
+    let invalid = |text: &str| HttpError::new(400, format!("Validation error: {text}"));
+    let offsets = data.offsets.clone();
+    let blob = if let Some(base64) = &data.base64 {
+        let size = BASE64_STANDARD
+            .decode(base64)
+            .map_err(|_| invalid("the picture in the request is damaged."))?
+            .len();
+        if size > MAX_INLINE {
+            return Err(invalid(
+                "the picture in the request is too large to be sent this way. Update the plugin.",
+            ));
+        }
+        InputBlob {
+            base64: Some(base64.clone()),
+            key: None,
+            etag: None,
+            offsets,
+            size: size as u64,
+        }
+    } else {
+        let object = data.s3_object.as_deref().unwrap_or_default();
+        let missing = || invalid("the uploaded picture does not exist (any more). Please try again.");
+        let object = Uuid::try_parse(object).map_err(|_| missing())?.simple().to_string();
+        let key = upload_key(&caller.user(), &object);
+        let stored = cloud.bucket.head(&key).await?.ok_or_else(missing)?;
+        if stored.size > settings.max_upload {
+            return Err(invalid(
+                "the uploaded picture is too large. Use a smaller canvas or selection.",
+            ));
+        }
+        InputBlob {
+            base64: None,
+            key: Some(key),
+            etag: Some(stored.etag),
+            offsets,
+            size: stored.size,
+        }
+    };
+    if blob.offsets.last().is_none_or(|last| *last >= blob.size) {
+        return Err(invalid("the uploaded picture is cut off. Please try again."));
+    }
+    Ok(blob)
+}
+
+/// Wakes a free worker at once, and leaves the guarantee to the queue. A failure of either is made good by the tick.
+async fn announce(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) {
+    let queued = Queued {
+        task_id: task.task_id,
+        pool: task.pool.clone(),
+    };
+    let (sent, woken) = tokio::join!(cloud.queue.send(&queued), wake(cloud, task, settings, now));
+    if let Err(error) = sent {
+        warn!(task.id = %task.task_id, error = chain(&error), "the task was not queued; the next tick will see it");
+    }
+    if let Err(error) = woken {
+        warn!(task.id = %task.task_id, error = chain(&error), "no worker was woken; the queue will");
+    }
+}
+
+async fn wake(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) -> Result<(), StoreError> {
+    let workers = cloud.store.list(WorkersOf(&task.pool)).await?;
+    let free = |worker: &&Worker| {
+        worker.state == WorkerState::Ready
+            && worker.connection.is_some()
+            && now.since(worker.last_seen) < settings.worker_silent
+    };
+    let has_model = |worker: &&Worker| task.model.as_ref().is_some_and(|model| worker.models.contains(model));
+    if let Some(worker) = workers.iter().filter(free).max_by_key(has_model) {
+        tell_worker(
+            cloud,
+            worker,
+            &ServerMessage::Wake {
+                task_id: Some(task.task_id),
+            },
+        )
+        .await;
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! Lambda entry point of `idle-reaper`.
+
+use cloud::{Cloud, Config, config::process_env};
+use fleet::ec2::{FleetConfig, connect};
+use idle_reaper::App;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::Value;
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    cloud::telemetry::init();
+    let mut env = process_env();
+    let (config, fleet) = (Config::read(&mut env), FleetConfig::read(&mut env));
+    env.finish()?;
+    let (cloud, fleet) = tokio::join!(Cloud::connect(&config), connect(fleet));
+    let app = App {
+        cloud,
+        fleet,
+        settings: config.settings,
+    };
+    let app = &app;
+    run(service_fn(async |event: LambdaEvent<Value>| {
+        let _: Value = event.payload;
+        Ok::<_, Error>(app.handle(cloud::now()).await?)
+    }))
+    .await
+}

@@ -1,0 +1,25 @@
+//! Lambda entry point of `lifecycle`.
+
+use cloud::{Cloud, Config, config::process_env};
+use fleet::ec2::{FleetConfig, connect};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lifecycle::App;
+use serde_json::Value;
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    cloud::telemetry::init();
+    let mut env = process_env();
+    let (config, fleet) = (Config::read(&mut env), FleetConfig::read(&mut env));
+    env.finish()?;
+    let (cloud, fleet) = tokio::join!(Cloud::connect(&config), connect(fleet));
+    let app = App {
+        cloud,
+        fleet,
+        settings: config.settings,
+    };
+    let app = &app;
+    run(service_fn(async |event: LambdaEvent<Value>| {
+        Ok::<_, Error>(app.handle(&event.payload, cloud::now()).await?)
+    }))
+    .await
+}

@@ -1,0 +1,206 @@
+//! WebSocket API: connect, disconnect, progress in, events out.
+//!
+//! Who somebody is was found out at `$connect`; what they may say is checked on each message.
+
+use cloud::{
+    Cloud, StoreError, Write,
+    http::{Caller, HttpError, chain},
+    notify::{send, tell_owner},
+    retry::on_conflict,
+    websocket::{Event, caller, connection, route},
+};
+use model::{
+    ConnectionId, Millis, Role, RunId, Session, TaskId, UserId,
+    socket::{ClientMessage, ServerMessage, TaskView},
+};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+/// API Gateway closes a connection after two hours; the item may go a little later.
+const SESSION_LIFE: std::time::Duration = std::time::Duration::from_mins(130);
+/// Most tasks in one `sync`.
+const MAX_SYNC: usize = 20;
+
+/// What the handler needs.
+#[derive(Debug)]
+pub struct App {
+    /// AWS.
+    pub cloud: Cloud,
+}
+
+impl App {
+    /// Answers one event. A refusal of `$connect` closes the connection; otherwise the status is for the log alone.
+    pub async fn handle(&self, event: &Event, now: Millis) -> Value {
+        let result = self.dispatch(event, now).await;
+        let status = match &result {
+            Ok(()) => 200,
+            Err(error) => error.status,
+        };
+        let route = route(event);
+        match result {
+            Ok(()) => info!(socket.route = route, "done"),
+            Err(error) if error.status >= 500 => warn!(socket.route = route, status, error = chain(&error), "failed"),
+            Err(error) => info!(socket.route = route, status, error = chain(&error), "refused"),
+        }
+        json!({ "statusCode": status })
+    }
+
+    async fn dispatch(&self, event: &Event, now: Millis) -> Result<(), HttpError> {
+        let connection = connection(event)?;
+        match route(event) {
+            "$connect" => self.connect(&caller(event)?, connection, now).await,
+            "$disconnect" => self.disconnect(&connection).await,
+            _ => {
+                let caller = caller(event)?;
+                let text = event.body.as_deref().unwrap_or_default();
+                let message =
+                    serde_json::from_str(text).map_err(|_| HttpError::new(400, "This message could not be read."))?;
+                self.message(&caller, &connection, message, now).await
+            }
+        }
+    }
+
+    async fn connect(&self, caller: &Caller, connection: ConnectionId, now: Millis) -> Result<(), HttpError> {
+        let owner = if caller.role == Role::Worker {
+            UserId::of_worker(&caller.worker())
+        } else {
+            caller.user()
+        };
+        let mut session = Session {
+            connection_id: connection.clone(),
+            version: 0,
+            owner,
+            team: caller.team.clone(),
+            role: caller.role,
+            opened_at: now,
+            ttl: (now + SESSION_LIFE).seconds(),
+        };
+        match self.cloud.store.commit([Write::put(&mut session)?]).await {
+            // The same event again.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if caller.role == Role::Worker {
+            self.attach(caller, connection).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn attach(&self, caller: &Caller, connection: ConnectionId) -> Result<(), HttpError> {
+        on_conflict(async || {
+            let worker = self.cloud.store.get(&caller.worker()).await?;
+            let worker = worker.filter(|worker| Some(worker.generation) == caller.generation);
+            let Some(mut worker) = worker else {
+                return Err(HttpError::new(
+                    401,
+                    "Register again: this token is an earlier process's.",
+                ));
+            };
+            worker.connection = Some(connection.clone());
+            Ok(self.cloud.store.commit([Write::put(&mut worker)?]).await?)
+        })
+        .await
+    }
+
+    /// Clears only this connection: a newer one of the same owner stays.
+    async fn disconnect(&self, connection: &ConnectionId) -> Result<(), HttpError> {
+        on_conflict(async || {
+            let Some(mut session) = self.cloud.store.get(connection).await? else {
+                return Ok(());
+            };
+            let mut writes = vec![Write::delete(&mut session)];
+            if session.role == Role::Worker
+                && let Some(id) = session.owner.as_worker()
+                && let Some(mut worker) = self.cloud.store.get(&id).await?
+                && worker.connection.as_ref() == Some(connection)
+            {
+                worker.connection = None;
+                writes.push(Write::put(&mut worker)?);
+            }
+            Ok(self.cloud.store.commit_all(&writes).await?)
+        })
+        .await
+    }
+
+    async fn message(
+        &self,
+        caller: &Caller,
+        connection: &ConnectionId,
+        message: ClientMessage,
+        now: Millis,
+    ) -> Result<(), HttpError> {
+        match message {
+            ClientMessage::Progress {
+                task_id,
+                run_id,
+                seq,
+                value,
+            } => {
+                let caller = caller.clone().must_be(Role::Worker)?;
+                self.progress(&caller, task_id, run_id, seq, value).await
+            }
+            ClientMessage::Sync { tasks } => {
+                let caller = caller.clone().must_be(Role::Painter)?;
+                for id in tasks.into_iter().take(MAX_SYNC) {
+                    self.show(&caller, connection, id, now).await?;
+                }
+                Ok(())
+            }
+            ClientMessage::Ping => {
+                send(&self.cloud, connection, &ServerMessage::Pong).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn progress(
+        &self,
+        caller: &Caller,
+        task_id: TaskId,
+        run_id: RunId,
+        seq: u64,
+        value: f32,
+    ) -> Result<(), HttpError> {
+        let task = on_conflict(async || {
+            let Some(mut task) = self.cloud.store.get(&task_id).await? else {
+                return Ok(None);
+            };
+            let mine = task.run.as_ref().is_some_and(|run| run.worker_id == caller.worker());
+            if !mine || !task.take_progress(run_id, seq, value).unwrap_or(false) {
+                return Ok(None);
+            }
+            self.cloud.store.commit([Write::put(&mut task)?]).await?;
+            Ok::<_, StoreError>(Some(task))
+        })
+        .await?;
+        if let Some(task) = task {
+            tell_owner(&self.cloud, &task, None).await;
+        }
+        Ok(())
+    }
+
+    async fn show(&self, caller: &Caller, to: &ConnectionId, id: TaskId, now: Millis) -> Result<(), HttpError> {
+        let task = on_conflict(async || {
+            let Some(mut task) = self
+                .cloud
+                .store
+                .get(&id)
+                .await?
+                .filter(|task| task.owner == caller.user())
+            else {
+                return Ok(None);
+            };
+            if !task.state.is_terminal() {
+                task.seen_at = now;
+                self.cloud.store.commit([Write::put(&mut task)?]).await?;
+            }
+            Ok::<_, StoreError>(Some(task))
+        })
+        .await?;
+        if let Some(task) = task {
+            send(&self.cloud, to, &ServerMessage::Task(TaskView::from(&task))).await;
+        }
+        Ok(())
+    }
+}

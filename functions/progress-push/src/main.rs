@@ -1,0 +1,19 @@
+//! Lambda entry point of `progress-push`.
+
+use cloud::{Cloud, Config};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use progress_push::App;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    cloud::telemetry::init();
+    let config = Config::from_env()?;
+    let app = App {
+        cloud: Cloud::connect(&config).await,
+    };
+    let app = &app;
+    run(service_fn(async |event: LambdaEvent<cloud::websocket::Event>| {
+        Ok::<_, Error>(app.handle(&event.payload, cloud::now()).await)
+    }))
+    .await
+}

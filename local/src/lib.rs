@@ -1,0 +1,14 @@
+//! The whole stack on one machine: emulator, deploy, instance pump, demo. Tests use it too.
+
+pub mod demo;
+pub mod painter;
+pub mod pump;
+
+mod build;
+mod emulator;
+mod process;
+mod python;
+mod stack;
+mod watch;
+
+pub use stack::{Options, Renderer, Seeded, Stack};

@@ -1,0 +1,255 @@
+//! The stack: started, seeded, stopped.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use cloud::{Store, token::Signer};
+use fleet::ec2::{FleetConfig, connect_with};
+use model::{PoolId, Role, TeamId, UserId};
+use ops::{keys, outputs::Outputs, seed};
+use serde_json::{Value, json};
+
+use crate::{
+    build,
+    emulator::{self, Calls, Emulator},
+    painter::Painter,
+    pump::{Plan, Pump},
+    python,
+};
+
+/// Name of the local stack.
+pub(crate) const STACK: &str = "atelier";
+/// Name of the local installation in tokens and proofs.
+const AUDIENCE: &str = "atelier-local";
+
+/// What renders.
+#[derive(Debug, Clone)]
+pub enum Renderer {
+    /// A stand-in for ComfyUI beside each worker, which takes this long for a step.
+    StandIn {
+        /// Time for one sampling step.
+        step_delay: Duration,
+    },
+    /// This real ComfyUI, shared by all workers.
+    ComfyUi(String),
+}
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Port of the emulator; none: any free one.
+    pub port: Option<u16>,
+    /// What renders.
+    pub renderer: Renderer,
+    /// Time from an instance's start to its processes' start.
+    pub boot_delay: Duration,
+    /// The template's parameter `Settings`: durations other than the defaults.
+    pub settings: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: None,
+            renderer: Renderer::StandIn {
+                step_delay: Duration::from_millis(100),
+            },
+            boot_delay: Duration::from_secs(3),
+            settings: String::new(),
+        }
+    }
+}
+
+/// A running stack. Stop it, or drop it and everything is killed.
+#[derive(Debug)]
+pub struct Stack {
+    /// The machines.
+    pub pump: Pump,
+    /// Where logs and files of this run lie.
+    pub folder: PathBuf,
+    emulator: Emulator,
+    outputs: Outputs,
+    store: Store,
+    signer: Signer,
+    catalog: Vec<seed::ModelFile>,
+    temporary: Option<tempfile::TempDir>,
+}
+
+/// A user that was seeded.
+#[derive(Debug)]
+pub struct Seeded {
+    /// The user's pool.
+    pub pool: PoolId,
+    /// A client with the user's token.
+    pub painter: Painter,
+}
+
+impl Stack {
+    /// Starts everything; `say` hears each step in words.
+    pub async fn start(options: Options, say: impl Fn(&str)) -> Result<Self> {
+        let checkout = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let port = emulator::port(options.port)?;
+        say("preparing Python");
+        let requirements = checkout.join("local/emulator/requirements.txt");
+        let python = python::environment(&checkout.join(".atelier/venv"), &requirements).await?;
+        say("building the functions");
+        let built = build::build(&checkout).await?;
+        let temporary = tempfile::Builder::new().prefix("atelier-").tempdir()?;
+        let folder = temporary.path().to_owned();
+        say("starting the emulator of AWS");
+        let launcher = checkout.join("local/emulator/launcher.py");
+        let emulator = Emulator::start(&python, &launcher, port, &folder).await?;
+        let keys = keys::generate()?;
+        let endpoint = emulator.calls.endpoint.clone();
+        say("deploying template.yaml");
+        let parameters = BTreeMap::from([
+            ("TokenPublicKey", keys.public.clone()),
+            ("TokenAudience", AUDIENCE.to_owned()),
+            ("Settings", options.settings.clone()),
+        ]);
+        let outputs = emulator::deploy(&python, &checkout, &built.bootstraps, &endpoint, &parameters).await?;
+        let outputs = Outputs::parse(&outputs)?;
+        let sdk = cloud::emulator_config(&endpoint).await;
+        cloud::secret::write(&sdk, outputs.get("SigningSecretArn")?, &keys.private_pem).await?;
+        let store = Store::dynamo(&sdk, outputs.tables()?);
+        let signer = Signer::new(&keys.private_pem, outputs.get("TokenIssuer")?, AUDIENCE)?;
+        let fleet = FleetConfig {
+            launch_template: String::new(),
+            subnets: Vec::new(),
+            stack: STACK.to_owned(),
+        };
+        let catalog = catalog(&options.renderer).await?;
+        let pump = Pump::start(Plan {
+            calls: emulator.calls.clone(),
+            fleet: connect_with(&sdk, fleet).await,
+            built,
+            folder: folder.clone(),
+            api: outputs.get("ApiUrl")?.to_owned(),
+            audience: AUDIENCE.to_owned(),
+            role_arn: outputs.get("InstanceRoleArn")?.to_owned(),
+            renderer: options.renderer,
+            boot_delay: options.boot_delay,
+        });
+        Ok(Self {
+            pump,
+            folder,
+            emulator,
+            outputs,
+            store,
+            signer,
+            catalog,
+            temporary: Some(temporary),
+        })
+    }
+
+    /// Makes a user in a pool of its own, and the model catalogue.
+    pub async fn seed(&self, user: &str, pool: &str) -> Result<Seeded> {
+        let wanted = seed::Seed {
+            team: TeamId::new(format!("team-of-{pool}")),
+            user: UserId::new(user),
+            name: user.to_owned(),
+            role: Role::Painter,
+            pool: PoolId::new(pool),
+            max_workers: 2,
+            instance_types: vec!["g6.xlarge".to_owned()],
+            warm_up: self.catalog.first().map(|file| file.name.clone()),
+            credits: 1000,
+            catalog: self.catalog.clone(),
+            token_life: Duration::from_hours(24),
+        };
+        let token = seed::seed(&self.store, &self.signer, &wanted, cloud::now()).await?;
+        Ok(Seeded {
+            pool: wanted.pool,
+            painter: self.painter(token)?,
+        })
+    }
+
+    /// A client with this token.
+    pub fn painter(&self, token: String) -> Result<Painter> {
+        Painter::new(self.outputs.get("ApiUrl")?, self.outputs.get("SocketUrl")?, token)
+    }
+
+    /// Signs tokens, for tests of bad ones.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// The stack's outputs.
+    pub fn outputs(&self) -> &Outputs {
+        &self.outputs
+    }
+
+    /// The tables, for a test's assertions.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn calls(&self) -> &Calls {
+        &self.emulator.calls
+    }
+
+    /// The minute tick of `lifecycle`, now.
+    pub async fn tick_lifecycle(&self) -> Result<()> {
+        self.calls()
+            .invoke(self.outputs.get("LifecycleFunction")?, &tick())
+            .await
+            .map(drop)
+    }
+
+    /// The minute tick of `idle-reaper`, now.
+    pub async fn tick_reaper(&self) -> Result<()> {
+        self.calls()
+            .invoke(self.outputs.get("IdleReaperFunction")?, &tick())
+            .await
+            .map(drop)
+    }
+
+    /// What the emulator counted: invocations, calls, units.
+    pub async fn counts(&self) -> Result<Value> {
+        self.calls().counts().await
+    }
+
+    /// Ends everything; waits until it is gone.
+    pub async fn stop(mut self) {
+        self.pump.stop().await;
+        self.emulator.stop().await;
+    }
+
+    /// Keeps the run's folder with its logs.
+    pub fn keep_folder(&mut self) {
+        if let Some(folder) = self.temporary.take() {
+            let _ = folder.keep();
+        }
+    }
+}
+
+fn tick() -> Value {
+    json!({ "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} })
+}
+
+/// The default catalogue; on a real ComfyUI that lacks its files, with the first checkpoint that is there instead.
+async fn catalog(renderer: &Renderer) -> Result<Vec<seed::ModelFile>> {
+    let mut files = seed::default_catalog()?;
+    let Renderer::ComfyUi(url) = renderer else {
+        return Ok(files);
+    };
+    let reply = reqwest::get(format!("{}/models/checkpoints", url.trim_end_matches('/'))).await;
+    let unreachable = || format!("no ComfyUI answers at {url}");
+    let text = reply
+        .with_context(unreachable)?
+        .error_for_status()
+        .with_context(unreachable)?
+        .text()
+        .await?;
+    let present: Vec<String> = serde_json::from_str(&text).with_context(unreachable)?;
+    let first = present
+        .first()
+        .with_context(|| format!("the ComfyUI at {url} has no checkpoint"))?;
+    files.retain(|file| {
+        file.kind != "checkpoint" || file.arch.as_deref() == Some("sd15") || present.contains(&file.name)
+    });
+    for file in files.iter_mut().filter(|file| !present.contains(&file.name)) {
+        file.file = Some(first.clone());
+    }
+    Ok(files)
+}

@@ -1,0 +1,5 @@
+//! What the operator's command line does, for programs too.
+
+pub mod keys;
+pub mod outputs;
+pub mod seed;

@@ -1,0 +1,138 @@
+//! The operator's command line.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+use cloud::token::Signer;
+use model::{PoolId, Role, TeamId, UserId};
+use ops::{keys, outputs::Outputs, seed};
+
+/// Looks after an Atelier installation. AWS region and credentials come from the environment, as for the AWS CLI.
+#[derive(Debug, Parser)]
+#[command(name = "ops", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the key pair that signs tokens. Prints the public half: the template's parameter TokenPublicKey.
+    Keys {
+        /// Where to write the private half. Keep it safe, or delete it after `seed` has stored it.
+        #[arg(long, default_value = "signing-key.pem")]
+        out: PathBuf,
+    },
+    /// Store the signing key, make a pool, a user and the model catalogue, and print a token for the user.
+    Seed(SeedArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct SeedArguments {
+    /// The stack's outputs: `sam list stack-outputs --stack-name atelier --output json > outputs.json`
+    #[arg(long, default_value = "outputs.json")]
+    outputs: PathBuf,
+    /// The private key that `keys` made.
+    #[arg(long, default_value = "signing-key.pem")]
+    key: PathBuf,
+    /// The user's team.
+    #[arg(long, default_value = "studio")]
+    team: TeamId,
+    /// The user.
+    #[arg(long, default_value = "painter")]
+    user: UserId,
+    /// The user's name as people see it.
+    #[arg(long, default_value = "Painter")]
+    name: String,
+    /// What the user may do.
+    #[arg(long, value_enum, default_value_t = UserRole::Painter)]
+    role: UserRole,
+    /// The pool that renders for the team.
+    #[arg(long, default_value = "default")]
+    pool: PoolId,
+    /// Most GPU instances of the pool at once.
+    #[arg(long, default_value_t = 2)]
+    max_workers: u32,
+    /// Instance types of the pool, best first.
+    #[arg(long, value_delimiter = ',', default_value = "g6.xlarge,g5.xlarge,g4dn.xlarge")]
+    instance_types: Vec<String>,
+    /// The checkpoint that a fresh worker loads before it counts as ready.
+    #[arg(long, default_value = "dreamshaper_8.safetensors")]
+    warm_up: String,
+    /// Credits shown to the user.
+    #[arg(long, default_value_t = 1000)]
+    credits: u64,
+    /// The catalogue: a JSON list of {kind, name, file, arch}. Without it, the plugin's default checkpoints.
+    #[arg(long)]
+    catalog: Option<PathBuf>,
+    /// Days until the token expires.
+    #[arg(long, default_value_t = 30)]
+    days: u64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum UserRole {
+    Painter,
+    Operator,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Keys { out } => make_keys(&out),
+        Command::Seed(arguments) => run_seed(arguments).await,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the public key is this command's result")]
+fn make_keys(out: &PathBuf) -> Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let keys = keys::generate()?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(out)
+        .with_context(|| format!("{} cannot be written; if it exists, move it away first", out.display()))?;
+    file.write_all(keys.private_pem.as_bytes())?;
+    println!("{}", keys.public);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the token is this command's result")]
+async fn run_seed(arguments: SeedArguments) -> Result<()> {
+    let outputs = Outputs::read(&arguments.outputs)?;
+    let key = fs::read_to_string(&arguments.key)
+        .with_context(|| format!("{} cannot be read; make it with `ops keys`", arguments.key.display()))?;
+    let catalog = match &arguments.catalog {
+        None => seed::default_catalog()?,
+        Some(path) => {
+            let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            serde_json::from_str(&text)
+                .with_context(|| format!("{} is no JSON list of {{kind, name, file, arch}}", path.display()))?
+        }
+    };
+    let sdk = cloud::sdk_config().await;
+    cloud::secret::write(&sdk, outputs.get("SigningSecretArn")?, &key).await?;
+    let store = cloud::Store::dynamo(&sdk, outputs.tables()?);
+    let signer = Signer::new(&key, outputs.get("TokenIssuer")?, outputs.get("TokenAudience")?)?;
+    let wanted = seed::Seed {
+        team: arguments.team,
+        user: arguments.user,
+        name: arguments.name,
+        role: match arguments.role {
+            UserRole::Painter => Role::Painter,
+            UserRole::Operator => Role::Operator,
+        },
+        pool: arguments.pool,
+        max_workers: arguments.max_workers,
+        instance_types: arguments.instance_types,
+        warm_up: Some(arguments.warm_up),
+        credits: arguments.credits,
+        catalog,
+        token_life: Duration::from_secs(arguments.days * 24 * 60 * 60),
+    };
+    println!("{}", seed::seed(&store, &signer, &wanted, cloud::now()).await?);
+    Ok(())
+}

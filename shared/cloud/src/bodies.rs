@@ -1,0 +1,61 @@
+//! The large part of a task: in the table, or in the bucket when it is too large for it.
+
+use model::{TaskBody, TaskId, worker_api::InputBlob};
+use serde_json::Value;
+
+use crate::{Bucket, Store, StoreError, bucket::BucketError, tables::BodyOf};
+
+/// Plans longer than this (bytes) lie in the bucket: a table's item may have 400 KB, and each reader pays for it.
+const INLINE: usize = 200 * 1024;
+
+/// A task's large part could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The plan is not JSON, or there is none.
+    #[error("the plan of task {0} cannot be read")]
+    Plan(TaskId),
+}
+
+/// Makes the body, putting a large plan into the bucket.
+pub async fn make(
+    bucket: &Bucket,
+    task_id: TaskId,
+    plan: String,
+    inputs: Option<InputBlob>,
+    ttl: u64,
+) -> Result<TaskBody, BodyError> {
+    let mut body = TaskBody {
+        task_id,
+        version: 0,
+        plan: None,
+        plan_key: None,
+        inputs,
+        ttl,
+    };
+    if plan.len() <= INLINE {
+        body.plan = Some(plan);
+    } else {
+        let key = format!("plans/{task_id}");
+        bucket.put(&key, plan).await?;
+        body.plan_key = Some(key);
+    }
+    Ok(body)
+}
+
+/// Reads plan and inputs.
+pub async fn read(store: &Store, bucket: &Bucket, task_id: TaskId) -> Result<(Value, Option<InputBlob>), BodyError> {
+    let body = store.get(&BodyOf(task_id)).await?.ok_or(BodyError::Plan(task_id))?;
+    let plan = match (body.plan, body.plan_key) {
+        (Some(plan), _) => plan,
+        (None, Some(key)) => bucket.get(&key).await?,
+        (None, None) => return Err(BodyError::Plan(task_id)),
+    };
+    let plan = serde_json::from_str(&plan).map_err(|_| BodyError::Plan(task_id))?;
+    Ok((plan, body.inputs))
+}

@@ -1,0 +1,183 @@
+//! The bucket of pictures. Bytes travel by presigned URLs; only plans too large for a table pass through here.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_sdk_s3::{Client, config::Builder, error::ProvideErrorMetadata, presigning::PresigningConfig};
+
+use crate::{BoxError, BoxFuture};
+
+/// Something went wrong with the bucket.
+#[derive(Debug, thiserror::Error)]
+#[error("s3 {operation} failed")]
+pub struct BucketError {
+    /// Which call.
+    pub operation: &'static str,
+    /// Why.
+    #[source]
+    pub source: BoxError,
+}
+
+/// What is known of a stored object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Size, bytes.
+    pub size: u64,
+    /// ETag without quotes.
+    pub etag: String,
+}
+
+/// What a bucket must be able to do.
+pub trait BucketPort: std::fmt::Debug + Send + Sync {
+    /// A URL that puts the object.
+    fn presign_put<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>>;
+    /// A URL that gets the object.
+    fn presign_get<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>>;
+    /// Whether the object is there.
+    fn head<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Stored>, BucketError>>;
+    /// Puts a text.
+    fn put<'a>(&'a self, key: &'a str, text: String) -> BoxFuture<'a, Result<(), BucketError>>;
+    /// Gets a text.
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>>;
+}
+
+/// The bucket of pictures.
+#[derive(Debug, Clone)]
+pub struct Bucket(Arc<dyn BucketPort>);
+
+impl Bucket {
+    /// A bucket over this port.
+    pub fn new(port: impl BucketPort + 'static) -> Self {
+        Self(Arc::new(port))
+    }
+
+    /// A URL that puts the object, good for `life`.
+    pub async fn presign_put(&self, key: &str, life: Duration) -> Result<String, BucketError> {
+        self.0.presign_put(key, life).await
+    }
+
+    /// A URL that gets the object, good for `life`.
+    pub async fn presign_get(&self, key: &str, life: Duration) -> Result<String, BucketError> {
+        self.0.presign_get(key, life).await
+    }
+
+    /// Size and ETag of the object, if it is there.
+    pub async fn head(&self, key: &str) -> Result<Option<Stored>, BucketError> {
+        self.0.head(key).await
+    }
+
+    /// Puts a text.
+    pub async fn put(&self, key: &str, text: String) -> Result<(), BucketError> {
+        self.0.put(key, text).await
+    }
+
+    /// Gets a text.
+    pub async fn get(&self, key: &str) -> Result<String, BucketError> {
+        self.0.get(key).await
+    }
+
+    pub(crate) async fn prime(&self) {
+        let _ = self.head("results/prime").await;
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct S3 {
+    client: Client,
+    bucket: String,
+}
+
+impl S3 {
+    pub(crate) fn new(sdk: &aws_config::SdkConfig, bucket: String, path_style: bool) -> Self {
+        let config = Builder::from(sdk).force_path_style(path_style).build();
+        Self {
+            client: Client::from_conf(config),
+            bucket,
+        }
+    }
+}
+
+fn presigning(life: Duration) -> Result<PresigningConfig, BucketError> {
+    PresigningConfig::expires_in(life).map_err(|source| fail("presign", source))
+}
+
+fn fail(operation: &'static str, source: impl Into<BoxError>) -> BucketError {
+    BucketError {
+        operation,
+        source: source.into(),
+    }
+}
+
+impl BucketPort for S3 {
+    fn presign_put<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(async move {
+            let request = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .presigned(presigning(life)?)
+                .await;
+            request
+                .map(|request| request.uri().to_owned())
+                .map_err(|error| fail("presign", error))
+        })
+    }
+
+    fn presign_get<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(async move {
+            let request = self
+                .client
+                .get_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .presigned(presigning(life)?)
+                .await;
+            request
+                .map(|request| request.uri().to_owned())
+                .map_err(|error| fail("presign", error))
+        })
+    }
+
+    fn head<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Stored>, BucketError>> {
+        Box::pin(async move {
+            match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+                Ok(head) => Ok(Some(Stored {
+                    size: head
+                        .content_length()
+                        .and_then(|size| u64::try_from(size).ok())
+                        .unwrap_or(0),
+                    etag: head.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
+                })),
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(|e| e.is_not_found() || e.code() == Some("403")) =>
+                {
+                    Ok(None)
+                }
+                Err(error) => Err(fail("HeadObject", error)),
+            }
+        })
+    }
+
+    fn put<'a>(&'a self, key: &'a str, text: String) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            let put = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .body(text.into_bytes().into());
+            put.send().await.map(drop).map_err(|error| fail("PutObject", error))
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(async move {
+            let object = self.client.get_object().bucket(&self.bucket).key(key).send().await;
+            let body = object.map_err(|error| fail("GetObject", error))?.body.collect().await;
+            let bytes = body.map_err(|error| fail("GetObject", error))?.into_bytes();
+            String::from_utf8(bytes.into()).map_err(|error| fail("GetObject", error))
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! How AWS is called: tables, queue, bucket, sockets, config, telemetry, the caller.
+//!
+//! Only this crate, `fleet` and `main.rs` files name the AWS SDK. Each service is a small handle over a port, so that
+//! handlers run unchanged on the in-memory ports of [`memory`], which are unkind on purpose.
+
+pub mod accounts;
+pub mod bodies;
+pub mod bucket;
+pub mod catalog;
+pub mod config;
+mod dynamo;
+pub mod http;
+pub mod memory;
+pub mod notify;
+pub mod queue;
+pub mod retry;
+pub mod runs;
+pub mod secret;
+pub mod sockets;
+pub mod store;
+pub mod tables;
+pub mod telemetry;
+pub mod token;
+pub mod websocket;
+
+use std::{future::Future, pin::Pin, time::SystemTime};
+
+pub use bucket::Bucket;
+pub use config::{Config, ConfigError, Env};
+pub use queue::Queue;
+pub use sockets::Sockets;
+pub use store::{Store, StoreError, Write};
+
+/// What a port's method returns.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An error of the SDK or the network below it, kept as the source of ours.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Everything a handler reaches.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    /// The tables.
+    pub store: Store,
+    /// The queue of new tasks.
+    pub queue: Queue,
+    /// The bucket of pictures.
+    pub bucket: Bucket,
+    /// Open WebSockets.
+    pub sockets: Sockets,
+}
+
+impl Cloud {
+    /// Connects to AWS and primes each client: the handshake then happens in the init phase, which is not throttled,
+    /// instead of in the first call.
+    pub async fn connect(config: &Config) -> Self {
+        let sdk = sdk_config().await;
+        let cloud = Self {
+            store: Store::dynamo(&sdk, config.tables.clone()),
+            queue: Queue::new(queue::Sqs::new(&sdk, config.queue_url.clone())),
+            bucket: Bucket::new(bucket::S3::new(&sdk, config.bucket.clone(), config.local_endpoint)),
+            sockets: Sockets::new(sockets::Management::new(&sdk, &config.socket_callback_url)),
+        };
+        let prime = async {
+            tokio::join!(
+                cloud.store.prime(),
+                cloud.queue.prime(),
+                cloud.bucket.prime(),
+                cloud.sockets.prime()
+            )
+        };
+        // A failed or slow prime costs nothing but its gain.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), prime).await;
+        cloud
+    }
+}
+
+/// The SDK's configuration: region, credentials and endpoint from the environment.
+pub async fn sdk_config() -> aws_config::SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+        .load()
+        .await
+}
+
+/// The same, for an emulator at this address, with credentials that mean nothing.
+pub async fn emulator_config(endpoint: &str) -> aws_config::SdkConfig {
+    let credentials = aws_credential_types::Credentials::new("test", "test", None, None, "emulator");
+    aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+        .endpoint_url(endpoint)
+        .region(aws_config::Region::new("us-east-1"))
+        .credentials_provider(credentials)
+        .load()
+        .await
+}
+
+/// The wall clock. Handlers pass it down; nothing pure calls it.
+pub fn now() -> model::Millis {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    model::Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,86 @@
+//! The queue of new tasks: the guarantee behind the wake, never the truth.
+
+use std::sync::Arc;
+
+use model::{PoolId, TaskId};
+use serde::{Deserialize, Serialize};
+
+use crate::{BoxError, BoxFuture};
+
+/// "There is a task waiting": says where to look, nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its pool.
+    pub pool: PoolId,
+}
+
+/// A message could not be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("sqs SendMessage failed")]
+pub struct QueueError(#[source] pub BoxError);
+
+/// What a queue must be able to do.
+pub trait QueuePort: std::fmt::Debug + Send + Sync {
+    /// Sends the message, at least once.
+    fn send<'a>(&'a self, message: &'a Queued) -> BoxFuture<'a, Result<(), QueueError>>;
+    /// Makes the client ready.
+    fn prime(&self) -> BoxFuture<'_, ()>;
+}
+
+/// The queue of new tasks.
+#[derive(Debug, Clone)]
+pub struct Queue(Arc<dyn QueuePort>);
+
+impl Queue {
+    /// A queue over this port.
+    pub fn new(port: impl QueuePort + 'static) -> Self {
+        Self(Arc::new(port))
+    }
+
+    /// Says that a task waits.
+    pub async fn send(&self, message: &Queued) -> Result<(), QueueError> {
+        self.0.send(message).await
+    }
+
+    pub(crate) async fn prime(&self) {
+        self.0.prime().await;
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Sqs {
+    client: aws_sdk_sqs::Client,
+    url: String,
+}
+
+impl Sqs {
+    pub(crate) fn new(sdk: &aws_config::SdkConfig, url: String) -> Self {
+        Self {
+            client: aws_sdk_sqs::Client::new(sdk),
+            url,
+        }
+    }
+}
+
+impl QueuePort for Sqs {
+    fn send<'a>(&'a self, message: &'a Queued) -> BoxFuture<'a, Result<(), QueueError>> {
+        Box::pin(async move {
+            let body = serde_json::to_string(message).map_err(|error| QueueError(error.into()))?;
+            let send = self
+                .client
+                .send_message()
+                .queue_url(&self.url)
+                .message_body(body)
+                .send()
+                .await;
+            send.map(drop).map_err(|error| QueueError(error.into()))
+        })
+    }
+
+    fn prime(&self) -> BoxFuture<'_, ()> {
+        // Refused by most roles, which is as good: the connection is open afterwards.
+        Box::pin(async move { drop(self.client.get_queue_attributes().queue_url(&self.url).send().await) })
+    }
+}

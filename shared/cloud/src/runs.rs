@@ -1,0 +1,265 @@
+//! Transitions that concern a task and its worker together, shared by several functions: one code path each.
+
+use model::{
+    CancelCause, Canceled, Failure, FailureClass, Millis, Outcome, Run, RunEnd, RunId, RunRef, Settings, Task, TaskId,
+    TaskState, TransitionError, Usage, Worker, WorkerId, WorkerState, socket::ServerMessage,
+};
+use tracing::{info, warn};
+
+use crate::{
+    Cloud, StoreError,
+    http::chain,
+    notify::{tell_owner, tell_worker},
+    queue::Queued,
+    retry::{MayConflict, on_conflict},
+    store::Write,
+    tables::UsageOf,
+};
+
+/// A transition did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no such task.
+    #[error("there is no such task")]
+    NoTask,
+    /// The state machine says no.
+    #[error(transparent)]
+    Refused(#[from] TransitionError),
+    /// The tables.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl MayConflict for RunError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Conflict))
+    }
+}
+
+/// The month of a moment, `yyyy-mm`, UTC.
+pub fn month(now: Millis) -> String {
+    let seconds = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| "1970-01".to_owned(), |at| at.strftime("%Y-%m").to_string())
+}
+
+/// Claims this task for this worker: one transaction of task `queued → running` and worker `ready → busy`.
+/// None if the task is not waiting (any more).
+pub async fn claim(
+    cloud: &Cloud,
+    settings: &Settings,
+    worker: &Worker,
+    task_id: TaskId,
+    now: Millis,
+) -> Result<Option<(Task, Worker)>, StoreError> {
+    let Some(mut task) = cloud.store.get(&task_id).await? else {
+        return Ok(None);
+    };
+    if task.state != TaskState::Queued || task.pool != worker.pool || task.expires_at <= now {
+        return Ok(None);
+    }
+    let run_id = RunId::new(uuid::Uuid::now_v7());
+    let run = Run {
+        run_id,
+        worker_id: worker.worker_id.clone(),
+        claimed_at: now,
+        lease_until: now + settings.lease,
+        deadline: now + settings.run_limit(task.work),
+        seq: 0,
+        progress: 0.0,
+    };
+    let mut worker = worker.clone();
+    if task.start(run).is_err() || worker.start(RunRef { task_id, run_id }, now).is_err() {
+        return Ok(None);
+    }
+    worker.team = Some(task.team.clone());
+    worker.last_seen = now;
+    cloud
+        .store
+        .commit([Write::put(&mut task)?, Write::put(&mut worker)?])
+        .await?;
+    info!(task.id = %task_id, run.id = %run_id, worker.id = %worker.worker_id, "claimed");
+    Ok(Some((task, worker)))
+}
+
+/// Ends a run: task, worker and, if pictures were delivered, the owner's usage in one transaction; then tells the
+/// owner, and the queue if the task waits again.
+pub async fn end_run(
+    cloud: &Cloud,
+    task_id: TaskId,
+    run_id: RunId,
+    outcome: &Outcome,
+    now: Millis,
+) -> Result<(RunEnd, Task), RunError> {
+    let (end, task) = on_conflict(async || {
+        let mut task = cloud.store.get(&task_id).await?.ok_or(RunError::NoTask)?;
+        let worker_id = task.run_mut(run_id)?.worker_id.clone();
+        let end = task.end_run(run_id, outcome.clone(), now)?;
+        let mut writes = vec![Write::put(&mut task)?];
+        if let Some(mut worker) = cloud.store.get(&worker_id).await?
+            && worker.run.is_some_and(|run| run.run_id == run_id)
+        {
+            worker.release(run_id, now);
+            writes.push(Write::put(&mut worker)?);
+        }
+        if end == RunEnd::Committed {
+            writes.push(settle(cloud, &task, now).await?);
+        }
+        cloud.store.commit_all(&writes).await?;
+        Ok::<_, RunError>((end, task))
+    })
+    .await?;
+    after_end(cloud, end, &task).await;
+    Ok((end, task))
+}
+
+/// Says what a run's end means: to the queue if the task waits again, and to the owner.
+async fn after_end(cloud: &Cloud, end: RunEnd, task: &Task) {
+    info!(task.id = %task.task_id, task.state = ?task.state, task.failures = task.failures, "run ended");
+    let mut note = None;
+    if end == RunEnd::Requeued {
+        note = Some("The render was interrupted; the picture starts again.");
+        let message = Queued {
+            task_id: task.task_id,
+            pool: task.pool.clone(),
+        };
+        if let Err(error) = cloud.queue.send(&message).await {
+            // The minute tick makes a lost message good.
+            warn!(task.id = %task.task_id, error = chain(&error), "a requeued task was not queued");
+        }
+    }
+    tell_owner(cloud, task, note).await;
+}
+
+async fn settle(cloud: &Cloud, task: &Task, now: Millis) -> Result<Write, StoreError> {
+    let id = UsageOf(task.owner.clone(), month(now));
+    let usage = cloud.store.get(&id).await?;
+    let mut usage = usage.unwrap_or(Usage {
+        user_id: id.0,
+        month: id.1,
+        version: 0,
+        images: 0,
+        gpu_ms: 0,
+    });
+    usage.images += task.result.as_ref().map_or(0, |result| result.offsets.len() as u64);
+    usage.gpu_ms += task.claimed_at.map_or(0, |at| now.0.saturating_sub(at.0));
+    Write::put(&mut usage)
+}
+
+/// Ends a run whose worker was lost: the task waits again at its old place, or is over.
+pub async fn lose_run(
+    cloud: &Cloud,
+    task_id: TaskId,
+    run_id: RunId,
+    why: &str,
+    now: Millis,
+) -> Result<Option<RunEnd>, RunError> {
+    let failure = Failure::new(FailureClass::Infrastructure, why);
+    match end_run(cloud, task_id, run_id, &Outcome::Failed(failure), now).await {
+        Ok((end, _)) => Ok(Some(end)),
+        // Somebody else ended it first, or the task is no more.
+        Err(RunError::Refused(_) | RunError::NoTask) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Cancels or expires a task and tells whom it concerns.
+pub async fn cancel(
+    cloud: &Cloud,
+    task_id: TaskId,
+    cause: CancelCause,
+    now: Millis,
+) -> Result<(Canceled, Task), RunError> {
+    let (done, task) = on_conflict(async || {
+        let mut task = cloud.store.get(&task_id).await?.ok_or(RunError::NoTask)?;
+        let done = task.cancel(cause, now);
+        if done != Canceled::Already {
+            cloud.store.commit([Write::put(&mut task)?]).await?;
+        }
+        Ok::<_, RunError>((done, task))
+    })
+    .await?;
+    info!(task.id = %task_id, task.state = ?task.state, ?cause, "canceled");
+    if done == Canceled::Asked
+        && let Some(run) = &task.run
+    {
+        tell_run(cloud, &run.worker_id, run.run_id).await?;
+    }
+    if done != Canceled::Already {
+        tell_owner(cloud, &task, None).await;
+    }
+    Ok((done, task))
+}
+
+async fn tell_run(cloud: &Cloud, worker_id: &WorkerId, run_id: RunId) -> Result<(), StoreError> {
+    if let Some(worker) = cloud.store.get(worker_id).await? {
+        tell_worker(cloud, &worker, &ServerMessage::Cancel { run_id }).await;
+    }
+    Ok(())
+}
+
+/// Changes a worker. If the change makes it drop its run, the run is lost in the same transaction. `None`: the worker
+/// is no more, or `change` wants nothing.
+pub async fn change_worker<E>(
+    cloud: &Cloud,
+    worker_id: &WorkerId,
+    now: Millis,
+    mut change: impl FnMut(&mut Worker) -> Result<bool, E>,
+) -> Result<Option<Worker>, E>
+where
+    E: From<StoreError> + From<RunError> + MayConflict,
+{
+    let changed = on_conflict(async || {
+        let Some(mut worker) = cloud.store.get(worker_id).await? else {
+            return Ok(None);
+        };
+        let held = worker.run;
+        if !change(&mut worker)? {
+            return Ok(None);
+        }
+        let mut writes = vec![Write::put(&mut worker)?];
+        let mut ended = None;
+        if let Some(run) = held.filter(|_| worker.run.is_none())
+            && let Some(mut task) = cloud.store.get(&run.task_id).await?
+        {
+            let lost = Failure::new(FailureClass::Infrastructure, "The machine that rendered it was lost.");
+            if let Ok(end) = task.end_run(run.run_id, Outcome::Failed(lost), now) {
+                writes.push(Write::put(&mut task)?);
+                ended = Some((end, task));
+            }
+        }
+        cloud.store.commit_all(&writes).await?;
+        Ok::<_, E>(Some((worker, ended)))
+    })
+    .await?;
+    let Some((worker, ended)) = changed else {
+        return Ok(None);
+    };
+    if let Some((end, task)) = ended {
+        after_end(cloud, end, &task).await;
+    }
+    Ok(Some(worker))
+}
+
+/// Moves a worker along an edge if `wanted` still holds on a consistent read.
+pub async fn move_worker(
+    cloud: &Cloud,
+    worker_id: &WorkerId,
+    to: WorkerState,
+    now: Millis,
+    mut wanted: impl FnMut(&Worker) -> bool,
+) -> Result<Option<Worker>, RunError> {
+    let moved = change_worker::<RunError>(cloud, worker_id, now, |worker| {
+        if !wanted(worker) || worker.become_state(to, now).is_err() {
+            return Ok(false);
+        }
+        if matches!(to, WorkerState::Failed | WorkerState::Stopped | WorkerState::Gone) {
+            worker.run = None;
+        }
+        Ok(true)
+    })
+    .await?;
+    if moved.is_some() {
+        info!(worker.id = %worker_id, worker.state = ?to, "worker moved");
+    }
+    Ok(moved)
+}

@@ -1,0 +1,293 @@
+//! Tables, keys and indexes: the one place that knows them.
+
+use model::{
+    Account, BacklogEntry, CatalogEntry, ConnectionId, Pool, PoolId, PoolNames, Session, Task, TaskBody, TaskId,
+    TeamId, Usage, UserId, Worker, WorkerId,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Painters' requests.
+    Tasks,
+    /// Their large parts.
+    TaskBodies,
+    /// Workers.
+    Fleet,
+    /// Open WebSockets.
+    Sessions,
+    /// Models.
+    Catalog,
+    /// Users and their usage.
+    Accounts,
+    /// Pools.
+    Pools,
+}
+
+impl Table {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Tasks,
+        Self::TaskBodies,
+        Self::Fleet,
+        Self::Sessions,
+        Self::Catalog,
+        Self::Accounts,
+        Self::Pools,
+    ];
+
+    /// The environment variable that names the table.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Tasks => "TASKS_TABLE",
+            Self::TaskBodies => "TASK_BODIES_TABLE",
+            Self::Fleet => "FLEET_TABLE",
+            Self::Sessions => "SESSIONS_TABLE",
+            Self::Catalog => "CATALOG_TABLE",
+            Self::Accounts => "ACCOUNTS_TABLE",
+            Self::Pools => "POOLS_TABLE",
+        }
+    }
+
+    /// Attributes of partition and sort key.
+    pub const fn key(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Tasks | Self::TaskBodies => ("task_id", None),
+            Self::Fleet => ("worker_id", None),
+            Self::Sessions => ("connection_id", None),
+            Self::Catalog => ("team", Some("entry")),
+            Self::Accounts => ("account", None),
+            Self::Pools => ("pool", Some("slot")),
+        }
+    }
+}
+
+/// The deployed names of the tables.
+#[derive(Debug, Clone)]
+pub struct TableNames([String; 7]);
+
+impl TableNames {
+    /// Asks for each name.
+    pub fn read(name: impl FnMut(Table) -> String) -> Self {
+        Self(Table::ALL.map(name))
+    }
+
+    /// The table's deployed name.
+    pub fn of(&self, table: Table) -> &str {
+        &self.0[table as usize]
+    }
+}
+
+/// The key of an item.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The table.
+    pub table: Table,
+    /// Value of the partition key.
+    pub partition: String,
+    /// Value of the sort key, where the table has one.
+    pub sort: Option<String>,
+}
+
+impl Key {
+    fn simple(table: Table, partition: impl std::fmt::Display) -> Self {
+        Self {
+            table,
+            partition: partition.to_string(),
+            sort: None,
+        }
+    }
+}
+
+/// A thing kept as one item, written whole and only with a condition on its version.
+pub trait Entity: Serialize + DeserializeOwned {
+    /// Where it lies.
+    fn key(&self) -> Key;
+    /// Its version: 0 if it was never written.
+    fn version_mut(&mut self) -> &mut u64;
+}
+
+/// What names an entity.
+pub trait Id {
+    /// The entity it names.
+    type Entity: Entity;
+    /// Its key.
+    fn key(&self) -> Key;
+}
+
+macro_rules! entity {
+    ($entity:ty, $id:ty, |$this:ident| $of:expr, |$name:ident| $key:expr) => {
+        impl Entity for $entity {
+            fn key(&self) -> Key {
+                let $this = self;
+                Id::key(&$of)
+            }
+            fn version_mut(&mut self) -> &mut u64 {
+                &mut self.version
+            }
+        }
+        impl Id for $id {
+            type Entity = $entity;
+            fn key(&self) -> Key {
+                let $name = self;
+                $key
+            }
+        }
+    };
+}
+
+/// Names a [`TaskBody`].
+#[derive(Debug, Clone, Copy)]
+pub struct BodyOf(pub TaskId);
+
+/// Names a [`Usage`].
+#[derive(Debug, Clone)]
+pub struct UsageOf(pub UserId, pub String);
+
+/// Names the [`PoolNames`].
+#[derive(Debug, Clone, Copy)]
+pub struct AllPools;
+
+/// Names a [`CatalogEntry`].
+#[derive(Debug, Clone)]
+pub struct CatalogKey(pub TeamId, pub String);
+
+entity!(Task, TaskId, |it| it.task_id, |id| Key::simple(Table::Tasks, id));
+entity!(TaskBody, BodyOf, |it| BodyOf(it.task_id), |id| Key::simple(
+    Table::TaskBodies,
+    id.0
+));
+entity!(Worker, WorkerId, |it| it.worker_id, |id| Key::simple(Table::Fleet, id));
+entity!(Session, ConnectionId, |it| it.connection_id, |id| Key::simple(
+    Table::Sessions,
+    id
+));
+entity!(Account, UserId, |it| it.user_id, |id| Key::simple(
+    Table::Accounts,
+    format!("user#{id}")
+));
+entity!(
+    Usage,
+    UsageOf,
+    |it| UsageOf(it.user_id.clone(), it.month.clone()),
+    |id| Key::simple(Table::Accounts, format!("usage#{}#{}", id.0, id.1))
+);
+entity!(Pool, PoolId, |it| it.pool, |id| Key {
+    table: Table::Pools,
+    partition: id.to_string(),
+    sort: Some("now".to_owned())
+});
+entity!(PoolNames, AllPools, |_it| AllPools, |_id| Key {
+    table: Table::Pools,
+    // No pool can have this name.
+    partition: "#all".to_owned(),
+    sort: Some("names".to_owned())
+});
+entity!(
+    CatalogEntry,
+    CatalogKey,
+    |it| CatalogKey(it.team.clone(), format!("{}#{}#1", it.kind, it.name)),
+    |id| Key {
+        table: Table::Catalog,
+        partition: id.0.to_string(),
+        sort: Some(id.1.clone())
+    }
+);
+
+/// A list of entries with one partition, read from an index (or a table) that may lag behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The table.
+    pub table: Table,
+    /// The index; none for the table itself.
+    pub index: Option<&'static str>,
+    /// Attribute of the partition.
+    pub attribute: &'static str,
+    /// Attribute by which entries come in order.
+    pub order: Option<&'static str>,
+    /// Wanted partition.
+    pub partition: String,
+    /// Most entries wanted.
+    pub limit: u32,
+}
+
+/// A typed [`Query`].
+pub trait List {
+    /// What an entry is.
+    type Entry: DeserializeOwned;
+    /// The query.
+    fn query(&self) -> Query;
+}
+
+/// The waiting tasks of a pool, earliest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Backlog<'a>(pub &'a PoolId, pub u32);
+
+/// The workers of a pool.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkersOf<'a>(pub &'a PoolId);
+
+/// The open WebSockets of an owner.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionsOf<'a>(pub &'a UserId);
+
+/// What a team has in the catalogue.
+#[derive(Debug, Clone, Copy)]
+pub struct CatalogOf<'a>(pub &'a str);
+
+impl List for Backlog<'_> {
+    type Entry = BacklogEntry;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Tasks,
+            index: Some("backlog"),
+            attribute: "backlog",
+            order: Some("start_tag"),
+            partition: self.0.to_string(),
+            limit: self.1,
+        }
+    }
+}
+
+impl List for WorkersOf<'_> {
+    type Entry = Worker;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Fleet,
+            index: Some("by_pool"),
+            attribute: "pool",
+            order: None,
+            partition: self.0.to_string(),
+            limit: 1000,
+        }
+    }
+}
+
+impl List for SessionsOf<'_> {
+    type Entry = Session;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Sessions,
+            index: Some("by_owner"),
+            attribute: "owner",
+            order: None,
+            partition: self.0.to_string(),
+            limit: 20,
+        }
+    }
+}
+
+impl List for CatalogOf<'_> {
+    type Entry = CatalogEntry;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Catalog,
+            index: None,
+            attribute: "team",
+            order: Some("entry"),
+            partition: self.0.to_owned(),
+            limit: 1000,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Logs: JSON lines without a time, which CloudWatch adds itself.
+
+/// Sets up logging. The level is `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else info.
+pub fn init() {
+    let env = crate::config::process_env();
+    let level = env
+        .optional("AWS_LAMBDA_LOG_LEVEL")
+        .or_else(|| env.optional("RUST_LOG"));
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .without_time()
+        .with_target(false)
+        .with_current_span(false)
+        .with_env_filter(tracing_subscriber::EnvFilter::new(
+            level.unwrap_or_else(|| "info".to_owned()),
+        ))
+        .init();
+}

@@ -1,0 +1,109 @@
+//! Making workers and instances agree.
+
+use std::collections::BTreeMap;
+
+use cloud::{
+    Cloud, StoreError,
+    runs::{RunError, change_worker, move_worker},
+};
+use model::{Millis, Settings, Worker, WorkerId, WorkerState};
+use policy::watch::{Converge, InstanceState, converge};
+use tracing::{info, warn};
+
+use crate::{Fleet, Instance, scale::ScaleError};
+
+/// Compares these workers with what EC2 says and corrects both. Instances of ours that no worker knows are ended.
+pub async fn converge_all(
+    cloud: &Cloud,
+    fleet: &Fleet,
+    settings: &Settings,
+    workers: &[Worker],
+    instances: &[Instance],
+    now: Millis,
+) -> Result<(), ScaleError> {
+    let mut by_worker: BTreeMap<&WorkerId, Vec<&Instance>> = BTreeMap::new();
+    for instance in instances {
+        by_worker.entry(&instance.worker_id).or_default().push(instance);
+    }
+    for worker in workers.iter().filter(|worker| worker.state != WorkerState::Gone) {
+        let found = by_worker.get(&worker.worker_id).map(Vec::as_slice).unwrap_or_default();
+        converge_one(cloud, fleet, settings, &worker.worker_id, found, now).await?;
+    }
+    for (worker_id, found) in by_worker {
+        if !workers.iter().any(|worker| worker.worker_id == *worker_id) {
+            converge_one(cloud, fleet, settings, worker_id, &found, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The same for one worker and the instances that carry its name: there should be one at most.
+pub async fn converge_one(
+    cloud: &Cloud,
+    fleet: &Fleet,
+    settings: &Settings,
+    worker_id: &WorkerId,
+    instances: &[&Instance],
+    now: Millis,
+) -> Result<(), ScaleError> {
+    let Some(mut worker) = cloud.store.get(worker_id).await? else {
+        for instance in instances {
+            terminate(fleet, instance, "an instance that no worker knows").await?;
+        }
+        return Ok(());
+    };
+    if worker.instance_id.is_none()
+        && let Some(instance) = instances.iter().find(|it| it.view.state != InstanceState::Gone)
+    {
+        // The launch was cut off before its answer was written: adopt what it made.
+        let adopted = change_worker::<RunError>(cloud, worker_id, now, |worker| {
+            worker.instance_id = Some(instance.view.instance_id.clone());
+            worker.instance_type = Some(instance.instance_type.clone());
+            Ok(worker.state != WorkerState::Gone)
+        });
+        worker = adopted.await?.unwrap_or(worker);
+    }
+    let mine = instances
+        .iter()
+        .find(|it| Some(&it.view.instance_id) == worker.instance_id.as_ref());
+    for other in instances
+        .iter()
+        .filter(|it| Some(&it.view.instance_id) != worker.instance_id.as_ref())
+    {
+        terminate(fleet, other, "a second instance of one worker").await?;
+    }
+    let view = mine.map(|it| &it.view);
+    let step = converge(&worker, view, settings, now);
+    if step != Converge::Leave {
+        info!(worker.id = %worker_id, worker.state = ?worker.state, step = ?step, "converging");
+    }
+    let unchanged = |it: &Worker| it.state == worker.state && it.last_seen == worker.last_seen;
+    match (step, mine) {
+        (Converge::Leave, _) => {}
+        (Converge::Become(to), _) => drop(move_worker(cloud, worker_id, to, now, unchanged).await?),
+        (Converge::Stop, Some(instance)) => {
+            if worker.state == WorkerState::Failed {
+                move_worker(cloud, worker_id, WorkerState::Stopping, now, unchanged).await?;
+            }
+            fleet.stop(&instance.view.instance_id).await?;
+        }
+        (Converge::Terminate, Some(instance)) => {
+            terminate(fleet, instance, "a worker that failed again").await?;
+            move_worker(cloud, worker_id, WorkerState::Gone, now, unchanged).await?;
+        }
+        (Converge::Stop | Converge::Terminate, None) => {}
+    }
+    Ok(())
+}
+
+async fn terminate(fleet: &Fleet, instance: &Instance, why: &str) -> Result<(), StoreError> {
+    if instance.view.state == InstanceState::Gone {
+        return Ok(());
+    }
+    warn!(instance.id = %instance.view.instance_id, worker.id = %instance.worker_id, why, "terminating");
+    if let Err(error) = fleet.terminate(&instance.view.instance_id).await {
+        // The next tick tries again.
+        warn!(instance.id = %instance.view.instance_id, error = cloud::http::chain(&error), "not terminated");
+    }
+    Ok(())
+}

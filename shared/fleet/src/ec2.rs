@@ -1,0 +1,281 @@
+//! The fleet on EC2.
+
+use aws_sdk_ec2::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{
+        Filter, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateOverridesRequest,
+        FleetLaunchTemplateSpecificationRequest, FleetType, InstanceStateName, InstanceType, ResourceType, Tag,
+        TagSpecification, TargetCapacitySpecificationRequest,
+    },
+};
+use cloud::{BoxFuture, Env};
+use model::{InstanceId, PoolId, WorkerId};
+use policy::watch::{InstanceState, InstanceView};
+
+use crate::{Fleet, FleetError, FleetPort, Instance};
+
+/// Tag of the installation.
+const STACK_TAG: &str = "atelier:stack";
+/// Tag of the worker.
+const WORKER_TAG: &str = "atelier:worker_id";
+/// Tag of the worker's pool.
+const POOL_TAG: &str = "atelier:pool";
+
+/// Error codes that mean: not here, not now.
+const NO_CAPACITY: [&str; 8] = [
+    "InsufficientInstanceCapacity",
+    "InsufficientHostCapacity",
+    "InsufficientCapacity",
+    "InstanceLimitExceeded",
+    "VcpuLimitExceeded",
+    "MaxSpotInstanceCountExceeded",
+    "Unsupported",
+    "RequestLimitExceeded",
+];
+
+/// What launching needs to know.
+#[derive(Debug, Clone)]
+pub struct FleetConfig {
+    /// The launch template's id.
+    pub launch_template: String,
+    /// Subnets to launch in, one a zone; empty: the default VPC's.
+    pub subnets: Vec<String>,
+    /// The installation's name, tagged on each instance.
+    pub stack: String,
+}
+
+impl FleetConfig {
+    /// Reads it; problems are left in `env`.
+    pub fn read<F: Fn(&str) -> Option<String>>(env: &mut Env<F>) -> Self {
+        let subnets = env.optional("SUBNETS").unwrap_or_default();
+        Self {
+            launch_template: env.required("LAUNCH_TEMPLATE"),
+            subnets: subnets
+                .split(',')
+                .map(str::trim)
+                .filter(|it| !it.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            stack: env.required("STACK"),
+        }
+    }
+}
+
+/// Connects to EC2 and primes the client.
+pub async fn connect(config: FleetConfig) -> Fleet {
+    connect_with(&cloud::sdk_config().await, config).await
+}
+
+/// The same with a given configuration of the SDK.
+pub async fn connect_with(sdk: &aws_config::SdkConfig, config: FleetConfig) -> Fleet {
+    let ec2 = Ec2 {
+        client: Client::new(sdk),
+        config,
+    };
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), ec2.describe()).await;
+    Fleet::new(ec2)
+}
+
+#[derive(Debug)]
+struct Ec2 {
+    client: Client,
+    config: FleetConfig,
+}
+
+impl Ec2 {
+    async fn describe_by(&self, filters: Vec<Filter>) -> Result<Vec<Instance>, FleetError> {
+        let mut pages = self
+            .client
+            .describe_instances()
+            .set_filters(Some(filters))
+            .into_paginator()
+            .send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| aws("DescribeInstances", error))?;
+            let instances = page
+                .reservations
+                .unwrap_or_default()
+                .into_iter()
+                .flat_map(|it| it.instances.unwrap_or_default());
+            found.extend(instances.filter_map(|it| self.ours(&it)));
+        }
+        Ok(found)
+    }
+
+    fn ours(&self, instance: &aws_sdk_ec2::types::Instance) -> Option<Instance> {
+        let tag = |name: &str| {
+            instance
+                .tags()
+                .iter()
+                .find(|tag| tag.key() == Some(name))
+                .and_then(Tag::value)
+        };
+        if tag(STACK_TAG) != Some(&self.config.stack) {
+            return None;
+        }
+        Some(Instance {
+            view: InstanceView {
+                instance_id: InstanceId::new(instance.instance_id()?),
+                state: state(instance.state().and_then(|state| state.name())),
+            },
+            worker_id: WorkerId::new(tag(WORKER_TAG)?),
+            pool: PoolId::new(tag(POOL_TAG)?),
+            instance_type: instance
+                .instance_type()
+                .map(|it| it.as_str().to_owned())
+                .unwrap_or_default(),
+        })
+    }
+
+    async fn launch(&self, worker_id: &WorkerId, pool: &PoolId, types: &[String]) -> Result<Instance, FleetError> {
+        let template = FleetLaunchTemplateSpecificationRequest::builder()
+            .launch_template_id(&self.config.launch_template)
+            .version("$Latest")
+            .build();
+        let subnets: Vec<Option<&String>> = if self.config.subnets.is_empty() {
+            vec![None]
+        } else {
+            self.config.subnets.iter().map(Some).collect()
+        };
+        let overrides = types.iter().zip(0_u32..).flat_map(|(kind, rank)| {
+            subnets.iter().map(move |subnet| {
+                FleetLaunchTemplateOverridesRequest::builder()
+                    .instance_type(InstanceType::from(kind.as_str()))
+                    .priority(f64::from(rank))
+                    .set_subnet_id(subnet.cloned())
+                    .build()
+            })
+        });
+        let tags = [
+            (STACK_TAG, self.config.stack.as_str()),
+            (WORKER_TAG, worker_id.as_str()),
+            (POOL_TAG, pool.as_str()),
+        ];
+        let tags = tags
+            .iter()
+            .map(|(key, value)| Tag::builder().key(*key).value(*value).build())
+            .collect();
+        let reply = self
+            .client
+            .create_fleet()
+            .client_token(worker_id.as_str())
+            .r#type(FleetType::Instant)
+            .launch_template_configs(
+                FleetLaunchTemplateConfigRequest::builder()
+                    .launch_template_specification(template)
+                    .set_overrides(Some(overrides.collect()))
+                    .build(),
+            )
+            .on_demand_options(
+                aws_sdk_ec2::types::OnDemandOptionsRequest::builder()
+                    .allocation_strategy(aws_sdk_ec2::types::FleetOnDemandAllocationStrategy::Prioritized)
+                    .build(),
+            )
+            .target_capacity_specification(
+                TargetCapacitySpecificationRequest::builder()
+                    .total_target_capacity(1)
+                    .on_demand_target_capacity(1)
+                    .default_target_capacity_type(aws_sdk_ec2::types::DefaultTargetCapacityType::OnDemand)
+                    .build(),
+            )
+            .tag_specifications(
+                TagSpecification::builder()
+                    .resource_type(ResourceType::Instance)
+                    .set_tags(Some(tags))
+                    .build(),
+            )
+            .send()
+            .await
+            .map_err(|error| classify("CreateFleet", error))?;
+        let launched = reply
+            .instances()
+            .iter()
+            .find_map(|set| Some((set.instance_ids().first()?, set)));
+        let Some((id, set)) = launched else {
+            let codes: Vec<_> = reply.errors().iter().filter_map(|error| error.error_code()).collect();
+            return Err(FleetError::NoCapacity(codes.join(", ")));
+        };
+        Ok(Instance {
+            view: InstanceView {
+                instance_id: InstanceId::new(id),
+                state: InstanceState::Up,
+            },
+            worker_id: worker_id.clone(),
+            pool: pool.clone(),
+            instance_type: set.instance_type().map(|it| it.as_str().to_owned()).unwrap_or_default(),
+        })
+    }
+}
+
+fn state(name: Option<&InstanceStateName>) -> InstanceState {
+    match name {
+        Some(InstanceStateName::Pending | InstanceStateName::Running) => InstanceState::Up,
+        Some(InstanceStateName::Stopping) => InstanceState::Stopping,
+        Some(InstanceStateName::Stopped) => InstanceState::Stopped,
+        _ => InstanceState::Gone,
+    }
+}
+
+fn filter(name: &str, value: &str) -> Filter {
+    Filter::builder().name(name).values(value).build()
+}
+
+fn aws<E: std::error::Error + Send + Sync + 'static>(operation: &'static str, error: E) -> FleetError {
+    FleetError::Aws {
+        operation,
+        source: Box::new(error),
+    }
+}
+
+fn classify<E, R>(operation: &'static str, error: SdkError<E, R>) -> FleetError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+        Some(code) if NO_CAPACITY.contains(&code) => FleetError::NoCapacity(code.to_owned()),
+        _ => aws(operation, error),
+    }
+}
+
+impl FleetPort for Ec2 {
+    fn describe(&self) -> BoxFuture<'_, Result<Vec<Instance>, FleetError>> {
+        Box::pin(self.describe_by(vec![filter(&format!("tag:{STACK_TAG}"), &self.config.stack)]))
+    }
+
+    fn describe_one<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<Option<Instance>, FleetError>> {
+        Box::pin(async move { Ok(self.describe_by(vec![filter("instance-id", id.as_str())]).await?.pop()) })
+    }
+
+    fn launch<'a>(
+        &'a self,
+        worker_id: &'a WorkerId,
+        pool: &'a PoolId,
+        types: &'a [String],
+    ) -> BoxFuture<'a, Result<Instance, FleetError>> {
+        Box::pin(self.launch(worker_id, pool, types))
+    }
+
+    fn start<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async move {
+            let start = self.client.start_instances().instance_ids(id.as_str()).send().await;
+            start.map(drop).map_err(|error| classify("StartInstances", error))
+        })
+    }
+
+    fn stop<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async move {
+            let stop = self.client.stop_instances().instance_ids(id.as_str()).send().await;
+            stop.map(drop).map_err(|error| classify("StopInstances", error))
+        })
+    }
+
+    fn terminate<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async move {
+            let end = self.client.terminate_instances().instance_ids(id.as_str()).send().await;
+            end.map(drop).map_err(|error| classify("TerminateInstances", error))
+        })
+    }
+}

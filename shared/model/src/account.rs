@@ -1,0 +1,53 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Millis, PoolId, TeamId, UserId};
+
+/// What the bearer of a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Asks for pictures.
+    Painter,
+    /// Renders them.
+    Worker,
+    /// Runs the studio's installation.
+    Operator,
+}
+
+/// A painter or operator: `user#<id>` in Accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Who it is.
+    pub user_id: UserId,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// Name shown to people.
+    pub name: String,
+    /// The account's team.
+    pub team: TeamId,
+    /// The pool that renders for the team.
+    pub pool: PoolId,
+    /// What the account may do.
+    pub role: Role,
+    /// Tokens issued earlier than this are refused.
+    #[serde(default)]
+    pub tokens_valid_from: Millis,
+    /// Credits shown to the painter. Not yet spent: the budget comes with its own issue.
+    #[serde(default)]
+    pub credits: u64,
+}
+
+/// What an account used in one month: `usage#<user>#<yyyy-mm>` in Accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Whose usage.
+    pub user_id: UserId,
+    /// `yyyy-mm`, UTC.
+    pub month: String,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// Pictures delivered.
+    pub images: u64,
+    /// Worker time of the runs that delivered them, in milliseconds.
+    pub gpu_ms: u64,
+}

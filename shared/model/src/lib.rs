@@ -1,0 +1,30 @@
+//! What things are: ids, tasks, workers, messages, state machines.
+//!
+//! Everything here is pure: no clock, no I/O, no AWS. A transition takes `now` and either changes a snapshot or says
+//! why it must not; whoever calls it commits the snapshot with a condition on the version that was read.
+
+mod account;
+mod catalog;
+mod failure;
+mod ids;
+mod pool;
+mod run;
+mod session;
+mod settings;
+pub mod socket;
+mod task;
+mod time;
+mod worker;
+pub mod worker_api;
+
+pub use account::{Account, Role, Usage};
+pub use catalog::CatalogEntry;
+pub use failure::{Failure, FailureClass};
+pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use pool::{Pool, PoolNames, StartingWorker};
+pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
+pub use session::Session;
+pub use settings::{Settings, SettingsError};
+pub use task::{BacklogEntry, CancelCause, Canceled, Lane, Task, TaskBody, TaskState, TransitionError};
+pub use time::Millis;
+pub use worker::{GpuUse, RunRef, Worker, WorkerEdgeError, WorkerState};

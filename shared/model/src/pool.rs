@@ -1,0 +1,43 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Millis, PoolId, WorkerId};
+
+/// A pool's state: the item on which one planner wins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// The pool's name.
+    pub pool: PoolId,
+    /// Version of this item: the epoch that a scaling plan is conditioned on.
+    pub version: u64,
+    /// Most workers at once.
+    pub max_workers: u32,
+    /// Instance types to try, best first.
+    pub instance_types: Vec<String>,
+    /// Workers that a plan has started and that the index may not show yet.
+    #[serde(default)]
+    pub starting: Vec<StartingWorker>,
+    /// When the last start or launch found no capacity; until some minutes after it nothing is tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_capacity_at: Option<Millis>,
+    /// The checkpoint a fresh worker warms up with: a name in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<String>,
+}
+
+/// A worker that a scaling plan is bringing up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartingWorker {
+    /// Which worker.
+    pub worker_id: WorkerId,
+    /// When the plan was won.
+    pub since: Millis,
+}
+
+/// The names of all pools: one small item, so that the minute tick needs no scan.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolNames {
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// The names.
+    pub pools: Vec<PoolId>,
+}

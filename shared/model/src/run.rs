@@ -1,0 +1,71 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Failure, Millis, RunId, WorkerId};
+
+/// One attempt at a task, kept on the task while it lasts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The fence: every later write about this run names it.
+    pub run_id: RunId,
+    /// Who renders.
+    pub worker_id: WorkerId,
+    /// When the worker claimed it.
+    pub claimed_at: Millis,
+    /// When the run counts as lost unless the worker renews it. Never a condition of a commit.
+    pub lease_until: Millis,
+    /// When the worker must give up, however alive it is. Never renewed.
+    pub deadline: Millis,
+    /// Number of the newest progress report taken; older ones are dropped.
+    #[serde(default)]
+    pub seq: u64,
+    /// Share done, 0 to 1.
+    #[serde(default)]
+    pub progress: f32,
+}
+
+/// The pictures of a finished run: one blob in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// Bucket key, `results/<task>/<run>`.
+    pub key: String,
+    /// Start byte of each picture in the blob; at least one.
+    pub offsets: Vec<u64>,
+    /// Size of the blob in bytes.
+    pub size: u64,
+}
+
+/// How long the parts of a run took on the worker, in milliseconds.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunTimes {
+    /// Input pictures downloaded, checked and given to ComfyUI.
+    #[serde(rename = "fetch_ms")]
+    pub fetch: u64,
+    /// From posting the graph to ComfyUI until the last picture was read back: ComfyUI's own time.
+    #[serde(rename = "execute_ms")]
+    pub execute: u64,
+    /// The result uploaded to the bucket.
+    #[serde(rename = "upload_ms")]
+    pub upload: u64,
+}
+
+/// What a worker (or the loss of it) says about a run's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Pictures are in the bucket.
+    Succeeded(TaskResult, RunTimes),
+    /// It did not work.
+    Failed(Failure),
+    /// ComfyUI was interrupted as asked.
+    Interrupted,
+}
+
+/// What became of the task when its run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnd {
+    /// The result counts.
+    Committed,
+    /// The task waits again, at its old place in line.
+    Requeued,
+    /// The task is over without a result.
+    Ended,
+}

@@ -1,0 +1,147 @@
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Every duration and limit that an operator may set. `key=value` pairs, durations as `30s`, `5m`, `500ms`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settings {
+    /// How long a run is held without a heartbeat.
+    pub lease: Duration,
+    /// Heartbeat while rendering.
+    pub heartbeat_busy: Duration,
+    /// Heartbeat, and claim without a wake, while ready.
+    pub heartbeat_ready: Duration,
+    /// A worker not heard of for this long has failed.
+    pub worker_silent: Duration,
+    /// A worker that does not get from start to ready in this time has failed.
+    pub boot_limit: Duration,
+    /// A ready worker without a run for this long, with a quiet GPU, stops.
+    pub idle_stop: Duration,
+    /// Least time between the decision to drain and the stop: the second look.
+    pub drain_confirm: Duration,
+    /// GPU utilisation, percent, below which it counts as quiet.
+    pub gpu_quiet_percent: u32,
+    /// After an offering had no capacity nothing is started for this long.
+    pub capacity_pause: Duration,
+    /// How long a task may wait and run altogether.
+    pub task_expiry: Duration,
+    /// A task whose owner has not asked for it for this long starts no machine.
+    pub owner_absent: Duration,
+    /// A task whose owner has not asked for it for this long expires.
+    pub owner_gone: Duration,
+    /// Least time a run may take before the worker gives up.
+    pub run_floor: Duration,
+    /// Time a run may take per unit of work (step × megapixel) on top of [`Self::run_floor`].
+    pub run_per_work: Duration,
+    /// How long presigned URLs are good for.
+    pub url_life: Duration,
+    /// How long a worker's token is good for.
+    pub worker_token: Duration,
+    /// A host that has no work, or no answer to its heartbeats, for this long shuts itself down.
+    pub dead_man: Duration,
+    /// Largest input blob, bytes.
+    pub max_upload: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const fn minutes(n: u64) -> Duration {
+            Duration::from_secs(60 * n)
+        }
+        Self {
+            lease: Duration::from_secs(30),
+            heartbeat_busy: Duration::from_secs(5),
+            heartbeat_ready: Duration::from_secs(15),
+            worker_silent: Duration::from_secs(90),
+            boot_limit: minutes(10),
+            idle_stop: minutes(30),
+            drain_confirm: Duration::from_secs(50),
+            gpu_quiet_percent: 5,
+            capacity_pause: minutes(3),
+            task_expiry: minutes(60),
+            owner_absent: minutes(1),
+            owner_gone: minutes(5),
+            run_floor: minutes(5),
+            run_per_work: Duration::from_secs(5),
+            url_life: minutes(60),
+            worker_token: minutes(60),
+            dead_man: minutes(60),
+            max_upload: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// A setting that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Not `key=value`.
+    #[error("`{0}` is not key=value")]
+    NoPair(String),
+    /// No such setting.
+    #[error("there is no setting `{0}`")]
+    Unknown(String),
+    /// The value does not fit.
+    #[error("`{value}` is no value for the setting `{key}`")]
+    Value {
+        /// The setting.
+        key: String,
+        /// What was given.
+        value: String,
+    },
+}
+
+impl Settings {
+    /// Reads `key=value` pairs, parted by commas or spaces, over the defaults.
+    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+        let mut settings = Self::default();
+        for pair in text.split([',', ' ']).filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| SettingsError::NoPair(pair.to_owned()))?;
+            settings.set(key, value)?;
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), SettingsError> {
+        let bad = || SettingsError::Value {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        };
+        let duration = match key {
+            "lease" => &mut self.lease,
+            "heartbeat_busy" => &mut self.heartbeat_busy,
+            "heartbeat_ready" => &mut self.heartbeat_ready,
+            "worker_silent" => &mut self.worker_silent,
+            "boot_limit" => &mut self.boot_limit,
+            "idle_stop" => &mut self.idle_stop,
+            "drain_confirm" => &mut self.drain_confirm,
+            "capacity_pause" => &mut self.capacity_pause,
+            "task_expiry" => &mut self.task_expiry,
+            "owner_absent" => &mut self.owner_absent,
+            "owner_gone" => &mut self.owner_gone,
+            "run_floor" => &mut self.run_floor,
+            "run_per_work" => &mut self.run_per_work,
+            "url_life" => &mut self.url_life,
+            "worker_token" => &mut self.worker_token,
+            "dead_man" => &mut self.dead_man,
+            "gpu_quiet_percent" => {
+                self.gpu_quiet_percent = value.parse().map_err(|_| bad())?;
+                return Ok(());
+            }
+            "max_upload" => {
+                self.max_upload = value.parse().map_err(|_| bad())?;
+                return Ok(());
+            }
+            _ => return Err(SettingsError::Unknown(key.to_owned())),
+        };
+        *duration = humantime::parse_duration(value).map_err(|_| bad())?;
+        Ok(())
+    }
+
+    /// How long a run of this much work may take.
+    pub fn run_limit(&self, work: f64) -> Duration {
+        let work = if work.is_finite() { work.clamp(0.0, 1e6) } else { 0.0 };
+        self.run_floor + self.run_per_work.mul_f64(work)
+    }
+}

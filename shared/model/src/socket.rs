@@ -1,0 +1,85 @@
+//! Messages on the WebSocket. Each is a hint: losing, doubling or reordering them loses no work.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Failure, RunId, Task, TaskId, TaskState};
+
+/// What a client says. The route key of the WebSocket API is `action`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum ClientMessage {
+    /// A worker: how far its run is.
+    Progress {
+        /// The task.
+        task_id: TaskId,
+        /// The run.
+        run_id: RunId,
+        /// Rising number of the report.
+        seq: u64,
+        /// Share done, 0 to 1.
+        value: f32,
+    },
+    /// A painter: send the state of these tasks again, and of each change from now on. Empty: nothing but keeping the
+    /// connection open.
+    Sync {
+        /// Which tasks.
+        #[serde(default)]
+        tasks: Vec<TaskId>,
+    },
+    /// Anyone: keep the connection open.
+    Ping,
+}
+
+/// What the cloud says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ServerMessage {
+    /// To a painter: a task as it stands.
+    Task(TaskView),
+    /// To a worker: there is work; try this task first.
+    Wake {
+        /// The task.
+        task_id: Option<TaskId>,
+    },
+    /// To a worker: stop this run.
+    Cancel {
+        /// The run.
+        run_id: RunId,
+    },
+    /// To a worker: take no more work.
+    Drain,
+    /// To anyone: the answer to `ping`.
+    Pong,
+}
+
+/// A task as its painter sees it: a whole snapshot each time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskView {
+    /// The task.
+    pub task_id: TaskId,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Share done, 0 to 1.
+    pub progress: f32,
+    /// Version of the snapshot: a smaller one than the last seen is old news.
+    pub version: u64,
+    /// What is happening, in words: a GPU is waking up, the task is waiting, and so on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+impl From<&Task> for TaskView {
+    fn from(task: &Task) -> Self {
+        Self {
+            task_id: task.task_id,
+            state: task.state,
+            progress: task.progress(),
+            version: task.version,
+            note: None,
+            error: task.error.clone(),
+        }
+    }
+}

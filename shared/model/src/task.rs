@@ -1,0 +1,349 @@
+//! A painter's request and its state machine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Failure, FailureClass, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, TaskId, TaskResult, TeamId, UserId,
+};
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// Waits for a worker.
+    Queued,
+    /// A worker renders it.
+    Running,
+    /// Was running when it was canceled or expired; the worker has not confirmed yet.
+    Canceling,
+    /// Pictures are ready.
+    Succeeded,
+    /// Over, with an error.
+    Failed,
+    /// Over, by the painter's wish.
+    Canceled,
+    /// Over, because it took too long.
+    Expired,
+}
+
+impl TaskState {
+    /// Every state, for tables and tests.
+    pub const ALL: [Self; 7] = [
+        Self::Queued,
+        Self::Running,
+        Self::Canceling,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Canceled,
+        Self::Expired,
+    ];
+
+    /// Whether the edge from this state to `next` exists.
+    pub const fn may_become(self, next: Self) -> bool {
+        use TaskState::{Canceled, Canceling, Expired, Failed, Queued, Running, Succeeded};
+        matches!(
+            (self, next),
+            (Queued, Running | Canceled | Expired | Failed)
+                | (Running, Succeeded | Failed | Queued | Canceling)
+                | (Canceling, Canceled | Expired)
+        )
+    }
+
+    /// No edge leads out of a terminal state.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Canceled | Self::Expired)
+    }
+}
+
+/// How urgently a task's owner waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// A picture per brush stroke.
+    Live,
+    /// Somebody looks at a progress bar.
+    Interactive,
+    /// Nobody waits in front of the screen.
+    Batch,
+}
+
+/// Why a task is being ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelCause {
+    /// Its owner said so.
+    User,
+    /// It waited or ran too long, or nobody asks for it any more.
+    Expired,
+}
+
+/// What a cancel did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canceled {
+    /// The task was waiting: it is over.
+    Ended,
+    /// The task is running: its worker has to be told.
+    Asked,
+    /// Nothing to do: it was already over or being canceled.
+    Already,
+}
+
+/// A transition that must not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TransitionError {
+    /// The state has no such edge.
+    #[error("a task that is {from:?} cannot become {to:?}")]
+    NoEdge {
+        /// State found.
+        from: TaskState,
+        /// State wanted.
+        to: TaskState,
+    },
+    /// The writer speaks about another run than the one that holds the task.
+    #[error("this run does not hold the task")]
+    NotThisRun,
+    /// The task is being canceled: a result is refused.
+    #[error("the task was canceled")]
+    BeingCanceled,
+}
+
+/// A painter's request: the small, hot item. Request and plan are in [`TaskBody`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// UUIDv7.
+    pub task_id: TaskId,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// Who asked.
+    pub owner: UserId,
+    /// The owner's team.
+    pub team: TeamId,
+    /// Where it is rendered.
+    pub pool: PoolId,
+    /// The pool again, only while the task waits: the sparse key of the backlog index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<PoolId>,
+    /// Place in line: smaller is earlier. Kept when the task is requeued.
+    pub start_tag: u64,
+    /// How urgent it is.
+    pub lane: Lane,
+    /// Where it stands.
+    pub state: TaskState,
+    /// The model file it needs first, for the choice of a worker that has it loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Steps × megapixels × pictures: the base of time estimates.
+    pub work: f64,
+    /// When it was submitted.
+    pub created: Millis,
+    /// When it ends unfinished.
+    pub expires_at: Millis,
+    /// When its owner last asked for it.
+    pub seen_at: Millis,
+    /// The current run; present while running or canceling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// Why it is canceling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<CancelCause>,
+    /// Infrastructure failures so far.
+    #[serde(default)]
+    pub failures: u32,
+    /// The pictures, once it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<TaskResult>,
+    /// What went wrong, once it failed; while it waits, what happened to its last run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// When the last run was claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_at: Option<Millis>,
+    /// When it reached a terminal state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Millis>,
+    /// How long the parts of the successful run took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<RunTimes>,
+}
+
+impl Task {
+    /// After this many infrastructure failures a task fails for good.
+    pub const MAX_FAILURES: u32 = 3;
+
+    fn become_state(&mut self, next: TaskState, now: Millis) -> Result<(), TransitionError> {
+        if !self.state.may_become(next) {
+            return Err(TransitionError::NoEdge {
+                from: self.state,
+                to: next,
+            });
+        }
+        self.state = next;
+        self.backlog = (next == TaskState::Queued).then(|| self.pool.clone());
+        if !matches!(next, TaskState::Running | TaskState::Canceling) {
+            self.run = None;
+        }
+        if next.is_terminal() {
+            self.ended_at = Some(now);
+        }
+        Ok(())
+    }
+
+    /// The share done, 0 to 1.
+    pub fn progress(&self) -> f32 {
+        if self.state == TaskState::Succeeded {
+            1.0
+        } else {
+            self.run.as_ref().map_or(0.0, |run| run.progress)
+        }
+    }
+
+    /// `queued → running`.
+    pub fn start(&mut self, run: Run) -> Result<(), TransitionError> {
+        let claimed_at = run.claimed_at;
+        self.become_state(TaskState::Running, claimed_at)?;
+        self.claimed_at = Some(claimed_at);
+        self.run = Some(run);
+        Ok(())
+    }
+
+    /// The run, if it is the one that holds the task.
+    pub fn run_mut(&mut self, run_id: RunId) -> Result<&mut Run, TransitionError> {
+        self.run
+            .as_mut()
+            .filter(|run| run.run_id == run_id)
+            .ok_or(TransitionError::NotThisRun)
+    }
+
+    /// Takes a progress report. False if it is older than what is known.
+    pub fn take_progress(&mut self, run_id: RunId, seq: u64, value: f32) -> Result<bool, TransitionError> {
+        let run = self.run_mut(run_id)?;
+        if seq <= run.seq || !value.is_finite() {
+            return Ok(false);
+        }
+        run.seq = seq;
+        run.progress = value.clamp(0.0, 1.0);
+        Ok(true)
+    }
+
+    /// Ends the run that holds the task. The lease's time plays no part: a late result that nobody else replaced counts.
+    pub fn end_run(&mut self, run_id: RunId, outcome: Outcome, now: Millis) -> Result<RunEnd, TransitionError> {
+        self.run_mut(run_id)?;
+        if self.state == TaskState::Canceling {
+            let ended = match self.cancel {
+                Some(CancelCause::Expired) => TaskState::Expired,
+                Some(CancelCause::User) | None => TaskState::Canceled,
+            };
+            self.become_state(ended, now)?;
+            return Ok(RunEnd::Ended);
+        }
+        match outcome {
+            Outcome::Succeeded(result, times) => {
+                self.become_state(TaskState::Succeeded, now)?;
+                self.result = Some(result);
+                self.times = Some(times);
+                self.error = None;
+                Ok(RunEnd::Committed)
+            }
+            Outcome::Failed(failure) => self.fail_run(failure, now),
+            Outcome::Interrupted => self.fail_run(
+                Failure::new(
+                    FailureClass::Infrastructure,
+                    "The render was interrupted and starts again.",
+                ),
+                now,
+            ),
+        }
+    }
+
+    fn fail_run(&mut self, failure: Failure, now: Millis) -> Result<RunEnd, TransitionError> {
+        let over = match failure.class {
+            FailureClass::User => true,
+            FailureClass::Capacity => false,
+            FailureClass::Infrastructure => {
+                self.failures += 1;
+                self.failures >= Self::MAX_FAILURES
+            }
+        };
+        self.error = Some(failure);
+        self.become_state(if over { TaskState::Failed } else { TaskState::Queued }, now)?;
+        Ok(if over { RunEnd::Ended } else { RunEnd::Requeued })
+    }
+
+    /// Cancels or expires the task.
+    pub fn cancel(&mut self, cause: CancelCause, now: Millis) -> Canceled {
+        let (next, done) = match (self.state, cause) {
+            (TaskState::Queued, CancelCause::User) => (TaskState::Canceled, Canceled::Ended),
+            (TaskState::Queued, CancelCause::Expired) => (TaskState::Expired, Canceled::Ended),
+            (TaskState::Running, _) => (TaskState::Canceling, Canceled::Asked),
+            _ => return Canceled::Already,
+        };
+        if self.become_state(next, now).is_err() {
+            return Canceled::Already;
+        }
+        self.cancel = Some(cause);
+        done
+    }
+}
+
+/// What the backlog index shows of a waiting task: all that choosing needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BacklogEntry {
+    /// Which task.
+    pub task_id: TaskId,
+    /// Who waits.
+    pub owner: UserId,
+    /// The owner's team.
+    pub team: TeamId,
+    /// Place in line.
+    pub start_tag: u64,
+    /// How urgent it is.
+    pub lane: Lane,
+    /// The model it needs first.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Base of time estimates.
+    pub work: f64,
+    /// When it was submitted.
+    pub created: Millis,
+    /// When it ends unfinished.
+    pub expires_at: Millis,
+    /// When its owner last asked for it.
+    pub seen_at: Millis,
+}
+
+impl From<&Task> for BacklogEntry {
+    fn from(task: &Task) -> Self {
+        Self {
+            task_id: task.task_id,
+            owner: task.owner.clone(),
+            team: task.team.clone(),
+            start_tag: task.start_tag,
+            lane: task.lane,
+            model: task.model.clone(),
+            work: task.work,
+            created: task.created,
+            expires_at: task.expires_at,
+            seen_at: task.seen_at,
+        }
+    }
+}
+
+/// The large, cold part of a task, written once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskBody {
+    /// Which task.
+    pub task_id: TaskId,
+    /// Version of this item.
+    pub version: u64,
+    /// The compiled plan, as JSON text; absent when it lies in the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Where plan and inputs lie when they are too large for the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_key: Option<String>,
+    /// The input pictures, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<crate::worker_api::InputBlob>,
+    /// When DynamoDB may delete the item, seconds.
+    pub ttl: u64,
+}

@@ -1,0 +1,243 @@
+//! A GPU instance's agent and its state machine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ConnectionId, InstanceId, Millis, PoolId, RunId, TaskId, TeamId, WorkerId};
+
+/// Where a worker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// A launch was decided; there may be no instance yet.
+    Launching,
+    /// The instance runs; its agent has not registered.
+    Booting,
+    /// Registered; the warm-up graph has not finished.
+    Warming,
+    /// May claim.
+    Ready,
+    /// Renders.
+    Busy,
+    /// Takes no new work; stops unless somebody needs it.
+    Draining,
+    /// A stop is committed.
+    Stopping,
+    /// The instance is stopped and can be started again.
+    Stopped,
+    /// A start was decided.
+    Starting,
+    /// Did not come up, or fell silent: is stopped by `lifecycle`.
+    Failed,
+    /// The instance is no more.
+    Gone,
+}
+
+impl WorkerState {
+    /// Every state, for tables and tests.
+    pub const ALL: [Self; 11] = [
+        Self::Launching,
+        Self::Booting,
+        Self::Warming,
+        Self::Ready,
+        Self::Busy,
+        Self::Draining,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Starting,
+        Self::Failed,
+        Self::Gone,
+    ];
+
+    /// Whether the edge from this state to `next` exists. That EC2 can stop or end anything at any time is part of it.
+    pub const fn may_become(self, next: Self) -> bool {
+        use WorkerState::{
+            Booting, Busy, Draining, Failed, Gone, Launching, Ready, Starting, Stopped, Stopping, Warming,
+        };
+        match (self, next) {
+            (Gone, _) | (Stopped, Stopped) => false,
+            (_, Stopped | Gone)
+            | (Launching | Starting, Booting | Warming | Failed)
+            | (Booting | Failed, Warming)
+            | (Booting, Failed)
+            | (Warming, Warming | Ready | Draining | Failed)
+            | (Ready, Warming | Busy | Draining | Failed)
+            | (Busy, Warming | Ready | Draining | Failed)
+            | (Draining, Warming | Ready | Stopping | Failed)
+            | (Stopped, Starting)
+            | (Failed, Stopping) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the worker will take work, now or soon.
+    pub const fn is_coming(self) -> bool {
+        matches!(self, Self::Launching | Self::Starting | Self::Booting | Self::Warming)
+    }
+
+    /// Whether the worker's instance is (about to be) paid for.
+    pub const fn is_up(self) -> bool {
+        !matches!(self, Self::Stopped | Self::Gone)
+    }
+}
+
+/// The run that a worker holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRef {
+    /// Which task.
+    pub task_id: TaskId,
+    /// Which attempt.
+    pub run_id: RunId,
+}
+
+/// What a worker measures of its GPU.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuUse {
+    /// Utilisation, percent.
+    pub percent: u32,
+    /// Memory in use, MiB.
+    pub vram_used_mib: u64,
+    /// Memory there is, MiB.
+    pub vram_total_mib: u64,
+}
+
+/// A worker: one item of Fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Chosen by us before the launch and tagged on the instance.
+    pub worker_id: WorkerId,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// The pool it belongs to.
+    pub pool: PoolId,
+    /// Where it stands.
+    pub state: WorkerState,
+    /// Since when it stands there.
+    pub state_since: Millis,
+    /// Rises at each start and each registration; part of the worker's token.
+    pub generation: u32,
+    /// Its instance, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<InstanceId>,
+    /// EC2 instance type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
+    /// The run it holds; also while draining.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunRef>,
+    /// Its WebSocket, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+    /// When it was last heard of.
+    #[serde(default)]
+    pub last_seen: Millis,
+    /// Since when it has had no run; absent while it has one or is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_since: Option<Millis>,
+    /// What its GPU does; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuUse>,
+    /// Model files it has loaded, latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// The team it serves, whose folder its ComfyUI sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
+    /// Failures in a row to come up or to stay alive.
+    #[serde(default)]
+    pub failures: u32,
+    /// Date of the newest proof of identity used, in seconds; an older or equal one is a replay.
+    #[serde(default)]
+    pub proof_date: u64,
+    /// Version of its machine image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// A change of state that must not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a worker that is {from:?} cannot become {to:?}")]
+pub struct WorkerEdgeError {
+    /// State found.
+    pub from: WorkerState,
+    /// State wanted.
+    pub to: WorkerState,
+}
+
+impl Worker {
+    /// A worker that is about to be launched.
+    pub fn launching(worker_id: WorkerId, pool: PoolId, now: Millis) -> Self {
+        Self {
+            worker_id,
+            version: 0,
+            pool,
+            state: WorkerState::Launching,
+            state_since: now,
+            generation: 0,
+            instance_id: None,
+            instance_type: None,
+            run: None,
+            connection: None,
+            last_seen: now,
+            idle_since: None,
+            gpu: None,
+            models: Vec::new(),
+            team: None,
+            failures: 0,
+            proof_date: 0,
+            image: None,
+        }
+    }
+
+    /// Follows an edge of the state machine.
+    pub fn become_state(&mut self, next: WorkerState, now: Millis) -> Result<(), WorkerEdgeError> {
+        if !self.state.may_become(next) {
+            return Err(WorkerEdgeError {
+                from: self.state,
+                to: next,
+            });
+        }
+        self.state = next;
+        self.state_since = now;
+        match next {
+            WorkerState::Ready => {
+                self.idle_since = Some(now);
+                self.failures = 0;
+            }
+            WorkerState::Starting => {
+                self.generation += 1;
+                self.last_seen = now;
+            }
+            WorkerState::Stopped | WorkerState::Gone => {
+                self.connection = None;
+                self.gpu = None;
+                self.models.clear();
+            }
+            WorkerState::Failed => self.failures += 1,
+            _ => {}
+        }
+        if !matches!(next, WorkerState::Ready | WorkerState::Draining) {
+            self.idle_since = None;
+        }
+        Ok(())
+    }
+
+    /// `ready → busy` with this run.
+    pub fn start(&mut self, run: RunRef, now: Millis) -> Result<(), WorkerEdgeError> {
+        self.become_state(WorkerState::Busy, now)?;
+        self.run = Some(run);
+        Ok(())
+    }
+
+    /// Lets go of the run if it holds it: `busy → ready`; a draining worker stays draining.
+    pub fn release(&mut self, run_id: RunId, now: Millis) {
+        if self.run.is_none_or(|run| run.run_id != run_id) {
+            return;
+        }
+        self.run = None;
+        self.idle_since = Some(now);
+        if self.state == WorkerState::Busy {
+            self.state = WorkerState::Ready;
+            self.state_since = now;
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The workers' HTTP API, below `/v1/workers`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{FailureClass, GpuUse, PoolId, RunId, RunTimes, TaskId, TeamId};
+
+/// Version of this protocol. A worker with another one is told to stop.
+pub const PROTOCOL: u32 = 1;
+
+/// Header of the identity proof that names the API it is meant for.
+pub const AUDIENCE_HEADER: &str = "x-atelier-audience";
+/// Header of the identity proof that names the worker.
+pub const WORKER_HEADER: &str = "x-atelier-worker";
+/// Body of the signed request, fixed so that only headers travel.
+pub const PROOF_BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
+
+/// `POST /v1/workers/register`, the only call without a token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Register {
+    /// Headers of a signed STS `GetCallerIdentity` request, lower-case names.
+    pub proof: BTreeMap<String, String>,
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// Version of the machine image.
+    #[serde(default)]
+    pub image: Option<String>,
+}
+
+/// Reply to [`Register`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Registered {
+    /// Bearer token for everything else.
+    pub token: String,
+    /// The pool the worker is in.
+    pub pool: PoolId,
+    /// The WebSocket API's address.
+    pub socket: Option<String>,
+    /// The plan to run before saying that the worker is ready; none if there is nothing to load.
+    pub warm_up: Option<Value>,
+    /// Heartbeat while rendering, ms.
+    pub heartbeat_busy_ms: u64,
+    /// Heartbeat and claim while ready, ms.
+    pub heartbeat_ready_ms: u64,
+    /// Without work or without an answer for this long the host shuts down, ms.
+    pub dead_man_ms: u64,
+}
+
+/// `POST /v1/workers/{id}/claim`.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Claim {
+    /// The task that a wake named: tried first.
+    #[serde(default)]
+    pub task_id: Option<TaskId>,
+}
+
+/// Reply to [`Claim`].
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Claimed {
+    /// What to render; none if there is nothing.
+    #[serde(default)]
+    pub assignment: Option<Assignment>,
+}
+
+/// A run to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The task.
+    pub task_id: TaskId,
+    /// The run: ComfyUI's `prompt_id`, and the name of everything about it.
+    pub run_id: RunId,
+    /// The team whose models and folders are to be used.
+    pub team: TeamId,
+    /// The plan, as `workflow` made it.
+    pub plan: Value,
+    /// The input pictures.
+    #[serde(default)]
+    pub inputs: Option<InputBlob>,
+    /// Where to get and put bytes.
+    pub urls: RunUrls,
+    /// How long the run may take, ms.
+    pub limit_ms: u64,
+}
+
+/// The pictures of a request, concatenated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputBlob {
+    /// The bytes themselves when they are few (base64).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+    /// The bucket key otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The object's ETag at submit: other bytes are not what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Start byte of each picture.
+    pub offsets: Vec<u64>,
+    /// Size of the blob, bytes.
+    pub size: u64,
+}
+
+/// Presigned URLs of a run. They die with the session that signed them; `POST /v1/workers/{id}/urls` gives fresh ones.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct RunUrls {
+    /// GET of the input blob.
+    #[serde(default)]
+    pub input: Option<String>,
+    /// PUT of the result.
+    pub upload: String,
+}
+
+/// `POST /v1/workers/{id}/heartbeat`.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The worker has warmed up.
+    pub ready: bool,
+    /// The run it works on.
+    #[serde(default)]
+    pub run: Option<RunProgress>,
+    /// What its GPU does; none without one.
+    #[serde(default)]
+    pub gpu: Option<GpuUse>,
+    /// Model files it has loaded, latest first.
+    #[serde(default)]
+    pub models: Vec<String>,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct RunProgress {
+    /// The run.
+    pub run_id: RunId,
+    /// Rising number of the report, shared with the WebSocket's.
+    pub seq: u64,
+    /// Share done, 0 to 1.
+    pub value: f32,
+}
+
+/// Reply to [`Heartbeat`]: what is true for the worker now.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent facts on the wire, not one state"
+)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatReply {
+    /// There is work to claim.
+    #[serde(default)]
+    pub work: bool,
+    /// Stop the run.
+    #[serde(default)]
+    pub cancel: bool,
+    /// Take no more work.
+    #[serde(default)]
+    pub drain: bool,
+    /// The run is somebody else's: drop it.
+    #[serde(default)]
+    pub run_lost: bool,
+    /// A fresh token, when the old one is half spent.
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+/// `POST /v1/workers/{id}/result`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunResult {
+    /// The run.
+    pub run_id: RunId,
+    /// The task.
+    pub task_id: TaskId,
+    /// Start byte of each picture.
+    pub offsets: Vec<u64>,
+    /// Size of the blob, bytes.
+    pub size: u64,
+    /// How long its parts took.
+    pub times: RunTimes,
+}
+
+/// `POST /v1/workers/{id}/failure`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunFailure {
+    /// The run.
+    pub run_id: RunId,
+    /// The task.
+    pub task_id: TaskId,
+    /// Whose fault; none if the run was interrupted as asked.
+    #[serde(default)]
+    pub class: Option<FailureClass>,
+    /// One plain sentence for the painter.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// `POST /v1/workers/{id}/urls`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FreshUrls {
+    /// The run.
+    pub run_id: RunId,
+    /// The task.
+    pub task_id: TaskId,
+}
+
+/// Reply to [`RunResult`] and [`RunFailure`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunEnded {
+    /// Whether it counts. False: the run was lost or canceled, and nothing was kept.
+    pub accepted: bool,
+    /// The next run, if there is one.
+    #[serde(default)]
+    pub assignment: Option<Assignment>,
+}

@@ -1,0 +1,95 @@
+//! What the minute tick makes of a single task or worker: expiry, lost runs, silence.
+
+use model::{CancelCause, InstanceId, Lane, Millis, Settings, Task, TaskState, Worker, WorkerState};
+use serde::Serialize;
+
+/// Why a task should end now, if it should.
+pub fn expiry(task: &Task, settings: &Settings, now: Millis) -> Option<CancelCause> {
+    if task.state.is_terminal() || task.state == TaskState::Canceling {
+        return None;
+    }
+    let gone =
+        task.state == TaskState::Queued && task.lane != Lane::Batch && now.since(task.seen_at) >= settings.owner_gone;
+    (gone || now >= task.expires_at).then_some(CancelCause::Expired)
+}
+
+/// Whether the task's run counts as lost: its lease ran out, or its deadline passed and the worker said nothing for a
+/// lease's time after it.
+pub fn run_lost(task: &Task, settings: &Settings, now: Millis) -> bool {
+    task.run
+        .as_ref()
+        .is_some_and(|run| now > run.lease_until || now > run.deadline + settings.lease)
+}
+
+/// What EC2 says about an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InstanceView {
+    /// Which instance.
+    pub instance_id: InstanceId,
+    /// Its power state.
+    pub state: InstanceState,
+}
+
+/// EC2's power states, as far as they matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceState {
+    /// `pending` or `running`.
+    Up,
+    /// `stopping`.
+    Stopping,
+    /// `stopped`.
+    Stopped,
+    /// `shutting-down` or `terminated`, or unknown to EC2.
+    Gone,
+}
+
+/// What to do with a worker so that it and its instance agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Converge {
+    /// Nothing.
+    Leave,
+    /// Write this state.
+    Become(WorkerState),
+    /// Ask EC2 to stop the instance (again), then write `stopping`.
+    Stop,
+    /// Ask EC2 to terminate the instance.
+    Terminate,
+}
+
+/// After this many failures in a row an instance is terminated instead of stopped.
+pub const FAILURES_BEFORE_TERMINATE: u32 = 2;
+
+/// Least time before a missing instance counts: EC2's descriptions lag behind a launch.
+const LAUNCH_GRACE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// Compares a worker with its instance; `None` if EC2 does not know one.
+pub fn converge(worker: &Worker, instance: Option<&InstanceView>, settings: &Settings, now: Millis) -> Converge {
+    use WorkerState::{Booting, Failed, Gone, Launching, Starting, Stopped, Stopping};
+    let since = now.since(worker.state_since);
+    let power = instance.map_or(InstanceState::Gone, |instance| instance.state);
+    match (worker.state, power) {
+        (Gone, InstanceState::Up) => Converge::Terminate,
+        (Gone, _) | (Stopped, InstanceState::Stopped | InstanceState::Stopping) => Converge::Leave,
+        (Launching | Starting, InstanceState::Gone) if since < LAUNCH_GRACE => Converge::Leave,
+        (_, InstanceState::Gone) => Converge::Become(Gone),
+        // A start that EC2 has not begun yet still shows the old state.
+        (Starting, InstanceState::Stopped | InstanceState::Stopping) if since < settings.boot_limit => Converge::Leave,
+        (_, InstanceState::Stopped) => Converge::Become(Stopped),
+        (_, InstanceState::Stopping) => Converge::Leave,
+        (Launching | Starting, InstanceState::Up) => Converge::Become(Booting),
+        // An instance that runs although it should not: stop it, as often as it takes.
+        (Stopped | Stopping, InstanceState::Up) => Converge::Stop,
+        (Failed, InstanceState::Up) if worker.failures >= FAILURES_BEFORE_TERMINATE => Converge::Terminate,
+        (Failed, InstanceState::Up) => Converge::Stop,
+        (Booting, InstanceState::Up) if since >= settings.boot_limit => Converge::Become(Failed),
+        (WorkerState::Warming, InstanceState::Up) if since >= settings.boot_limit => Converge::Become(Failed),
+        (WorkerState::Warming | WorkerState::Ready | WorkerState::Busy | WorkerState::Draining, InstanceState::Up)
+            if now.since(worker.last_seen) >= settings.worker_silent =>
+        {
+            Converge::Become(Failed)
+        }
+        _ => Converge::Leave,
+    }
+}

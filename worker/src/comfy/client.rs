@@ -1,0 +1,299 @@
+//! ComfyUI's HTTP API, as far as a worker needs it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use model::{Failure, RunId};
+use reqwest::{
+    Response, StatusCode,
+    multipart::{Form, Part},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use super::refusal;
+use crate::fetch::{self, FetchError};
+
+/// ComfyUI did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ComfyError {
+    /// It did not answer in time; it does so while it loads a model.
+    #[error("ComfyUI does not answer in time")]
+    Slow(#[source] reqwest::Error),
+    /// The connection was refused or broke: most likely its process is gone.
+    #[error("ComfyUI cannot be reached")]
+    Gone(#[source] reqwest::Error),
+    /// It answered something that cannot be read.
+    #[error("ComfyUI's answer cannot be read")]
+    Garbled(#[source] reqwest::Error),
+    /// It answered with an error.
+    #[error("ComfyUI answers {what} with status {status}")]
+    Status { what: &'static str, status: StatusCode },
+    /// It does not want the graph.
+    #[error("ComfyUI does not take the graph: {}", .0.message)]
+    Rejected(Failure),
+    /// A file could not be read.
+    #[error("a file could not be read from ComfyUI")]
+    Read(#[from] FetchError),
+}
+
+impl From<reqwest::Error> for ComfyError {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        match () {
+            () if error.is_timeout() => Self::Slow(error),
+            () if error.is_decode() => Self::Garbled(error),
+            () => Self::Gone(error),
+        }
+    }
+}
+
+/// The prompts that ComfyUI knows of.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Queue {
+    queue_running: Vec<Queued>,
+    queue_pending: Vec<Queued>,
+}
+
+/// An entry of the queue: number, prompt id, and more about it that changes with ComfyUI's version.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Vec<Value>")]
+struct Queued {
+    id: Option<String>,
+}
+
+impl From<Vec<Value>> for Queued {
+    fn from(entry: Vec<Value>) -> Self {
+        Self {
+            id: entry.get(1).and_then(Value::as_str).map(str::to_owned),
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn holds(&self, id: &str) -> bool {
+        self.queue_running
+            .iter()
+            .chain(&self.queue_pending)
+            .any(|queued| queued.id.as_deref() == Some(id))
+    }
+}
+
+/// A finished prompt.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct History {
+    #[serde(default)]
+    pub(crate) outputs: BTreeMap<String, NodeOutput>,
+    #[serde(default)]
+    pub(crate) status: HistoryStatus,
+}
+
+/// What an output node has made.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct NodeOutput {
+    #[serde(default)]
+    pub(crate) images: Vec<OutputFile>,
+}
+
+/// A file that ComfyUI has written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct OutputFile {
+    pub(crate) filename: String,
+    #[serde(default)]
+    pub(crate) subfolder: String,
+    #[serde(default, rename = "type")]
+    pub(crate) folder: String,
+}
+
+/// How a prompt ended: `success`, or `error` which also stands for interrupted.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct HistoryStatus {
+    #[serde(default)]
+    pub(crate) status_str: String,
+    #[serde(default)]
+    pub(crate) messages: Vec<(String, Value)>,
+}
+
+/// One ComfyUI.
+#[derive(Debug)]
+pub(crate) struct Comfy {
+    http: reqwest::Client,
+    base: String,
+    /// Whether this server can cancel jobs in one call; unknown until asked. It may be another server after a restart.
+    jobs: Mutex<Option<bool>>,
+}
+
+/// Answers come from memory, but ComfyUI's interpreter can be held by a node for a while.
+const CALL: Duration = Duration::from_secs(15);
+/// Posting validates the whole graph.
+const POST: Duration = Duration::from_mins(1);
+/// For moving pictures on one host.
+const MOVE: Duration = Duration::from_mins(1);
+
+impl Comfy {
+    pub(crate) fn new(http: reqwest::Client, base: &str) -> Self {
+        Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            jobs: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) async fn queue(&self) -> Result<Queue, ComfyError> {
+        Ok(self.get("/queue").await?.json().await?)
+    }
+
+    pub(crate) async fn history(&self, id: RunId) -> Result<Option<History>, ComfyError> {
+        let mut entries: BTreeMap<String, History> = self.get(&format!("/history/{id}")).await?.json().await?;
+        Ok(entries.remove(&id.to_string()))
+    }
+
+    /// Puts a graph into the queue. A graph of which ComfyUI would only run a part is taken back and counts as rejected.
+    pub(crate) async fn prompt(&self, id: RunId, client: &str, graph: &Map<String, Value>) -> Result<(), ComfyError> {
+        let body = json!({"prompt": graph, "client_id": client, "prompt_id": id});
+        let reply = self
+            .http
+            .post(self.url("/prompt"))
+            .timeout(POST)
+            .json(&body)
+            .send()
+            .await?;
+        match reply.status() {
+            StatusCode::OK => {
+                let reply: Value = reply.json().await?;
+                if refusal::has_node_errors(&reply) {
+                    self.halt_once(id).await?;
+                    return Err(ComfyError::Rejected(refusal::failure(&reply)));
+                }
+                Ok(())
+            }
+            StatusCode::BAD_REQUEST => {
+                let reply = reply.json().await.unwrap_or_default();
+                Err(ComfyError::Rejected(refusal::failure(&reply)))
+            }
+            status => Err(ComfyError::Status {
+                what: "a graph",
+                status,
+            }),
+        }
+    }
+
+    /// Asks once for the end of a prompt, in every way this server knows. Neither a wrong id nor a second time does harm.
+    pub(crate) async fn halt_once(&self, id: RunId) -> Result<(), ComfyError> {
+        if self.has_jobs().await? {
+            self.post(&format!("/api/jobs/{id}/cancel"), &json!({})).await?;
+            return Ok(());
+        }
+        self.post("/queue", &json!({"delete": [id]})).await?;
+        self.post("/interrupt", &json!({"prompt_id": id})).await
+    }
+
+    async fn has_jobs(&self) -> Result<bool, ComfyError> {
+        let mut jobs = self.jobs.lock().await;
+        if let Some(known) = *jobs {
+            return Ok(known);
+        }
+        let reply = self.http.get(self.url("/api/jobs")).timeout(CALL).send().await?;
+        // Servers without it may answer any path with their web page.
+        let is_json = |reply: &Response| {
+            let kind = reply.headers().get(reqwest::header::CONTENT_TYPE);
+            kind.and_then(|kind| kind.to_str().ok())
+                .is_some_and(|kind| kind.starts_with("application/json"))
+        };
+        let known = reply.status().is_success() && is_json(&reply);
+        *jobs = Some(known);
+        Ok(known)
+    }
+
+    /// Forgets what was learned about this server: another one may come in its place.
+    pub(crate) async fn forget_server(&self) {
+        *self.jobs.lock().await = None;
+    }
+
+    pub(crate) async fn forget(&self, id: RunId) -> Result<(), ComfyError> {
+        self.post("/history", &json!({"delete": [id]})).await
+    }
+
+    /// Forgets every finished prompt, and lets go of models and cached results.
+    pub(crate) async fn clear(&self) -> Result<(), ComfyError> {
+        self.post("/history", &json!({"clear": true})).await?;
+        self.post("/free", &json!({"unload_models": true, "free_memory": true}))
+            .await
+    }
+
+    /// Uploads an input picture; the reply is the name under which the graph finds it.
+    pub(crate) async fn upload(&self, folder: &str, name: &str, picture: Bytes) -> Result<String, ComfyError> {
+        #[derive(Deserialize)]
+        struct Uploaded {
+            name: String,
+            #[serde(default)]
+            subfolder: String,
+        }
+        let part = Part::stream(picture).file_name(name.to_owned()).mime_str("image/png")?;
+        let form = Form::new()
+            .part("image", part)
+            .text("subfolder", folder.to_owned())
+            .text("type", "input")
+            .text("overwrite", "true");
+        let reply = self
+            .http
+            .post(self.url("/upload/image"))
+            .timeout(MOVE)
+            .multipart(form)
+            .send()
+            .await?;
+        let Uploaded { name, subfolder } = good("an upload", reply)?.json().await?;
+        Ok(if subfolder.is_empty() {
+            name
+        } else {
+            format!("{subfolder}/{name}")
+        })
+    }
+
+    /// Reads a file that ComfyUI has written.
+    pub(crate) async fn view(&self, file: &OutputFile, limit: u64) -> Result<Bytes, ComfyError> {
+        let query = [
+            ("filename", &file.filename),
+            ("subfolder", &file.subfolder),
+            ("type", &file.folder),
+        ];
+        let reply = self
+            .http
+            .get(self.url("/view"))
+            .query(&query)
+            .timeout(MOVE)
+            .send()
+            .await?;
+        Ok(fetch::read(good("a file", reply)?, limit).await?)
+    }
+
+    async fn get(&self, path: &str) -> Result<Response, ComfyError> {
+        good("a question", self.http.get(self.url(path)).timeout(CALL).send().await?)
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<(), ComfyError> {
+        good(
+            "an order",
+            self.http.post(self.url(path)).timeout(CALL).json(body).send().await?,
+        )
+        .map(drop)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}
+
+fn good(what: &'static str, reply: Response) -> Result<Response, ComfyError> {
+    let status = reply.status();
+    if status.is_success() {
+        Ok(reply)
+    } else {
+        Err(ComfyError::Status { what, status })
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a run has no result, and how that is told to the painter.
+
+use model::{Failure, FailureClass};
+
+use super::Stop;
+use crate::{
+    comfy::{ComfyError, RunLost},
+    inputs::BadInput,
+    result_blob::BadOutput,
+    store::StoreError,
+};
+
+/// A run without a result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("the run was stopped: {stop:?}")]
+    Stopped { stop: Stop, stuck: bool },
+    #[error("the run took longer than it may")]
+    TooLong { stuck: bool },
+    /// Without its source, which may quote the prompt.
+    #[error("the plan cannot be read: {0:?} error")]
+    Plan(serde_json::error::Category),
+    #[error("the plan does not fit its pictures")]
+    Bind(#[from] workflow::BindError),
+    #[error("the input pictures do not fit: {0}")]
+    Input(#[from] BadInput),
+    #[error("the input pictures could not be fetched")]
+    Fetch(#[source] StoreError),
+    #[error("ComfyUI failed")]
+    Comfy(#[from] ComfyError),
+    #[error("the run is lost")]
+    Lost(#[from] RunLost),
+    #[error("the graph failed: {}", .0.message)]
+    Graph(Failure),
+    #[error("somebody interrupted the run")]
+    Interrupted,
+    #[error("the pictures are not as expected")]
+    Output(#[from] BadOutput),
+    #[error("the result could not be uploaded")]
+    Upload(#[source] StoreError),
+    #[error("the team's folders could not be set up")]
+    Team,
+    #[error("a worker thread failed")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+impl RunError {
+    #[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
+    pub(crate) fn plan(error: serde_json::Error) -> Self {
+        Self::Plan(error.classify())
+    }
+
+    /// Whether ComfyUI must come back to its senses before the next run.
+    pub(crate) fn comfy_is_sick(&self) -> bool {
+        match self {
+            Self::Stopped { stuck, .. } | Self::TooLong { stuck } => *stuck,
+            Self::Lost(_) | Self::Comfy(ComfyError::Gone(_) | ComfyError::Slow(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// Class and words for the API; no class if it was interrupted as asked. None if nothing is to be said at all.
+    pub(crate) fn told(&self) -> Option<(Option<FailureClass>, String)> {
+        use FailureClass::{Capacity, Infrastructure, User};
+        let say = |class, message: &str| Some((Some(class), message.to_owned()));
+        match self {
+            Self::Stopped { stop: Stop::Lost, .. } => None,
+            Self::Stopped {
+                stop: Stop::Canceled, ..
+            } => Some((None, "The picture was canceled.".to_owned())),
+            Self::Stopped {
+                stop: Stop::Leaving, ..
+            } => say(
+                Capacity,
+                "The machine was stopped; the picture starts again on another one.",
+            ),
+            Self::TooLong { .. } => say(Infrastructure, "The picture took too long and was stopped."),
+            Self::Plan(_) | Self::Bind(_) => {
+                say(Infrastructure, "The render machine could not read the picture's plan.")
+            }
+            Self::Input(bad) | Self::Fetch(StoreError::Bad(bad)) => say(User, &bad.to_string()),
+            Self::Fetch(_) => say(Infrastructure, "The input pictures could not be fetched."),
+            Self::Comfy(ComfyError::Rejected(failure)) | Self::Graph(failure) => Some((
+                Some(failure.class),
+                Failure::new(failure.class, &failure.message).message,
+            )),
+            Self::Comfy(_) => say(Infrastructure, "The renderer on the machine did not answer."),
+            Self::Lost(_) => say(Infrastructure, "The renderer on the machine crashed."),
+            Self::Interrupted => say(Infrastructure, "The renderer was interrupted."),
+            Self::Output(_) => say(Infrastructure, "The renderer made something else than was asked for."),
+            Self::Upload(_) => say(Infrastructure, "The finished picture could not be uploaded."),
+            Self::Team => say(Infrastructure, "The render machine could not open the team's folders."),
+            Self::Thread(_) => say(Infrastructure, "The render machine had an internal error."),
+        }
+    }
+}

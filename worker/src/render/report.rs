@@ -1,0 +1,79 @@
+//! Telling the API how a run ended: again and again until it answers, since saying it twice does no harm.
+
+use model::worker_api::{Assignment, RunEnded, RunFailure, RunResult};
+
+use super::{Brake, Renderer, RunError, Stop};
+use crate::{backoff::Backoff, cloud_api::CloudError, error::chain};
+
+impl Renderer {
+    /// Reports a result; gives the next run.
+    pub(super) async fn report_result(&self, result: &RunResult, brake: &mut Brake) -> Option<Assignment> {
+        self.told(brake, Report::Result(result)).await
+    }
+
+    /// Reports a failure, if there is something to say; gives the next run.
+    pub(super) async fn report_failure(
+        &self,
+        run: &Assignment,
+        error: &RunError,
+        brake: &mut Brake,
+    ) -> Option<Assignment> {
+        let (class, message) = error.told()?;
+        let failure = RunFailure {
+            run_id: run.run_id,
+            task_id: run.task_id,
+            class,
+            message,
+        };
+        self.told(brake, Report::Failure(&failure)).await
+    }
+
+    async fn tell(&self, report: Report<'_>) -> Result<RunEnded, CloudError> {
+        match report {
+            Report::Result(result) => self.api.result(result).await,
+            Report::Failure(failure) => self.api.failure(failure).await,
+        }
+    }
+
+    async fn told(&self, brake: &mut Brake, report: Report<'_>) -> Option<Assignment> {
+        let mut backoff = Backoff::new(self.timing.retry);
+        loop {
+            let error = tokio::select! {
+                answer = self.tell(report) => match answer {
+                    Ok(RunEnded { accepted, assignment }) => {
+                        if !accepted {
+                            tracing::info!("the API has dropped the run");
+                        }
+                        return assignment;
+                    }
+                    Err(error) => error,
+                },
+                () = lost(brake) => return None,
+            };
+            if !error.is_retryable() {
+                tracing::error!(error = chain(&error), "the API refuses the run's report");
+                return None;
+            }
+            tracing::warn!(error = chain(&error), "the run's report was not answered; trying again");
+            tokio::select! {
+                () = backoff.wait() => {}
+                () = lost(brake) => return None,
+            }
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+enum Report<'a> {
+    Result(&'a RunResult),
+    Failure(&'a RunFailure),
+}
+
+/// Resolves when the run is somebody else's. Other reasons to stop come too late for a run that has ended.
+async fn lost(brake: &mut Brake) {
+    // Cannot fail before the agent is gone.
+    if brake.stop.wait_for(|stop| *stop == Some(Stop::Lost)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

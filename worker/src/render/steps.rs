@@ -1,0 +1,171 @@
+//! What is done for a run: fetch, execute, upload.
+
+use bytes::Bytes;
+use model::{
+    RunTimes,
+    worker_api::{Assignment, RunResult},
+};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use workflow::Plan;
+
+use super::{Brake, Renderer, RunError, Stop};
+use crate::{
+    comfy::{self, Comfy, Ending, Listener, OutputFile},
+    error::chain,
+    inputs::{self, BadInput},
+    progress::Meter,
+    result_blob::ResultBlob,
+    store::Store,
+};
+
+/// The largest picture that is read from ComfyUI.
+const MAX_PICTURE: u64 = 512 * 1024 * 1024;
+
+impl Renderer {
+    /// The whole of a run but its report.
+    pub(super) async fn make(&self, run: &Assignment, brake: &mut Brake) -> Result<RunResult, RunError> {
+        let plan: Plan = serde::Deserialize::deserialize(&run.plan).map_err(RunError::plan)?;
+        let store = Store::new(&self.http, &self.api, &self.timing, run);
+
+        let begun = Instant::now();
+        let fetched = async {
+            let pictures = self.pictures(&plan, run, &store).await?;
+            self.wait_until_it_answers().await;
+            self.serve(&run.team).await?;
+            self.upload_inputs(run, &plan, pictures).await
+        };
+        // The socket must be open before the graph is posted; it opens while pictures are fetched.
+        // Boxed: decoding, uploading and the commands of a host make a large future.
+        let prepared =
+            Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.comfy.base()).await) }) });
+        let (uploads, mut listener) = brake.guard(prepared).await?;
+        let graph = plan.bind(&uploads, &format!("{}/out", folder(run)))?.into_map();
+        let fetch = millis(begun);
+
+        let begun = Instant::now();
+        let files = self.execute(run, &plan, &graph, &mut listener, brake).await?;
+        let pictures = brake.guard(read(&self.comfy, &ours(files, run))).await?;
+        let execute = millis(begun);
+        drop(listener);
+        self.status.loaded(&plan.models);
+
+        let begun = Instant::now();
+        let blob = ResultBlob::new(&pictures, plan.output)?;
+        brake
+            .guard(async { store.put(&blob.bytes).await.map_err(RunError::Upload) })
+            .await?;
+        let upload = millis(begun);
+        Ok(RunResult {
+            run_id: run.run_id,
+            task_id: run.task_id,
+            size: blob.bytes.len() as u64,
+            offsets: blob.offsets,
+            times: RunTimes { fetch, execute, upload },
+        })
+    }
+
+    /// The PNG of each input. A bad picture ends the run here, before ComfyUI is touched.
+    async fn pictures(&self, plan: &Plan, run: &Assignment, store: &Store<'_>) -> Result<Vec<Bytes>, RunError> {
+        if plan.inputs.is_empty() {
+            return Ok(vec![]);
+        }
+        let blob = run.inputs.clone().ok_or(BadInput::Missing)?;
+        let bytes = match inputs::inline(&blob)? {
+            Some(bytes) => bytes,
+            None => store.get(&blob).await.map_err(RunError::Fetch)?,
+        };
+        let wanted = plan.inputs.clone();
+        Ok(tokio::task::spawn_blocking(move || inputs::pictures(&blob, &bytes, &wanted)).await??)
+    }
+
+    /// The names under which the graph finds the pictures.
+    async fn upload_inputs(
+        &self,
+        run: &Assignment,
+        plan: &Plan,
+        pictures: Vec<Bytes>,
+    ) -> Result<Vec<String>, RunError> {
+        let mut names = Vec::with_capacity(pictures.len());
+        for (input, picture) in plan.inputs.iter().zip(pictures) {
+            names.push(self.comfy.upload(&folder(run), &input.name, picture).await?);
+        }
+        Ok(names)
+    }
+
+    async fn execute(
+        &self,
+        run: &Assignment,
+        plan: &Plan,
+        graph: &Map<String, Value>,
+        listener: &mut Listener,
+        brake: &mut Brake,
+    ) -> Result<Vec<OutputFile>, RunError> {
+        let id = run.run_id;
+        // Not under the brake: once sent, it is not known whether ComfyUI has taken the graph.
+        comfy::submit(&self.comfy, id, &listener.client, graph).await?;
+        let mut meter = Meter::new(graph, plan.work.steps);
+        let followed = tokio::select! {
+            biased;
+            reason = brake.pulled() => Err(reason),
+            ending = comfy::follow(&self.comfy, id, listener, &self.timing, |event| {
+                self.status.progress(meter.on(event));
+            }) => Ok(ending),
+        };
+        match followed {
+            Ok(ending) => match ending? {
+                Ending::Done(files) => Ok(files),
+                Ending::Failed(failure) => Err(RunError::Graph(failure)),
+                Ending::Interrupted => Err(RunError::Interrupted),
+            },
+            Err(RunError::Stopped {
+                stop: Stop::Leaving, ..
+            }) => {
+                // The host is about to go: what matters is that the run gets back in time.
+                if let Err(error) = self.comfy.halt_once(id).await {
+                    tracing::debug!(error = chain(&error), "ComfyUI did not take the interrupt");
+                }
+                Err(RunError::Stopped {
+                    stop: Stop::Leaving,
+                    stuck: false,
+                })
+            }
+            Err(RunError::Stopped { stop, .. }) => Err(RunError::Stopped {
+                stop,
+                stuck: self.halt(id).await,
+            }),
+            Err(RunError::TooLong { .. }) => Err(RunError::TooLong {
+                stuck: self.halt(id).await,
+            }),
+            Err(other) => Err(other),
+        }
+    }
+}
+
+/// Where this run's files lie, below ComfyUI's input and output folders.
+fn folder(run: &Assignment) -> String {
+    format!("tasks/{}", run.run_id)
+}
+
+/// The files of this run. Anything else that the history names belongs to an earlier run whose result was cached, or
+/// lies in the folder for temporary files.
+fn ours(files: Vec<OutputFile>, run: &Assignment) -> Vec<OutputFile> {
+    let folder = folder(run);
+    // Some servers write Windows' slashes.
+    files
+        .into_iter()
+        .filter(|file| file.folder == "output" && file.subfolder.replace('\\', "/") == folder)
+        .collect()
+}
+
+async fn read(comfy: &Comfy, files: &[OutputFile]) -> Result<Vec<Bytes>, RunError> {
+    let mut pictures = Vec::with_capacity(files.len());
+    for file in files {
+        pictures.push(comfy.view(file, MAX_PICTURE).await?);
+    }
+    Ok(pictures)
+}
+
+fn millis(since: Instant) -> u64 {
+    since.elapsed().as_millis() as u64
+}

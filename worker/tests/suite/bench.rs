@@ -1,0 +1,317 @@
+//! A worker between a control plane in memory and a ComfyUI, which is the double or the real one.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use aws_credential_types::Credentials;
+use comfyui_double::Double;
+use model::{
+    RunId, TaskId, TeamId, WorkerId,
+    worker_api::{Assignment, InputBlob, RunUrls},
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::{OwnedMutexGuard, oneshot},
+    task::JoinHandle,
+};
+use tracing_subscriber::fmt::TestWriter;
+use uuid::Uuid;
+use worker::{Agent, Exit, Identity, LogFormat, Options, Timing};
+use workflow::{Catalog, Plan, WorkflowInput};
+
+use crate::cloud::{Behaviour, Cloud};
+
+pub(crate) struct Bench {
+    pub(crate) cloud: Cloud,
+    /// None where ComfyUI is real.
+    pub(crate) double: Option<Double>,
+    pub(crate) comfy: String,
+    agent: Option<(oneshot::Sender<()>, JoinHandle<Exit>)>,
+    _alone: Option<OwnedMutexGuard<()>>,
+}
+
+/// What a scenario may set before the worker starts.
+pub(crate) struct Setup {
+    pub(crate) behaviour: Behaviour,
+    pub(crate) timing: Timing,
+    pub(crate) shutdown: String,
+    pub(crate) restart: Option<String>,
+    pub(crate) team: Option<String>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            behaviour: Behaviour::default(),
+            timing: Timing {
+                poll: ms(200),
+                poll_blind: ms(50),
+                interrupt_again: ms(100),
+                comfy_check: ms(20),
+                comfy_watch: ms(50),
+                retry: (ms(20), ms(200)),
+                refused: (ms(20), ms(50)),
+                progress_gap: ms(10),
+                ..Timing::default()
+            },
+            shutdown: "false".into(),
+            restart: None,
+            team: None,
+        }
+    }
+}
+
+impl Bench {
+    /// With the double, whose steps take a moment so that a run can be met in its middle.
+    pub(crate) async fn double() -> Self {
+        let builder = Double::builder()
+            .model("checkpoints", "tiny.ckpt")
+            .metadata(true)
+            .previews(true);
+        Self::with_double(builder.step_delay(Duration::from_millis(20)).start().await.unwrap()).await
+    }
+
+    pub(crate) async fn with_double(double: Double) -> Self {
+        let comfy = double.url();
+        Self {
+            cloud: Cloud::start(Behaviour::default()).await,
+            double: Some(double),
+            comfy,
+            agent: None,
+            _alone: None,
+        }
+    }
+
+    /// With the real server, if there is one. It runs one graph at a time, so one test has it at a time.
+    pub(crate) async fn real() -> Option<Self> {
+        static ALONE: std::sync::LazyLock<Arc<tokio::sync::Mutex<()>>> = std::sync::LazyLock::new(Arc::default);
+        let Some(comfy) = std::env::var_os("COMFYUI_URL").filter(|url| !url.is_empty()) else {
+            static SAID: std::sync::Once = std::sync::Once::new();
+            // Not by `println!`, which the test harness swallows.
+            SAID.call_once(|| {
+                std::io::stderr()
+                    .write_all(b"skipped: COMFYUI_URL is not set (real ComfyUI)\n")
+                    .unwrap();
+            });
+            return None;
+        };
+        let alone = Arc::clone(&ALONE).lock_owned().await;
+        let cloud = Cloud::start(Behaviour::default()).await;
+        let comfy = comfy.into_string().unwrap();
+        Some(Self {
+            cloud,
+            double: None,
+            comfy,
+            agent: None,
+            _alone: Some(alone),
+        })
+    }
+
+    /// Starts the worker and waits until it has said that it is ready.
+    pub(crate) async fn ready(mut self) -> Self {
+        self.start(Setup::default());
+        self.cloud.beat("ready", |beat| beat.ready).await;
+        self
+    }
+
+    pub(crate) fn start(&mut self, setup: Setup) {
+        log();
+        self.cloud.behave(|behaviour| *behaviour = setup.behaviour);
+        let options = Options {
+            api: self.cloud.url().to_owned(),
+            worker_id: WorkerId::new("w-1"),
+            audience: "test".into(),
+            sts_region: "eu-central-1".into(),
+            comfyui_url: self.comfy.clone(),
+            shutdown_command: setup.shutdown,
+            comfyui_restart_command: setup.restart,
+            team_command: setup.team,
+            image: Some("test-1".into()),
+            log_format: LogFormat::Text,
+            log: String::new(),
+        };
+        let credentials = Credentials::new("AKID", "secret", None, None, "test");
+        let identity = Identity::new(credentials, "eu-central-1", "test", options.worker_id.clone());
+        let agent = Agent::new(&options, identity, setup.timing).unwrap();
+        let (terminate, terminated) = oneshot::channel();
+        let agent = tokio::spawn(async move {
+            agent
+                .run(async move {
+                    if terminated.await.is_err() {
+                        // The test is over and has not asked.
+                        std::future::pending::<()>().await;
+                    }
+                })
+                .await
+        });
+        self.agent = Some((terminate, agent));
+    }
+
+    pub(crate) async fn terminate(&mut self) -> Exit {
+        let (terminate, agent) = self.agent.take().unwrap();
+        terminate.send(()).unwrap();
+        agent.await.unwrap()
+    }
+
+    pub(crate) async fn ended(&mut self) -> Exit {
+        let (keep, agent) = self.agent.take().unwrap();
+        let exit = agent.await.unwrap();
+        drop(keep);
+        exit
+    }
+
+    /// An assignment of this plan, uploading to the bucket.
+    pub(crate) fn assignment(&self, plan: &Plan, inputs: Option<InputBlob>) -> Assignment {
+        let run_id = RunId::new(Uuid::now_v7());
+        let input = inputs
+            .as_ref()
+            .and_then(|blob| blob.key.as_deref())
+            .map(|key| self.cloud.bucket(key));
+        Assignment {
+            task_id: TaskId::new(Uuid::now_v7()),
+            run_id,
+            team: TeamId::new("red"),
+            plan: serde_json::to_value(plan).unwrap(),
+            inputs,
+            urls: RunUrls {
+                input,
+                upload: self.cloud.bucket(&result_key(run_id)),
+            },
+            limit_ms: 60_000,
+        }
+    }
+
+    /// Queues a run of this plan.
+    pub(crate) fn run(&self, plan: &Plan) -> RunId {
+        let run = self.assignment(plan, None);
+        let id = run.run_id;
+        self.cloud.enqueue(run);
+        id
+    }
+
+    /// The uploaded pictures of a run, decoded.
+    pub(crate) async fn pictures(&self, run: RunId) -> Vec<image::RgbImage> {
+        let result = self.cloud.result(run).await;
+        let blob = self.cloud.object(&result_key(run)).unwrap();
+        assert_eq!(blob.len() as u64, result.size);
+        assert!(!blob.windows(4).any(|kind| kind == b"tEXt"), "metadata left");
+        let ends = result.offsets.iter().skip(1).chain([&result.size]);
+        let parts = result
+            .offsets
+            .iter()
+            .zip(ends)
+            .map(|(start, end)| &blob[*start as usize..*end as usize]);
+        parts
+            .map(|png| image::load_from_memory(png).unwrap().into_rgb8())
+            .collect()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some((_, agent)) = &self.agent {
+            agent.abort();
+        }
+    }
+}
+
+/// All that the workers of this process have logged.
+static LOGGED: Mutex<Vec<u8>> = Mutex::new(vec![]);
+
+/// Shows the log of tests that fail, and keeps it.
+fn log() {
+    struct Tee(TestWriter);
+    impl Write for Tee {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            LOGGED.lock().unwrap().extend_from_slice(line);
+            self.0.write(line)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            self.0.flush()
+        }
+    }
+    let log = tracing_subscriber::fmt()
+        .with_writer(|| Tee(TestWriter::new()))
+        .with_env_filter("debug");
+    // Another test may have been first.
+    let _ = log.try_init();
+}
+
+/// What has been logged so far.
+pub(crate) fn logged() -> String {
+    String::from_utf8_lossy(&LOGGED.lock().unwrap()).into_owned()
+}
+
+pub(crate) fn result_key(run: RunId) -> String {
+    format!("results/{run}")
+}
+
+/// A small request, as the plugin would send it, with changes to its top level.
+pub(crate) fn plan(changes: &Value) -> Plan {
+    let mut request = json!({
+        "kind": "generate",
+        "images": {"extent": {"input": [64, 64], "initial": [64, 64], "desired": [64, 64], "target": [64, 64]}},
+        "models": {"checkpoint": "tiny.ckpt", "version": "sd15", "loras": []},
+        "sampling": {"sampler": "euler", "scheduler": "normal", "cfg_scale": 7.0, "total_steps": 2, "seed": 1},
+        "conditioning": {"positive": "a red fox, ink", "control": [], "regions": []},
+        "batch_count": 1
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        request[key] = value.clone();
+    }
+    let input = WorkflowInput::read(request).unwrap();
+    workflow::compile(&input, &catalog()).unwrap()
+}
+
+/// With this many steps and this seed.
+pub(crate) fn steps(steps: u32, seed: u32) -> Plan {
+    plan(&json!({"sampling": {
+        "sampler": "euler", "scheduler": "normal", "cfg_scale": 7.0, "total_steps": steps, "seed": seed
+    }}))
+}
+
+/// A refinement of the first picture of the request.
+pub(crate) fn refine(seed: u32) -> Plan {
+    plan(&json!({
+        "kind": "refine",
+        "images": {
+            "extent": {"input": [64, 64], "initial": [64, 64], "desired": [64, 64], "target": [64, 64]},
+            "initial_image": 0
+        },
+        "sampling": {
+            "sampler": "euler", "scheduler": "normal", "cfg_scale": 7.0, "total_steps": 4, "start_step": 2, "seed": seed
+        },
+        "image_data": {"base64": "AAAA", "offsets": [0]}
+    }))
+}
+
+/// With a checkpoint that nobody has.
+pub(crate) fn unknown_model() -> Plan {
+    plan(&json!({"models": {"checkpoint": "nowhere.safetensors", "version": "sd15", "loras": []}}))
+}
+
+fn catalog() -> Catalog {
+    let checkpoint = |file: &str| json!({"filename": file, "arch": "sd15"});
+    serde_json::from_value(json!({"checkpoints": {
+        "tiny.ckpt": checkpoint("tiny.ckpt"),
+        "nowhere.safetensors": checkpoint("nowhere.safetensors")
+    }}))
+    .unwrap()
+}
+
+pub(crate) fn warm_up() -> Value {
+    let catalog = catalog();
+    serde_json::to_value(workflow::warm_up(catalog.checkpoint("tiny.ckpt").unwrap(), 1)).unwrap()
+}
+
+/// A picture as the plugin sends it.
+pub(crate) fn webp(width: u32, height: u32, red: u8) -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(width, height, |x, y| image::Rgb([red, (x * 4) as u8, (y * 4) as u8]));
+    let mut bytes = std::io::Cursor::new(vec![]);
+    picture.write_to(&mut bytes, image::ImageFormat::WebP).unwrap();
+    bytes.into_inner()
+}

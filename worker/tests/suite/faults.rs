@@ -1,0 +1,365 @@
+//! What can go wrong, with a ComfyUI that does so on demand.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use comfyui_double::{Double, Faults, NodeFault, Version};
+use model::{FailureClass, RunId, TeamId};
+use worker::Exit;
+
+use crate::{
+    bench::{Bench, Setup, logged, steps},
+    cloud::{Behaviour, Seen},
+};
+
+/// So many steps of 20 ms that the run can be met in its middle.
+const LONG: u32 = 1000;
+
+async fn begun(bench: &Bench, run: RunId) {
+    bench
+        .cloud
+        .beat("progress", |beat| {
+            beat.run.is_some_and(|now| now.run_id == run && now.value > 0.0)
+        })
+        .await;
+}
+
+fn double(bench: &Bench) -> &Double {
+    bench.double.as_ref().unwrap()
+}
+
+/// A file that does not exist yet, removed with its folder in the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("worker-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("file")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_socket_delays_nothing_but_progress() {
+    let bench = Bench::double().await.ready().await;
+    double(&bench).set_faults(Faults {
+        silent_sockets: true,
+        ..Faults::default()
+    });
+    let run = bench.run(&steps(4, 1));
+    assert_eq!(bench.pictures(run).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_broken_socket_leaves_the_run_to_polling() {
+    let bench = Bench::double().await.ready().await;
+    let run = bench.run(&steps(40, 1));
+    begun(&bench, run).await;
+    double(&bench).drop_sockets();
+    assert_eq!(bench.pictures(run).await.len(), 1);
+    assert_eq!(
+        double(&bench).stats().sockets,
+        1,
+        "no second socket under the same name"
+    );
+}
+
+#[tokio::test]
+async fn history_may_come_late() {
+    let bench = Bench::double().await.ready().await;
+    double(&bench).set_faults(Faults {
+        history_lag_ms: 300,
+        ..Faults::default()
+    });
+    let run = bench.run(&steps(2, 1));
+    assert_eq!(bench.pictures(run).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_newer_comfyui_is_canceled_by_its_jobs() {
+    let double = Double::builder()
+        .version(Version::V0_33)
+        .any_model()
+        .step_delay(Duration::from_millis(20))
+        .start()
+        .await
+        .unwrap();
+    let bench = Bench::with_double(double).await.ready().await;
+    let run = bench.run(&steps(LONG, 1));
+    begun(&bench, run).await;
+    bench.cloud.behave(|behaviour| {
+        behaviour.about.entry(run).or_default().cancel = true;
+    });
+    assert_eq!(bench.cloud.failure(run).await.class, None);
+    let next = bench.run(&steps(2, 1));
+    bench.cloud.result(next).await;
+}
+
+#[tokio::test]
+async fn a_lost_interrupt_is_repeated() {
+    let bench = Bench::double().await.ready().await;
+    double(&bench).set_faults(Faults {
+        lost_interrupts: 2,
+        ..Faults::default()
+    });
+    let run = bench.run(&steps(LONG, 1));
+    begun(&bench, run).await;
+    bench.cloud.behave(|behaviour| {
+        behaviour.about.entry(run).or_default().cancel = true;
+    });
+    assert_eq!(bench.cloud.failure(run).await.class, None);
+    assert_eq!(double(&bench).stats().interrupt_requests, 3);
+}
+
+#[tokio::test]
+async fn a_run_that_does_not_end_costs_comfyui_a_restart() {
+    let scratch = Scratch::new();
+    let mut bench = Bench::double().await;
+    let mut setup = Setup {
+        restart: Some(format!("touch {}", scratch.file().display())),
+        ..Setup::default()
+    };
+    setup.timing.interrupt_limit = Duration::from_millis(300);
+    bench.start(setup);
+    double(&bench).set_faults(Faults {
+        hang: Some(NodeFault::always("VAEDecode")),
+        ..Faults::default()
+    });
+    let mut run = bench.assignment(&steps(2, 1), None);
+    run.limit_ms = 500;
+    let id = run.run_id;
+    bench.cloud.enqueue(run);
+    let failure = bench.cloud.failure(id).await;
+    assert_eq!(failure.class, Some(FailureClass::Infrastructure));
+    bench.cloud.beat("ready again", |beat| beat.ready).await;
+    assert!(scratch.file().exists());
+    double(&bench).set_faults(Faults::default());
+    let next = bench.run(&steps(2, 2));
+    bench.cloud.result(next).await;
+}
+
+#[tokio::test]
+async fn a_comfyui_that_dies_is_waited_for() {
+    let mut bench = Bench::double().await.ready().await;
+    let run = bench.run(&steps(LONG, 1));
+    begun(&bench, run).await;
+    let dead = bench.double.take().unwrap();
+    let address: SocketAddr = dead.address();
+    dead.stop().await;
+    let failure = bench.cloud.failure(run).await;
+    assert_eq!(failure.class, Some(FailureClass::Infrastructure));
+    assert_eq!(failure.message, "The renderer on the machine crashed.");
+    bench
+        .cloud
+        .beat("not ready", |beat| !beat.ready && beat.models.is_empty())
+        .await;
+    bench.double = Some(
+        Double::builder()
+            .port(address.port())
+            .any_model()
+            .start()
+            .await
+            .unwrap(),
+    );
+    bench.cloud.beat("ready again", |beat| beat.ready).await;
+    let next = bench.run(&steps(2, 1));
+    bench.cloud.result(next).await;
+}
+
+#[tokio::test]
+async fn a_comfyui_that_dies_idle_is_noticed() {
+    let mut bench = Bench::double().await.ready().await;
+    let dead = bench.double.take().unwrap();
+    let port = dead.address().port();
+    dead.stop().await;
+    bench.cloud.beat("not ready", |beat| !beat.ready).await;
+    bench.double = Some(Double::builder().port(port).any_model().start().await.unwrap());
+    bench.cloud.beat("ready again", |beat| beat.ready).await;
+    let next = bench.run(&steps(2, 1));
+    bench.cloud.result(next).await;
+}
+
+#[tokio::test]
+async fn a_comfyui_that_was_restarted_has_forgotten_the_run() {
+    let mut bench = Bench::double().await.ready().await;
+    let run = bench.run(&steps(LONG, 1));
+    begun(&bench, run).await;
+    let dead = bench.double.take().unwrap();
+    let port = dead.address().port();
+    dead.stop().await;
+    bench.double = Some(Double::builder().port(port).any_model().start().await.unwrap());
+    assert_eq!(bench.cloud.failure(run).await.class, Some(FailureClass::Infrastructure));
+    let next = bench.run(&steps(2, 1));
+    bench.cloud.result(next).await;
+}
+
+#[tokio::test]
+async fn a_failing_node_is_told_without_its_own_words() {
+    let bench = Bench::double().await.ready().await;
+    double(&bench).set_faults(Faults {
+        execution_error: Some(NodeFault::once("VAEDecode")),
+        ..Faults::default()
+    });
+    let run = bench.run(&steps(2, 1));
+    let failure = bench.cloud.failure(run).await;
+    assert_eq!(failure.class, Some(FailureClass::Infrastructure));
+    assert_eq!(
+        failure.message,
+        "The renderer stopped with an error in its step VAEDecode."
+    );
+    let next = bench.run(&steps(2, 1));
+    bench.cloud.result(next).await;
+}
+
+#[tokio::test]
+async fn too_little_memory_is_the_machines_fault() {
+    let bench = Bench::double().await.ready().await;
+    double(&bench).set_faults(Faults {
+        out_of_memory: Some(NodeFault::once("VAEDecode")),
+        ..Faults::default()
+    });
+    let run = bench.run(&steps(2, 1));
+    let failure = bench.cloud.failure(run).await;
+    assert_eq!(failure.class, Some(FailureClass::Infrastructure));
+    assert_eq!(
+        failure.message,
+        "The graphics card ran out of memory; the picture may be too large for it."
+    );
+}
+
+#[tokio::test]
+async fn half_a_graph_is_no_success() {
+    let bench = Bench::double().await.ready().await;
+    double(&bench).set_faults(Faults {
+        node_errors: 1,
+        ..Faults::default()
+    });
+    let run = bench.run(&steps(LONG, 1));
+    assert_eq!(bench.cloud.failure(run).await.class, Some(FailureClass::User));
+    let stats = double(&bench).stats();
+    assert_eq!(stats.succeeded, 0);
+    assert!(
+        stats.interrupted + stats.deleted > 0 || stats.interrupt_requests > 0,
+        "{stats:?}"
+    );
+}
+
+#[tokio::test]
+async fn another_team_finds_nothing_of_the_last_one() {
+    let scratch = Scratch::new();
+    let mut bench = Bench::double().await;
+    let command = format!("echo $ATELIER_TEAM >> {}", scratch.file().display());
+    bench.start(Setup {
+        team: Some(command),
+        ..Setup::default()
+    });
+    let mut runs = vec![];
+    for team in ["red", "red", "blue"] {
+        let mut run = bench.assignment(&steps(2, 1), None);
+        run.team = TeamId::new(team);
+        runs.push(run.run_id);
+        bench.cloud.enqueue(run);
+    }
+    for run in runs {
+        bench.cloud.result(run).await;
+    }
+    assert_eq!(std::fs::read_to_string(scratch.file()).unwrap(), "red\nblue\n");
+    assert_eq!(double(&bench).stats().frees, 1);
+}
+
+#[tokio::test]
+async fn a_worker_without_work_shuts_its_host_down() {
+    let scratch = Scratch::new();
+    let mut bench = Bench::double().await;
+    let behaviour = Behaviour {
+        dead_man: Duration::from_millis(500),
+        ..Behaviour::default()
+    };
+    let shutdown = format!("touch {}", scratch.file().display());
+    bench.start(Setup {
+        behaviour,
+        shutdown,
+        ..Setup::default()
+    });
+    assert_eq!(bench.ended().await, Exit::ShutDown);
+    assert!(scratch.file().exists());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_not_answered_shuts_its_host_down() {
+    let mut bench = Bench::double().await;
+    let mut setup = Setup {
+        shutdown: "exit 3".into(),
+        ..Setup::default()
+    };
+    setup.behaviour.registrations_refused = u32::MAX;
+    setup.timing.dead_man = Duration::from_millis(500);
+    bench.start(setup);
+    assert_eq!(bench.ended().await, Exit::ShutDownFailed);
+    assert!(
+        bench.cloud.count(|seen| matches!(seen, Seen::Refused)) > 1,
+        "a refusal is not the end"
+    );
+}
+
+#[tokio::test]
+async fn a_worker_of_another_protocol_shuts_its_host_down() {
+    let mut bench = Bench::double().await;
+    let mut setup = Setup {
+        shutdown: "true".into(),
+        ..Setup::default()
+    };
+    setup.behaviour.protocol_refused = true;
+    bench.start(setup);
+    assert_eq!(bench.ended().await, Exit::ShutDown);
+}
+
+#[tokio::test]
+async fn a_refused_worker_tries_again() {
+    let mut bench = Bench::double().await;
+    let mut setup = Setup::default();
+    setup.behaviour.registrations_refused = 2;
+    bench.start(setup);
+    bench.cloud.beat("ready", |beat| beat.ready).await;
+    assert_eq!(bench.cloud.count(|seen| matches!(seen, Seen::Refused)), 2);
+    assert_eq!(bench.terminate().await, Exit::Stopped);
+}
+
+#[tokio::test]
+async fn logs_hold_no_secrets() {
+    let bench = Bench::double().await.ready().await;
+    double(&bench).set_faults(Faults {
+        execution_error: Some(NodeFault::once("VAEDecode")),
+        ..Faults::default()
+    });
+    let failed = bench.run(&steps(2, 1));
+    bench.cloud.failure(failed).await;
+    bench.cloud.behave(|behaviour| behaviour.expired = 1);
+    let mut run = bench.assignment(&steps(2, 2), None);
+    // Nobody listens there.
+    run.urls.upload = "http://127.0.0.1:9/bucket/x?X-Amz-Signature=secret".into();
+    run.limit_ms = 1000;
+    let unreachable = run.run_id;
+    bench.cloud.enqueue(run);
+    bench.cloud.failure(unreachable).await;
+    let run = bench.run(&steps(2, 3));
+    bench.cloud.result(run).await;
+    let logged = logged();
+    assert!(
+        logged.contains("transfer failed") && logged.contains("has expired"),
+        "{logged}"
+    );
+    for secret in ["Signature", "token-1", "red fox"] {
+        let line = logged.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None);
+    }
+}

@@ -1,0 +1,143 @@
+//! ComfyUI's graphs in its API format.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::{fmt, marker::PhantomData};
+
+/// A graph in ComfyUI's API format: node ids "1", "2", … in the order of creation, each with `class_type` and `inputs`.
+///
+/// Displayed, it is one line per node, for logs and reviews.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Graph(Map<String, Value>);
+
+impl Graph {
+    /// What ComfyUI's `POST /prompt` takes as `prompt`.
+    pub fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// What ComfyUI's `POST /prompt` takes as `prompt`.
+    pub fn into_map(self) -> Map<String, Value> {
+        self.0
+    }
+
+    /// Gives a text input of some nodes to `change`, which may replace it.
+    pub(crate) fn edit<E>(
+        &mut self,
+        classes: &[&str],
+        input: &str,
+        mut change: impl FnMut(&mut String) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for node in self.0.values_mut() {
+            if !node["class_type"]
+                .as_str()
+                .is_some_and(|class| classes.contains(&class))
+            {
+                continue;
+            }
+            if let Some(Value::String(text)) = node.pointer_mut(&format!("/inputs/{input}")) {
+                change(text)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromIterator<Node> for Graph {
+    fn from_iter<T: IntoIterator<Item = Node>>(nodes: T) -> Self {
+        let entries = nodes.into_iter().zip(1_usize..);
+        Self(
+            entries
+                .map(|(node, id)| (id.to_string(), json!({"class_type": node.class, "inputs": node.inputs})))
+                .collect(),
+        )
+    }
+}
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whether serde_json keeps the order of keys depends on features that another crate may switch on.
+        let mut nodes: Vec<_> = self.0.iter().collect();
+        nodes.sort_by_key(|(id, _)| (id.len(), id.as_str()));
+        for (id, node) in nodes {
+            let class = node["class_type"].as_str().unwrap_or("?");
+            let mut inputs: Vec<_> = node["inputs"].as_object().into_iter().flatten().collect();
+            inputs.sort_by_key(|(name, _)| name.as_str());
+            let inputs: Vec<_> = inputs
+                .into_iter()
+                .map(|(name, value)| format!("{name}: {}", brief(value)))
+                .collect();
+            writeln!(f, "{id} {class}({})", inputs.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// A link as node#output, anything else as JSON.
+fn brief(value: &Value) -> String {
+    match value.as_array().map(Vec::as_slice) {
+        Some([Value::String(node), Value::Number(output)]) => format!("{node}#{output}"),
+        _ => value.to_string(),
+    }
+}
+
+/// A node before it has an id.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) class: &'static str,
+    pub(crate) inputs: Map<String, Value>,
+}
+
+/// A node in a draft, whose outputs can be linked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NodeId(usize);
+
+impl NodeId {
+    pub(crate) fn at(index: usize) -> Self {
+        Self(index + 1)
+    }
+
+    /// The output in this place; the caller names its type.
+    pub(crate) fn output<T>(self, place: usize) -> Link<T> {
+        Link {
+            node: self.0,
+            place,
+            carries: PhantomData,
+        }
+    }
+}
+
+/// An output of a node, to be used as input of later ones. `T` is what flows through it.
+#[derive(Debug)]
+pub(crate) struct Link<T> {
+    node: usize,
+    place: usize,
+    carries: PhantomData<T>,
+}
+
+// Derived, these would ask the same of `T`.
+impl<T> Clone for Link<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Link<T> {}
+
+impl<T> From<Link<T>> for Value {
+    fn from(link: Link<T>) -> Self {
+        json!([link.node.to_string(), link.place])
+    }
+}
+
+/// What flows through links; ComfyUI's names for its types.
+pub(crate) mod flow {
+    macro_rules! types {
+        ($($name:ident)*) => {$(
+            #[derive(Debug)]
+            pub(crate) enum $name {}
+        )*};
+    }
+
+    types! { Clip Conditioning Guider Image Latent Model Noise Sampler Sigmas UpscaleModel Vae }
+}

@@ -1,0 +1,48 @@
+//! From the plugin's request to a plan: pictures to prepare, a ComfyUI graph, pictures to finish. Pure.
+//!
+//! [`compile`] is the whole of it: a [`WorkflowInput`] as it came over the wire and the [`Catalog`] of the painter's
+//! team give a [`Plan`], or a [`Refusal`] in words for the painter. There is no I/O, no clock and no chance in here:
+//! the same request and catalogue always give the same plan.
+//!
+//! ```text
+//! input (wire)  ─parse─▶  check::Request (only known-good values)  ─kinds::*─▶  draft::Draft  ─finish─▶  Plan
+//! ```
+//!
+//! Each building block of a picture (`prompt`, `models`, `sampling`, `scale`, `second_pass`) is one module with both halves: the
+//! parse from wire values to checked ones, and the nodes these become. A graph is built from checked values alone.
+//! A new kind of request is a new module in `kinds`.
+
+mod catalog;
+mod check;
+mod draft;
+mod graph;
+mod input;
+mod kinds;
+mod models;
+mod plan;
+mod prompt;
+mod refusal;
+mod sampling;
+mod scale;
+mod second_pass;
+mod warm_up;
+
+pub use catalog::{Catalog, Checkpoint, Format};
+pub use graph::Graph;
+pub use input::{
+    Arch, Conditioning, Control, ControlMode, Extents, Fill, ImageData, Images, Inpaint, InpaintMode, Kind, Lora,
+    Models, Region, Sampling, Upscale, WorkflowInput,
+};
+pub use plan::{BindError, Colour, Input, Output, Plan, Work};
+pub use refusal::Refusal;
+pub use warm_up::warm_up;
+
+/// What a request means: the plan to paint it with this catalogue, or why it cannot be painted here.
+pub fn compile(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
+    match &input.kind {
+        Kind::Generate => kinds::generate::plan(input, catalog),
+        Kind::Refine => kinds::refine::plan(input, catalog),
+        Kind::Unknown(name) => Err(refusal::unknown("request kind", name)),
+        known => Err(refusal::not_yet(&known.to_string())),
+    }
+}

@@ -1,0 +1,185 @@
+//! Model files, and the chain of nodes between a file and a sampler.
+
+use crate::{
+    catalog::{Catalog, Checkpoint, Format},
+    check::{number, real},
+    input::{self, Arch},
+    refusal::{Refusal, missing, not_yet, quote, unknown},
+};
+
+mod chain;
+pub(crate) use chain::{Loaded, load_checkpoint, load_diffusion_model};
+
+const MAX_LORAS: usize = 64;
+const LORA_STRENGTH: std::ops::RangeInclusive<f64> = -10.0..=10.0;
+/// ComfyUI's own limit.
+const CLIP_SKIP: std::ops::RangeInclusive<i64> = 0..=24;
+/// How the plugin says "the checkpoint's own VAE", beside nothing.
+const CHECKPOINT_VAE: &str = "Checkpoint Default";
+
+/// What architectures that are used alike have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    Sd15,
+    /// SDXL, Illustrious and those of its kind.
+    Sdxl,
+}
+
+impl Family {
+    pub(crate) fn parse(arch: &Arch) -> Result<Self, Refusal> {
+        match arch {
+            Arch::Sd15 => Ok(Self::Sd15),
+            Arch::Sdxl | Arch::Illu | Arch::IlluV => Ok(Self::Sdxl),
+            Arch::Unknown(name) => Err(unknown("model type", name)),
+            known => Err(not_yet(&format!("the model type {known}"))),
+        }
+    }
+}
+
+/// Checked model settings; every file is one of the catalogue.
+#[allow(clippy::struct_excessive_bools, reason = "switches that the painter sets one by one")]
+#[derive(Debug)]
+pub(crate) struct Models {
+    family: Family,
+    source: Source,
+    loras: Vec<Lora>,
+    clip_skip: u32,
+    v_prediction: bool,
+    rescale_cfg: Option<f64>,
+    lcm: bool,
+    self_attention_guidance: bool,
+    dynamic_caching: bool,
+    tiled_vae: bool,
+}
+
+/// Where model, text encoder and VAE come from.
+#[derive(Debug)]
+enum Source {
+    /// With a VAE instead of the checkpoint's own, if the painter chose one.
+    Checkpoint { file: String, vae: Option<String> },
+    Parts {
+        model: String,
+        clip_g: Option<String>,
+        clip_l: String,
+        vae: String,
+    },
+}
+
+#[derive(Debug)]
+struct Lora {
+    file: String,
+    strength: f64,
+}
+
+impl Models {
+    /// `loras` are all that apply to the whole picture, in order.
+    pub(crate) fn parse<'a>(
+        wire: &input::Models,
+        loras: impl Iterator<Item = &'a input::Lora>,
+        catalog: &Catalog,
+    ) -> Result<Self, Refusal> {
+        let arch = &wire.version;
+        let family = Family::parse(arch)?;
+        if wire.checkpoint.is_empty() {
+            return Err(missing("checkpoint"));
+        }
+        let checkpoint = catalog
+            .checkpoint(&wire.checkpoint)
+            .ok_or_else(|| not_here("checkpoint", &wire.checkpoint))?;
+        if Family::parse(&checkpoint.arch)? != family {
+            return Err(Refusal::new(format!(
+                "the checkpoint {} is {}, not {arch}. Choose another model in the style settings.",
+                quote(&wire.checkpoint),
+                checkpoint.arch
+            )));
+        }
+        let vae = match wire.vae.as_str() {
+            "" | CHECKPOINT_VAE => None,
+            name => Some(catalog.vae(name).ok_or_else(|| not_here("VAE", name))?.to_owned()),
+        };
+        let loras = parse_loras(loras, catalog)?;
+        let lcm = catalog.resource("lora", "lcm", arch);
+        let rescale_cfg = real("guidance rescale", wire.rescale_cfg, 0.0..=1.0)?;
+        let predicts_v = wire.v_prediction_zsnr || *arch == Arch::IlluV;
+        Ok(Self {
+            family,
+            source: Source::parse(checkpoint, vae, family, arch, catalog)?,
+            lcm: loras.iter().any(|lora| Some(lora.file.as_str()) == lcm),
+            loras,
+            clip_skip: number("clip skip", wire.clip_skip, CLIP_SKIP)?,
+            v_prediction: wire.v_prediction_zsnr,
+            rescale_cfg: (predicts_v && rescale_cfg > 0.0).then_some(rescale_cfg),
+            self_attention_guidance: wire.self_attention_guidance,
+            dynamic_caching: wire.dynamic_caching,
+            tiled_vae: wire.tiled_vae,
+        })
+    }
+}
+
+fn parse_loras<'a>(wire: impl Iterator<Item = &'a input::Lora>, catalog: &Catalog) -> Result<Vec<Lora>, Refusal> {
+    let wire: Vec<_> = wire.collect();
+    if wire.len() > MAX_LORAS {
+        return Err(Refusal::new(format!(
+            "{} LoRAs are too many, the limit is {MAX_LORAS}. Remove some from the style or the prompt.",
+            wire.len()
+        )));
+    }
+    let parse = |lora: &input::Lora| {
+        if !lora.storage_id.is_empty() {
+            return Err(Refusal::new(format!(
+                "the LoRA {} is your own file, which this server does not take yet. Use one of the server's.",
+                quote(&lora.name)
+            )));
+        }
+        let file = catalog.lora(&lora.name).ok_or_else(|| not_here("LoRA", &lora.name))?;
+        Ok(Lora {
+            file: file.to_owned(),
+            strength: real("LoRA strength", lora.strength, LORA_STRENGTH)?,
+        })
+    };
+    wire.into_iter().map(parse).collect()
+}
+
+fn not_here(what: &str, name: &str) -> Refusal {
+    let advice = match what {
+        "LoRA" => "Remove it from the style or the prompt",
+        "VAE" => "Choose another VAE in the style settings",
+        _ => "Choose another model in the style settings",
+    };
+    Refusal::new(format!("the {what} {} is not on this server. {advice}.", quote(name)))
+}
+
+impl Source {
+    fn parse(
+        checkpoint: &Checkpoint,
+        vae: Option<String>,
+        family: Family,
+        arch: &Arch,
+        catalog: &Catalog,
+    ) -> Result<Self, Refusal> {
+        let file = checkpoint.file.clone();
+        if checkpoint.format == Format::Checkpoint {
+            return Ok(Self::Checkpoint { file, vae });
+        }
+        let part = |kind: &str, identifier: &str| {
+            catalog.resource(kind, identifier, arch).map(str::to_owned).ok_or_else(|| {
+                Refusal::new(format!(
+                    "the model {} needs {kind}-{identifier}-{arch}, which is not on this server. Choose another model.",
+                    quote(&checkpoint.file)
+                ))
+            })
+        };
+        let clip_g = match family {
+            Family::Sd15 => None,
+            Family::Sdxl => Some(part("text_encoder", "clip_g")?),
+        };
+        let clip_l = part("text_encoder", "clip_l")?;
+        let vae = vae.map_or_else(|| part("vae", "default"), Ok)?;
+        Ok(Self::Parts {
+            model: file,
+            clip_g,
+            clip_l,
+            vae,
+        })
+    }
+}

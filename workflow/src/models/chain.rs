@@ -1,0 +1,214 @@
+//! The nodes between model files and a sampler.
+
+use super::{Family, Models, Source};
+use crate::{
+    draft::Draft,
+    graph::{Link, NodeId, flow},
+};
+use serde_json::Value;
+
+/// What a checkpoint gives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trunk {
+    pub(crate) model: Link<flow::Model>,
+    pub(crate) clip: Link<flow::Clip>,
+    pub(crate) vae: Link<flow::Vae>,
+}
+
+/// Models ready for use, and how they want to be used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loaded {
+    pub(crate) model: Link<flow::Model>,
+    pub(crate) clip: Link<flow::Clip>,
+    pub(crate) zeroes_empty_text: bool,
+    vae: Link<flow::Vae>,
+    tiled_vae: bool,
+}
+
+pub(crate) fn load_checkpoint(draft: &mut Draft, file: &str) -> Trunk {
+    let file = draft.model_file(file);
+    let loader = draft.node("CheckpointLoaderSimple", [("ckpt_name", file)]);
+    Trunk {
+        model: loader.output(0),
+        clip: loader.output(1),
+        vae: loader.output(2),
+    }
+}
+
+pub(crate) fn load_diffusion_model(draft: &mut Draft, file: &str) -> Link<flow::Model> {
+    let file = draft.model_file(file);
+    draft
+        .node("UNETLoader", [("unet_name", file), ("weight_dtype", "default".into())])
+        .output(0)
+}
+
+fn load_text_encoders(draft: &mut Draft, clip_g: Option<&str>, clip_l: &str) -> Link<flow::Clip> {
+    let clip_g = clip_g.map(|file| draft.model_file(file));
+    let clip_l = draft.model_file(clip_l);
+    let loader = match clip_g {
+        Some(clip_g) => draft.node(
+            "DualCLIPLoader",
+            [("clip_name1", clip_g), ("clip_name2", clip_l), ("type", "sdxl".into())],
+        ),
+        None => draft.node(
+            "CLIPLoader",
+            [("clip_name", clip_l), ("type", "stable_diffusion".into())],
+        ),
+    };
+    loader.output(0)
+}
+
+fn load_vae(draft: &mut Draft, file: &str) -> Link<flow::Vae> {
+    let file = draft.model_file(file);
+    draft.node("VAELoader", [("vae_name", file)]).output(0)
+}
+
+impl Source {
+    fn load(&self, draft: &mut Draft) -> Trunk {
+        match self {
+            Self::Checkpoint { file, vae } => {
+                let trunk = load_checkpoint(draft, file);
+                Trunk {
+                    vae: vae.as_ref().map_or(trunk.vae, |file| load_vae(draft, file)),
+                    ..trunk
+                }
+            }
+            Self::Parts {
+                model,
+                clip_g,
+                clip_l,
+                vae,
+            } => {
+                let model = load_diffusion_model(draft, model);
+                let clip = load_text_encoders(draft, clip_g.as_deref(), clip_l);
+                Trunk {
+                    model,
+                    clip,
+                    vae: load_vae(draft, vae),
+                }
+            }
+        }
+    }
+}
+
+impl Models {
+    /// Loads and patches. The order of patches is the upstream plugin's: each sees what came before it.
+    pub(crate) fn load(&self, draft: &mut Draft) -> Loaded {
+        let Trunk {
+            mut model,
+            mut clip,
+            vae,
+        } = self.source.load(draft);
+        if self.clip_skip > 0 {
+            let layer = -i64::from(self.clip_skip);
+            clip = draft
+                .node(
+                    "CLIPSetLastLayer",
+                    [("clip", clip.into()), ("stop_at_clip_layer", layer.into())],
+                )
+                .output(0);
+        }
+        if self.dynamic_caching && self.family == Family::Sdxl {
+            let settings = [
+                ("reuse_threshold", 0.2.into()),
+                ("start_percent", 0.15.into()),
+                ("end_percent", 0.95.into()),
+                ("verbose", false.into()),
+            ];
+            model = patch(draft, "EasyCache", model, settings);
+        }
+        for lora in &self.loras {
+            let file = draft.model_file(&lora.file);
+            let node = draft.node(
+                "LoraLoader",
+                [
+                    ("model", model.into()),
+                    ("clip", clip.into()),
+                    ("lora_name", file),
+                    ("strength_model", lora.strength.into()),
+                    ("strength_clip", lora.strength.into()),
+                ],
+            );
+            (model, clip) = (node.output(0), node.output(1));
+        }
+        if self.v_prediction {
+            let settings = [("sampling", "v_prediction".into()), ("zsnr", true.into())];
+            model = patch(draft, "ModelSamplingDiscrete", model, settings);
+        }
+        if let Some(multiplier) = self.rescale_cfg {
+            model = patch(draft, "RescaleCFG", model, [("multiplier", multiplier.into())]);
+        }
+        if self.lcm {
+            let settings = [("sampling", "lcm".into()), ("zsnr", false.into())];
+            model = patch(draft, "ModelSamplingDiscrete", model, settings);
+        }
+        if self.self_attention_guidance {
+            let settings = [("scale", 0.5.into()), ("blur_sigma", 2.0.into())];
+            model = patch(draft, "SelfAttentionGuidance", model, settings);
+        }
+        Loaded {
+            model,
+            clip,
+            zeroes_empty_text: self.family == Family::Sdxl,
+            vae,
+            tiled_vae: self.tiled_vae,
+        }
+    }
+}
+
+fn patch<const N: usize>(
+    draft: &mut Draft,
+    class: &'static str,
+    model: Link<flow::Model>,
+    settings: [(&'static str, Value); N],
+) -> Link<flow::Model> {
+    draft
+        .node_with(class, [("model", model.into())].into_iter().chain(settings))
+        .output(0)
+}
+
+impl Loaded {
+    /// As loaded, without any patch.
+    pub(crate) fn plain(trunk: Trunk) -> Self {
+        let Trunk { model, clip, vae } = trunk;
+        Self {
+            model,
+            clip,
+            zeroes_empty_text: false,
+            vae,
+            tiled_vae: false,
+        }
+    }
+
+    pub(crate) fn encode(&self, draft: &mut Draft, pixels: Link<flow::Image>) -> Link<flow::Latent> {
+        self.through_vae(draft, ["VAEEncode", "VAEEncodeTiled"], ("pixels", pixels.into()))
+            .output(0)
+    }
+
+    pub(crate) fn decode(&self, draft: &mut Draft, samples: Link<flow::Latent>) -> Link<flow::Image> {
+        self.through_vae(draft, ["VAEDecode", "VAEDecodeTiled"], ("samples", samples.into()))
+            .output(0)
+    }
+
+    fn through_vae(
+        &self,
+        draft: &mut Draft,
+        [whole, tiled]: [&'static str; 2],
+        content: (&'static str, Value),
+    ) -> NodeId {
+        let inputs = [content, ("vae", self.vae.into())];
+        if !self.tiled_vae {
+            return draft.node(whole, inputs);
+        }
+        let tiles = [
+            ("tile_size", 512),
+            ("overlap", 64),
+            ("temporal_size", 64),
+            ("temporal_overlap", 8),
+        ];
+        draft.node_with(
+            tiled,
+            inputs.into_iter().chain(tiles.map(|(name, size)| (name, size.into()))),
+        )
+    }
+}

@@ -1,0 +1,154 @@
+//! Requests as on the wire, a catalogue that fits them, and a check of graphs against ComfyUI's own description of nodes.
+
+#![allow(dead_code, reason = "each test file uses its share")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use workflow::{Catalog, Graph, Plan, Refusal, WorkflowInput, compile};
+
+/// The `WorkflowInput` of one of the captured requests.
+pub(crate) fn wire(name: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/wire")
+        .join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let request: Value = serde_json::from_str(&text).unwrap();
+    request.pointer("/input/workflow").unwrap_or(&request).clone()
+}
+
+/// A captured request with some values replaced: (JSON pointer, value). Missing keys are added; null removes.
+pub(crate) fn changed(name: &str, changes: &[(&str, Value)]) -> Value {
+    let mut request = wire(name);
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = request
+            .pointer_mut(parent)
+            .unwrap_or_else(|| panic!("no {parent}"))
+            .as_object_mut()
+            .unwrap();
+        if value.is_null() {
+            parent.remove(key);
+        } else {
+            parent.insert(key.to_owned(), value.clone());
+        }
+    }
+    request
+}
+
+pub(crate) fn sizes(input: [i64; 2], initial: [i64; 2], desired: [i64; 2], target: [i64; 2]) -> (&'static str, Value) {
+    (
+        "/images/extent",
+        json!({"input": input, "initial": initial, "desired": desired, "target": target}),
+    )
+}
+
+pub(crate) fn catalog() -> Catalog {
+    serde_json::from_value(json!({
+        "checkpoints": {
+            "dreamshaper_8.safetensors": {"filename": "dreamshaper_8.safetensors", "arch": "sd15"},
+            "sdxl.safetensors": {"filename": "sdxl/sdxl.safetensors", "arch": "sdxl"},
+            "noob.safetensors": {"filename": "noob.safetensors", "arch": "illu_v"},
+            "xl-unet.safetensors": {"filename": "xl-unet.safetensors", "arch": "sdxl", "format": "diffusion"},
+            "unet.safetensors": {"filename": "unet.safetensors", "arch": "sd15", "format": "diffusion"},
+            "flux.safetensors": {"filename": "flux.safetensors", "arch": "flux"},
+        },
+        "vae": ["soft.safetensors"],
+        "loras": ["ink.safetensors", "lcm.safetensors", "paper.safetensors"],
+        "upscalers": ["4x.pth", "2x.pth"],
+        "resources": {
+            "upscaler-default-all": "4x.pth",
+            "upscaler-fast_2x-all": "2x.pth",
+            "lora-lcm-sd15": "lcm.safetensors",
+            "text_encoder-clip_g-all": "clip_g.safetensors",
+            "text_encoder-clip_l-all": "clip_l.safetensors",
+            "vae-default-sdxl": "sdxl_vae.safetensors",
+        },
+    }))
+    .unwrap()
+}
+
+pub(crate) fn compiled(request: Value) -> Result<Plan, Refusal> {
+    compile(&WorkflowInput::read(request)?, &catalog())
+}
+
+pub(crate) fn plan(request: Value) -> Plan {
+    let plan = compiled(request).unwrap_or_else(|refusal| panic!("{refusal}"));
+    check_graph(&plan.graph);
+    plan
+}
+
+pub(crate) fn refusal(request: Value) -> String {
+    let refusal = compiled(request).expect_err("refused").to_string();
+    check_refusal(&refusal);
+    refusal
+}
+
+/// The plugin cuts at 180 characters, and shows one line.
+pub(crate) fn check_refusal(text: &str) {
+    assert!(text.starts_with("Validation error: "), "{text}");
+    assert!(
+        text.chars().count() <= 180,
+        "{} characters: {text}",
+        text.chars().count()
+    );
+    assert!(text.ends_with('.') && !text.contains(char::is_control), "{text}");
+}
+
+/// What ComfyUI 0.3.75 checks when a graph is posted, and that links only point backwards.
+pub(crate) fn check_graph(graph: &Graph) {
+    let classes: Value = serde_json::from_str(include_str!("../nodes.json")).unwrap();
+    let nodes = graph.as_map();
+    let mut output_nodes = 0;
+    for id in 1..=nodes.len() {
+        let node = &nodes[&id.to_string()];
+        let class = &classes[node["class_type"].as_str().unwrap()];
+        let wanted = class["inputs"]
+            .as_object()
+            .unwrap_or_else(|| panic!("unknown node {node}"));
+        let given = node["inputs"].as_object().unwrap();
+        assert!(
+            given.keys().eq(wanted.keys()) || same_keys(given, wanted),
+            "inputs of {node}"
+        );
+        for (name, spec) in wanted {
+            check_input(id, &given[name], spec, nodes, &classes);
+        }
+        output_nodes += u32::from(class["output_node"] == true);
+    }
+    assert_eq!(output_nodes, 1, "{graph}");
+}
+
+fn same_keys(a: &serde_json::Map<String, Value>, b: &serde_json::Map<String, Value>) -> bool {
+    a.len() == b.len() && a.keys().all(|key| b.contains_key(key))
+}
+
+fn check_input(id: usize, value: &Value, spec: &Value, nodes: &serde_json::Map<String, Value>, classes: &Value) {
+    let within = |number: f64| {
+        spec["min"].as_f64().is_none_or(|min| min <= number) && spec["max"].as_f64().is_none_or(|max| number <= max)
+    };
+    match (&spec["type"], value) {
+        (Value::Array(names), value) => assert!(names.contains(value), "{value} is not in {names:?}"),
+        (Value::String(kind), Value::Array(link)) => {
+            let from: usize = link[0].as_str().unwrap().parse().unwrap();
+            assert!((1..id).contains(&from), "node {id} links to {from}");
+            let class = nodes[&from.to_string()]["class_type"].as_str().unwrap();
+            let output = &classes[class]["outputs"][usize::try_from(link[1].as_u64().unwrap()).unwrap()];
+            assert!(
+                output == kind || (kind == "*" && output.is_string()),
+                "{output} of {class} into {kind} of node {id}"
+            );
+        }
+        (Value::String(kind), value) => match kind.as_str() {
+            "FILE" | "STRING" => assert!(value.is_string(), "{value} in node {id}"),
+            "INT" => assert!(value.is_i64() || value.is_u64(), "{value} in node {id}"),
+            "FLOAT" => assert!(value.is_f64(), "{value} in node {id}"),
+            "BOOLEAN" => assert!(value.is_boolean(), "{value} in node {id}"),
+            kind => panic!("{value} instead of a link to {kind} in node {id}"),
+        },
+        (kind, _) => panic!("type {kind}"),
+    }
+    if let Some(number) = value.as_f64() {
+        assert!(within(number), "{number} is out of {spec}");
+    }
+}
