@@ -62,7 +62,7 @@ impl Files {
     /// The input files at the top level, as the node's list shows them.
     pub(crate) fn input_names(&self) -> Vec<String> {
         let mut names: Vec<_> = self
-            .files
+            .by_path
             .keys()
             .filter(|(area, path)| *area == Area::Input && !path.contains('/'))
             .map(|(_, path)| path.clone())
@@ -92,7 +92,7 @@ impl Files {
     pub(crate) fn next_number(&self, area: Area, subfolder: &str, prefix: &str) -> u32 {
         let start = join(subfolder, &format!("{prefix}_"));
         let highest = self
-            .files
+            .by_path
             .keys()
             .filter(|(other, _)| *other == area)
             .filter_map(|(_, path)| path.strip_prefix(&start)?.split('_').next()?.parse::<u32>().ok())

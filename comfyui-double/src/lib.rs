@@ -5,6 +5,17 @@
 //! are painted by a formula and say so in a banner. Tests can switch on [`Faults`] and read
 //! [`Stats`].
 //!
+//! Tests in other processes use the double's own routes, which ComfyUI does not have:
+//!
+//! | route | does |
+//! | --- | --- |
+//! | `GET`, `POST`, `DELETE /double/faults` | shows, replaces, clears the [`Faults`] |
+//! | `GET /double/stats` | shows the [`Stats`] |
+//! | `POST /double/drop-sockets` | cuts all sockets off |
+//! | `POST /double/refuse` `{"ms": 500}` | refuses connections for that long |
+//! | `POST /double/models` `{"add": {"loras": ["a"]}, "remove": {}}` | changes the model files |
+//! | `POST /double/exit` | ends the program like `kill -9` |
+//!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
 //! let double = comfyui_double::Double::builder()

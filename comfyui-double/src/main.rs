@@ -11,6 +11,7 @@ use comfyui_double::{Builder, Double, Version};
 /// Speaks ComfyUI's protocol without a GPU. Pictures are painted by a formula and say so.
 #[derive(Debug, Parser)]
 #[command(version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Arguments {
     /// Address to listen on. There is no authentication: keep it local.
     #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into())]

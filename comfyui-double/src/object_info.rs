@@ -28,6 +28,8 @@ struct Inputs {
     required: Ordered<Value>,
     #[serde(default)]
     optional: Ordered<Value>,
+    #[serde(default)]
+    hidden: Ordered<Value>,
 }
 
 /// The type of an input.
@@ -89,6 +91,11 @@ impl<'a> Input<'a> {
 }
 
 impl Class {
+    /// Inputs that the server fills in, such as the whole prompt.
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = &str> {
+        self.input.hidden.keys()
+    }
+
     /// The declared inputs, required ones first.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = Input<'_>> {
         let required = self.input.required.iter().map(|(name, spec)| (name, true, spec));

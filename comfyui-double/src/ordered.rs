@@ -39,10 +39,6 @@ impl<V> Ordered<V> {
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(key, _)| key.as_str())
     }
-
-    pub(crate) fn contains(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
 }
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Ordered<V> {

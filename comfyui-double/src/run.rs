@@ -7,23 +7,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::cache::{self, Cache};
 use crate::faults::strikes;
-use crate::files::{Area, join};
 use crate::graph::{Graph, Link, Node, place};
 use crate::history::End;
-use crate::metadata;
 use crate::nodes::{self, Call, Input, Stage, Thing, Trouble};
-use crate::options::Version;
 use crate::ordered::Ordered;
 use crate::paint::fingerprint;
-use crate::picture::Picture;
 use crate::plan;
-use crate::sockets::Frame;
-use crate::state::{Inner, Item, Shared, now_ms};
+use crate::state::{Inner, Item, Shared};
 
 /// What a run leaves behind.
 pub(crate) struct Finished {

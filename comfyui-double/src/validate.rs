@@ -291,7 +291,7 @@ impl<'a> Check<'a> {
                     "dependency_cycle",
                     "Dependency cycle detected",
                     &text.join(" -> "),
-                    extra,
+                    &extra,
                 );
                 self.errors.entry((*id).to_owned()).or_default().push(found);
             }

@@ -3,6 +3,9 @@
 //! Set COMFYUI_URL to its base URL. It needs `tiny.ckpt`, `tiny-lora.safetensors` and
 //! `--disable-metadata` or not, as it likes; nothing of it is deleted.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+#![allow(clippy::print_stdout, reason = "a skipped test must say so")]
+
 mod common;
 
 use common::{Client, assert_frames, get, normal, pictures, png, random_id, submit, tiny, upload, verdicts};

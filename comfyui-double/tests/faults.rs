@@ -1,5 +1,7 @@
 //! Faults strike when asked for, and end when cleared.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
 mod common;
 
 use std::time::Duration;
@@ -154,9 +156,10 @@ async fn connections_can_be_refused() {
     let double = tiny().start().await.unwrap();
     let url = double.url();
     let mut client = Client::connect(&url, "c").await;
-    let pooled = http();
+    // Another client keeps its connection open.
+    let pooled = reqwest::Client::builder().no_proxy().build().unwrap();
     pooled.get(format!("{url}/queue")).send().await.unwrap();
-    double.refuse_connections(Duration::from_secs(60));
+    double.refuse_connections(Duration::from_mins(1));
     assert_eq!(client.next().await, None);
     // Both a new connection and one that is still open; the port is given up in a moment.
     while http().get(format!("{url}/queue")).send().await.is_ok() {}
@@ -177,7 +180,7 @@ async fn only_the_program_may_exit() {
 
 #[tokio::test]
 async fn stopping_ends_a_run_and_the_sockets() {
-    let double = tiny().step_delay(Duration::from_secs(3600)).start().await.unwrap();
+    let double = tiny().step_delay(Duration::from_hours(1)).start().await.unwrap();
     let url = double.url();
     let mut client = Client::connect(&url, "c").await;
     submit(&url, &graph(1), &json!({ "client_id": "c", "prompt_id": random_id() })).await;

@@ -1,5 +1,7 @@
 //! Uploads and views follow ComfyUI's rules of names.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
 mod common;
 
 use common::{VERSIONS, get, http, png, post_graph, run, tiny, upload};
@@ -11,11 +13,13 @@ fn picture(red: u8) -> Vec<u8> {
 
 #[tokio::test]
 async fn names_of_uploads() {
+    type Fields = &'static [(&'static str, &'static str)];
+
     let double = tiny().start().await.unwrap();
     let url = double.url();
     let (one, two) = (picture(1), picture(2));
     let named = |name: &str, subfolder: &str, area: &str| json!({ "name": name, "subfolder": subfolder, "type": area });
-    let cases: &[(&str, &[u8], &[(&str, &str)], _)] = &[
+    let cases: &[(&str, &[u8], Fields, _)] = &[
         ("up.png", &one, &[], named("up.png", "", "input")),
         ("up.png", &one, &[], named("up.png", "", "input")),
         ("up.png", &two, &[], named("up (1).png", "", "input")),
@@ -59,7 +63,7 @@ async fn names_of_uploads() {
 #[tokio::test]
 async fn too_large_uploads() {
     let double = tiny().max_upload(1000).start().await.unwrap();
-    let reply = upload(&double.url(), "big.png", &[0; 3_000_000], &[]).await;
+    let reply = upload(&double.url(), "big.png", &vec![0; 3_000_000], &[]).await;
     assert_eq!(reply, (413, json!("Maximum request body size 1000 exceeded.")));
     assert_eq!(upload(&double.url(), "small.png", &[0; 500], &[]).await.0, 200);
 }

@@ -1,5 +1,7 @@
 //! Results have the right size and number, and follow from the seed and the words.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
 mod common;
 
 use comfyui_double::Double;

@@ -1,5 +1,7 @@
 //! The program: it says where it listens, and ends when it should.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
 mod common;
 
 use std::process::Stdio;

@@ -1,5 +1,7 @@
 //! `POST /prompt` refuses what ComfyUI refuses, with its words.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The queue, cancelling, the history, and what each version has.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
 mod common;
 
 use comfyui_double::{Double, Faults, NodeFault, Version};

@@ -113,6 +113,22 @@ impl Painter {
         Ok(reply["id"].as_str().context("the reply has no id")?.parse()?)
     }
 
+    /// Submits a request under a key: asking again with the same key gives the same task.
+    pub async fn submit_once(&self, request: &Value, key: &str) -> Result<TaskId> {
+        let post = self
+            .client
+            .post(format!("{}/generate", self.api))
+            .bearer_auth(&self.token);
+        let reply = post
+            .header("idempotency-key", key)
+            .body(request.to_string())
+            .send()
+            .await?
+            .error_for_status()?;
+        let reply: Value = serde_json::from_str(&reply.text().await?)?;
+        Ok(reply["id"].as_str().context("the reply has no id")?.parse()?)
+    }
+
     /// Where a task stands, in the plugin's words.
     pub async fn status(&self, task: TaskId) -> Result<Value> {
         self.ok("POST", &format!("status/{task}"), Some("{}".to_owned())).await

@@ -47,7 +47,8 @@ pub(crate) struct Plan {
 struct Wishes {
     kill_worker: BTreeSet<WorkerId>,
     kill_comfyui: BTreeSet<WorkerId>,
-    no_restart: bool,
+    stay_dead: BTreeSet<WorkerId>,
+    without_socket: BTreeSet<String>,
 }
 
 /// What is known of a machine.
@@ -105,9 +106,16 @@ impl Pump {
         self.machines.clone()
     }
 
-    /// Kills a worker's process without a warning.
+    /// Kills a worker's process without a warning. It is started again, as systemd would.
     pub fn kill_worker(&self, worker: &WorkerId) {
         self.wishes().kill_worker.insert(worker.clone());
+    }
+
+    /// The same, but it is not started again until its instance is.
+    pub fn kill_worker_for_good(&self, worker: &WorkerId) {
+        let mut wishes = self.wishes();
+        wishes.kill_worker.insert(worker.clone());
+        wishes.stay_dead.insert(worker.clone());
     }
 
     /// Kills a worker's ComfyUI without a warning.
@@ -115,9 +123,9 @@ impl Pump {
         self.wishes().kill_comfyui.insert(worker.clone());
     }
 
-    /// Whether processes that die stay dead.
-    pub fn no_restart(&self, stay_dead: bool) {
-        self.wishes().no_restart = stay_dead;
+    /// Workers of this pool are started without a WebSocket, as in a network that lets none through.
+    pub fn without_socket(&self, pool: &str) {
+        self.wishes().without_socket.insert(pool.to_owned());
     }
 
     /// Ends every process.
@@ -143,6 +151,8 @@ struct Host {
     comfyui: Option<(Child, String)>,
     worker: Option<Child>,
     starts: u32,
+    /// Its worker was killed for good.
+    dead: bool,
 }
 
 impl Running {
@@ -187,26 +197,33 @@ impl Running {
                     .or_insert_with(|| Host::new(instance.clone()));
                 host.instance = instance;
                 host.booted_at = (state == InstanceState::Up).then(|| Instant::now() + self.plan.boot_delay);
+                host.dead = false;
                 if state != InstanceState::Up {
                     host.power_off().await;
                 }
                 self.plan.calls.instance_changed(&id, name).await?;
             }
         }
-        let (kill_worker, kill_comfyui, no_restart) = {
+        let (kill_worker, kill_comfyui, stay_dead, without_socket) = {
             let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-            (
+            let (workers, comfyuis) = (
                 std::mem::take(&mut wishes.kill_worker),
                 std::mem::take(&mut wishes.kill_comfyui),
-                wishes.no_restart,
+            );
+            (
+                workers,
+                comfyuis,
+                std::mem::take(&mut wishes.stay_dead),
+                wishes.without_socket.clone(),
             )
         };
         for (id, host) in &mut self.instances {
             if kill_worker.contains(&host.instance.worker_id) {
                 kill(&mut host.worker).await;
+                host.dead = stay_dead.contains(&host.instance.worker_id);
             }
             if kill_comfyui.contains(&host.instance.worker_id)
-                && let Some((mut child, _)) = host.comfyui.take()
+                && let Some((child, _)) = &mut host.comfyui
             {
                 let _ = child.kill().await;
             }
@@ -218,8 +235,9 @@ impl Running {
                 self.plan.fleet.stop(id).await?;
                 continue;
             }
-            if !no_restart || host.starts == 0 {
-                host.keep_up(&self.plan).await?;
+            if !host.dead {
+                let socket = !without_socket.contains(host.instance.pool.as_str());
+                host.keep_up(&self.plan, socket).await?;
             }
         }
         Ok(())
@@ -240,6 +258,7 @@ impl Host {
             comfyui: None,
             worker: None,
             starts: 0,
+            dead: false,
         }
     }
 
@@ -276,7 +295,7 @@ impl Host {
         Ok(status.code() == Some(SHUT_DOWN))
     }
 
-    async fn keep_up(&mut self, plan: &Plan) -> Result<()> {
+    async fn keep_up(&mut self, plan: &Plan, socket: bool) -> Result<()> {
         let worker_id = &self.instance.worker_id;
         let comfyui_died = match &mut self.comfyui {
             Some((child, _)) => child.try_wait()?.is_some(),
@@ -312,6 +331,9 @@ impl Host {
                 .env("AWS_SESSION_TOKEN", credentials.session_token)
                 .env("AWS_REGION", "us-east-1")
                 .env_remove("AWS_PROFILE");
+            if !socket {
+                command.env("ATELIER_NO_SOCKET", "true");
+            }
             self.worker = Some(process::spawn(&mut command, &log)?);
             self.starts += 1;
         }

@@ -71,6 +71,7 @@ pub struct Stack {
     outputs: Outputs,
     store: Store,
     signer: Signer,
+    keys: keys::Keys,
     catalog: Vec<seed::ModelFile>,
     temporary: Option<tempfile::TempDir>,
 }
@@ -137,6 +138,7 @@ impl Stack {
             outputs,
             store,
             signer,
+            keys,
             catalog,
             temporary: Some(temporary),
         })
@@ -169,7 +171,16 @@ impl Stack {
         Painter::new(self.outputs.get("ApiUrl")?, self.outputs.get("SocketUrl")?, token)
     }
 
-    /// Signs tokens, for tests of bad ones.
+    /// Signs tokens for another installation with this one's key, for tests of bad ones.
+    pub fn signer_for(&self, audience: &str) -> Result<Signer> {
+        Ok(Signer::new(
+            &self.keys.private_pem,
+            self.outputs.get("TokenIssuer")?,
+            audience,
+        )?)
+    }
+
+    /// Signs tokens.
     pub fn signer(&self) -> &Signer {
         &self.signer
     }

@@ -19,13 +19,7 @@ pub(crate) enum CloudError {
     /// The token is not good any more; a new one is being asked for.
     #[error("the API does not take the token any more")]
     Unauthorized,
-    /// The API speaks another protocol and wants no such worker.
-    #[error("the API speaks another protocol than this worker: {reason}")]
-    Protocol {
-        /// What the API says.
-        reason: String,
-    },
-    /// The API says no.
+    /// The API says no. Status 410, at registering: it speaks another protocol and will never take this worker.
     #[error("the API refuses with status {status}: {reason}")]
     Refused {
         /// HTTP status.
@@ -183,9 +177,6 @@ async fn answer<A: DeserializeOwned>(response: Response) -> Result<A, CloudError
     }
     Err(match status {
         StatusCode::UNAUTHORIZED => CloudError::Unauthorized,
-        StatusCode::UPGRADE_REQUIRED => CloudError::Protocol {
-            reason: reason(response).await,
-        },
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => CloudError::Trouble(status.as_u16()),
         _ if status.is_client_error() => CloudError::Refused {
             status: status.as_u16(),

@@ -1,6 +1,6 @@
 //! What an operator may set, and the durations that tests shorten.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use model::WorkerId;
@@ -39,6 +39,12 @@ pub struct Options {
     /// Version of the machine image, told to the API.
     #[arg(long, env = "ATELIER_IMAGE")]
     pub image: Option<String>,
+    /// Open no WebSocket to the API, as where the network lets none through: wake and progress then travel by polling.
+    #[arg(long, env = "ATELIER_NO_SOCKET")]
+    pub no_socket: bool,
+    /// File to touch whenever the API has answered: the host's own dead-man switch watches its age.
+    #[arg(long, env = "ATELIER_ALIVE_FILE")]
+    pub alive_file: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, env = "ATELIER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -103,7 +109,8 @@ impl Default for Timing {
             comfy_watch: ms(5000),
             warm_up_limit: ms(300_000),
             retry: (ms(500), ms(15_000)),
-            refused: (ms(15_000), ms(60_000)),
+            // A host can be up before the API knows of it: not too slow at first.
+            refused: (ms(1000), ms(60_000)),
             claim_again: [ms(200), ms(500), ms(1000), ms(2000)],
             progress_gap: ms(500),
             socket_ping: ms(240_000),
@@ -111,4 +118,10 @@ impl Default for Timing {
             dead_man: model::Settings::default().dead_man,
         }
     }
+}
+
+/// A time that the API has given, in bounds that can be calculated with.
+pub(crate) fn millis(ms: u64) -> Duration {
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+    Duration::from_millis(ms.max(1)).min(YEAR)
 }

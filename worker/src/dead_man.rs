@@ -1,6 +1,11 @@
 //! The dead-man switch: a GPU host that nobody uses or nobody watches any more turns itself off, whatever else is broken.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Duration,
+};
 
 use tokio::{process::Command, time::Instant};
 
@@ -8,6 +13,8 @@ use tokio::{process::Command, time::Instant};
 #[derive(Debug)]
 pub(crate) struct DeadMan {
     times: Mutex<Times>,
+    /// What the host's own switch watches.
+    alive_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -19,14 +26,19 @@ struct Times {
 
 impl DeadMan {
     /// Both count from now.
-    pub(crate) fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration, alive_file: Option<PathBuf>) -> Self {
         let now = Instant::now();
+        if let Some(folder) = alive_file.as_deref().and_then(Path::parent) {
+            // /run is empty after each boot; whether it worked shows at the first answer.
+            let _ = fs::create_dir_all(folder);
+        }
         Self {
             times: Mutex::new(Times {
                 limit,
                 work: now,
                 answer: now,
             }),
+            alive_file,
         }
     }
 
@@ -42,6 +54,11 @@ impl DeadMan {
     /// A heartbeat was answered.
     pub(crate) fn answered(&self) {
         self.change(|times| times.answer = Instant::now());
+        if let Some(file) = &self.alive_file
+            && let Err(error) = fs::write(file, "")
+        {
+            tracing::warn!(%error, "the file that shows that this host is alive cannot be written");
+        }
     }
 
     /// Resolves when the host must be shut down, with the reason.
@@ -98,9 +115,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn needs_both_work_and_answers() {
-        let switch = DeadMan::new(Duration::from_mins(1));
+        let file = std::env::temp_dir().join(format!("atelier-alive-{}", std::process::id()));
+        let switch = DeadMan::new(Duration::from_mins(1), Some(file.clone()));
         tokio::time::advance(Duration::from_secs(50)).await;
         switch.answered();
+        assert!(file.exists());
+        fs::remove_file(file).unwrap();
         assert_eq!(switch.expired().await, "there was no work");
         switch.worked();
         assert_eq!(switch.expired().await, "the API has not answered");

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::{Region, default_provider::credentials::DefaultCredentialsChain};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -21,7 +21,10 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
-    let credentials = DefaultCredentialsChain::builder().build().await;
+    let credentials = DefaultCredentialsChain::builder()
+        .region(Region::new(options.sts_region.clone()))
+        .build()
+        .await;
     let identity = Identity::new(
         credentials,
         options.sts_region.clone(),

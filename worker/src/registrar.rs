@@ -48,7 +48,7 @@ async fn register(api: &CloudApi, identity: &Identity, image: Option<&String>, t
                 tracing::info!(pool = %registered.pool, "registered");
                 return Event::Registered(Box::new(registered));
             }
-            Err(RegisterError::Call(CloudError::Protocol { reason })) => {
+            Err(RegisterError::Call(CloudError::Refused { status: 410, reason })) => {
                 tracing::error!(reason, "the API speaks another protocol than this worker");
                 return Event::Dismissed;
             }

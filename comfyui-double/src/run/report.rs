@@ -6,6 +6,7 @@ use super::Run;
 use crate::graph::{Graph, Link, Node};
 use crate::history::End;
 use crate::nodes::{Stage, Trouble};
+use crate::object_info;
 use crate::options::Version;
 use crate::ordered::Ordered;
 use crate::sockets::Frame;
@@ -35,17 +36,23 @@ impl Run<'_> {
                 node.map_or("", Node::class)
             ),
         ]);
-        let inputs = node.and_then(|node| node.inputs.as_ref()).map(|inputs| {
-            let mut shown = Ordered::default();
-            for (name, value) in inputs.iter() {
-                let value = match Link::of(value) {
-                    Some(_) => json!("<object>"),
-                    None => value.clone(),
-                };
-                shown.insert(name.to_owned(), json!([value]));
-            }
-            shown
-        });
+        let mut inputs = Ordered::default();
+        for (name, value) in node
+            .and_then(|node| node.inputs.as_ref())
+            .into_iter()
+            .flat_map(Ordered::iter)
+        {
+            let value = match Link::of(value) {
+                Some(_) => json!("<object>"),
+                None => value.clone(),
+            };
+            inputs.insert(name.to_owned(), json!([value]));
+        }
+        let class = node.and_then(|node| object_info::class(node.class()));
+        for name in class.into_iter().flat_map(object_info::Class::hidden) {
+            let prompt = (name == "prompt").then(|| self.item.raw.get());
+            inputs.insert(name.to_owned(), json!([prompt]));
+        }
         data["current_inputs"] = json!(inputs);
         data["current_outputs"] = json!(graph.keys().collect::<Vec<_>>());
         self.message("execution_error", data);
@@ -77,6 +84,10 @@ impl Run<'_> {
             "real_node_id": id,
         });
         self.progress.insert(id.to_owned(), entry);
+        // The list grows with each node: large graphs would spend their time on it for nobody.
+        if !self.has_listener() {
+            return;
+        }
         let data = json!({ "prompt_id": self.item.id, "nodes": self.progress });
         self.shared
             .lock()
@@ -121,6 +132,9 @@ impl Run<'_> {
             (Version::V0_33, Some("auto" | "latent2rgb" | "taesd")) => true,
             _ => self.shared.options.previews,
         };
-        on && self.shared.lock().sockets.has_listener(self.item.client())
+        on && self.has_listener()
+    }
+    fn has_listener(&self) -> bool {
+        self.shared.lock().sockets.has_listener(self.item.client())
     }
 }

@@ -35,9 +35,13 @@ pub(crate) fn tiny() -> Builder {
 
 pub(crate) const VERSIONS: [(Version, &str); 2] = [(Version::V0_3, "v0_3"), (Version::V0_33, "v0_33")];
 
+/// The client of this test: each runs on a thread of its own, and building one reads all root certificates.
 pub(crate) fn http() -> reqwest::Client {
-    // No proxy: the environment may name one, which cannot reach this machine's own ports.
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    thread_local! {
+        // No proxy: the environment may name one, which cannot reach this machine's own ports.
+        static CLIENT: reqwest::Client = reqwest::Client::builder().no_proxy().build().unwrap();
+    }
+    CLIENT.with(Clone::clone)
 }
 
 pub(crate) async fn get(url: String) -> Value {
@@ -53,11 +57,9 @@ pub(crate) async fn post(url: String, body: &Value) -> (u16, Value) {
 
 /// Posts a graph given as text: its order of keys decides the order of the run.
 pub(crate) async fn post_graph(base: &str, graph: &str, rest: &Value) -> (u16, Value) {
-    let mut body = format!("{{\"prompt\": {graph}");
-    for (key, value) in rest.as_object().unwrap() {
-        body += &format!(", {key:?}: {value}");
-    }
-    body += "}";
+    let rest = rest.as_object().unwrap().iter();
+    let fields: Vec<_> = rest.map(|(key, value)| format!(", {key:?}: {value}")).collect();
+    let body = format!("{{\"prompt\": {graph}{}}}", fields.concat());
     let reply = http().post(format!("{base}/prompt")).body(body).send().await.unwrap();
     let status = reply.status().as_u16();
     let text = reply.text().await.unwrap();
@@ -176,12 +178,13 @@ fn describe(bytes: &[u8]) -> Value {
         assert_eq!(number(4), format);
         (number(0), Value::Null, &bytes[8..])
     };
-    let image = image::load_from_memory(picture).unwrap();
+    let reader = image::ImageReader::new(std::io::Cursor::new(picture));
+    let size = reader.with_guessed_format().unwrap().into_dimensions().unwrap();
     json!({
         "type": kind,
         "metadata": metadata,
         "image": if picture.starts_with(b"\x89PNG") { "png" } else { "jpeg" },
-        "size": [image.width(), image.height()],
+        "size": size,
     })
 }
 

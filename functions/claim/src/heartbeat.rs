@@ -61,9 +61,15 @@ async fn note(app: &App, worker_id: &WorkerId, beat: &Heartbeat, now: Millis) ->
         worker.last_seen = now;
         worker.gpu = beat.gpu;
         worker.models = beat.models.iter().take(MODELS).cloned().collect();
-        if beat.ready && worker.state == WorkerState::Warming {
-            // Cannot fail: warming → ready is an edge.
-            let _ = worker.become_state(WorkerState::Ready, now);
+        let next = match (worker.state, beat.ready) {
+            (WorkerState::Warming, true) => Some(WorkerState::Ready),
+            // Its ComfyUI is down: it is no capacity until it has warmed up again.
+            (WorkerState::Ready, false) => Some(WorkerState::Warming),
+            _ => None,
+        };
+        if let Some(next) = next {
+            // Cannot fail: both edges exist.
+            let _ = worker.become_state(next, now);
         }
         app.cloud.store.commit([Write::put(&mut worker)?]).await?;
         Ok(worker)

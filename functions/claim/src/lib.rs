@@ -11,7 +11,7 @@ use cloud::{
     runs::{RunError, end_run},
     token::Signer,
 };
-use model::{Failure, Millis, Outcome, Role, RunEnd, Settings, TaskResult, TaskState, Worker, WorkerId, worker_api};
+use model::{Failure, FailureClass, Millis, Outcome, Role, RunEnd, Settings, TaskResult, TaskState, Worker, WorkerId, worker_api};
 
 use crate::identity::Identity;
 
@@ -116,8 +116,20 @@ impl App {
             Err(RunError::Refused(_) | RunError::NoTask) => self.counts(task_id, outcome).await?,
             Err(error) => return Err(error.into()),
         };
-        let worker = self.cloud.store.get(&worker.worker_id).await?.unwrap_or(worker);
-        let assignment = assign::next(self, worker, None, now).await?;
+        // A worker that gives its run back is about to stop.
+        let leaving = matches!(
+            outcome,
+            Outcome::Failed(Failure {
+                class: FailureClass::Capacity,
+                ..
+            })
+        );
+        let assignment = if leaving {
+            None
+        } else {
+            let worker = self.cloud.store.get(&worker.worker_id).await?.unwrap_or(worker);
+            assign::next(self, worker, None, now).await?
+        };
         reply(200, &worker_api::RunEnded { accepted, assignment })
     }
 

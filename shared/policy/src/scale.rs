@@ -78,6 +78,13 @@ pub fn plan(snapshot: &PoolSnapshot<'_>) -> ScalePlan {
             reason: "a draining worker goes on",
         };
     }
+    let stops = |worker: &model::Worker| {
+        worker.state == WorkerState::Stopping && now.since(worker.state_since) < settings.boot_limit
+    };
+    if workers.iter().any(stops) {
+        // The event that it has stopped brings the next look, which starts it again.
+        return no(wake, "a worker is stopping and will be started again");
+    }
     if pool
         .no_capacity_at
         .is_some_and(|at| now.since(at) < settings.capacity_pause)

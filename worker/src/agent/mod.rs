@@ -20,7 +20,7 @@ use crate::{
     cloud_api::CloudApi,
     cloud_socket,
     comfy::Comfy,
-    config::{Options, Timing},
+    config::{Options, Timing, millis},
     dead_man::{DeadMan, shut_down},
     error::chain,
     gpu::Gpu,
@@ -83,6 +83,7 @@ pub struct Agent {
     renderer: Arc<Renderer>,
     identity: Option<Identity>,
     image: Option<String>,
+    no_socket: bool,
     shutdown_command: String,
     timing: Timing,
     dead_man: Arc<DeadMan>,
@@ -119,8 +120,9 @@ impl Agent {
             renderer: Arc::new(renderer),
             identity: Some(identity),
             image: options.image.clone(),
+            no_socket: options.no_socket,
             shutdown_command: options.shutdown_command.clone(),
-            dead_man: Arc::new(DeadMan::new(timing.dead_man)),
+            dead_man: Arc::new(DeadMan::new(timing.dead_man, options.alive_file.clone())),
             timing,
             status,
             warm_up: None,
@@ -208,14 +210,15 @@ impl Agent {
         match event {
             Event::Registered(registered) => {
                 self.warm_up.clone_from(&registered.warm_up);
-                self.dead_man.set_limit(Duration::from_millis(registered.dead_man_ms));
+                self.dead_man.set_limit(millis(registered.dead_man_ms));
                 rhythm.send_replace(Rhythm {
-                    busy: Duration::from_millis(registered.heartbeat_busy_ms.max(1)),
-                    ready: Duration::from_millis(registered.heartbeat_ready_ms.max(1)),
+                    busy: millis(registered.heartbeat_busy_ms),
+                    ready: millis(registered.heartbeat_ready_ms),
                 });
+                let socket = registered.socket.as_ref().filter(|_| !self.no_socket);
                 address.send_if_modified(|known| {
-                    let other = *known != registered.socket;
-                    known.clone_from(&registered.socket);
+                    let other = known.as_ref() != socket;
+                    *known = socket.cloned();
                     other
                 });
             }

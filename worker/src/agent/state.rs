@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Event;
 use crate::{
     backoff::Backoff,
-    config::Timing,
+    config::{Timing, millis},
     render::{Finished, Stop},
 };
 
@@ -110,7 +110,7 @@ impl State {
     pub(super) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
         match event {
             Event::Registered(registered) => {
-                self.rhythm = Duration::from_millis(registered.heartbeat_ready_ms.max(1));
+                self.rhythm = millis(registered.heartbeat_ready_ms);
                 // The API starts afresh with each registration and is told at the next heartbeat.
                 self.announced = false;
                 self.drained = false;
@@ -134,22 +134,20 @@ impl State {
                 if idle { self.warm_up() } else { vec![] }
             }
             Event::Beat { reply, about, ready } => {
-                if reply.run_lost && about.is_some_and(|run| self.holds(run)) {
-                    return vec![Action::Stop(Stop::Lost)];
-                }
                 let newly = ready && !self.announced;
                 self.announced = ready;
                 self.drained = reply.drain;
-                if reply.cancel && about.is_some_and(|run| self.holds(run)) {
-                    return vec![Action::Stop(Stop::Canceled)];
-                }
-                if newly {
-                    self.woken(None, now)
-                } else if reply.work && self.may_claim() {
-                    self.claim(None)
-                } else {
-                    vec![]
-                }
+                let mut actions = match about.filter(|run| self.holds(*run)) {
+                    Some(_) if reply.run_lost => vec![Action::Stop(Stop::Lost)],
+                    Some(_) if reply.cancel => vec![Action::Stop(Stop::Canceled)],
+                    _ => vec![],
+                };
+                actions.extend(match () {
+                    () if newly => self.woken(None, now),
+                    () if reply.work => self.claim(None),
+                    () => vec![],
+                });
+                actions
             }
             Event::Wake(task) => self.woken(task, now),
             Event::Cancel(run) if self.holds(run) => vec![Action::Stop(Stop::Canceled)],

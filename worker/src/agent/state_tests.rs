@@ -287,3 +287,19 @@ fn a_new_registration_is_announced_anew_but_not_warmed_up_anew() {
     assert_eq!(world.beat(HeartbeatReply::default(), None), ["Claim(None)"]);
     assert_eq!(world.on(Event::Dismissed), ["ShutDown"]);
 }
+
+#[test]
+fn a_run_lost_by_registering_makes_room_for_the_next_at_once() {
+    let mut world = World::ready();
+    let run = assignment();
+    let id = run.run_id;
+    world.on(Event::Wake(None));
+    world.on(Event::Claimed(Some(run)));
+    world.on(registered());
+    let lost = HeartbeatReply {
+        run_lost: true,
+        ..HeartbeatReply::default()
+    };
+    assert_eq!(world.beat(lost, Some(id)), ["Stop(Lost)"]);
+    assert_eq!(world.on(finished(id, None)), ["Claim(None)"]);
+}

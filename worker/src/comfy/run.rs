@@ -98,9 +98,14 @@ pub(crate) async fn follow(
             Ok(Seen::Ended(history)) => return Ok(ending(history)),
             Ok(Seen::Queued) => (failed_looks, absent_since) = (0, None),
             Ok(Seen::Nowhere) => {
-                // An entry may come into the history a little after the end.
+                // An entry may come into the history a little after the end. A broken socket points to a restart.
                 failed_looks = 0;
-                if absent_since.get_or_insert_with(Instant::now).elapsed() > timing.poll * LOOKS {
+                let patience = if listener.is_open() {
+                    timing.poll
+                } else {
+                    timing.poll_blind
+                };
+                if absent_since.get_or_insert_with(Instant::now).elapsed() > patience * LOOKS {
                     return Err(RunLost::Forgotten);
                 }
             }

@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     cloud_api::CloudApi,
     comfy::{self, Comfy, Halted},
-    config::Timing,
+    config::{Timing, millis},
     error::chain,
     status::StatusBoard,
 };
@@ -62,7 +62,7 @@ impl Renderer {
     pub(crate) async fn render(self: Arc<Self>, run: Assignment, stop: watch::Receiver<Option<Stop>>) -> Finished {
         let mut brake = Brake {
             stop,
-            deadline: Instant::now() + std::time::Duration::from_millis(run.limit_ms),
+            deadline: Instant::now() + millis(run.limit_ms),
         };
         tracing::info!(task = %run.task_id, run = %run.run_id, team = %run.team, "run begins");
         let made = self.make(&run, &mut brake).await;

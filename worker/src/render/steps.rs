@@ -41,12 +41,12 @@ impl Renderer {
             Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.comfy.base()).await) }) });
         let (uploads, mut listener) = brake.guard(prepared).await?;
         let graph = plan.bind(&uploads, &format!("{}/out", folder(run)))?.into_map();
-        let fetch = millis(begun);
+        let fetch = elapsed(begun);
 
         let begun = Instant::now();
         let files = self.execute(run, &plan, &graph, &mut listener, brake).await?;
         let pictures = brake.guard(read(&self.comfy, &ours(files, run))).await?;
-        let execute = millis(begun);
+        let execute = elapsed(begun);
         drop(listener);
         self.status.loaded(&plan.models);
 
@@ -55,7 +55,7 @@ impl Renderer {
         brake
             .guard(async { store.put(&blob.bytes).await.map_err(RunError::Upload) })
             .await?;
-        let upload = millis(begun);
+        let upload = elapsed(begun);
         Ok(RunResult {
             run_id: run.run_id,
             task_id: run.task_id,
@@ -166,6 +166,6 @@ async fn read(comfy: &Comfy, files: &[OutputFile]) -> Result<Vec<Bytes>, RunErro
     Ok(pictures)
 }
 
-fn millis(since: Instant) -> u64 {
+fn elapsed(since: Instant) -> u64 {
     since.elapsed().as_millis() as u64
 }

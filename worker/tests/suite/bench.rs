@@ -131,6 +131,8 @@ impl Bench {
             comfyui_restart_command: setup.restart,
             team_command: setup.team,
             image: Some("test-1".into()),
+            no_socket: false,
+            alive_file: None,
             log_format: LogFormat::Text,
             log: String::new(),
         };

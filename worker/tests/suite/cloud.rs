@@ -250,7 +250,7 @@ async fn register(State(cloud): State<Arc<Shared>>, Json(register): Json<Registe
     let refused = {
         let behaviour = &mut cloud.lock().behaviour;
         if behaviour.protocol_refused {
-            return (StatusCode::UPGRADE_REQUIRED, Json(json!({"error": "speak 2"}))).into_response();
+            return (StatusCode::GONE, Json(json!({"error": "speak 2"}))).into_response();
         }
         let refused = behaviour.registrations_refused > 0;
         behaviour.registrations_refused = behaviour.registrations_refused.saturating_sub(1);

@@ -1,0 +1,301 @@
+//! `cargo run -p local --bin bench`: what a picture costs in time, calls and money on the local stack.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use local::{
+    Options, Renderer, Stack,
+    painter::{Painter, WIRE_01},
+};
+use model::{Millis, RunTimes, Task, TaskId, TaskState, socket::ServerMessage};
+use serde_json::Value;
+
+/// Measures cold and warm pictures on the local stack with the stand-in for ComfyUI, and counts what AWS would bill.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+struct Arguments {
+    /// Pictures that wake a machine.
+    #[arg(long, default_value_t = 3)]
+    cold: usize,
+    /// Pictures on a machine that is ready.
+    #[arg(long, default_value_t = 20)]
+    warm: usize,
+    /// How long to submit as fast as possible, seconds.
+    #[arg(long, default_value_t = 15)]
+    submit_seconds: u64,
+}
+
+/// How often the status is looked at: the error of what is measured by looking.
+const LOOK: Duration = Duration::from_millis(15);
+
+/// One picture's times, milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    submit: f64,
+    queue: f64,
+    execute: f64,
+    upload: f64,
+    notify: f64,
+    total: f64,
+    overhead: f64,
+}
+
+#[expect(clippy::print_stdout, reason = "the tables are this command's result")]
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    ensure!(
+        arguments.cold > 0 && arguments.warm > 0,
+        "at least one picture of each kind is needed"
+    );
+    let options = Options {
+        renderer: Renderer::StandIn {
+            step_delay: Duration::from_millis(20),
+        },
+        ..Options::default()
+    };
+    let boot = options.boot_delay;
+    let stack = Stack::start(options, |_| ()).await?;
+    let mut cold = Vec::new();
+    let mut counted = None;
+    let mut painter = None;
+    for round in 0..arguments.cold {
+        let seeded = stack
+            .seed(&format!("painter-{round}"), &format!("pool-{round}"))
+            .await?;
+        let before = stack.counts().await?;
+        cold.push(picture(&stack, &seeded.painter).await?);
+        counted.get_or_insert(bill(&before, &stack.counts().await?));
+        painter = Some(seeded.painter);
+    }
+    let painter = painter.context("no painter")?;
+    let mut warm = Vec::new();
+    for _ in 0..arguments.warm {
+        warm.push(picture(&stack, &painter).await?);
+    }
+    let warm_bill = quiet_bill(&stack, &painter).await?;
+    let rate = submit_rate(&stack, Duration::from_secs(arguments.submit_seconds)).await?;
+    stack.stop().await;
+
+    println!("| median of | submit | queue and wake | execute | upload | notify | total | control plane adds |");
+    println!("|---|---|---|---|---|---|---|---|");
+    row(&format!("{} cold (boot {boot:?})", cold.len()), &cold);
+    row(&format!("{} warm", warm.len()), &warm);
+    println!("\nTimes in ms. Submits taken in: {rate:.0} a minute.\n");
+    println!(
+        "| one picture | HTTP requests | WebSocket messages | Lambda invocations | DynamoDB read / write units | other AWS calls | price |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    println!("{}", counted.context("nothing was counted")?.row("cold"));
+    println!("{}", warm_bill.row("warm"));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the tables are this command's result")]
+fn row(name: &str, all: &[Times]) {
+    let median = |of: fn(&Times) -> f64| {
+        let mut values: Vec<_> = all.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    println!(
+        "| {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+        median(|t| t.submit),
+        median(|t| t.queue),
+        median(|t| t.execute),
+        median(|t| t.upload),
+        median(|t| t.notify),
+        median(|t| t.total),
+        median(|t| t.overhead),
+    );
+}
+
+/// One captured request, watched by polling and by WebSocket at once.
+async fn picture(stack: &Stack, painter: &Painter) -> Result<Times> {
+    let mut events = painter.events().await?;
+    let started = Instant::now();
+    let task = painter.submit(&serde_json::from_str(WIRE_01)?).await?;
+    let submit = started.elapsed();
+    let told = async {
+        loop {
+            if let ServerMessage::Task(view) = events.next().await?
+                && view.task_id == task
+                && view.state == TaskState::Succeeded
+            {
+                return Ok::<_, anyhow::Error>(cloud::now());
+            }
+        }
+    };
+    let (readable, told) = tokio::try_join!(readable(painter, task, started), told)?;
+    let done: Task = stack.store().get(&task).await?.context("the task is gone")?;
+    let (claimed, ended) = (
+        done.claimed_at.context("never claimed")?,
+        done.ended_at.context("never ended")?,
+    );
+    let RunTimes { execute, upload, .. } = done.times.context("no times")?;
+    let between = |from: Millis, to: Millis| to.since(from).as_secs_f64() * 1000.0;
+    let total = (readable - submit).as_secs_f64() * 1000.0;
+    Ok(Times {
+        submit: submit.as_secs_f64() * 1000.0,
+        queue: between(done.created, claimed),
+        execute: execute as f64,
+        upload: upload as f64,
+        notify: between(ended, told),
+        total,
+        overhead: total - execute as f64,
+    })
+}
+
+async fn readable(painter: &Painter, task: TaskId, started: Instant) -> Result<Duration> {
+    loop {
+        let status = painter.status(task).await?;
+        match status["status"].as_str() {
+            Some("IN_QUEUE" | "IN_PROGRESS") => tokio::time::sleep(LOOK).await,
+            Some("COMPLETED") => return Ok(started.elapsed()),
+            _ => anyhow::bail!("no picture: {status}"),
+        }
+    }
+}
+
+/// What one warm picture costs when the client polls as the plugin does.
+async fn quiet_bill(stack: &Stack, painter: &Painter) -> Result<Bill> {
+    let before = stack.counts().await?;
+    let task = painter.submit(&serde_json::from_str(WIRE_01)?).await?;
+    loop {
+        let status = painter.status(task).await?;
+        let done = status["status"] == "COMPLETED";
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if done {
+            break;
+        }
+    }
+    Ok(bill(&before, &stack.counts().await?))
+}
+
+/// Submits from four clients at once; nothing of it is rendered.
+async fn submit_rate(stack: &Stack, time: Duration) -> Result<f64> {
+    let painter = stack.seed("submitter", "submitters").await?.painter;
+    let request: Value = serde_json::from_str(WIRE_01)?;
+    let started = Instant::now();
+    let clients = (0..4).map(|_| async {
+        let mut tasks = Vec::new();
+        while started.elapsed() < time {
+            tasks.push(painter.submit(&request).await?);
+        }
+        Ok::<_, anyhow::Error>(tasks)
+    });
+    let tasks: Vec<TaskId> = futures_util::future::try_join_all(clients)
+        .await?
+        .into_iter()
+        .flatten()
+        .collect();
+    let rate = tasks.len() as f64 / started.elapsed().as_secs_f64() * 60.0;
+    for task in tasks {
+        painter.cancel("submitters", task).await?;
+    }
+    Ok(rate)
+}
+
+/// What was counted, and what it costs.
+#[derive(Debug)]
+struct Bill {
+    http: f64,
+    socket: f64,
+    invocations: f64,
+    reads: f64,
+    writes: f64,
+    calls: BTreeMap<String, f64>,
+    dollars: f64,
+}
+
+/// Prices of us-east-1 in dollars a million, from the services' price pages, November 2026: HTTP API requests,
+/// WebSocket messages, Lambda requests, Lambda GB-seconds, DynamoDB on-demand read and write units, S3 PUT and GET,
+/// SQS requests.
+mod price {
+    pub(super) const HTTP: f64 = 1.0;
+    pub(super) const SOCKET: f64 = 1.0;
+    pub(super) const INVOCATION: f64 = 0.2;
+    pub(super) const GB_SECOND: f64 = 16.6667;
+    pub(super) const READ: f64 = 0.125;
+    pub(super) const WRITE: f64 = 0.625;
+    pub(super) const S3_PUT: f64 = 5.0;
+    pub(super) const S3_GET: f64 = 0.4;
+    pub(super) const SQS: f64 = 0.4;
+}
+
+/// The difference of two counts.
+fn bill(before: &Value, after: &Value) -> Bill {
+    let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+    let changed = |pointer: &str| -> BTreeMap<String, f64> {
+        let of = |counts: &Value, name: &str| number(&counts[pointer.trim_start_matches('/')][name]);
+        let names = after.pointer(pointer).and_then(Value::as_object);
+        let names = names.into_iter().flat_map(|map| map.keys().cloned());
+        names
+            .map(|name| (name.clone(), of(after, &name) - of(before, &name)))
+            .filter(|(_, n)| *n > 0.0)
+            .collect()
+    };
+    let deep = |list: &str, field: &str| -> f64 {
+        let sum = |counts: &Value| -> f64 {
+            let entries = counts[list].as_object();
+            entries
+                .into_iter()
+                .flat_map(|map| map.values())
+                .map(|entry| number(&entry[field]))
+                .sum()
+        };
+        sum(after) - sum(before)
+    };
+    let api = changed("/api");
+    let all_calls = changed("/calls");
+    let calls = |name: &str| all_calls.get(name).copied().unwrap_or(0.0);
+    let http = api.get("http_requests").copied().unwrap_or(0.0);
+    let socket: f64 = ["websocket_messages_in", "websocket_messages_out", "websocket_connects"]
+        .iter()
+        .filter_map(|name| api.get(*name))
+        .sum();
+    let (invocations, ms) = (deep("functions", "invocations"), deep("functions", "ms"));
+    let (reads, writes) = (deep("units", "read"), deep("units", "write"));
+    let sqs = calls("sqs.SendMessage") * 3.0; // sent, received, deleted
+    let micro = http * price::HTTP
+        + socket * price::SOCKET
+        + invocations * price::INVOCATION
+        + ms / 1000.0 * 0.25 * price::GB_SECOND
+        + reads * price::READ
+        + writes * price::WRITE
+        + calls("s3.PUT") * price::S3_PUT
+        + (calls("s3.GET") + calls("s3.HEAD")) * price::S3_GET
+        + sqs * price::SQS;
+    let others = all_calls
+        .iter()
+        .filter(|(name, _)| !name.starts_with("dynamodb.") && !name.starts_with("apigateway"));
+    Bill {
+        http,
+        socket,
+        invocations,
+        reads,
+        writes,
+        calls: others.map(|(name, n)| (name.clone(), *n)).collect(),
+        dollars: micro / 1e6,
+    }
+}
+
+impl Bill {
+    fn row(&self, name: &str) -> String {
+        let calls: Vec<_> = self.calls.iter().map(|(call, n)| format!("{call} {n:.0}")).collect();
+        format!(
+            "| {name} | {:.0} | {:.0} | {:.0} | {:.1} / {:.1} | {} | ${:.6} |",
+            self.http,
+            self.socket,
+            self.invocations,
+            self.reads,
+            self.writes,
+            calls.join(", "),
+            self.dollars
+        )
+    }
+}

@@ -1,0 +1,110 @@
+//! Who gets in.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use cloud::token::Signer;
+use model::{Millis, Role, TeamId, Worker, WorkerId};
+
+use crate::studio::{Studio, small};
+
+pub(crate) async fn tokens(studio: Studio) -> Result<()> {
+    let hour = Duration::from_hours(1);
+    let (now, team) = (cloud::now(), TeamId::new("team"));
+    let user = format!("painter-of-{}", studio.pool);
+    let signer = studio.stack.signer();
+    let keys = ops::keys::generate()?;
+    let issuer = studio.stack.outputs().get("TokenIssuer")?;
+    let stranger = Signer::new(&keys.private_pem, issuer, signer.audience())?;
+    let refused = [
+        (
+            "expired",
+            signer.user(&user, &team, Role::Painter, Millis(now.0 - 7_200_000), hour)?,
+        ),
+        (
+            "wrong audience",
+            studio
+                .stack
+                .signer_for("another-studio")?
+                .user(&user, &team, Role::Painter, now, hour)?,
+        ),
+        ("another key", stranger.user(&user, &team, Role::Painter, now, hour)?),
+        (
+            "no such account",
+            signer.user("nobody", &team, Role::Painter, now, hour)?,
+        ),
+        ("garbage", "garbage".to_owned()),
+    ];
+    for (what, token) in refused {
+        let answer = studio.painter.with_token(token).call("GET", "user", None).await?;
+        ensure!(answer.status == 401, "{what}: {answer:?}");
+        ensure!(
+            answer.body["error"]
+                .as_str()
+                .is_some_and(|text| text.contains("sign in")),
+            "{what}: {answer:?}"
+        );
+        ensure!(answer.content_type == "application/json", "{what}: {answer:?}");
+    }
+    // API Gateway answers by itself when there is no Authorization header at all.
+    let answer = studio.painter.with_token("").call("GET", "user", None).await?;
+    ensure!(answer.status == 401, "missing: {answer:?}");
+
+    let worker = Worker::launching(WorkerId::new("w-nobody"), studio.pool.clone(), now);
+    let worker = signer.worker(&worker, now, hour)?;
+    let answer = studio
+        .painter
+        .with_token(worker.clone())
+        .call("POST", "generate", Some("{}".to_owned()))
+        .await?;
+    ensure!(
+        answer.status == 403 && answer.body["error"].is_string(),
+        "a worker may not paint: {answer:?}"
+    );
+    let answer = studio
+        .painter
+        .call("POST", "workers/w-nobody/claim", Some("{}".to_owned()))
+        .await?;
+    ensure!(
+        answer.status == 403 && answer.body["error"].is_string(),
+        "a painter may not claim: {answer:?}"
+    );
+    let answer = studio
+        .painter
+        .with_token(worker)
+        .call("POST", "workers/w-other/claim", Some("{}".to_owned()))
+        .await?;
+    ensure!(answer.status == 403, "a worker spoke for another: {answer:?}");
+    let answer = studio
+        .painter
+        .call(
+            "POST",
+            "workers/register",
+            Some(r#"{"proof":{},"protocol":1}"#.to_owned()),
+        )
+        .await?;
+    ensure!(answer.status == 403, "registered without a proof: {answer:?}");
+    Ok(())
+}
+
+/// Another painter's task does not exist, whatever one asks.
+pub(crate) async fn other_painters(studio: Studio) -> Result<()> {
+    let task = studio.painter.submit(&small(2, 1)?).await?;
+    let other = studio.stack.seed("somebody-else", studio.pool.as_str()).await?.painter;
+    let pool = &studio.pool;
+    for (method, path) in [
+        ("POST", format!("status/{task}")),
+        ("GET", format!("tasks/{task}")),
+        ("POST", format!("cancel/{pool}/{task}")),
+    ] {
+        let answer = other.call(method, &path, None).await?;
+        ensure!(
+            answer.status == 404 && answer.body["error"].is_string(),
+            "{path}: {answer:?}"
+        );
+    }
+    let answer = studio.painter.call("POST", "status/not-a-task", None).await?;
+    ensure!(answer.status == 404, "{answer:?}");
+    studio.finish(task).await?;
+    Ok(())
+}

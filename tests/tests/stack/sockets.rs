@@ -1,0 +1,84 @@
+//! WebSockets come and go.
+
+use anyhow::{Result, ensure};
+use model::{
+    TaskState,
+    socket::{ClientMessage, ServerMessage, TaskView},
+};
+
+use crate::studio::{Studio, small};
+
+/// A painter's socket drops while a picture is painted; the next one shows where it stands, and then the end.
+pub(crate) async fn dropped_and_resumed(studio: Studio) -> Result<()> {
+    let mut events = studio.painter.events().await?;
+    let task = studio.painter.submit(&small(80, 1)?).await?;
+    loop {
+        if let ServerMessage::Task(TaskView {
+            state: TaskState::Running,
+            ..
+        }) = events.next().await?
+        {
+            break;
+        }
+    }
+    drop(events);
+    let mut events = studio.painter.events().await?;
+    events.say(&ClientMessage::Sync { tasks: vec![task] }).await?;
+    let ServerMessage::Task(snapshot) = events.next().await? else {
+        anyhow::bail!("no snapshot")
+    };
+    ensure!(
+        snapshot.task_id == task && snapshot.state == TaskState::Running,
+        "{snapshot:?}"
+    );
+    let mut newest = snapshot.version;
+    loop {
+        let ServerMessage::Task(view) = events.next().await? else {
+            continue;
+        };
+        // Messages may come out of order; the version tells which is news.
+        if view.version > newest {
+            newest = view.version;
+        }
+        if view.state == TaskState::Succeeded {
+            break;
+        }
+    }
+    ensure!(
+        studio.task(task).await?.version == newest,
+        "the last event is not the last state"
+    );
+    Ok(())
+}
+
+/// Who may say what is checked on each message; garbage closes nothing and changes nothing.
+pub(crate) async fn roles_and_garbage(studio: Studio) -> Result<()> {
+    for token in ["", "not-a-token"] {
+        ensure!(
+            studio.painter.with_token(token).events().await.is_err(),
+            "a socket opened with a bad token"
+        );
+    }
+    let task = studio.painter.submit(&small(60, 1)?).await?;
+    let running = studio.until_painting(task).await?;
+    let mut events = studio.painter.events().await?;
+    let run_id = studio.run_of(task).await?;
+    // A painter says how far a worker is.
+    events
+        .say(&ClientMessage::Progress {
+            task_id: task,
+            run_id,
+            seq: 1_000_000,
+            value: 1.0,
+        })
+        .await?;
+    events.say_raw("no json").await?;
+    events.say_raw(r#"{"action":"dance"}"#).await?;
+    events.say(&ClientMessage::Ping).await?;
+    while events.next().await? != ServerMessage::Pong {}
+    let seq = studio.task(task).await?.run.map_or(0, |run| run.seq);
+    ensure!(seq < 1_000_000, "a painter made progress");
+    ensure!(running.progress() < 1.0, "it was over before it began");
+    studio.finish(task).await?;
+    Ok(())
+}
