@@ -4,10 +4,15 @@ use std::{
     collections::BTreeMap,
     net::TcpListener,
     path::Path,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use aws_credential_types::Credentials;
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
 use model::InstanceId;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -33,7 +38,7 @@ pub(crate) struct Calls {
 
 /// Credentials of an instance.
 #[derive(Debug, Clone)]
-pub(crate) struct Credentials {
+pub(crate) struct InstanceCredentials {
     pub(crate) access_key: String,
     pub(crate) secret_key: String,
     pub(crate) session_token: String,
@@ -48,11 +53,16 @@ pub(crate) fn port(wanted: Option<u16>) -> Result<u16> {
 }
 
 impl Emulator {
-    /// Starts it and waits until it answers.
-    pub(crate) async fn start(python: &Path, launcher: &Path, port: u16, folder: &Path) -> Result<Self> {
+    /// Starts it and waits until it answers. It checks permissions if `iam`, and counts if not.
+    pub(crate) async fn start(python: &Path, launcher: &Path, port: u16, folder: &Path, iam: bool) -> Result<Self> {
         let log = folder.join("emulator.log");
         let mut command = Command::new(python);
-        command.arg(launcher).args(["--while-stdin-open", "--count"]);
+        command.arg(launcher).arg("--while-stdin-open");
+        if iam {
+            command.env("AUTH", "true");
+        } else {
+            command.arg("--count");
+        }
         command
             .env("GATEWAY_PORT", port.to_string())
             .env("TMPDIR", folder)
@@ -87,43 +97,45 @@ impl Emulator {
 }
 
 impl Calls {
-    fn request(&self, path: &str, service: &str) -> reqwest::RequestBuilder {
-        // The emulator finds the service by the scope and checks no signature.
-        let scope = format!("test/20260101/us-east-1/{service}/aws4_request");
-        let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none");
-        self.client
-            .post(format!("{}{path}", self.endpoint))
-            .header("authorization", authorization)
+    async fn post(&self, path: &str, service: &str, headers: &[(&str, &str)], body: String) -> Result<reqwest::Response> {
+        let url = format!("{}{path}", self.endpoint);
+        let identity = Credentials::new("test", "test", None, None, "emulator").into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(cloud::EMULATOR_REGION)
+            .name(service)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()?
+            .into();
+        let signable =
+            SignableRequest::new("POST", &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()))?;
+        let (signed, _) = sign(signable, &parameters)?.into_parts();
+        let mut request = self.client.post(&url);
+        for (name, value) in headers.iter().copied().chain(signed.headers()) {
+            request = request.header(name, value);
+        }
+        Ok(request.body(body).send().await?.error_for_status()?)
     }
 
     /// Credentials whose `GetCallerIdentity` names the instance, as the instance role's do on AWS.
-    pub(crate) async fn assume_role(&self, role_arn: &str, instance: &InstanceId) -> Result<Credentials> {
+    pub(crate) async fn assume_role(&self, role_arn: &str, instance: &InstanceId) -> Result<InstanceCredentials> {
         let form = [
             ("Action", "AssumeRole"),
             ("Version", "2011-06-15"),
             ("RoleArn", role_arn),
             ("RoleSessionName", instance.as_str()),
         ];
-        let body: Vec<_> = form
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value.replace(':', "%3A").replace('/', "%2F")))
-            .collect();
-        let request = self
-            .request("/", "sts")
-            .header("content-type", "application/x-www-form-urlencoded");
-        let text = request
-            .body(body.join("&"))
-            .send()
-            .await?
-            .error_for_status()?
-            .text()
-            .await?;
+        let encode = |value: &str| value.replace(':', "%3A").replace('/', "%2F");
+        let body: Vec<_> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let text = self.post("/", "sts", &headers, body.join("&")).await?.text().await?;
         let field = |name: &str| {
             let (_, rest) = text.split_once(&format!("<{name}>"))?;
             rest.split_once("</").map(|(value, _)| value.to_owned())
         };
         let credentials = || {
-            Some(Credentials {
+            Some(InstanceCredentials {
                 access_key: field("AccessKeyId")?,
                 secret_key: field("SecretAccessKey")?,
                 session_token: field("SessionToken")?,
@@ -140,24 +152,17 @@ impl Calls {
             "DetailType": "EC2 Instance State-change Notification",
             "Detail": detail.to_string(),
         });
-        let request = self
-            .request("/", "events")
-            .header("x-amz-target", "AWSEvents.PutEvents");
-        let request = request.header("content-type", "application/x-amz-json-1.1");
-        request
-            .body(json!({ "Entries": [entry] }).to_string())
-            .send()
-            .await?
-            .error_for_status()?;
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "AWSEvents.PutEvents")];
+        self.post("/", "events", &headers, json!({ "Entries": [entry] }).to_string()).await?;
         Ok(())
     }
 
     /// Calls a function with an event, as its schedule would.
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
-        let request = self.request(&format!("/2015-03-31/functions/{function}/invocations"), "lambda");
-        let reply = request.body(event.to_string()).send().await?;
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let reply = self.post(&path, "lambda", &[], event.to_string()).await?;
         let failed = reply.headers().contains_key("x-amz-function-error");
-        let text = reply.error_for_status()?.text().await?;
+        let text = reply.text().await?;
         ensure!(!failed, "{function} failed: {text}");
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
@@ -180,6 +185,7 @@ pub(crate) async fn deploy(
     bootstraps: &Path,
     endpoint: &str,
     parameters: &BTreeMap<&str, String>,
+    iam: bool,
 ) -> Result<String> {
     let mut command = Command::new(python);
     command.arg(checkout.join("local/emulator/deploy.py")).args([
@@ -193,6 +199,9 @@ pub(crate) async fn deploy(
         .arg(checkout.join("template.yaml"))
         .arg("--bootstraps")
         .arg(bootstraps);
+    if iam {
+        command.arg("--iam");
+    }
     for (name, value) in parameters {
         command.arg("--parameter").arg(format!("{name}={value}"));
     }

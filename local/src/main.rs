@@ -69,6 +69,7 @@ async fn run(arguments: Arguments) -> Result<()> {
             .map_or(Renderer::StandIn { step_delay }, Renderer::ComfyUi),
         boot_delay: arguments.boot_delay.into(),
         settings: arguments.settings,
+        iam: false,
     };
     tokio::select! {
         result = up(options, &arguments.out, arguments.once, arguments.keep_logs) => result,

@@ -45,6 +45,8 @@ pub struct Options {
     pub boot_delay: Duration,
     /// The template's parameter `Settings`: durations other than the defaults.
     pub settings: String,
+    /// Let the emulator check signatures and policies, instead of counting calls.
+    pub iam: bool,
 }
 
 impl Default for Options {
@@ -56,6 +58,7 @@ impl Default for Options {
             },
             boot_delay: Duration::from_secs(3),
             settings: String::new(),
+            iam: false,
         }
     }
 }
@@ -99,7 +102,7 @@ impl Stack {
         let folder = temporary.path().to_owned();
         say("starting the emulator of AWS");
         let launcher = checkout.join("local/emulator/launcher.py");
-        let emulator = Emulator::start(&python, &launcher, port, &folder).await?;
+        let emulator = Emulator::start(&python, &launcher, port, &folder, options.iam).await?;
         let keys = keys::generate()?;
         let endpoint = emulator.calls.endpoint.clone();
         say("deploying template.yaml");
@@ -108,7 +111,7 @@ impl Stack {
             ("TokenAudience", AUDIENCE.to_owned()),
             ("Settings", options.settings.clone()),
         ]);
-        let outputs = emulator::deploy(&python, &checkout, &built.bootstraps, &endpoint, &parameters).await?;
+        let outputs = emulator::deploy(&python, &checkout, &built.bootstraps, &endpoint, &parameters, options.iam).await?;
         let outputs = Outputs::parse(&outputs)?;
         let sdk = cloud::emulator_config(&endpoint).await;
         cloud::secret::write(&sdk, outputs.get("SigningSecretArn")?, &keys.private_pem).await?;

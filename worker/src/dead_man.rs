@@ -24,6 +24,22 @@ struct Times {
     answer: Instant,
 }
 
+impl Times {
+    fn due(&self) -> Instant {
+        self.work.min(self.answer) + self.limit
+    }
+
+    /// Why the host must be shut down, if it must.
+    fn overdue(&self, now: Instant) -> Option<&'static str> {
+        let reason = if self.answer <= self.work {
+            "the API has not answered"
+        } else {
+            "there was no work"
+        };
+        (self.due() <= now).then_some(reason)
+    }
+}
+
 impl DeadMan {
     /// Both count from now.
     pub(crate) fn new(limit: Duration, alive_file: Option<PathBuf>) -> Self {
@@ -64,17 +80,14 @@ impl DeadMan {
     /// Resolves when the host must be shut down, with the reason.
     pub(crate) async fn expired(&self) -> &'static str {
         loop {
-            let Times { limit, work, answer } = self.change(|times| *times);
-            let due = work.min(answer) + limit;
-            if due <= Instant::now() {
-                return if answer <= work {
-                    "the API has not answered"
-                } else {
-                    "there was no work"
-                };
+            let times = self.change(|times| *times);
+            let now = Instant::now();
+            if let Some(reason) = times.overdue(now) {
+                return reason;
             }
+            let due = times.due().min(now + times.limit.min(Duration::from_secs(5)));
             // The limit may be shortened meanwhile, so the sleep is bounded.
-            tokio::time::sleep_until(due.min(Instant::now() + limit.min(Duration::from_secs(5)))).await;
+            tokio::time::sleep_until(due).await;
         }
     }
 
@@ -113,16 +126,25 @@ pub(crate) fn shell(command: &str) -> Command {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn needs_both_work_and_answers() {
-        let file = std::env::temp_dir().join(format!("atelier-alive-{}", std::process::id()));
+    #[test]
+    fn needs_both_work_and_answers() {
+        let (start, limit) = (Instant::now(), Duration::from_mins(1));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut times = Times { limit, work: start, answer: at(50) };
+        assert_eq!(times.overdue(at(59)), None);
+        assert_eq!(times.overdue(at(60)), Some("there was no work"));
+        times.work = at(55);
+        assert_eq!(times.overdue(at(60)), None);
+        assert_eq!(times.overdue(at(110)), Some("the API has not answered"));
+    }
+
+    #[test]
+    fn touches_its_file_with_each_answer() {
+        let file = std::env::temp_dir().join(format!("atelier-{}", std::process::id())).join("alive");
         let switch = DeadMan::new(Duration::from_mins(1), Some(file.clone()));
-        tokio::time::advance(Duration::from_secs(50)).await;
+        assert!(!file.exists());
         switch.answered();
         assert!(file.exists());
-        fs::remove_file(file).unwrap();
-        assert_eq!(switch.expired().await, "there was no work");
-        switch.worked();
-        assert_eq!(switch.expired().await, "the API has not answered");
+        fs::remove_dir_all(file.parent().unwrap()).unwrap();
     }
 }

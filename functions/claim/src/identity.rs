@@ -153,19 +153,18 @@ fn instance_of(arn: &str, role_arn: &str) -> Option<InstanceId> {
 pub struct Sts {
     client: reqwest::Client,
     url: String,
+    host: String,
 }
 
 impl Sts {
-    /// At this address, which comes from the configuration and never from a request.
-    pub fn new(url: &str) -> Result<Self, reqwest::Error> {
+    /// At this address, which comes from the configuration and never from a request. The signature is for the host name
+    /// of this region's STS, whatever the address.
+    pub fn new(url: &str, region: &str) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        Ok(Self {
-            client,
-            url: url.to_owned(),
-        })
+        Ok(Self { client, url: url.to_owned(), host: format!("sts.{region}.amazonaws.com") })
     }
 }
 
@@ -173,7 +172,7 @@ impl IdentityPort for Sts {
     fn ask<'a>(&'a self, headers: &'a BTreeMap<String, String>) -> BoxFuture<'a, Result<String, IdentityError>> {
         Box::pin(async move {
             let unavailable = |error: reqwest::Error| IdentityError::Unavailable(error.without_url().into());
-            let mut request = self.client.post(&self.url).body(PROOF_BODY);
+            let mut request = self.client.post(&self.url).header("host", &self.host).body(PROOF_BODY);
             for (name, value) in headers {
                 request = request.header(name, value);
             }

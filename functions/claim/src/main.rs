@@ -18,6 +18,7 @@ async fn main() -> Result<(), Error> {
         env.required("STS_URL"),
         env.required("WORKER_ROLE_ARN"),
     );
+    let region = env.required("AWS_REGION");
     env.finish()?;
     let sdk = cloud::sdk_config().await;
     let (cloud, key) = tokio::join!(Cloud::connect(&config), cloud::secret::read(&sdk, &secret));
@@ -25,7 +26,7 @@ async fn main() -> Result<(), Error> {
         cloud,
         settings: config.settings,
         signer: Signer::new(&key?, &issuer, &audience)?,
-        identity: Identity::new(Sts::new(&sts)?, &role),
+        identity: Identity::new(Sts::new(&sts, &region)?, &role),
         socket_url: config.socket_url,
     };
     let app = &app;

@@ -60,24 +60,24 @@ async fn main() -> Result<()> {
     };
     let boot = options.boot_delay;
     let stack = Stack::start(options, |_| ()).await?;
-    let mut cold = Vec::new();
-    let mut counted = None;
-    let mut painter = None;
+    // The functions' own first calls are not what a cold picture is about, so the first picture is only counted.
+    let mut painter = stack.seed("painter", "pool").await?.painter;
+    let mut seed = 0;
+    let mut next = || {
+        seed += 1;
+        request(seed)
+    };
+    let cold_bill = quiet_bill(&stack, &painter, &next()?).await?;
+    let warm_bill = quiet_bill(&stack, &painter, &next()?).await?;
+    let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for round in 0..arguments.cold {
-        let seeded = stack
-            .seed(&format!("painter-{round}"), &format!("pool-{round}"))
-            .await?;
-        let before = stack.counts().await?;
-        cold.push(picture(&stack, &seeded.painter).await?);
-        counted.get_or_insert(bill(&before, &stack.counts().await?));
-        painter = Some(seeded.painter);
+        let (user, pool) = (format!("painter-{round}"), format!("pool-{round}"));
+        painter = stack.seed(&user, &pool).await?.painter;
+        cold.push(picture(&stack, &painter, &next()?).await?);
     }
-    let painter = painter.context("no painter")?;
-    let mut warm = Vec::new();
     for _ in 0..arguments.warm {
-        warm.push(picture(&stack, &painter).await?);
+        warm.push(picture(&stack, &painter, &next()?).await?);
     }
-    let warm_bill = quiet_bill(&stack, &painter).await?;
     let rate = submit_rate(&stack, Duration::from_secs(arguments.submit_seconds)).await?;
     stack.stop().await;
 
@@ -90,7 +90,7 @@ async fn main() -> Result<()> {
         "| one picture | HTTP requests | WebSocket messages | Lambda invocations | DynamoDB read / write units | other AWS calls | price |"
     );
     println!("|---|---|---|---|---|---|---|");
-    println!("{}", counted.context("nothing was counted")?.row("cold"));
+    println!("{}", cold_bill.row("cold"));
     println!("{}", warm_bill.row("warm"));
     Ok(())
 }
@@ -114,11 +114,18 @@ fn row(name: &str, all: &[Times]) {
     );
 }
 
+/// The captured request with another seed, so that ComfyUI's cache does not answer.
+fn request(seed: u32) -> Result<Value> {
+    let mut request: Value = serde_json::from_str(WIRE_01)?;
+    request["input"]["workflow"]["sampling"]["seed"] = seed.into();
+    Ok(request)
+}
+
 /// One captured request, watched by polling and by WebSocket at once.
-async fn picture(stack: &Stack, painter: &Painter) -> Result<Times> {
+async fn picture(stack: &Stack, painter: &Painter, request: &Value) -> Result<Times> {
     let mut events = painter.events().await?;
     let started = Instant::now();
-    let task = painter.submit(&serde_json::from_str(WIRE_01)?).await?;
+    let task = painter.submit(request).await?;
     let submit = started.elapsed();
     let told = async {
         loop {
@@ -138,7 +145,7 @@ async fn picture(stack: &Stack, painter: &Painter) -> Result<Times> {
     );
     let RunTimes { execute, upload, .. } = done.times.context("no times")?;
     let between = |from: Millis, to: Millis| to.since(from).as_secs_f64() * 1000.0;
-    let total = (readable - submit).as_secs_f64() * 1000.0;
+    let total = readable.saturating_sub(submit).as_secs_f64() * 1000.0;
     Ok(Times {
         submit: submit.as_secs_f64() * 1000.0,
         queue: between(done.created, claimed),
@@ -161,10 +168,10 @@ async fn readable(painter: &Painter, task: TaskId, started: Instant) -> Result<D
     }
 }
 
-/// What one warm picture costs when the client polls as the plugin does.
-async fn quiet_bill(stack: &Stack, painter: &Painter) -> Result<Bill> {
+/// What one picture costs when the client polls as the plugin does.
+async fn quiet_bill(stack: &Stack, painter: &Painter, request: &Value) -> Result<Bill> {
     let before = stack.counts().await?;
-    let task = painter.submit(&serde_json::from_str(WIRE_01)?).await?;
+    let task = painter.submit(request).await?;
     loop {
         let status = painter.status(task).await?;
         let done = status["status"] == "COMPLETED";

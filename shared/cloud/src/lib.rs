@@ -82,12 +82,15 @@ pub async fn sdk_config() -> aws_config::SdkConfig {
         .await
 }
 
+/// The region that an emulator plays.
+pub const EMULATOR_REGION: &str = "us-east-1";
+
 /// The same, for an emulator at this address, with credentials that mean nothing.
 pub async fn emulator_config(endpoint: &str) -> aws_config::SdkConfig {
     let credentials = aws_credential_types::Credentials::new("test", "test", None, None, "emulator");
     aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
         .endpoint_url(endpoint)
-        .region(aws_config::Region::new("us-east-1"))
+        .region(aws_config::Region::new(EMULATOR_REGION))
         .credentials_provider(credentials)
         .load()
         .await

@@ -112,6 +112,7 @@ fn start(runtime: &tokio::runtime::Runtime) -> Stack {
         },
         boot_delay: Duration::from_millis(300),
         settings: SETTINGS.to_owned(),
+        iam: true,
     };
     let stack = runtime.block_on(Stack::start(options, |step| say(&format!("stack: {step}"))));
     let stack = stack.unwrap_or_else(|error| {
