@@ -3,6 +3,7 @@
 use std::{path::Path, time::Instant};
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 use crate::{
     painter::{Painter, WIRE_01},
@@ -11,9 +12,14 @@ use crate::{
 
 /// Sends the request, shows it being rendered, and writes the first picture.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-pub async fn paint(painter: &Painter, out: &Path) -> Result<()> {
-    let request = serde_json::from_str(WIRE_01).context("the captured request is damaged")?;
-    println!("Sending a captured request of the Krita plugin: eight pictures of a red square.");
+pub async fn paint(painter: &Painter, out: &Path, quick: bool) -> Result<()> {
+    let mut request: Value = serde_json::from_str(WIRE_01).context("the captured request is damaged")?;
+    if quick {
+        shrink(&mut request);
+        println!("Sending a request of the Krita plugin, made small: one picture of a red square.");
+    } else {
+        println!("Sending a captured request of the Krita plugin: eight pictures of a red square.");
+    }
     let started = Instant::now();
     let task = painter.submit(&request).await?;
     let submitted = started.elapsed();
@@ -37,4 +43,14 @@ pub async fn paint(painter: &Painter, out: &Path) -> Result<()> {
     );
     println!("The first picture is in {}.", out.display());
     Ok(())
+}
+
+/// Little enough for a ComfyUI without a GPU.
+fn shrink(request: &mut Value) {
+    let workflow = &mut request["input"]["workflow"];
+    for extent in ["input", "initial", "desired", "target"] {
+        workflow["images"]["extent"][extent] = json!([256, 256]);
+    }
+    workflow["sampling"]["total_steps"] = 4.into();
+    workflow["batch_count"] = 1.into();
 }

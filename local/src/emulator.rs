@@ -44,6 +44,12 @@ pub(crate) struct InstanceCredentials {
     pub(crate) session_token: String,
 }
 
+impl From<InstanceCredentials> for Credentials {
+    fn from(of: InstanceCredentials) -> Self {
+        Self::new(of.access_key, of.secret_key, Some(of.session_token), None, "instance")
+    }
+}
+
 /// A free port, or the wanted one if it is free.
 pub(crate) fn port(wanted: Option<u16>) -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", wanted.unwrap_or(0)));

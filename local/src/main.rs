@@ -20,6 +20,9 @@ struct Arguments {
     /// Render on this real ComfyUI instead of the stand-in, e.g. http://127.0.0.1:8188. It must have a checkpoint.
     #[arg(long)]
     comfyui: Option<String>,
+    /// Ask for one picture of 256×256 in 4 steps instead of eight of 512×512 in 20: for a ComfyUI without a GPU.
+    #[arg(long)]
+    quick: bool,
     /// Port of the emulator on 127.0.0.1.
     #[arg(long, default_value_t = 14566)]
     port: u16,
@@ -71,17 +74,19 @@ async fn run(arguments: Arguments) -> Result<()> {
         settings: arguments.settings,
         iam: false,
     };
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
-        result = up(options, &arguments.out, arguments.once, arguments.keep_logs) => result,
+        result = up(options, &arguments.out, arguments.once, arguments.quick, arguments.keep_logs) => result,
         _ = tokio::signal::ctrl_c() => {
             println!("\nStopped.");
             Ok(())
         }
+        _ = terminate.recv() => Ok(()),
     }
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-async fn up(options: Options, out: &std::path::Path, once: bool, keep_logs: bool) -> Result<()> {
+async fn up(options: Options, out: &std::path::Path, once: bool, quick: bool, keep_logs: bool) -> Result<()> {
     let started = std::time::Instant::now();
     let say = |step: &str| println!("{:>6.1} s  {step}", started.elapsed().as_secs_f64());
     let mut stack = Stack::start(options, say).await?;
@@ -94,7 +99,7 @@ async fn up(options: Options, out: &std::path::Path, once: bool, keep_logs: bool
         stack.folder.display()
     );
     let seeded = stack.seed("painter", "default").await?;
-    let painted = demo::paint(&seeded.painter, out).await;
+    let painted = demo::paint(&seeded.painter, out, quick).await;
     if once || painted.is_err() {
         stack.stop().await;
         return painted;

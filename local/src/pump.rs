@@ -320,6 +320,7 @@ impl Host {
             let log = plan.folder.join(format!("{worker_id}.log"));
             let mut command = Command::new(&plan.built.worker);
             command
+                .arg("--exit-with-parent")
                 .env("ATELIER_API", &plan.api)
                 .env("ATELIER_WORKER_ID", worker_id.as_str())
                 .env("ATELIER_AUDIENCE", &plan.audience)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use anyhow::{Context, Result};
 use cloud::{Store, token::Signer};
 use fleet::ec2::{FleetConfig, connect_with};
-use model::{PoolId, Role, TeamId, UserId};
+use model::{InstanceId, PoolId, Role, TeamId, UserId};
 use ops::{keys, outputs::Outputs, seed};
 use serde_json::{Value, json};
 
@@ -191,6 +191,15 @@ impl Stack {
     /// The stack's outputs.
     pub fn outputs(&self) -> &Outputs {
         &self.outputs
+    }
+
+    /// The tables as an instance with the workers' role reaches them: not at all.
+    pub async fn store_of_an_instance(&self) -> Result<Store> {
+        let instance = InstanceId::new("i-0123456789abcdef0");
+        let role = self.outputs.get("InstanceRoleArn")?;
+        let credentials = self.calls().assume_role(role, &instance).await?;
+        let sdk = cloud::emulator_config_as(&self.calls().endpoint, credentials.into()).await;
+        Ok(Store::dynamo(&sdk, self.outputs.tables()?))
     }
 
     /// The tables, for a test's assertions.

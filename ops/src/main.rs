@@ -25,7 +25,7 @@ enum Command {
         out: PathBuf,
     },
     /// Store the signing key, make a pool, a user and the model catalogue, and print a token for the user.
-    Seed(SeedArguments),
+    Seed(Box<SeedArguments>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ enum UserRole {
 async fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Keys { out } => make_keys(&out),
-        Command::Seed(arguments) => run_seed(arguments).await,
+        Command::Seed(arguments) => run_seed(*arguments).await,
     }
 }
 

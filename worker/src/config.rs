@@ -45,6 +45,9 @@ pub struct Options {
     /// File to touch whenever the API has answered: the host's own dead-man switch watches its age.
     #[arg(long, env = "ATELIER_ALIVE_FILE")]
     pub alive_file: Option<PathBuf>,
+    /// Give the run back and end when stdin closes, that is, when the program that started this one ends.
+    #[arg(long)]
+    pub exit_with_parent: bool,
     /// How log lines look.
     #[arg(long, env = "ATELIER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

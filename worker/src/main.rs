@@ -32,10 +32,12 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         options.worker_id.clone(),
     );
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let parent = parent_gone(options.exit_with_parent);
     let asked_to_stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = parent => {}
         }
     };
     let exit = Agent::new(&options, identity, Timing::default())?
@@ -45,4 +47,17 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         Exit::Stopped | Exit::ShutDown => ExitCode::SUCCESS,
         Exit::ShutDownFailed => ExitCode::from(STILL_HERE),
     })
+}
+
+/// Resolves when stdin closes, if that is wanted. A thread of its own reads it: the runtime would wait for it at the end.
+async fn parent_gone(wanted: bool) {
+    if !wanted {
+        return std::future::pending().await;
+    }
+    let (gone, told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = gone.send(());
+    });
+    let _ = told.await;
 }

@@ -107,7 +107,7 @@ async fn hand_over(
         Err(bodies::BodyError::Plan(_)) => {
             // Nobody could ever render it.
             let lost = Failure::new(FailureClass::User, "The request was lost; please send it again.");
-            end_run(&app.cloud, task_id, run_id, &Outcome::Failed(lost), now).await?;
+            end_run(&app.cloud, task_id, run_id, None, &Outcome::Failed(lost), now).await?;
             Ok(None)
         }
         Err(error) => {

@@ -164,7 +164,11 @@ impl Sts {
             .timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        Ok(Self { client, url: url.to_owned(), host: format!("sts.{region}.amazonaws.com") })
+        Ok(Self {
+            client,
+            url: url.to_owned(),
+            host: format!("sts.{region}.amazonaws.com"),
+        })
     }
 }
 

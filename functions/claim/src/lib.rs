@@ -11,7 +11,9 @@ use cloud::{
     runs::{RunError, end_run},
     token::Signer,
 };
-use model::{Failure, FailureClass, Millis, Outcome, Role, RunEnd, Settings, TaskResult, TaskState, Worker, WorkerId, worker_api};
+use model::{
+    Failure, FailureClass, Millis, Outcome, Role, RunEnd, Settings, TaskResult, TaskState, Worker, WorkerId, worker_api,
+};
 
 use crate::identity::Identity;
 
@@ -109,7 +111,8 @@ impl App {
         outcome: &Outcome,
         now: Millis,
     ) -> Reply {
-        let ended = end_run(&self.cloud, task_id, run_id, outcome, now).await;
+        let by = Some(&worker.worker_id);
+        let ended = end_run(&self.cloud, task_id, run_id, by, outcome, now).await;
         let accepted = match ended {
             Ok((end, _)) => end == RunEnd::Committed || !matches!(outcome, Outcome::Succeeded(..)),
             // The run was lost, or this is a repetition of what already counts.

@@ -6,6 +6,7 @@ use cloud::{
     http::{Caller, Event, HttpError, Reply, bytes, chain, reply},
     notify::tell_worker,
     queue::Queued,
+    retry::on_conflict,
     tables::WorkersOf,
 };
 use model::{
@@ -45,14 +46,18 @@ pub(crate) async fn submit(
         accounts::of(&cloud.store, caller),
         catalogs.of(&cloud.store, &caller.team, now)
     );
-    let (account, catalog) = (account?, catalog?);
+    let (account, mut catalog) = (account?, catalog?);
+    if account.team != caller.team {
+        // The token is from before the painter changed teams.
+        catalog = catalogs.of(&cloud.store, &account.team, now).await?;
+    }
     let plan = workflow::compile(&input, &catalog).map_err(|refusal| HttpError::new(400, refusal.to_string()))?;
     let inputs = match &input.image_data {
         Some(data) if !plan.inputs.is_empty() => Some(blob(cloud, settings, caller, data).await?),
         _ => None,
     };
     let task_id = task_id(event, caller);
-    let mut task = Task {
+    let task = Task {
         task_id,
         version: 0,
         owner: caller.user(),
@@ -77,7 +82,7 @@ pub(crate) async fn submit(
         times: None,
     };
     let plan = serde_json::to_string(&plan).map_err(HttpError::unavailable)?;
-    let mut body = bodies::make(
+    let body = bodies::make(
         &cloud.bucket,
         task_id,
         plan,
@@ -85,15 +90,19 @@ pub(crate) async fn submit(
         (task.expires_at + BODY_LIFE).seconds(),
     )
     .await?;
-    match cloud
-        .store
-        .commit([Write::put(&mut task)?, Write::put(&mut body)?])
-        .await
-    {
-        Ok(()) => announce(cloud, &task, settings, now).await,
-        // A repeated request with the same idempotency key: the first one counts.
-        Err(StoreError::Conflict) if cloud.store.get(&task_id).await?.is_some() => {}
-        Err(error) => return Err(error.into()),
+    let is_new = on_conflict(async || {
+        let (mut task, mut body) = (task.clone(), body.clone());
+        let writes = [Write::put(&mut task)?, Write::put(&mut body)?];
+        match cloud.store.commit(writes).await {
+            Ok(()) => Ok(true),
+            // A repeated request with the same idempotency key: the first one counts.
+            Err(StoreError::Conflict) if cloud.store.get(&task_id).await?.is_some() => Ok(false),
+            Err(error) => Err(error),
+        }
+    })
+    .await?;
+    if is_new {
+        announce(cloud, &task, settings, now).await;
     }
     info!(task.id = %task_id, task.work = task.work, "submitted");
     reply(200, &answer(&account, task_id))
@@ -108,7 +117,8 @@ fn task_id(event: &Event, caller: &Caller) -> TaskId {
     let key = event
         .headers
         .get("idempotency-key")
-        .and_then(|value| value.to_str().ok());
+        .and_then(|value| value.to_str().ok())
+        .filter(|key| !key.is_empty());
     TaskId::new(match key {
         Some(key) => Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{}/{key}", caller.sub).as_bytes()),
         None => Uuid::now_v7(),

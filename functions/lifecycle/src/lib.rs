@@ -64,8 +64,20 @@ impl App {
             return Ok(());
         };
         let (pool, worker) = (instance.pool.clone(), instance.worker_id.clone());
+        let mut instances = vec![instance];
+        // News about a second instance of the worker is none about the first.
+        let known = self
+            .cloud
+            .store
+            .get(&worker)
+            .await?
+            .and_then(|worker| worker.instance_id);
+        if let Some(other) = known.filter(|known| known != id) {
+            instances.extend(self.fleet.describe_one(&other).await?);
+        }
+        let instances: Vec<_> = instances.iter().collect();
         // Gone or stopped with work waiting: another start may be due.
-        converge_one(&self.cloud, &self.fleet, &self.settings, &worker, &[&instance], now).await?;
+        converge_one(&self.cloud, &self.fleet, &self.settings, &worker, &instances, now).await?;
         Ok(scale(&self.cloud, &self.fleet, &self.settings, &pool, now).await?)
     }
 
@@ -77,19 +89,23 @@ impl App {
             .await?
             .map(|names| names.pools)
             .unwrap_or_default();
+        // Without EC2's word the tasks are looked after all the same.
+        let described = self.fleet.describe().await;
         let mut by_pool: BTreeMap<PoolId, Vec<Instance>> = BTreeMap::new();
-        for instance in self.fleet.describe().await? {
-            by_pool.entry(instance.pool.clone()).or_default().push(instance);
+        for instance in described.as_deref().unwrap_or_default() {
+            by_pool.entry(instance.pool.clone()).or_default().push(instance.clone());
         }
         let mut failed = 0;
         for pool in pools {
             let instances = by_pool.remove(&pool).unwrap_or_default();
-            if let Err(problem) = self.look_after(&pool, &instances, now).await {
+            let instances = described.is_ok().then_some(instances.as_slice());
+            if let Err(problem) = self.look_after(&pool, instances, now).await {
                 failed += 1;
                 error!(pool = %pool, error = chain(&problem), "a pool could not be looked after");
             }
         }
         info!(pools.failed = failed, "tick");
+        described?;
         if failed == 0 {
             Ok(())
         } else {
@@ -97,31 +113,39 @@ impl App {
         }
     }
 
-    async fn look_after(&self, pool: &PoolId, instances: &[Instance], now: Millis) -> Result<(), LifecycleError> {
+    /// Converges, watches, scales: what fails keeps nothing else from being done, and comes back at the end.
+    async fn look_after(
+        &self,
+        pool: &PoolId,
+        instances: Option<&[Instance]>,
+        now: Millis,
+    ) -> Result<(), LifecycleError> {
         let Some(loaded) = Loaded::read(&self.cloud, pool).await? else {
             return Ok(());
         };
-        converge_all(
-            &self.cloud,
-            &self.fleet,
-            &self.settings,
-            &loaded.workers,
-            instances,
-            now,
-        )
-        .await?;
-        for worker in &loaded.workers {
-            if let Some(run) = worker.run {
-                self.watch(run.task_id, now).await?;
+        let converged = match instances {
+            Some(instances) => {
+                let (cloud, fleet) = (&self.cloud, &self.fleet);
+                converge_all(cloud, fleet, &self.settings, &loaded.workers, instances, now).await
+            }
+            None => Ok(()),
+        };
+        let running = loaded.workers.iter().filter_map(|worker| worker.run);
+        let due = loaded
+            .backlog
+            .iter()
+            .filter(|entry| now.since(entry.seen_at) >= self.settings.owner_gone || entry.expires_at <= now);
+        let mut watched = Ok(());
+        for task_id in running.map(|run| run.task_id).chain(due.map(|entry| entry.task_id)) {
+            if let Err(problem) = self.watch(task_id, now).await {
+                error!(task.id = %task_id, error = chain(&problem), "a task could not be looked after");
+                watched = Err(problem);
             }
         }
-        for entry in &loaded.backlog {
-            let unseen = now.since(entry.seen_at) >= self.settings.owner_gone;
-            if unseen || entry.expires_at <= now {
-                self.watch(entry.task_id, now).await?;
-            }
-        }
-        Ok(scale(&self.cloud, &self.fleet, &self.settings, pool, now).await?)
+        let scaled = scale(&self.cloud, &self.fleet, &self.settings, pool, now).await;
+        converged?;
+        watched?;
+        Ok(scaled?)
     }
 
     /// Requeues the task's run if it is lost; ends the task if its time is over.

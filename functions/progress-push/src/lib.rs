@@ -66,7 +66,7 @@ impl App {
         } else {
             caller.user()
         };
-        let mut session = Session {
+        let session = Session {
             connection_id: connection.clone(),
             version: 0,
             owner,
@@ -75,32 +75,32 @@ impl App {
             opened_at: now,
             ttl: (now + SESSION_LIFE).seconds(),
         };
-        match self.cloud.store.commit([Write::put(&mut session)?]).await {
-            // The same event again.
-            Ok(()) | Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if caller.role == Role::Worker {
-            self.attach(caller, connection).await
-        } else {
-            Ok(())
-        }
-    }
-
-    async fn attach(&self, caller: &Caller, connection: ConnectionId) -> Result<(), HttpError> {
         on_conflict(async || {
-            let worker = self.cloud.store.get(&caller.worker()).await?;
-            let worker = worker.filter(|worker| Some(worker.generation) == caller.generation);
-            let Some(mut worker) = worker else {
-                return Err(HttpError::new(
-                    401,
-                    "Register again: this token is an earlier process's.",
-                ));
-            };
-            worker.connection = Some(connection.clone());
-            Ok(self.cloud.store.commit([Write::put(&mut worker)?]).await?)
+            let mut writes = Vec::new();
+            if caller.role == Role::Worker {
+                writes.push(self.attach(caller, &connection).await?);
+            }
+            // The same event again finds the session.
+            if self.cloud.store.get(&connection).await?.is_none() {
+                writes.push(Write::put(&mut session.clone())?);
+            }
+            Ok(self.cloud.store.commit_all(&writes).await?)
         })
         .await
+    }
+
+    /// The worker with this connection, which must be of the generation that the token was issued for.
+    async fn attach(&self, caller: &Caller, connection: &ConnectionId) -> Result<Write, HttpError> {
+        let worker = self.cloud.store.get(&caller.worker()).await?;
+        let worker = worker.filter(|worker| Some(worker.generation) == caller.generation);
+        let Some(mut worker) = worker else {
+            return Err(HttpError::new(
+                401,
+                "Register again: this token is an earlier process's.",
+            ));
+        };
+        worker.connection = Some(connection.clone());
+        Ok(Write::put(&mut worker)?)
     }
 
     /// Clears only this connection: a newer one of the same owner stays.

@@ -25,6 +25,7 @@ pub mod websocket;
 
 use std::{future::Future, pin::Pin, time::SystemTime};
 
+use aws_credential_types::Credentials;
 pub use bucket::Bucket;
 pub use config::{Config, ConfigError, Env};
 pub use queue::Queue;
@@ -85,9 +86,13 @@ pub async fn sdk_config() -> aws_config::SdkConfig {
 /// The region that an emulator plays.
 pub const EMULATOR_REGION: &str = "us-east-1";
 
-/// The same, for an emulator at this address, with credentials that mean nothing.
+/// The same, for an emulator at this address, with its owner's credentials.
 pub async fn emulator_config(endpoint: &str) -> aws_config::SdkConfig {
-    let credentials = aws_credential_types::Credentials::new("test", "test", None, None, "emulator");
+    emulator_config_as(endpoint, Credentials::new("test", "test", None, None, "emulator")).await
+}
+
+/// The same with somebody else's credentials.
+pub async fn emulator_config_as(endpoint: &str, credentials: Credentials) -> aws_config::SdkConfig {
     aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
         .endpoint_url(endpoint)
         .region(aws_config::Region::new(EMULATOR_REGION))

@@ -82,17 +82,21 @@ pub async fn claim(
 }
 
 /// Ends a run: task, worker and, if pictures were delivered, the owner's usage in one transaction; then tells the
-/// owner, and the queue if the task waits again.
+/// owner, and the queue if the task waits again. `by`: the worker who says so, if one does; it may end only its own.
 pub async fn end_run(
     cloud: &Cloud,
     task_id: TaskId,
     run_id: RunId,
+    by: Option<&WorkerId>,
     outcome: &Outcome,
     now: Millis,
 ) -> Result<(RunEnd, Task), RunError> {
     let (end, task) = on_conflict(async || {
         let mut task = cloud.store.get(&task_id).await?.ok_or(RunError::NoTask)?;
         let worker_id = task.run_mut(run_id)?.worker_id.clone();
+        if by.is_some_and(|by| *by != worker_id) {
+            return Err(TransitionError::NotThisRun.into());
+        }
         let end = task.end_run(run_id, outcome.clone(), now)?;
         let mut writes = vec![Write::put(&mut task)?];
         if let Some(mut worker) = cloud.store.get(&worker_id).await?
@@ -154,7 +158,7 @@ pub async fn lose_run(
     now: Millis,
 ) -> Result<Option<RunEnd>, RunError> {
     let failure = Failure::new(FailureClass::Infrastructure, why);
-    match end_run(cloud, task_id, run_id, &Outcome::Failed(failure), now).await {
+    match end_run(cloud, task_id, run_id, None, &Outcome::Failed(failure), now).await {
         Ok((end, _)) => Ok(Some(end)),
         // Somebody else ended it first, or the task is no more.
         Err(RunError::Refused(_) | RunError::NoTask) => Ok(None),

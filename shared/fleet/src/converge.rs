@@ -1,18 +1,20 @@
 //! Making workers and instances agree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cloud::{
     Cloud, StoreError,
+    http::chain,
     runs::{RunError, change_worker, move_worker},
 };
 use model::{Millis, Settings, Worker, WorkerId, WorkerState};
 use policy::watch::{Converge, InstanceState, converge};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{Fleet, Instance, scale::ScaleError};
 
-/// Compares these workers with what EC2 says and corrects both. Instances of ours that no worker knows are ended.
+/// Compares these workers with what EC2 says and corrects both. Instances of ours that no worker knows are ended. One
+/// that cannot be corrected does not keep the others from it; the error comes back at the end.
 pub async fn converge_all(
     cloud: &Cloud,
     fleet: &Fleet,
@@ -25,16 +27,25 @@ pub async fn converge_all(
     for instance in instances {
         by_worker.entry(&instance.worker_id).or_default().push(instance);
     }
-    for worker in workers.iter().filter(|worker| worker.state != WorkerState::Gone) {
-        let found = by_worker.get(&worker.worker_id).map(Vec::as_slice).unwrap_or_default();
-        converge_one(cloud, fleet, settings, &worker.worker_id, found, now).await?;
-    }
-    for (worker_id, found) in by_worker {
-        if !workers.iter().any(|worker| worker.worker_id == *worker_id) {
-            converge_one(cloud, fleet, settings, worker_id, &found, now).await?;
+    let mut over = BTreeSet::new();
+    for worker in workers {
+        by_worker.entry(&worker.worker_id).or_default();
+        if worker.state == WorkerState::Gone {
+            over.insert(&worker.worker_id);
         }
     }
-    Ok(())
+    let mut outcome = Ok(());
+    for (worker_id, found) in by_worker {
+        // A launch that was given up may have gone through after all.
+        if over.contains(worker_id) && found.iter().all(|it| it.view.state == InstanceState::Gone) {
+            continue;
+        }
+        if let Err(problem) = converge_one(cloud, fleet, settings, worker_id, &found, now).await {
+            error!(worker.id = %worker_id, error = chain(&problem), "a worker could not be converged");
+            outcome = Err(problem);
+        }
+    }
+    outcome
 }
 
 /// The same for one worker and the instances that carry its name: there should be one at most.
@@ -82,10 +93,14 @@ pub async fn converge_one(
         (Converge::Leave, _) => {}
         (Converge::Become(to), _) => drop(move_worker(cloud, worker_id, to, now, unchanged).await?),
         (Converge::Stop, Some(instance)) => {
-            if worker.state == WorkerState::Failed {
-                move_worker(cloud, worker_id, WorkerState::Stopping, now, unchanged).await?;
+            // A failed worker may have begun again in between.
+            let still = worker.state != WorkerState::Failed
+                || move_worker(cloud, worker_id, WorkerState::Stopping, now, unchanged)
+                    .await?
+                    .is_some();
+            if still {
+                fleet.stop(&instance.view.instance_id).await?;
             }
-            fleet.stop(&instance.view.instance_id).await?;
         }
         (Converge::Terminate, Some(instance)) => {
             terminate(fleet, instance, "a worker that failed again").await?;
@@ -103,7 +118,7 @@ async fn terminate(fleet: &Fleet, instance: &Instance, why: &str) -> Result<(), 
     warn!(instance.id = %instance.view.instance_id, worker.id = %instance.worker_id, why, "terminating");
     if let Err(error) = fleet.terminate(&instance.view.instance_id).await {
         // The next tick tries again.
-        warn!(instance.id = %instance.view.instance_id, error = cloud::http::chain(&error), "not terminated");
+        warn!(instance.id = %instance.view.instance_id, error = chain(&error), "not terminated");
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A GPU instance's agent and its state machine.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ConnectionId, InstanceId, Millis, PoolId, RunId, TaskId, TeamId, WorkerId};
@@ -151,6 +153,9 @@ pub struct Worker {
     /// Version of its machine image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// When DynamoDB may delete the item, seconds; only of a worker that is no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u64>,
 }
 
 /// A change of state that must not happen.
@@ -164,6 +169,9 @@ pub struct WorkerEdgeError {
 }
 
 impl Worker {
+    /// How long a worker that is no more is remembered, for whoever asks what happened.
+    const REMEMBERED: Duration = Duration::from_hours(24);
+
     /// A worker that is about to be launched.
     pub fn launching(worker_id: WorkerId, pool: PoolId, now: Millis) -> Self {
         Self {
@@ -185,6 +193,7 @@ impl Worker {
             failures: 0,
             proof_date: 0,
             image: None,
+            ttl: None,
         }
     }
 
@@ -196,8 +205,11 @@ impl Worker {
                 to: next,
             });
         }
+        // A process that begins again while it warms up does not get more time to become ready.
+        if self.state != next {
+            self.state_since = now;
+        }
         self.state = next;
-        self.state_since = now;
         match next {
             WorkerState::Ready => {
                 self.idle_since = Some(now);
@@ -214,6 +226,9 @@ impl Worker {
             }
             WorkerState::Failed => self.failures += 1,
             _ => {}
+        }
+        if next == WorkerState::Gone {
+            self.ttl = Some((now + Self::REMEMBERED).seconds());
         }
         if !matches!(next, WorkerState::Ready | WorkerState::Draining) {
             self.idle_since = None;

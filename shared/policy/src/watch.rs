@@ -64,15 +64,25 @@ pub const FAILURES_BEFORE_TERMINATE: u32 = 2;
 /// Least time before a missing instance counts: EC2's descriptions lag behind a launch.
 const LAUNCH_GRACE: std::time::Duration = std::time::Duration::from_mins(1);
 
-/// Compares a worker with its instance; `None` if EC2 does not know one.
+/// Compares a worker with its instance; `None` if EC2 does not show one. `now` is from before EC2 was asked.
 pub fn converge(worker: &Worker, instance: Option<&InstanceView>, settings: &Settings, now: Millis) -> Converge {
     use WorkerState::{Booting, Failed, Gone, Launching, Starting, Stopped, Stopping};
+    if worker.state_since > now {
+        // Somebody moved the worker after EC2 was asked: what was seen may be older than the state.
+        return Converge::Leave;
+    }
     let since = now.since(worker.state_since);
-    let power = instance.map_or(InstanceState::Gone, |instance| instance.state);
+    let Some(power) = instance.map(|instance| instance.state) else {
+        // EC2 shows an ended instance for an hour, so this one ended long ago or is too young to be shown.
+        return if worker.state == Gone || since < LAUNCH_GRACE {
+            Converge::Leave
+        } else {
+            Converge::Become(Gone)
+        };
+    };
     match (worker.state, power) {
-        (Gone, InstanceState::Up) => Converge::Terminate,
-        (Gone, _) | (Stopped, InstanceState::Stopped | InstanceState::Stopping) => Converge::Leave,
-        (Launching | Starting, InstanceState::Gone) if since < LAUNCH_GRACE => Converge::Leave,
+        (Gone, InstanceState::Gone) | (Stopped, InstanceState::Stopped | InstanceState::Stopping) => Converge::Leave,
+        (Gone, _) => Converge::Terminate,
         (_, InstanceState::Gone) => Converge::Become(Gone),
         // A start that EC2 has not begun yet still shows the old state.
         (Starting, InstanceState::Stopped | InstanceState::Stopping) if since < settings.boot_limit => Converge::Leave,

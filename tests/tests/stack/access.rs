@@ -108,3 +108,18 @@ pub(crate) async fn other_painters(studio: Studio) -> Result<()> {
     studio.finish(task).await?;
     Ok(())
 }
+
+/// GPU hosts run other people's code: their role can do nothing. It also shows that the emulator does check policies.
+pub(crate) async fn workers_hold_no_keys(studio: Studio) -> Result<()> {
+    let (own, theirs) = (studio.stack.store(), studio.stack.store_of_an_instance().await?);
+    ensure!(own.get(&studio.pool).await?.is_some(), "the pool is not there");
+    let Err(error) = theirs.get(&studio.pool).await else {
+        anyhow::bail!("an instance's role reads tables")
+    };
+    let error = cloud::http::chain(&error);
+    ensure!(
+        error.contains("AccessDenied") || error.contains("not authorized"),
+        "refused for another reason: {error}"
+    );
+    Ok(())
+}

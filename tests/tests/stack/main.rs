@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         sockets::roles_and_garbage,
         access::tokens,
         access::other_painters,
+        access::workers_hold_no_keys,
         requests::refused_in_plain_words,
         requests::sent_twice,
     ];

@@ -132,6 +132,7 @@ impl Bench {
             team_command: setup.team,
             image: Some("test-1".into()),
             no_socket: false,
+            exit_with_parent: false,
             alive_file: None,
             log_format: LogFormat::Text,
             log: String::new(),
