@@ -103,7 +103,13 @@ impl Emulator {
 }
 
 impl Calls {
-    async fn post(&self, path: &str, service: &str, headers: &[(&str, &str)], body: String) -> Result<reqwest::Response> {
+    async fn post(
+        &self,
+        path: &str,
+        service: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<reqwest::Response> {
         let url = format!("{}{path}", self.endpoint);
         let identity = Credentials::new("test", "test", None, None, "emulator").into();
         let parameters = v4::SigningParams::builder()
@@ -114,8 +120,12 @@ impl Calls {
             .settings(SigningSettings::default())
             .build()?
             .into();
-        let signable =
-            SignableRequest::new("POST", &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()))?;
+        let signable = SignableRequest::new(
+            "POST",
+            &url,
+            headers.iter().copied(),
+            SignableBody::Bytes(body.as_bytes()),
+        )?;
         let (signed, _) = sign(signable, &parameters)?.into_parts();
         let mut request = self.client.post(&url);
         for (name, value) in headers.iter().copied().chain(signed.headers()) {
@@ -133,7 +143,10 @@ impl Calls {
             ("RoleSessionName", instance.as_str()),
         ];
         let encode = |value: &str| value.replace(':', "%3A").replace('/', "%2F");
-        let body: Vec<_> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let body: Vec<_> = form
+            .iter()
+            .map(|(name, value)| format!("{name}={}", encode(value)))
+            .collect();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let text = self.post("/", "sts", &headers, body.join("&")).await?.text().await?;
         let field = |name: &str| {
@@ -158,8 +171,12 @@ impl Calls {
             "DetailType": "EC2 Instance State-change Notification",
             "Detail": detail.to_string(),
         });
-        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "AWSEvents.PutEvents")];
-        self.post("/", "events", &headers, json!({ "Entries": [entry] }).to_string()).await?;
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", "AWSEvents.PutEvents"),
+        ];
+        self.post("/", "events", &headers, json!({ "Entries": [entry] }).to_string())
+            .await?;
         Ok(())
     }
 

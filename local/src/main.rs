@@ -1,6 +1,11 @@
 //! `cargo run -p local`: the whole stack on this machine, and a picture through it.
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::Parser;
@@ -55,7 +60,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            let _ = writeln!(std::io::stderr(), "local: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -93,6 +93,7 @@ impl Stack {
     pub async fn start(options: Options, say: impl Fn(&str)) -> Result<Self> {
         let checkout = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         let port = emulator::port(options.port)?;
+        let catalog = catalog(&options.renderer).await?;
         say("preparing Python");
         let requirements = checkout.join("local/emulator/requirements.txt");
         let python = python::environment(&checkout.join(".atelier/venv"), &requirements).await?;
@@ -111,7 +112,15 @@ impl Stack {
             ("TokenAudience", AUDIENCE.to_owned()),
             ("Settings", options.settings.clone()),
         ]);
-        let outputs = emulator::deploy(&python, &checkout, &built.bootstraps, &endpoint, &parameters, options.iam).await?;
+        let outputs = emulator::deploy(
+            &python,
+            &checkout,
+            &built.bootstraps,
+            &endpoint,
+            &parameters,
+            options.iam,
+        )
+        .await?;
         let outputs = Outputs::parse(&outputs)?;
         let sdk = cloud::emulator_config(&endpoint).await;
         cloud::secret::write(&sdk, outputs.get("SigningSecretArn")?, &keys.private_pem).await?;
@@ -122,7 +131,6 @@ impl Stack {
             subnets: Vec::new(),
             stack: STACK.to_owned(),
         };
-        let catalog = catalog(&options.renderer).await?;
         let pump = Pump::start(Plan {
             calls: emulator.calls.clone(),
             fleet: connect_with(&sdk, fleet).await,

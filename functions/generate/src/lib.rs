@@ -94,7 +94,10 @@ impl App {
         if task.state.is_terminal() || now.since(task.seen_at) < SEEN_EVERY {
             return Ok(task);
         }
-        let mut seen = Task { seen_at: now, ..task.clone() };
+        let mut seen = Task {
+            seen_at: now,
+            ..task.clone()
+        };
         match self.cloud.store.commit([Write::put(&mut seen)?]).await {
             Ok(()) => Ok(seen),
             // A failed status would lose the picture for the painter; the next poll notes it as well.
