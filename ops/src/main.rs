@@ -51,15 +51,15 @@ struct SeedArguments {
     /// The pool that renders for the team.
     #[arg(long, default_value = "default")]
     pool: PoolId,
-    /// Most GPU instances of the pool at once.
-    #[arg(long, default_value_t = 2)]
-    max_workers: u32,
-    /// Instance types of the pool, best first.
-    #[arg(long, value_delimiter = ',', default_value = "g6.xlarge,g5.xlarge,g4dn.xlarge")]
-    instance_types: Vec<String>,
-    /// The checkpoint that a fresh worker loads before it counts as ready.
-    #[arg(long, default_value = "dreamshaper_8.safetensors")]
-    warm_up: String,
+    /// Most GPU instances of the pool at once. [default: as it is; 2 for a new pool]
+    #[arg(long)]
+    max_workers: Option<u32>,
+    /// Instance types of the pool, best first. [default: as they are; g6.xlarge,g5.xlarge,g4dn.xlarge for a new pool]
+    #[arg(long, value_delimiter = ',')]
+    instance_types: Option<Vec<String>>,
+    /// The checkpoint that a fresh worker loads before it counts as ready. [default: as it is; none for a new pool]
+    #[arg(long)]
+    warm_up: Option<String>,
     /// Credits shown to the user.
     #[arg(long, default_value_t = 1000)]
     credits: u64,
@@ -128,7 +128,7 @@ async fn run_seed(arguments: SeedArguments) -> Result<()> {
         pool: arguments.pool,
         max_workers: arguments.max_workers,
         instance_types: arguments.instance_types,
-        warm_up: Some(arguments.warm_up),
+        warm_up: arguments.warm_up,
         credits: arguments.credits,
         catalog,
         token_life: Duration::from_secs(arguments.days * 24 * 60 * 60),

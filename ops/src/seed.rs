@@ -27,11 +27,11 @@ pub struct Seed {
     pub role: Role,
     /// The pool that renders for the team.
     pub pool: PoolId,
-    /// Most workers of the pool.
-    pub max_workers: u32,
-    /// Instance types of the pool, best first.
-    pub instance_types: Vec<String>,
-    /// The checkpoint that a fresh worker warms up with.
+    /// Most workers of the pool; none: as it is, 2 for a new pool.
+    pub max_workers: Option<u32>,
+    /// Instance types of the pool, best first; none: as they are, [`INSTANCE_TYPES`] for a new pool.
+    pub instance_types: Option<Vec<String>>,
+    /// The checkpoint that a fresh worker warms up with; none: as it is.
     pub warm_up: Option<String>,
     /// Credits shown to the user.
     pub credits: u64,
@@ -40,6 +40,9 @@ pub struct Seed {
     /// How long the token is good for.
     pub token_life: Duration,
 }
+
+/// What a new pool tries, best first.
+pub const INSTANCE_TYPES: [&str; 3] = ["g6.xlarge", "g5.xlarge", "g4dn.xlarge"];
 
 /// A model file that the team may use.
 #[derive(Debug, Clone, Deserialize)]
@@ -85,15 +88,19 @@ async fn put_pool(store: &Store, seed: &Seed) -> Result<(), StoreError> {
         let mut pool = found.unwrap_or(Pool {
             pool: seed.pool.clone(),
             version: 0,
-            max_workers: 0,
-            instance_types: Vec::new(),
+            max_workers: 2,
+            instance_types: INSTANCE_TYPES.map(str::to_owned).to_vec(),
             starting: Vec::new(),
             no_capacity_at: None,
             warm_up: None,
         });
-        pool.max_workers = seed.max_workers;
-        pool.instance_types.clone_from(&seed.instance_types);
-        pool.warm_up.clone_from(&seed.warm_up);
+        pool.max_workers = seed.max_workers.unwrap_or(pool.max_workers);
+        if let Some(types) = &seed.instance_types {
+            pool.instance_types.clone_from(types);
+        }
+        if seed.warm_up.is_some() {
+            pool.warm_up.clone_from(&seed.warm_up);
+        }
         let mut writes = vec![Write::put(&mut pool)?];
         let mut names = store.get(&AllPools).await?.unwrap_or_default();
         if !names.pools.contains(&seed.pool) {

@@ -16,7 +16,7 @@ use aws_sigv4::{
 };
 use model::{
     WorkerId,
-    worker_api::{AUDIENCE_HEADER, PROOF_BODY, WORKER_HEADER},
+    worker_api::{AUDIENCE_HEADER, PROOF_BODY, WORKER_HEADER, sts_host},
 };
 
 /// No proof could be made.
@@ -102,7 +102,7 @@ impl Identity {
             (AUDIENCE_HEADER.to_owned(), self.audience.clone()),
             (WORKER_HEADER.to_owned(), self.worker.to_string()),
         ]);
-        let url = format!("https://sts.{}.amazonaws.com/", self.region);
+        let url = format!("https://{}/", sts_host(&self.region));
         let request = SignableRequest::new(
             "POST",
             url,

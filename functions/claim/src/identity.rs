@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use cloud::{BoxError, BoxFuture, http::HttpError};
 use model::{
     InstanceId, Millis, WorkerId,
-    worker_api::{AUDIENCE_HEADER, PROOF_BODY, WORKER_HEADER},
+    worker_api::{AUDIENCE_HEADER, PROOF_BODY, WORKER_HEADER, sts_host},
 };
 
 /// How far a proof's date may be from our clock.
@@ -167,7 +167,7 @@ impl Sts {
         Ok(Self {
             client,
             url: url.to_owned(),
-            host: format!("sts.{region}.amazonaws.com"),
+            host: sts_host(region),
         })
     }
 }

@@ -53,7 +53,7 @@ impl App {
         }
     }
 
-    /// The calling worker, which must be the one in the path, of the generation that its token was issued for.
+    /// The calling worker, which must be the one in the path, of the generation that its token was issued for, and up.
     async fn caller(&self, event: &Event) -> Result<(Caller, Worker), HttpError> {
         let caller = Caller::of(event, Role::Worker)?;
         let id: WorkerId = path(event, "id", "worker")?;
@@ -61,7 +61,7 @@ impl App {
             return Err(HttpError::new(403, "This token is another worker's."));
         }
         let worker = self.cloud.store.get(&id).await?;
-        let worker = worker.filter(|worker| Some(worker.generation) == caller.generation);
+        let worker = worker.filter(|worker| Some(worker.generation) == caller.generation && worker.state.is_up());
         let worker =
             worker.ok_or_else(|| HttpError::new(401, "Register again: this token is an earlier process's."))?;
         Ok((caller, worker))

@@ -104,6 +104,14 @@ impl App {
                 error!(pool = %pool, error = chain(&problem), "a pool could not be looked after");
             }
         }
+        // Instances of pools that nobody knows (any more).
+        for (pool, instances) in by_pool {
+            let step = converge_all(&self.cloud, &self.fleet, &self.settings, &[], &instances, now);
+            if let Err(problem) = step.await {
+                failed += 1;
+                error!(pool = %pool, error = chain(&problem), "instances of an unknown pool could not be looked after");
+            }
+        }
         info!(pools.failed = failed, "tick");
         described?;
         if failed == 0 {

@@ -1,4 +1,4 @@
-//! Logs: JSON lines without a time, which CloudWatch adds itself.
+//! Logs: JSON lines. Lambda takes the level of a line into account only if the line has a time too.
 
 /// Sets up logging. The level is `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else info.
 pub fn init() {
@@ -9,7 +9,6 @@ pub fn init() {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
-        .without_time()
         .with_target(false)
         .with_current_span(false)
         .with_env_filter(tracing_subscriber::EnvFilter::new(

@@ -233,8 +233,12 @@ async fn no_capacity(
     error: FleetError,
 ) -> Result<(), ScaleError> {
     warn!(worker.id = %worker_id, error = chain(&error), "no machine came");
-    let is_coming = |worker: &Worker| matches!(worker.state, WorkerState::Starting | WorkerState::Launching);
-    move_worker(cloud, worker_id, back_to, snapshot.now, is_coming).await?;
+    change_worker::<ScaleError>(cloud, worker_id, snapshot.now, |worker| {
+        let is_coming = matches!(worker.state, WorkerState::Starting | WorkerState::Launching);
+        worker.no_capacity_at = Some(snapshot.now);
+        Ok(is_coming && worker.become_state(back_to, snapshot.now).is_ok())
+    })
+    .await?;
     cloud::retry::on_conflict(async || {
         let Some(mut pool) = cloud.store.get(&snapshot.pool.pool).await? else {
             return Ok(());

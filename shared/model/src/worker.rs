@@ -147,6 +147,9 @@ pub struct Worker {
     /// Failures in a row to come up or to stay alive.
     #[serde(default)]
     pub failures: u32,
+    /// When its last start found no capacity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_capacity_at: Option<Millis>,
     /// Date of the newest proof of identity used, in seconds; an older or equal one is a replay.
     #[serde(default)]
     pub proof_date: u64,
@@ -191,6 +194,7 @@ impl Worker {
             models: Vec::new(),
             team: None,
             failures: 0,
+            no_capacity_at: None,
             proof_date: 0,
             image: None,
             ttl: None,

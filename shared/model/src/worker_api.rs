@@ -17,6 +17,12 @@ pub const WORKER_HEADER: &str = "x-atelier-worker";
 /// Body of the signed request, fixed so that only headers travel.
 pub const PROOF_BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 
+/// The host of a region's STS, which the proof is signed for.
+pub fn sts_host(region: &str) -> String {
+    let china = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("sts.{region}.amazonaws.com{china}")
+}
+
 /// `POST /v1/workers/register`, the only call without a token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Register {

@@ -95,10 +95,14 @@ pub fn plan(snapshot: &PoolSnapshot<'_>) -> ScalePlan {
     if up >= pool.max_workers as usize {
         return no(wake, "the pool's limit is reached");
     }
-    let stopped = workers
-        .iter()
-        .filter(|w| w.state == WorkerState::Stopped)
-        .max_by_key(|w| w.state_since);
+    // A start that found no capacity is not tried again before other zones and types were.
+    let startable = |worker: &&model::Worker| {
+        worker.state == WorkerState::Stopped
+            && worker
+                .no_capacity_at
+                .is_none_or(|at| now.since(at) >= 3 * settings.capacity_pause)
+    };
+    let stopped = workers.iter().filter(startable).max_by_key(|worker| worker.state_since);
     match stopped {
         Some(worker) => ScalePlan {
             wake,

@@ -81,6 +81,8 @@ pub fn converge(worker: &Worker, instance: Option<&InstanceView>, settings: &Set
         };
     };
     match (worker.state, power) {
+        // It goes away by itself as often as it is started: a new one may do better.
+        (Stopped, InstanceState::Stopped) if worker.failures >= FAILURES_BEFORE_TERMINATE => Converge::Terminate,
         (Gone, InstanceState::Gone) | (Stopped, InstanceState::Stopped | InstanceState::Stopping) => Converge::Leave,
         (Gone, _) => Converge::Terminate,
         (_, InstanceState::Gone) => Converge::Become(Gone),

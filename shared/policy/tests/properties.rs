@@ -1,0 +1,502 @@
+//! What decisions are like on any snapshot, with clocks that differ and indexes that lag: total, safe, and not idle.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{collections::BTreeSet, time::Duration};
+
+use model::{
+    BacklogEntry, CancelCause, GpuUse, InstanceId, Lane, Millis, Pool, PoolId, Run, RunId, RunRef, Settings,
+    StartingWorker, Task, TaskId, TaskState, TeamId, UserId, Worker, WorkerId, WorkerState,
+};
+use policy::{
+    PoolSnapshot, claim,
+    reap::{self, ReapAction},
+    scale::{self, Grow, ScalePlan},
+    watch::{self, Converge, FAILURES_BEFORE_TERMINATE, InstanceState, InstanceView},
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const NOW: Millis = Millis(1_788_264_000_000);
+const GRACE: Duration = Duration::from_mins(1);
+
+// ---------------------------------------------------------------- anything
+
+/// Mostly around now, sometimes from a clock that is far off.
+fn time() -> impl Strategy<Value = Millis> {
+    prop_oneof![
+        8 => (0_u64..3_600_000).prop_map(|ago| Millis(NOW.0 - ago)),
+        2 => (0_u64..180_000).prop_map(|ahead| Millis(NOW.0 + ahead)),
+        1 => prop_oneof![Just(Millis(0)), Just(Millis(u64::MAX)), any::<u64>().prop_map(Millis)],
+    ]
+}
+
+fn state() -> impl Strategy<Value = WorkerState> {
+    (0..WorkerState::ALL.len()).prop_map(|at| WorkerState::ALL[at])
+}
+
+fn held() -> RunRef {
+    RunRef {
+        task_id: TaskId::new(Uuid::nil()),
+        run_id: RunId::new(Uuid::nil()),
+    }
+}
+
+prop_compose! {
+    fn worker(number: usize)(
+        state in state(), state_since in time(), last_seen in time(), idle_since in proptest::option::of(time()),
+        percent in proptest::option::of(0_u32..101), run in any::<bool>(), failures in 0_u32..4,
+    ) -> Worker {
+        let mut worker = Worker::launching(WorkerId::new(format!("w-{number}")), PoolId::new("default"), state_since);
+        worker.state = state;
+        worker.last_seen = last_seen;
+        worker.idle_since = idle_since;
+        worker.failures = failures;
+        worker.gpu = percent.map(|percent| GpuUse { percent, vram_used_mib: 0, vram_total_mib: 0 });
+        // Mostly as it should be; an index may show anything.
+        worker.run = (state == WorkerState::Busy || (run && state == WorkerState::Draining)).then(held);
+        worker
+    }
+}
+
+prop_compose! {
+    fn entry()(
+        id in any::<u128>(), start_tag in prop_oneof![0_u64..5, any::<u64>()],
+        lane in prop_oneof![Just(Lane::Live), Just(Lane::Interactive), Just(Lane::Batch)],
+        work in any::<f64>(), created in time(), expires_at in time(), seen_at in time(),
+    ) -> BacklogEntry {
+        BacklogEntry {
+            task_id: TaskId::new(Uuid::from_u128(id)),
+            owner: UserId::new("mara"),
+            team: TeamId::new("studio"),
+            start_tag,
+            lane,
+            model: None,
+            work,
+            created,
+            expires_at,
+            seen_at,
+        }
+    }
+}
+
+prop_compose! {
+    fn pool()(
+        max_workers in 0_u32..5, types in 0_usize..3, no_capacity_at in proptest::option::of(time()),
+        starting in proptest::collection::vec((0_usize..8, time()), 0..3),
+    ) -> Pool {
+        Pool {
+            pool: PoolId::new("default"),
+            version: 1,
+            max_workers,
+            instance_types: vec!["g6.xlarge".to_owned(); types],
+            starting: starting
+                .into_iter()
+                .map(|(number, since)| StartingWorker { worker_id: WorkerId::new(format!("w-{number}")), since })
+                .collect(),
+            no_capacity_at,
+            warm_up: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct World {
+    pool: Pool,
+    workers: Vec<Worker>,
+    backlog: Vec<BacklogEntry>,
+    settings: Settings,
+    now: Millis,
+}
+
+impl World {
+    fn snapshot(&self) -> PoolSnapshot<'_> {
+        PoolSnapshot {
+            pool: &self.pool,
+            workers: &self.workers,
+            backlog: &self.backlog,
+            settings: &self.settings,
+            now: self.now,
+        }
+    }
+
+    fn worker(&self, id: &WorkerId) -> &Worker {
+        self.workers.iter().find(|worker| worker.worker_id == *id).unwrap()
+    }
+
+    fn alive(&self, worker: &Worker) -> bool {
+        self.now.since(worker.last_seen) < self.settings.worker_silent
+    }
+}
+
+prop_compose! {
+    fn world()(
+        pool in pool(),
+        workers in (0_usize..6).prop_flat_map(|count| (0..count).map(worker).collect::<Vec<_>>()),
+        backlog in proptest::collection::vec(entry(), 0..4),
+        now in prop_oneof![9 => Just(NOW), 1 => time()],
+    ) -> World {
+        World { pool, workers, backlog, settings: Settings::default(), now }
+    }
+}
+
+/// Somebody waits for this task: as the design says it, not as the code does.
+fn somebody_waits(entry: &BacklogEntry, now: Millis) -> bool {
+    let asked = now.0.saturating_sub(entry.seen_at.0) < 60_000;
+    entry.expires_at.0 > now.0 && (asked || entry.lane == Lane::Batch)
+}
+
+// ---------------------------------------------------------------- claim
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_choice_is_in_order_whole_and_without_what_expired(
+        backlog in proptest::collection::vec(entry(), 0..12), worker in worker(1), now in time(),
+    ) {
+        let chosen = claim::choose(&backlog, &worker, now);
+        let place = |id: &TaskId| {
+            let entry = backlog.iter().find(|entry| entry.task_id == *id).unwrap();
+            (entry.start_tag, entry.task_id)
+        };
+        prop_assert!(chosen.iter().map(place).is_sorted());
+        let live = backlog.iter().filter(|entry| entry.expires_at > now).map(|entry| entry.task_id);
+        prop_assert_eq!(chosen.iter().copied().collect::<BTreeSet<_>>(), live.collect::<BTreeSet<_>>());
+        // The order in which an index lists them is no reason.
+        let mut turned = backlog.clone();
+        turned.reverse();
+        prop_assert_eq!(claim::choose(&turned, &worker, now), chosen);
+    }
+}
+
+// ---------------------------------------------------------------- scale
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn a_plan_grows_only_for_somebody_and_within_limits(world in world()) {
+        let snapshot = world.snapshot();
+        let plan = scale::plan(&snapshot);
+        prop_assert_eq!(&plan, &scale::plan(&snapshot), "the same snapshot, the same plan");
+        prop_assert!(!plan.reason.is_empty());
+
+        for id in &plan.wake {
+            prop_assert_eq!(world.worker(id).state, WorkerState::Ready);
+        }
+        let ready = world.workers.iter().filter(|worker| worker.state == WorkerState::Ready).count();
+        let woken = if world.backlog.is_empty() { 0 } else { ready };
+        prop_assert_eq!(plan.wake.len(), woken);
+
+        if plan.grow == Grow::No {
+            return Ok(());
+        }
+        prop_assert!(world.backlog.iter().any(|entry| somebody_waits(entry, world.now)), "for nobody");
+        let serves = |worker: &Worker| matches!(worker.state, WorkerState::Ready | WorkerState::Busy) && world.alive(worker);
+        prop_assert!(!world.workers.iter().any(serves), "somebody serves");
+        prop_assert!(!world.workers.iter().any(|worker| worker.state.is_coming()), "somebody is coming");
+        prop_assert_eq!(scale::starting(&world.pool, &snapshot).count(), 0, "somebody was started");
+        if let Grow::Undrain(id) = &plan.grow {
+            prop_assert_eq!(world.worker(id).state, WorkerState::Draining);
+            prop_assert!(world.alive(world.worker(id)));
+            return Ok(());
+        }
+        let up = world.workers.iter().filter(|worker| worker.state.is_up()).count();
+        prop_assert!(up < world.pool.max_workers as usize, "the pool is full");
+        let pause = world.settings.capacity_pause;
+        prop_assert!(world.pool.no_capacity_at.is_none_or(|at| world.now.since(at) >= pause), "there is none to be had");
+        match &plan.grow {
+            Grow::Start(id) => prop_assert_eq!(world.worker(id).state, WorkerState::Stopped),
+            Grow::Launch => {
+                prop_assert!(!world.pool.instance_types.is_empty());
+                let stopped = world.workers.iter().any(|worker| worker.state == WorkerState::Stopped);
+                prop_assert!(!stopped, "a stopped instance comes before a new one");
+            }
+            Grow::No | Grow::Undrain(_) => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn work_that_somebody_waits_for_is_never_left_alone(world in world()) {
+        let snapshot = world.snapshot();
+        prop_assume!(world.backlog.iter().any(|entry| somebody_waits(entry, world.now)));
+        let ScalePlan { grow, .. } = scale::plan(&snapshot);
+        prop_assume!(grow == Grow::No);
+        // Then there is a reason that passes, or that an operator chose.
+        let serves = |worker: &Worker| matches!(worker.state, WorkerState::Ready | WorkerState::Busy) && world.alive(worker);
+        let stopping = |worker: &Worker| worker.state == WorkerState::Stopping;
+        let up = world.workers.iter().filter(|worker| worker.state.is_up()).count();
+        let stopped = world.workers.iter().any(|worker| worker.state == WorkerState::Stopped);
+        prop_assert!(
+            world.workers.iter().any(|worker| serves(worker) || worker.state.is_coming() || stopping(worker))
+                || scale::starting(&world.pool, &snapshot).next().is_some()
+                || world.pool.no_capacity_at.is_some()
+                || up >= world.pool.max_workers as usize
+                || (world.pool.instance_types.is_empty() && !stopped)
+        );
+    }
+
+    #[test]
+    fn a_plan_that_was_won_holds_the_next_one_back(world in world()) {
+        let mut world = world;
+        let id = match scale::plan(&world.snapshot()).grow {
+            Grow::Start(id) => id,
+            Grow::Launch => WorkerId::new("w-new"),
+            Grow::No | Grow::Undrain(_) => return Ok(()),
+        };
+        // The index shows nothing of it yet.
+        world.pool.starting.push(StartingWorker { worker_id: id, since: world.now });
+        for later in [0, 1, 60, 599] {
+            let mut later = World { now: world.now + Duration::from_secs(later), ..world.clone() };
+            for entry in &mut later.backlog {
+                entry.seen_at = later.now;
+            }
+            let grow = scale::plan(&later.snapshot()).grow;
+            prop_assert!(!matches!(grow, Grow::Start(_) | Grow::Launch), "{grow:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_told_something(workers in (0_usize..6).prop_flat_map(|count| (0..count).map(worker).collect::<Vec<_>>())) {
+        let note = scale::note(&workers);
+        prop_assert!(note.ends_with('.'));
+        let coming = workers.iter().any(|worker| worker.state.is_coming());
+        prop_assert!(coming || !note.contains("waking up"));
+    }
+}
+
+// ---------------------------------------------------------------- reap
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn only_an_idle_worker_drains_and_only_a_drained_one_stops(world in world()) {
+        let steps = reap::plan(&world.snapshot());
+        let names: BTreeSet<_> = steps.iter().map(|step| &step.worker_id).collect();
+        prop_assert_eq!(names.len(), steps.len(), "one step a worker");
+        let waits = world.backlog.iter().any(|entry| somebody_waits(entry, world.now));
+        for step in &steps {
+            let worker = world.worker(&step.worker_id);
+            let quiet = worker.gpu.is_none_or(|gpu| gpu.percent < 5);
+            match step.action {
+                ReapAction::Drain => {
+                    prop_assert_eq!(worker.state, WorkerState::Ready);
+                    let idle = world.now.since(worker.idle_since.unwrap());
+                    prop_assert!(idle >= world.settings.idle_stop);
+                    prop_assert!(worker.run.is_none() && quiet && !waits);
+                }
+                ReapAction::Stop => {
+                    prop_assert_eq!(worker.state, WorkerState::Draining);
+                    let drained = world.now.since(worker.state_since);
+                    prop_assert!(drained >= world.settings.drain_confirm);
+                    prop_assert!(worker.run.is_none() && quiet && !waits);
+                }
+                ReapAction::Undrain => {
+                    prop_assert_eq!(worker.state, WorkerState::Draining);
+                    prop_assert!(waits || !quiet);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_idles_for_ever(world in world(), percent in proptest::option::of(0_u32..5)) {
+        let mut world = World { backlog: Vec::new(), now: NOW, ..world };
+        for worker in &mut world.workers {
+            worker.state = WorkerState::Ready;
+            worker.run = None;
+            worker.idle_since = Some(NOW - world.settings.idle_stop);
+            worker.gpu = percent.map(|percent| GpuUse { percent, vram_used_mib: 0, vram_total_mib: 0 });
+        }
+        let steps = reap::plan(&world.snapshot());
+        prop_assert!(steps.len() == world.workers.len() && steps.iter().all(|step| step.action == ReapAction::Drain));
+        for worker in &mut world.workers {
+            worker.state = WorkerState::Draining;
+            worker.state_since = NOW;
+        }
+        world.now = NOW + world.settings.drain_confirm;
+        let steps = reap::plan(&world.snapshot());
+        prop_assert!(steps.len() == world.workers.len() && steps.iter().all(|step| step.action == ReapAction::Stop));
+    }
+}
+
+// ---------------------------------------------------------------- watch
+
+fn power() -> impl Strategy<Value = Option<InstanceState>> {
+    proptest::option::of(prop_oneof![
+        Just(InstanceState::Up),
+        Just(InstanceState::Stopping),
+        Just(InstanceState::Stopped),
+        Just(InstanceState::Gone),
+    ])
+}
+
+fn view(state: InstanceState) -> InstanceView {
+    InstanceView {
+        instance_id: InstanceId::new("i-0"),
+        state,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn converging_follows_the_state_machine(worker in worker(1), power in power(), now in time()) {
+        let settings = Settings::default();
+        let view = power.map(view);
+        let step = watch::converge(&worker, view.as_ref(), &settings, now);
+        match step {
+            Converge::Leave => {}
+            Converge::Become(to) => {
+                prop_assert!(worker.state.may_become(to), "{:?} cannot become {to:?}", worker.state);
+            }
+            Converge::Stop => prop_assert_eq!(power, Some(InstanceState::Up), "only what runs is stopped"),
+            Converge::Terminate => {
+                prop_assert!(power.is_some() && power != Some(InstanceState::Gone));
+                let failed_again = worker.state == WorkerState::Failed && worker.failures >= FAILURES_BEFORE_TERMINATE;
+                prop_assert!(worker.state == WorkerState::Gone || failed_again);
+            }
+        }
+        if worker.state_since > now {
+            prop_assert_eq!(step, Converge::Leave, "EC2 was asked before this state");
+        }
+        if power.is_none() && now.since(worker.state_since) < GRACE {
+            prop_assert_eq!(step, Converge::Leave, "EC2's descriptions lag");
+        }
+    }
+
+    #[test]
+    fn a_healthy_worker_is_left_alone(worker in worker(1)) {
+        let healthy = matches!(worker.state, WorkerState::Ready | WorkerState::Busy | WorkerState::Draining);
+        prop_assume!(healthy);
+        let worker = Worker { last_seen: NOW, ..worker };
+        let step = watch::converge(&worker, Some(&view(InstanceState::Up)), &Settings::default(), NOW);
+        prop_assert_eq!(step, Converge::Leave);
+    }
+
+    #[test]
+    fn converging_settles(worker in worker(1), power in power()) {
+        // Nothing but ticks from now on: after some steps there is nothing more to do.
+        let settings = Settings::default();
+        let (mut worker, mut power, mut now) = (worker, power, NOW);
+        worker.state_since = worker.state_since.min(NOW);
+        worker.last_seen = worker.last_seen.min(NOW);
+        let mut steps = 0;
+        for _ in 0..40 {
+            now = now + Duration::from_mins(1);
+            let view = power.map(view);
+            let step = watch::converge(&worker, view.as_ref(), &settings, now);
+            steps += u32::from(step != Converge::Leave);
+            match step {
+                Converge::Leave => {}
+                Converge::Become(to) => {
+                    worker.run = None;
+                    worker.become_state(to, now).unwrap();
+                }
+                Converge::Stop => {
+                    if worker.state == WorkerState::Failed {
+                        worker.become_state(WorkerState::Stopping, now).unwrap();
+                    }
+                    power = Some(InstanceState::Stopped);
+                }
+                Converge::Terminate => {
+                    let _ = worker.become_state(WorkerState::Gone, now);
+                    power = Some(InstanceState::Gone);
+                }
+            }
+        }
+        prop_assert!(steps < 8, "{steps} steps");
+        // Nobody answers, so nothing runs any more.
+        prop_assert!(power != Some(InstanceState::Up) || worker.state == WorkerState::Gone, "{worker:?}");
+        let off = matches!(worker.state, WorkerState::Stopped | WorkerState::Gone) || power == Some(InstanceState::Stopping);
+        prop_assert!(off, "{:?} with {power:?}", worker.state);
+    }
+}
+
+fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Task {
+    let id = TaskId::new(Uuid::nil());
+    let held = matches!(state, TaskState::Running | TaskState::Canceling);
+    Task {
+        task_id: id,
+        version: 1,
+        owner: UserId::new("mara"),
+        team: TeamId::new("studio"),
+        pool: PoolId::new("default"),
+        backlog: None,
+        start_tag: 0,
+        lane,
+        state,
+        model: None,
+        work: 1.0,
+        created: NOW,
+        expires_at,
+        seen_at,
+        run: held.then(|| Run {
+            run_id: RunId::new(Uuid::nil()),
+            worker_id: WorkerId::new("w-1"),
+            claimed_at: NOW,
+            lease_until: NOW + Duration::from_secs(30),
+            deadline: NOW + Duration::from_mins(5),
+            seq: 0,
+            progress: 0.0,
+        }),
+        cancel: None,
+        failures: 0,
+        result: None,
+        error: None,
+        claimed_at: None,
+        ended_at: None,
+        times: None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn a_task_expires_in_its_time_or_when_nobody_asks_for_it(
+        at in 0..TaskState::ALL.len(), expires_at in time(), seen_at in time(), now in time(),
+        lane in prop_oneof![Just(Lane::Live), Just(Lane::Interactive), Just(Lane::Batch)],
+    ) {
+        let settings = Settings::default();
+        let task = task(TaskState::ALL[at], lane, expires_at, seen_at);
+        let gone = now.since(seen_at) >= settings.owner_gone;
+        let wanted = match task.state {
+            TaskState::Queued => now >= expires_at || (gone && lane != Lane::Batch),
+            // A picture that is being painted is finished, whoever looks away.
+            TaskState::Running => now >= expires_at,
+            _ => false,
+        };
+        prop_assert_eq!(watch::expiry(&task, &settings, now), wanted.then_some(CancelCause::Expired));
+    }
+
+    #[test]
+    fn a_run_that_is_lost_stays_lost(at in 0..TaskState::ALL.len(), now in time(), later in 0_u64..1_000_000) {
+        let settings = Settings::default();
+        let task = task(TaskState::ALL[at], Lane::Live, NOW, NOW);
+        let lost = watch::run_lost(&task, &settings, now);
+        prop_assert!(task.run.is_some() || !lost);
+        prop_assert!(!lost || watch::run_lost(&task, &settings, now + Duration::from_millis(later)));
+    }
+}
+
+#[test]
+fn a_lease_ends_after_its_last_moment_and_a_deadline_a_lease_later() {
+    let settings = Settings::default();
+    let mut task = task(TaskState::Running, Lane::Live, NOW, NOW);
+    let second = Duration::from_secs(1);
+    let run = task.run.clone().unwrap();
+    assert!(!watch::run_lost(&task, &settings, run.lease_until));
+    assert!(watch::run_lost(
+        &task,
+        &settings,
+        run.lease_until + Duration::from_millis(1)
+    ));
+    task.run.as_mut().unwrap().lease_until = Millis(u64::MAX);
+    let limit = run.deadline + settings.lease;
+    assert!(!watch::run_lost(&task, &settings, limit));
+    assert!(watch::run_lost(&task, &settings, limit + second));
+}
