@@ -63,10 +63,12 @@ pub(crate) async fn next(
 async fn try_claim(app: &App, worker: &Worker, task_id: TaskId, now: Millis) -> Result<Option<Assignment>, HttpError> {
     // A conflict may be about the worker's item (a heartbeat) as well as about the task: look again.
     for _ in 0..4 {
+        let generation = worker.generation;
         let Some(worker) = app.cloud.store.get(&worker.worker_id).await? else {
             return Ok(None);
         };
-        if worker.state != WorkerState::Ready {
+        // A new process may have registered in between.
+        if worker.state != WorkerState::Ready || worker.generation != generation {
             return Ok(None);
         }
         match claim(&app.cloud, &app.settings, &worker, task_id, now).await {

@@ -24,7 +24,7 @@ pub(crate) async fn heartbeat(
     beat: &Heartbeat,
     now: Millis,
 ) -> Reply {
-    let worker = note(app, worker_id, beat, now).await?;
+    let worker = note(app, caller, worker_id, beat, now).await?;
     let mut answer = HeartbeatReply {
         drain: matches!(
             worker.state,
@@ -54,10 +54,19 @@ pub(crate) async fn heartbeat(
     reply(200, &answer)
 }
 
-async fn note(app: &App, worker_id: &WorkerId, beat: &Heartbeat, now: Millis) -> Result<Worker, HttpError> {
+async fn note(
+    app: &App,
+    caller: &Caller,
+    worker_id: &WorkerId,
+    beat: &Heartbeat,
+    now: Millis,
+) -> Result<Worker, HttpError> {
     on_conflict(async || {
         let worker = app.cloud.store.get(worker_id).await?;
-        let mut worker = worker.ok_or_else(|| HttpError::new(401, "Register again: this worker is not known."))?;
+        // A new process may have registered in between: it is not ready because the old one was.
+        let worker = worker.filter(|worker| Some(worker.generation) == caller.generation);
+        let mut worker =
+            worker.ok_or_else(|| HttpError::new(401, "Register again: this token is an earlier process's."))?;
         worker.last_seen = now;
         worker.gpu = beat.gpu;
         worker.models = beat.models.iter().take(MODELS).cloned().collect();

@@ -23,9 +23,6 @@ pub struct App {
     catalogs: catalog::Cache,
 }
 
-/// How often a poll is written down: often enough to know that somebody waits, rarely enough to cost nothing.
-const SEEN_EVERY: std::time::Duration = std::time::Duration::from_secs(20);
-
 impl App {
     /// A handler.
     pub fn new(cloud: Cloud, settings: Settings) -> Self {
@@ -72,7 +69,7 @@ impl App {
 
     async fn cancel(&self, event: &Event, now: Millis) -> Reply {
         let task = self.own_task(event, now).await?;
-        let (_, task) = runs::cancel(&self.cloud, task.task_id, CancelCause::User, now).await?;
+        let (_, task) = runs::cancel(&self.cloud, task.task_id, CancelCause::User, now, |_| true).await?;
         reply(200, &json!({ "status": status::word(task.state, task.cancel) }))
     }
 
@@ -91,7 +88,8 @@ impl App {
         let task = self.cloud.store.get(&id).await?;
         let task = task.filter(|task| task.owner == caller.user());
         let task = task.ok_or_else(|| HttpError::new(404, "There is no such task."))?;
-        if task.state.is_terminal() || now.since(task.seen_at) < SEEN_EVERY {
+        // Often enough to know that somebody waits, rarely enough to cost nothing.
+        if task.state.is_terminal() || now.since(task.seen_at) < self.settings.owner_absent / 3 {
             return Ok(task);
         }
         let mut seen = Task {

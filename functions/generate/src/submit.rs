@@ -10,9 +10,9 @@ use cloud::{
     tables::WorkersOf,
 };
 use model::{
-    Account, Lane, Millis, Settings, Task, TaskId, TaskState, UserId, Worker, WorkerState, socket::ServerMessage,
-    worker_api::InputBlob,
+    Account, Lane, Millis, Settings, Task, TaskId, TaskState, UserId, socket::ServerMessage, worker_api::InputBlob,
 };
+use policy::scale::first_to_wake;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -205,13 +205,7 @@ async fn announce(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) 
 
 async fn wake(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) -> Result<(), StoreError> {
     let workers = cloud.store.list(WorkersOf(&task.pool)).await?;
-    let free = |worker: &&Worker| {
-        worker.state == WorkerState::Ready
-            && worker.connection.is_some()
-            && now.since(worker.last_seen) < settings.worker_silent
-    };
-    let has_model = |worker: &&Worker| task.model.as_ref().is_some_and(|model| worker.models.contains(model));
-    if let Some(worker) = workers.iter().filter(free).max_by_key(has_model) {
+    if let Some(worker) = first_to_wake(&workers, task.model.as_deref(), settings, now) {
         tell_worker(
             cloud,
             worker,

@@ -25,7 +25,7 @@ pub struct App {
     pub settings: Settings,
 }
 
-/// The whole tick is tried again.
+/// The tick was not (wholly) handled; the next one makes it good.
 #[derive(Debug, thiserror::Error)]
 pub enum ReapError {
     /// The tables.

@@ -16,8 +16,8 @@ use fleet::{
     converge::{converge_all, converge_one},
     scale::{Loaded, ScaleError, scale},
 };
-use model::{InstanceId, Millis, PoolId, Settings, TaskId};
-use policy::watch::{expiry, run_lost};
+use model::{InstanceId, Millis, PoolId, Settings, Task, TaskId};
+use policy::watch::{expiry, may_expire, run_lost};
 use serde_json::Value;
 use tracing::{error, info};
 
@@ -32,7 +32,7 @@ pub struct App {
     pub settings: Settings,
 }
 
-/// The whole event is tried again.
+/// The event was not (wholly) handled; the next tick makes it good.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
     /// The tables.
@@ -142,7 +142,7 @@ impl App {
         let due = loaded
             .backlog
             .iter()
-            .filter(|entry| now.since(entry.seen_at) >= self.settings.owner_gone || entry.expires_at <= now);
+            .filter(|entry| may_expire(entry, &self.settings, now));
         let mut watched = Ok(());
         for task_id in running.map(|run| run.task_id).chain(due.map(|entry| entry.task_id)) {
             if let Err(problem) = self.watch(task_id, now).await {
@@ -161,20 +161,15 @@ impl App {
         let Some(task) = self.cloud.store.get(&id).await? else {
             return Ok(());
         };
+        // Each is decided again on the read that the change is committed on.
+        let is_lost = |task: &Task| run_lost(task, &self.settings, now);
+        let is_over = |task: &Task| expiry(task, &self.settings, now).is_some();
         let step = async {
-            if let Some(run) = &task.run
-                && run_lost(&task, &self.settings, now)
-            {
-                lose_run(
-                    &self.cloud,
-                    id,
-                    run.run_id,
-                    "The machine that rendered it fell silent.",
-                    now,
-                )
-                .await?;
+            if let Some(run) = task.run.as_ref().filter(|_| is_lost(&task)) {
+                let why = "The machine that rendered it fell silent.";
+                lose_run(&self.cloud, id, run.run_id, why, now, is_lost).await?;
             } else if let Some(cause) = expiry(&task, &self.settings, now) {
-                cancel(&self.cloud, id, cause, now).await?;
+                cancel(&self.cloud, id, cause, now, is_over).await?;
             }
             Ok::<_, RunError>(())
         };

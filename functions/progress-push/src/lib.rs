@@ -60,6 +60,8 @@ impl App {
         }
     }
 
+    /// Notes the connection. Again on each `sync` and `ping`: a message sent to it before `$connect` was through finds it
+    /// gone, and whoever sent it has forgotten the session.
     async fn connect(&self, caller: &Caller, connection: ConnectionId, now: Millis) -> Result<(), HttpError> {
         let owner = if caller.role == Role::Worker {
             UserId::of_worker(&caller.worker())
@@ -142,12 +144,16 @@ impl App {
             }
             ClientMessage::Sync { tasks } => {
                 let caller = caller.clone().must_be(Role::Painter)?;
+                self.connect(&caller, connection.clone(), now).await?;
                 for id in tasks.into_iter().take(MAX_SYNC) {
                     self.show(&caller, connection, id, now).await?;
                 }
                 Ok(())
             }
             ClientMessage::Ping => {
+                if caller.role != Role::Worker {
+                    self.connect(caller, connection.clone(), now).await?;
+                }
                 send(&self.cloud, connection, &ServerMessage::Pong).await;
                 Ok(())
             }

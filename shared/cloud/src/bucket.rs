@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_s3::{Client, config::Builder, error::ProvideErrorMetadata, presigning::PresigningConfig};
+use aws_sdk_s3::{Client, config::Builder, operation::head_object::HeadObjectError, presigning::PresigningConfig};
 
 use crate::{BoxError, BoxFuture};
 
@@ -50,33 +50,15 @@ impl Bucket {
         Self(Arc::new(port))
     }
 
-    /// A URL that puts the object, good for `life`.
-    pub async fn presign_put(&self, key: &str, life: Duration) -> Result<String, BucketError> {
-        self.0.presign_put(key, life).await
-    }
-
-    /// A URL that gets the object, good for `life`.
-    pub async fn presign_get(&self, key: &str, life: Duration) -> Result<String, BucketError> {
-        self.0.presign_get(key, life).await
-    }
-
-    /// Size and ETag of the object, if it is there.
-    pub async fn head(&self, key: &str) -> Result<Option<Stored>, BucketError> {
-        self.0.head(key).await
-    }
-
-    /// Puts a text.
-    pub async fn put(&self, key: &str, text: String) -> Result<(), BucketError> {
-        self.0.put(key, text).await
-    }
-
-    /// Gets a text.
-    pub async fn get(&self, key: &str) -> Result<String, BucketError> {
-        self.0.get(key).await
-    }
-
     pub(crate) async fn prime(&self) {
         let _ = self.head("results/prime").await;
+    }
+}
+
+impl std::ops::Deref for Bucket {
+    type Target = dyn BucketPort;
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref()
     }
 }
 
@@ -148,13 +130,7 @@ impl BucketPort for S3 {
                         .unwrap_or(0),
                     etag: head.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
                 })),
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(|e| e.is_not_found() || e.code() == Some("403")) =>
-                {
-                    Ok(None)
-                }
+                Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
                 Err(error) => Err(fail("HeadObject", error)),
             }
         })

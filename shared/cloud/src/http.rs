@@ -119,7 +119,15 @@ impl HttpError {
 
 impl From<StoreError> for HttpError {
     fn from(error: StoreError) -> Self {
-        Self::unavailable(error)
+        if error.is_retryable() {
+            return Self::unavailable(error);
+        }
+        let message = "The server cannot do this. Please tell whoever looks after it.".to_owned();
+        Self {
+            status: 500,
+            message,
+            source: Some(error.into()),
+        }
     }
 }
 
@@ -139,6 +147,7 @@ impl From<RunError> for HttpError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::NoTask => Self::new(404, "There is no such task."),
+            RunError::Changed => Self::new(409, "Not possible any more."),
             RunError::Refused(refused) => Self::new(409, format!("Not possible: {refused}.")),
             RunError::Store(error) => Self::unavailable(error),
         }

@@ -22,6 +22,9 @@ pub enum RunError {
     /// There is no such task.
     #[error("there is no such task")]
     NoTask,
+    /// What was to be done is not wanted any more, as a consistent look shows.
+    #[error("things have changed")]
+    Changed,
     /// The state machine says no.
     #[error(transparent)]
     Refused(#[from] TransitionError),
@@ -91,12 +94,27 @@ pub async fn end_run(
     outcome: &Outcome,
     now: Millis,
 ) -> Result<(RunEnd, Task), RunError> {
+    let theirs = |task: &Task| by.is_none_or(|by| task.run.as_ref().is_some_and(|run| run.worker_id == *by));
+    match end_run_if(cloud, task_id, run_id, outcome, now, theirs).await {
+        Err(RunError::Changed) => Err(TransitionError::NotThisRun.into()),
+        ended => ended,
+    }
+}
+
+async fn end_run_if(
+    cloud: &Cloud,
+    task_id: TaskId,
+    run_id: RunId,
+    outcome: &Outcome,
+    now: Millis,
+    wanted: impl Fn(&Task) -> bool,
+) -> Result<(RunEnd, Task), RunError> {
     let (end, task) = on_conflict(async || {
         let mut task = cloud.store.get(&task_id).await?.ok_or(RunError::NoTask)?;
-        let worker_id = task.run_mut(run_id)?.worker_id.clone();
-        if by.is_some_and(|by| *by != worker_id) {
-            return Err(TransitionError::NotThisRun.into());
+        if !wanted(&task) {
+            return Err(RunError::Changed);
         }
+        let worker_id = task.run_mut(run_id)?.worker_id.clone();
         let end = task.end_run(run_id, outcome.clone(), now)?;
         let mut writes = vec![Write::put(&mut task)?];
         if let Some(mut worker) = cloud.store.get(&worker_id).await?
@@ -149,33 +167,39 @@ async fn settle(cloud: &Cloud, task: &Task, now: Millis) -> Result<Write, StoreE
     Write::put(&mut usage)
 }
 
-/// Ends a run whose worker was lost: the task waits again at its old place, or is over.
+/// Ends a run whose worker was lost, if it still looks lost: the task waits again at its old place, or is over.
 pub async fn lose_run(
     cloud: &Cloud,
     task_id: TaskId,
     run_id: RunId,
     why: &str,
     now: Millis,
+    still: impl Fn(&Task) -> bool,
 ) -> Result<Option<RunEnd>, RunError> {
     let failure = Failure::new(FailureClass::Infrastructure, why);
-    match end_run(cloud, task_id, run_id, None, &Outcome::Failed(failure), now).await {
+    match end_run_if(cloud, task_id, run_id, &Outcome::Failed(failure), now, still).await {
         Ok((end, _)) => Ok(Some(end)),
-        // Somebody else ended it first, or the task is no more.
-        Err(RunError::Refused(_) | RunError::NoTask) => Ok(None),
+        // Somebody else ended it first, the worker spoke after all, or the task is no more.
+        Err(RunError::Refused(_) | RunError::NoTask | RunError::Changed) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Cancels or expires a task and tells whom it concerns.
+/// Cancels or expires a task, if that is still wanted, and tells whom it concerns.
 pub async fn cancel(
     cloud: &Cloud,
     task_id: TaskId,
     cause: CancelCause,
     now: Millis,
+    wanted: impl Fn(&Task) -> bool,
 ) -> Result<(Canceled, Task), RunError> {
     let (done, task) = on_conflict(async || {
         let mut task = cloud.store.get(&task_id).await?.ok_or(RunError::NoTask)?;
-        let done = task.cancel(cause, now);
+        let done = if wanted(&task) {
+            task.cancel(cause, now)
+        } else {
+            Canceled::Already
+        };
         if done != Canceled::Already {
             cloud.store.commit([Write::put(&mut task)?]).await?;
         }

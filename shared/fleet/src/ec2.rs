@@ -195,7 +195,17 @@ impl Ec2 {
             .find_map(|set| Some((set.instance_ids().first()?, set)));
         let Some((id, set)) = launched else {
             let codes: Vec<_> = reply.errors().iter().filter_map(|error| error.error_code()).collect();
-            return Err(FleetError::NoCapacity(codes.join(", ")));
+            let all = codes.join(", ");
+            // An instant fleet reports what is wrong with us, too, in a reply that looks good.
+            let capacity = codes.iter().all(|code| NO_CAPACITY.contains(code));
+            return Err(if capacity {
+                FleetError::NoCapacity(all)
+            } else {
+                FleetError::Aws {
+                    operation: "CreateFleet",
+                    source: all.into(),
+                }
+            });
         };
         Ok(Instance {
             view: InstanceView {

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::{Fleet, FleetError};
 
 /// Most waiting tasks a plan looks at.
-const PAGE: u32 = 100;
+const PAGE: u32 = 1000;
 
 /// A pool's snapshot, loaded.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ async fn start(
             tell_waiting(cloud, snapshot, WAKING).await;
             Ok(())
         }
-        Err(error) => no_capacity(cloud, snapshot, worker_id, WorkerState::Stopped, error).await,
+        Err(error) => no_capacity(cloud, snapshot, worker_id, Some(WorkerState::Stopped), error).await,
     }
 }
 
@@ -219,7 +219,7 @@ async fn launch(cloud: &Cloud, fleet: &Fleet, snapshot: &PoolSnapshot<'_>) -> Re
             tell_waiting(cloud, snapshot, WAKING).await;
             Ok(())
         }
-        Err(error) => no_capacity(cloud, snapshot, &worker_id, WorkerState::Gone, error).await,
+        Err(error) => no_capacity(cloud, snapshot, &worker_id, None, error).await,
     }
 }
 
@@ -229,16 +229,31 @@ async fn no_capacity(
     cloud: &Cloud,
     snapshot: &PoolSnapshot<'_>,
     worker_id: &WorkerId,
-    back_to: WorkerState,
+    back_to: Option<WorkerState>,
     error: FleetError,
 ) -> Result<(), ScaleError> {
     warn!(worker.id = %worker_id, error = chain(&error), "no machine came");
-    change_worker::<ScaleError>(cloud, worker_id, snapshot.now, |worker| {
-        let is_coming = matches!(worker.state, WorkerState::Starting | WorkerState::Launching);
-        worker.no_capacity_at = Some(snapshot.now);
-        Ok(is_coming && worker.become_state(back_to, snapshot.now).is_ok())
-    })
-    .await?;
+    match back_to {
+        Some(state) => {
+            change_worker::<ScaleError>(cloud, worker_id, snapshot.now, |worker| {
+                worker.no_capacity_at = Some(snapshot.now);
+                Ok(worker.state == WorkerState::Starting && worker.become_state(state, snapshot.now).is_ok())
+            })
+            .await?;
+        }
+        // There never was such a worker. Should there be an instance after all, `lifecycle` ends it.
+        None => {
+            cloud::retry::on_conflict(async || {
+                let worker = cloud.store.get(worker_id).await?;
+                let never_was = |it: &Worker| it.state == WorkerState::Launching && it.instance_id.is_none();
+                match worker.filter(never_was) {
+                    Some(mut worker) => cloud.store.commit([Write::delete(&mut worker)]).await,
+                    None => Ok(()),
+                }
+            })
+            .await?;
+        }
+    }
     cloud::retry::on_conflict(async || {
         let Some(mut pool) = cloud.store.get(&snapshot.pool.pool).await? else {
             return Ok(());

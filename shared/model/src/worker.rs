@@ -209,6 +209,10 @@ impl Worker {
                 to: next,
             });
         }
+        // It went away before it was of any use.
+        if next == WorkerState::Stopped && matches!(self.state, WorkerState::Booting | WorkerState::Warming) {
+            self.failures += 1;
+        }
         // A process that begins again while it warms up does not get more time to become ready.
         if self.state != next {
             self.state_since = now;
@@ -218,6 +222,7 @@ impl Worker {
             WorkerState::Ready => {
                 self.idle_since = Some(now);
                 self.failures = 0;
+                self.no_capacity_at = None;
             }
             WorkerState::Starting => {
                 self.generation += 1;

@@ -201,6 +201,8 @@ fn calls_of_workers_may_leave_out_what_they_do_not_know() {
 // ---------------------------------------------------------------- ids, times, settings
 
 proptest! {
+    #![proptest_config(common::cases(256))]
+
     #[test]
     fn ids_are_read_as_they_are_shown(value in any::<u128>(), text in "[a-zA-Z0-9_.:@=-]{1,128}") {
         let id = TaskId::new(Uuid::from_u128(value));

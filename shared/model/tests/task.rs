@@ -143,7 +143,7 @@ fn fixed(task: &Task) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(common::cases(600))]
 
     #[test]
     fn no_order_of_calls_breaks_a_task(calls in proptest::collection::vec(call(), 0..40)) {

@@ -103,7 +103,7 @@ fn call() -> impl Strategy<Value = Call> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(common::cases(600))]
 
     #[test]
     fn no_order_of_calls_breaks_a_worker(calls in proptest::collection::vec(call(), 0..60)) {
@@ -137,6 +137,7 @@ proptest! {
             if worker.state == WorkerState::Starting && before.state != WorkerState::Starting {
                 prop_assert_eq!(worker.generation, before.generation + 1, "tokens from before the stop are void");
             }
+            prop_assert_eq!(worker.ttl.is_some(), worker.state == WorkerState::Gone, "only what is no more goes away");
             if worker.state == WorkerState::Ready {
                 prop_assert!(worker.failures == 0 || before.state == WorkerState::Ready);
             }

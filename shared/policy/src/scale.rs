@@ -1,6 +1,6 @@
 //! When to wake, start or launch a worker for waiting work.
 
-use model::{Pool, StartingWorker, WorkerId, WorkerState};
+use model::{Millis, Pool, Settings, StartingWorker, WorkerId, WorkerState};
 use serde::Serialize;
 
 use crate::PoolSnapshot;
@@ -142,6 +142,22 @@ pub fn starting<'a>(pool: &'a Pool, snapshot: &PoolSnapshot<'_>) -> impl Iterato
     pool.starting
         .iter()
         .filter(move |s| now.since(s.since) < limit && !settled.contains(&s.worker_id))
+}
+
+/// The ready worker to wake for a new task: one that answers, and rather one that has the model loaded.
+pub fn first_to_wake<'a>(
+    workers: &'a [model::Worker],
+    model: Option<&str>,
+    settings: &Settings,
+    now: Millis,
+) -> Option<&'a model::Worker> {
+    let free = |worker: &&model::Worker| {
+        worker.state == WorkerState::Ready
+            && worker.connection.is_some()
+            && now.since(worker.last_seen) < settings.worker_silent
+    };
+    let has_model = |worker: &&model::Worker| model.is_some_and(|model| worker.models.iter().any(|it| it == model));
+    workers.iter().filter(free).max_by_key(has_model)
 }
 
 /// What to tell somebody whose task waits, by what the pool's workers do.

@@ -1,6 +1,6 @@
 //! What the minute tick makes of a single task or worker: expiry, lost runs, silence.
 
-use model::{CancelCause, InstanceId, Lane, Millis, Settings, Task, TaskState, Worker, WorkerState};
+use model::{BacklogEntry, CancelCause, InstanceId, Lane, Millis, Settings, Task, TaskState, Worker, WorkerState};
 use serde::Serialize;
 
 /// Why a task should end now, if it should.
@@ -11,6 +11,12 @@ pub fn expiry(task: &Task, settings: &Settings, now: Millis) -> Option<CancelCau
     let gone =
         task.state == TaskState::Queued && task.lane != Lane::Batch && now.since(task.seen_at) >= settings.owner_gone;
     (gone || now >= task.expires_at).then_some(CancelCause::Expired)
+}
+
+/// The same by what the backlog shows: whether a consistent look is due.
+pub fn may_expire(entry: &BacklogEntry, settings: &Settings, now: Millis) -> bool {
+    let gone = entry.lane != Lane::Batch && now.since(entry.seen_at) >= settings.owner_gone;
+    gone || now >= entry.expires_at
 }
 
 /// Whether the task's run counts as lost: its lease ran out, or its deadline passed and the worker said nothing for a
@@ -64,6 +70,9 @@ pub const FAILURES_BEFORE_TERMINATE: u32 = 2;
 /// Least time before a missing instance counts: EC2's descriptions lag behind a launch.
 const LAUNCH_GRACE: std::time::Duration = std::time::Duration::from_mins(1);
 
+/// How long a stopped instance is kept that found no capacity when it was last started: its disk is paid for.
+const SPARE_LIFE: std::time::Duration = std::time::Duration::from_hours(24);
+
 /// Compares a worker with its instance; `None` if EC2 does not show one. `now` is from before EC2 was asked.
 pub fn converge(worker: &Worker, instance: Option<&InstanceView>, settings: &Settings, now: Millis) -> Converge {
     use WorkerState::{Booting, Failed, Gone, Launching, Starting, Stopped, Stopping};
@@ -83,6 +92,10 @@ pub fn converge(worker: &Worker, instance: Option<&InstanceView>, settings: &Set
     match (worker.state, power) {
         // It goes away by itself as often as it is started: a new one may do better.
         (Stopped, InstanceState::Stopped) if worker.failures >= FAILURES_BEFORE_TERMINATE => Converge::Terminate,
+        // Nor does one that could not be started for so long that others took its place.
+        (Stopped, InstanceState::Stopped) if worker.no_capacity_at.is_some() && since >= SPARE_LIFE => {
+            Converge::Terminate
+        }
         (Gone, InstanceState::Gone) | (Stopped, InstanceState::Stopped | InstanceState::Stopping) => Converge::Leave,
         (Gone, _) => Converge::Terminate,
         (_, InstanceState::Gone) => Converge::Become(Gone),

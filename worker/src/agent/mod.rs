@@ -215,12 +215,8 @@ impl Agent {
                     busy: millis(registered.heartbeat_busy_ms),
                     ready: millis(registered.heartbeat_ready_ms),
                 });
-                let socket = registered.socket.as_ref().filter(|_| !self.no_socket);
-                address.send_if_modified(|known| {
-                    let other = known.as_ref() != socket;
-                    *known = socket.cloned();
-                    other
-                });
+                // Also when it is the old one: the API ties a socket to the registration that opened it.
+                address.send_replace(registered.socket.clone().filter(|_| !self.no_socket));
             }
             Event::Beat { about: Some(_), .. } => self.dead_man.worked(),
             Event::Finished(_) => self.dead_man.worked(),

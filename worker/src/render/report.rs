@@ -38,17 +38,15 @@ impl Renderer {
     async fn told(&self, brake: &mut Brake, report: Report<'_>) -> Option<Assignment> {
         let mut backoff = Backoff::new(self.timing.retry);
         loop {
-            let error = tokio::select! {
-                answer = self.tell(report) => match answer {
-                    Ok(RunEnded { accepted, assignment }) => {
-                        if !accepted {
-                            tracing::info!("the API has dropped the run");
-                        }
-                        return assignment;
+            // Never cut off: once the API has taken the report, only its answer says what comes next.
+            let error = match self.tell(report).await {
+                Ok(RunEnded { accepted, assignment }) => {
+                    if !accepted {
+                        tracing::info!("the API has dropped the run");
                     }
-                    Err(error) => error,
-                },
-                () = lost(brake) => return None,
+                    return assignment;
+                }
+                Err(error) => error,
             };
             if !error.is_retryable() {
                 tracing::error!(error = chain(&error), "the API refuses the run's report");

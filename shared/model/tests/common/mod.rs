@@ -5,7 +5,17 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use model::{Lane, Millis, PoolId, Task, TaskId, TaskState, TeamId, UserId, Worker, WorkerId};
+use proptest::prelude::ProptestConfig;
 use uuid::Uuid;
+
+/// A failing case is printed; it belongs into a test of its own, not into a file beside this one.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
 
 /// All that can be reached from here, itself included.
 pub(crate) fn reachable(from: usize, next: impl Fn(usize) -> Vec<usize>) -> BTreeSet<usize> {
@@ -32,7 +42,7 @@ pub(crate) fn task(now: Millis) -> Task {
         model: Some("dreamshaper_8.safetensors".to_owned()),
         work: 41.943_04,
         created: now,
-        expires_at: now + Duration::from_mins(60),
+        expires_at: now + Duration::from_hours(1),
         seen_at: now,
         run: None,
         cancel: None,

@@ -1,0 +1,70 @@
+//! `account`: what the plugin needs to connect.
+
+use model::{Account, Millis, Usage, UserId};
+use serde_json::{Value, json};
+
+use crate::{
+    golden::{unknown, walk},
+    support::{Answer, MARA, NOW, World, scrubbed},
+};
+
+async fn user(world: &World, user: &str) -> Answer {
+    world.paint(user, "GET /v1/user", "", &Value::from(""), NOW).await
+}
+
+async fn change(world: &World, change: impl FnOnce(&mut Account)) {
+    let mut account = world.get(&UserId::new(MARA)).await;
+    change(&mut account);
+    world.put(account).await;
+}
+
+#[tokio::test]
+async fn golden_events() {
+    walk("account", async |name, event| {
+        let world = World::new().await;
+        match name {
+            "user" => {}
+            other => unknown(other),
+        }
+        let answer = world.http(event, NOW).await;
+        scrubbed(json!({ "status": answer.status, "body": answer.body }))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn usage_is_this_months_and_ones_own() {
+    let world = World::new().await;
+    for (user, month, images) in [(MARA, "2026-09", 7), (MARA, "2026-08", 100), ("noor", "2026-09", 1000)] {
+        world
+            .put(Usage {
+                user_id: UserId::new(user),
+                month: month.to_owned(),
+                version: 0,
+                images,
+                gpu_ms: 1,
+            })
+            .await;
+    }
+    assert_eq!(user(&world, MARA).await.ok()["images_generated"], 7);
+}
+
+#[tokio::test]
+async fn an_account_that_is_gone_has_to_sign_in_again() {
+    let world = World::new().await;
+    let answer = user(&world, "nobody").await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.error().contains("sign in again"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_revoked_token_has_to_sign_in_again() {
+    let world = World::new().await;
+    // A token of the same second, to which a token's time is cut, is taken.
+    change(&world, |account| account.tokens_valid_from = Millis(NOW.0 + 999)).await;
+    user(&world, MARA).await.ok();
+    change(&world, |account| account.tokens_valid_from = Millis(NOW.0 + 1000)).await;
+    let answer = user(&world, MARA).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.error().contains("sign in again"), "{answer:?}");
+}

@@ -1,0 +1,21 @@
+//! Every handler on an in-memory AWS, event by event: golden events, refusals, doubled, late and reordered messages.
+//!
+//! The tables below a [`support::World`] check each commit against both state machines, so every test here is a test
+//! of them too.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod account;
+mod authorize;
+mod claim;
+mod dispatch;
+mod generate;
+mod golden;
+mod idle_reaper;
+mod lifecycle;
+mod port;
+mod progress_push;
+mod register;
+mod routes;
+mod simulation;
+mod support;

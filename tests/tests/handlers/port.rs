@@ -1,0 +1,263 @@
+//! The tables as the handlers see them: they look at each commit, and let others come in between.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use cloud::{
+    BoxFuture, StoreError, Write,
+    memory::Memory,
+    store::{Item, StorePort},
+    tables::{Id, Key, Query, Table},
+};
+use model::{Task, TaskState, Worker, WorkerState};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+type Wanted = Box<dyn Fn(&[Write]) -> bool + Send>;
+
+/// What happens just before the first commit that is wanted.
+struct Hook {
+    wanted: Wanted,
+    then: Box<dyn FnOnce() + Send>,
+}
+
+struct Inner {
+    memory: Memory,
+    label: String,
+    chance: Mutex<Option<fastrand::Rng>>,
+    hook: Mutex<Option<Hook>>,
+    story: Mutex<Vec<String>>,
+}
+
+/// The in-memory tables with an eye on every commit.
+#[derive(Clone)]
+pub(crate) struct Port(Arc<Inner>);
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Port")
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Port {
+    pub(crate) fn new(memory: Memory, label: String) -> Self {
+        Self(Arc::new(Inner {
+            memory,
+            label,
+            chance: Mutex::new(None),
+            hook: Mutex::new(None),
+            story: Mutex::new(Vec::new()),
+        }))
+    }
+
+    /// From now on each call takes a while, so that handlers which run together meet in between.
+    pub(crate) fn dawdle(&self, seed: u64) {
+        *locked(&self.0.chance) = Some(fastrand::Rng::with_seed(seed));
+    }
+
+    /// Lets something happen just before the first commit that is wanted.
+    pub(crate) fn before_commit(
+        &self,
+        wanted: impl Fn(&[Write]) -> bool + Send + 'static,
+        then: impl AsyncFnOnce() + Send + 'static,
+    ) {
+        // In a thread of its own, since the handlers' futures may not move to another one.
+        let then = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            runtime.unwrap().block_on(then());
+        };
+        *locked(&self.0.hook) = Some(Hook {
+            wanted: Box::new(wanted),
+            then: Box::new(move || std::thread::spawn(then).join().unwrap()),
+        });
+    }
+
+    /// Whether what was to happen in between has happened.
+    pub(crate) fn hook_is_spent(&self) -> bool {
+        locked(&self.0.hook).is_none()
+    }
+
+    /// Notes what happens, to be shown when something is wrong.
+    pub(crate) fn note(&self, line: String) {
+        locked(&self.0.story).push(line);
+    }
+
+    /// Fails the test, and says what led there.
+    pub(crate) fn fail(&self, what: &str) -> ! {
+        let story = locked(&self.0.story);
+        let last = story.len().saturating_sub(60);
+        panic!("{}: {what}\n{}", self.0.label, story[last..].join("\n"));
+    }
+
+    /// One entity as the tables have it, now.
+    pub(crate) async fn get<I: Id>(&self, id: &I) -> Option<I::Entity> {
+        let item = StorePort::get(&self.0.memory, &id.key()).await.unwrap();
+        item.map(|item| serde_json::from_value(Value::Object(item)).unwrap())
+    }
+
+    async fn pause(&self) {
+        let turns = locked(&self.0.chance).as_mut().map_or(0, |chance| chance.u8(0..4));
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        self.pause().await;
+        let due = locked(&self.0.hook).take_if(|hook| (hook.wanted)(writes));
+        if let Some(hook) = due {
+            (hook.then)();
+        }
+        let mut before = Vec::new();
+        for write in writes {
+            before.push(StorePort::get(&self.0.memory, &write.key).await?);
+        }
+        let done = StorePort::commit(&self.0.memory, writes).await;
+        if done.is_ok() {
+            for (write, old) in writes.iter().zip(before) {
+                self.check(write, old).await;
+            }
+        }
+        self.pause().await;
+        done
+    }
+
+    async fn check(&self, write: &Write, old: Option<Item>) {
+        match write.key.table {
+            Table::Tasks => {
+                let (old, new) = (old.map(read), write.item.clone().map(read));
+                let Some(new) = new else {
+                    self.fail("a task was deleted")
+                };
+                self.check_task(old.as_ref(), &new).await;
+            }
+            Table::Fleet => {
+                let (old, new) = (old.map(read::<Worker>), write.item.clone().map(read));
+                let Some(new) = new else {
+                    let never_was = |it: &Worker| {
+                        it.state == WorkerState::Launching && it.instance_id.is_none() && it.run.is_none()
+                    };
+                    if !old.as_ref().is_some_and(never_was) {
+                        self.fail("a worker that had an instance or a run was deleted")
+                    }
+                    return;
+                };
+                self.check_worker(old.as_ref(), &new).await;
+            }
+            _ => {}
+        }
+    }
+
+    async fn check_task(&self, old: Option<&Task>, new: &Task) {
+        let holds = |what: &str, is: bool| {
+            if !is {
+                self.fail(&format!("{what}\nwas {old:#?}\nis {new:#?}"));
+            }
+        };
+        if let Some(old) = old {
+            holds(
+                "a task took an edge that does not exist",
+                old.state == new.state || old.state.may_become(new.state),
+            );
+            holds("a task that is over changed", !old.state.is_terminal());
+            holds("a task lost its place in line", old.start_tag == new.start_tag);
+            holds(
+                "a run was exchanged for another one",
+                old.run.is_none() || new.run.is_none() || same_run(old, new),
+            );
+        }
+        holds(
+            "backlog and queued belong together",
+            new.backlog.is_some() == (new.state == TaskState::Queued),
+        );
+        holds(
+            "run and running or canceling belong together",
+            new.run.is_some() == matches!(new.state, TaskState::Running | TaskState::Canceling),
+        );
+        holds(
+            "result and succeeded belong together",
+            new.result.is_some() == (new.state == TaskState::Succeeded),
+        );
+        holds("a task has an end", new.ended_at.is_some() == new.state.is_terminal());
+        if let Some(result) = &new.result {
+            let run = old.and_then(|old| old.run.as_ref()).map(|run| run.run_id);
+            let key = run.map(|run| format!("results/{}/{run}", new.task_id));
+            holds("a result is not the run's", key.as_ref() == Some(&result.key));
+        }
+        if let Some(run) = &new.run {
+            let worker = self.get(&run.worker_id).await;
+            let held = worker.and_then(|worker| worker.run);
+            holds(
+                "a run's worker does not hold it",
+                held.is_some_and(|held| held.run_id == run.run_id && held.task_id == new.task_id),
+            );
+        }
+    }
+
+    async fn check_worker(&self, old: Option<&Worker>, new: &Worker) {
+        let holds = |what: &str, is: bool| {
+            if !is {
+                self.fail(&format!("{what}\nwas {old:#?}\nis {new:#?}"));
+            }
+        };
+        if let Some(old) = old {
+            holds(
+                "a worker took an edge that does not exist",
+                old.state == new.state || old.state.may_become(new.state),
+            );
+            holds("a generation fell", old.generation <= new.generation);
+            holds("a proof was used twice", old.proof_date <= new.proof_date);
+            let began = new.run.filter(|run| old.run != Some(*run));
+            holds(
+                "a worker that is not ready began a run",
+                began.is_none() || old.state == WorkerState::Ready,
+            );
+        }
+        holds(
+            "only a busy or draining worker holds a run",
+            new.run.is_none() || matches!(new.state, WorkerState::Busy | WorkerState::Draining),
+        );
+        holds(
+            "a busy worker holds a run",
+            new.run.is_some() || new.state != WorkerState::Busy,
+        );
+        if let Some(run) = new.run {
+            let task = self.get(&run.task_id).await;
+            let holder = task.and_then(|task| task.run).map(|run| run.run_id);
+            holds("a worker's run does not hold the task", holder == Some(run.run_id));
+        }
+    }
+}
+
+fn same_run(old: &Task, new: &Task) -> bool {
+    let id = |task: &Task| task.run.as_ref().map(|run| run.run_id);
+    id(old) == id(new)
+}
+
+fn read<T: DeserializeOwned>(item: Item) -> T {
+    serde_json::from_value(Value::Object(item)).unwrap()
+}
+
+impl StorePort for Port {
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
+        Box::pin(async move {
+            self.pause().await;
+            StorePort::get(&self.0.memory, key).await
+        })
+    }
+    fn query<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Vec<Item>, StoreError>> {
+        Box::pin(async move {
+            self.pause().await;
+            StorePort::query(&self.0.memory, query).await
+        })
+    }
+    fn commit<'a>(&'a self, writes: &'a [Write]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.commit(writes))
+    }
+}

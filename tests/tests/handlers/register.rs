@@ -1,0 +1,324 @@
+//! `claim`'s way in: how a worker's process proves which instance it is.
+
+use model::{
+    CancelCause, ConnectionId, FailureClass, GpuUse, Millis, TaskState, WorkerState,
+    worker_api::{PROTOCOL, Registered},
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Answer, INSTANCE, NOW, TASK, WORKER, WORKER_2, World, claims, golden, http, run_id, seconds, task_id,
+};
+
+const REGISTER: &str = "POST /v1/workers/register";
+
+/// The golden registration with some headers of its proof changed; null removes one.
+fn registration(changes: &[(&str, Value)]) -> Value {
+    let body = golden("claim", "register")["body"].as_str().unwrap().to_owned();
+    let mut body: Value = serde_json::from_str(&body).unwrap();
+    let proof = body["proof"].as_object_mut().unwrap();
+    for (name, value) in changes {
+        if value.is_null() {
+            proof.remove(*name);
+        } else {
+            proof.insert((*name).to_owned(), value.clone());
+        }
+    }
+    body
+}
+
+async fn register(world: &World, body: &Value, now: Millis) -> Answer {
+    world.http(http(REGISTER, "", None, body), now).await
+}
+
+fn dated(date: &str) -> Value {
+    registration(&[("x-amz-date", date.into())])
+}
+
+/// A worker whose instance has booted.
+async fn booted() -> World {
+    let world = World::new().await;
+    world.ready(WORKER, INSTANCE, NOW).await;
+    world
+        .alter_worker(WORKER, |worker| {
+            worker.state = WorkerState::Booting;
+            worker.generation = 0;
+            worker.idle_since = None;
+        })
+        .await;
+    world
+}
+
+/// Nothing may be written.
+async fn refused(world: &World, body: &Value, status: i64) -> String {
+    let before = world.written();
+    let answer = register(world, body, NOW).await;
+    assert_eq!(answer.status, status, "{answer:?} to {body}");
+    assert_eq!(world.written(), before);
+    answer.error().to_owned()
+}
+
+#[tokio::test]
+async fn a_proof_gives_a_token_of_a_new_generation() {
+    let world = booted().await;
+    let registered: Registered = register(&world, &registration(&[]), NOW).await.parsed();
+    assert_eq!(registered.pool.as_str(), "default");
+    assert!(
+        registered
+            .warm_up
+            .unwrap()
+            .to_string()
+            .contains("dreamshaper_8.safetensors")
+    );
+    assert_eq!(
+        (registered.heartbeat_busy_ms, registered.heartbeat_ready_ms),
+        (5000, 15_000)
+    );
+    let said = claims(&registered.token);
+    assert_eq!(
+        (
+            &said["sub"],
+            &said["role"],
+            &said["generation"],
+            &said["pool"],
+            &said["aud"]
+        ),
+        (
+            &json!(WORKER),
+            &json!("worker"),
+            &json!(1),
+            &json!("default"),
+            &json!("atelier")
+        )
+    );
+    let worker = world.worker(WORKER).await;
+    assert_eq!((worker.state, worker.generation), (WorkerState::Warming, 1));
+    assert_eq!(worker.image.as_deref(), Some("ami-0fedcba9876543210"));
+}
+
+#[tokio::test]
+async fn a_proof_is_good_once() {
+    let world = booted().await;
+    register(&world, &registration(&[]), NOW).await.ok();
+    // The same once more, and an earlier one that comes late.
+    for body in [registration(&[]), dated("20260901T115957Z")] {
+        let error = refused(&world, &body, 403).await;
+        assert!(error.contains("used before"), "{error}");
+    }
+    register(&world, &dated("20260901T115959Z"), NOW).await.ok();
+    assert_eq!(world.worker(WORKER).await.generation, 2);
+}
+
+#[tokio::test]
+async fn one_proof_at_once_is_good_once() {
+    for seed in 0..20 {
+        let world = World::unkind(seed).await;
+        world.ready(WORKER, INSTANCE, NOW).await;
+        world.port.dawdle(seed);
+        let body = registration(&[]);
+        let (a, b) = tokio::join!(register(&world, &body, NOW), register(&world, &body, NOW));
+        let mut statuses = [a.status, b.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 403], "seed {seed}");
+        assert_eq!(world.worker(WORKER).await.generation, 2, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_for_another_installation_is_refused() {
+    let world = booted().await;
+    for audience in [json!("another"), json!(""), Value::Null, json!("atelier ")] {
+        let error = refused(&world, &registration(&[("x-atelier-audience", audience)]), 403).await;
+        assert!(error.contains("another installation"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_far_from_our_time_is_refused() {
+    let world = booted().await;
+    for date in [
+        "20260901T115459Z",
+        "20260901T120501Z",
+        "20250901T115958Z",
+        "20260901",
+        "",
+        "2026-09-01T11:59:58Z",
+    ] {
+        refused(&world, &dated(date), 403).await;
+    }
+    refused(&world, &registration(&[("x-amz-date", Value::Null)]), 403).await;
+    register(&world, &dated("20260901T115500Z"), NOW).await.ok();
+}
+
+#[tokio::test]
+async fn what_is_not_signed_does_not_count() {
+    let world = booted().await;
+    let golden = registration(&[]);
+    let signed = golden["proof"]["authorization"].as_str().unwrap();
+    for header in ["host", "x-amz-date", "x-atelier-audience", "x-atelier-worker"] {
+        let without = signed
+            .replace(&format!("{header};"), "")
+            .replace(&format!(";{header}"), "");
+        assert_ne!(without, signed);
+        let error = refused(&world, &registration(&[("authorization", without.into())]), 403).await;
+        assert!(error.contains("not signed"), "{error}");
+    }
+    for authorization in [
+        Value::Null,
+        json!(""),
+        json!("Bearer x"),
+        json!("AWS4-HMAC-SHA256 "),
+        json!(signed.replace("AWS4-HMAC-SHA256", "AWS3")),
+        json!(signed.replace("SignedHeaders=", "Signed=")),
+    ] {
+        refused(&world, &registration(&[("authorization", authorization)]), 403).await;
+    }
+}
+
+#[tokio::test]
+async fn only_our_role_of_our_account_with_the_workers_instance_gets_in() {
+    let world = booted().await;
+    let arn =
+        |account: &str, role: &str, session: &str| format!("arn:aws:sts::{account}:assumed-role/{role}/{session}");
+    for (signer, status) in [
+        (arn("999999999999", "atelier-worker", INSTANCE), 403),
+        (arn("123456789012", "somebody-elses", INSTANCE), 403),
+        (arn("123456789012", "atelier-worker", "i-0123456789abcdef0"), 409),
+        (arn("123456789012", "atelier-worker", "a-person"), 403),
+        (format!("arn:aws:iam::123456789012:user/{INSTANCE}"), 403),
+        ("garbage".to_owned(), 403),
+    ] {
+        world.sts.says(Ok(&signer));
+        refused(&world, &registration(&[]), status).await;
+    }
+    for (status, answer) in [(403, 403), (400, 403), (500, 503)] {
+        world.sts.says(Err(status));
+        refused(&world, &registration(&[]), answer).await;
+    }
+}
+
+#[tokio::test]
+async fn an_instance_gets_in_as_its_own_worker_only() {
+    let world = booted().await;
+    world.ready(WORKER_2, "i-2", NOW).await;
+    refused(&world, &registration(&[("x-atelier-worker", WORKER_2.into())]), 409).await;
+    refused(&world, &registration(&[("x-atelier-worker", "w-unknown".into())]), 409).await;
+    for name in [json!(""), json!("../w"), Value::Null] {
+        refused(&world, &registration(&[("x-atelier-worker", name)]), 403).await;
+    }
+    // Not before the launch's answer has been written down: the worker asks again.
+    world.alter_worker(WORKER, |worker| worker.instance_id = None).await;
+    refused(&world, &registration(&[]), 409).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_being_stopped_or_is_gone_gets_no_token() {
+    let world = booted().await;
+    for state in [WorkerState::Stopping, WorkerState::Stopped, WorkerState::Gone] {
+        world.alter_worker(WORKER, |worker| worker.state = state).await;
+        refused(&world, &registration(&[]), 409).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_of_another_protocol_is_told_so() {
+    let world = booted().await;
+    for protocol in [0, PROTOCOL + 1] {
+        let mut body = registration(&[]);
+        body["protocol"] = protocol.into();
+        let error = refused(&world, &body, 410).await;
+        assert!(error.contains("machine image"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn malformed_registrations_are_refused_in_words() {
+    let world = booted().await;
+    for body in ["", "{", "[]", "{}", "{\"proof\":7,\"protocol\":1}"] {
+        refused(&world, &body.into(), 400).await;
+    }
+}
+
+#[tokio::test]
+async fn a_new_process_holds_nothing_of_the_old_one() {
+    let world = World::new().await;
+    let (before, old) = world.running(NOW).await;
+    let socket = world.painter_socket().await;
+    world
+        .alter_worker(WORKER, |worker| {
+            worker.connection = Some(ConnectionId::new("old"));
+            worker.models = vec!["a".to_owned()];
+            worker.gpu = Some(GpuUse::default());
+        })
+        .await;
+    register(&world, &registration(&[]), NOW + seconds(5)).await.ok();
+
+    let task = world.task(&task_id()).await;
+    assert_eq!(
+        (task.state, task.start_tag, task.failures),
+        (TaskState::Queued, before.start_tag, 1)
+    );
+    assert_eq!(world.take_queued().len(), 1);
+    assert_eq!(world.sent()[0].0, socket.to_string());
+    let worker = world.worker(WORKER).await;
+    assert_eq!((worker.state, worker.generation), (WorkerState::Warming, 2));
+    assert!(worker.run.is_none() && worker.connection.is_none() && worker.models.is_empty() && worker.gpu.is_none());
+
+    // What the old process still says is not heard.
+    let result = json!({
+        "task_id": TASK, "run_id": run_id(), "offsets": [0], "size": 9,
+        "times": { "fetch_ms": 0, "execute_ms": 0, "upload_ms": 0 },
+    });
+    let failure = json!({ "task_id": TASK, "run_id": run_id(), "class": FailureClass::User, "message": "x" });
+    for (operation, body) in [
+        ("result", result),
+        ("failure", failure),
+        ("heartbeat", json!({ "ready": true })),
+    ] {
+        let answer = world.work(&old, operation, &body, NOW + seconds(6)).await;
+        assert_eq!(answer.status, 401, "{operation}");
+        assert!(answer.error().contains("Register again"), "{answer:?}");
+    }
+    assert_eq!(world.worker(WORKER).await.state, WorkerState::Warming);
+}
+
+#[tokio::test]
+async fn a_canceled_run_ends_with_the_process_that_held_it() {
+    let world = World::new().await;
+    world.running(NOW).await;
+    world
+        .alter_task(&task_id(), |task| {
+            task.cancel(CancelCause::User, NOW);
+        })
+        .await;
+    register(&world, &registration(&[]), NOW).await.ok();
+    assert_eq!(world.task(&task_id()).await.state, TaskState::Canceled);
+    assert!(world.take_queued().is_empty());
+}
+
+#[tokio::test]
+async fn a_failed_or_draining_worker_may_begin_again() {
+    for state in [
+        WorkerState::Launching,
+        WorkerState::Starting,
+        WorkerState::Warming,
+        WorkerState::Ready,
+        WorkerState::Draining,
+        WorkerState::Failed,
+    ] {
+        let world = booted().await;
+        world.alter_worker(WORKER, |worker| worker.state = state).await;
+        register(&world, &registration(&[]), NOW).await.ok();
+        assert_eq!(world.worker(WORKER).await.state, WorkerState::Warming, "{state:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pool_without_a_warm_up_gives_none() {
+    let world = booted().await;
+    let mut pool = world.get(&model::PoolId::new("default")).await;
+    pool.warm_up = Some("not-in-the-catalogue".to_owned());
+    world.put(pool).await;
+    let registered: Registered = register(&world, &registration(&[]), NOW).await.parsed();
+    assert!(registered.warm_up.is_none());
+}

@@ -1,0 +1,163 @@
+//! Every route of the template, with every kind of caller that must not get in.
+
+use std::{collections::BTreeSet, fs};
+
+use serde_json::{Value, json};
+
+use crate::support::{NOW, TASK, WORKER, World, http, painter, worker_context, workspace};
+
+/// A route as the template has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Route {
+    pub(crate) key: String,
+    pub(crate) function: String,
+    pub(crate) open: bool,
+}
+
+/// Every route of both APIs. Reads the template as lines: a route's key, target and authorization lie close together.
+pub(crate) fn all() -> BTreeSet<Route> {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let mut routes = BTreeSet::new();
+    for part in text.split("AWS::ApiGatewayV2::Route\n").skip(1) {
+        let value = |name: &str| {
+            let (_, rest) = part.split_once(&format!("{name}: "))?;
+            Some(rest.split(['\n', ',']).next()?.trim().to_owned())
+        };
+        let (key, target) = (value("RouteKey").unwrap(), value("Target").unwrap());
+        let target = target.split("${").nth(1).unwrap().split("Integration}").next().unwrap();
+        let mut function = String::new();
+        for c in target.chars() {
+            if c.is_uppercase() && !function.is_empty() {
+                function.push('-');
+            }
+            function.extend(c.to_lowercase());
+        }
+        // Only the first route after the split is this part's; the other values must be its own.
+        let own = part.split("\n\n").next().unwrap();
+        routes.insert(Route {
+            key,
+            function,
+            open: !own.contains("AuthorizationType: CUSTOM"),
+        });
+    }
+    routes
+}
+
+/// The HTTP routes alone.
+fn http_routes() -> Vec<Route> {
+    let routes: Vec<_> = all().into_iter().filter(|route| route.key.contains(" /")).collect();
+    assert!(routes.len() >= 12, "the template was not understood: {routes:?}");
+    routes
+}
+
+fn event(route: &Route, caller: Option<&Value>) -> Value {
+    let id = if route.function == "claim" { WORKER } else { TASK };
+    http(&route.key, id, caller, &json!({}))
+}
+
+#[test]
+fn only_registering_needs_no_token() {
+    let open: Vec<_> = http_routes().into_iter().filter(|route| route.open).collect();
+    let keys: Vec<_> = open.iter().map(|route| route.key.as_str()).collect();
+    assert_eq!(keys, ["POST /v1/workers/register"]);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_a_401_in_words_on_every_route() {
+    let world = World::new().await;
+    world.running(NOW).await;
+    let before = world.written();
+    for route in http_routes().iter().filter(|route| !route.open) {
+        let caller = json!({ "refused": "the token has expired" });
+        let answer = world.http(event(route, Some(&caller)), NOW).await;
+        assert_eq!(answer.status, 401, "{route:?}");
+        assert_eq!(
+            answer.error(),
+            "Please sign in again: the token has expired.",
+            "{route:?}"
+        );
+        // Whatever else the context says.
+        let mut both = painter("mara");
+        both["refused"] = "the token is not valid".into();
+        assert_eq!(
+            world.http(event(route, Some(&both)), NOW).await.status,
+            401,
+            "{route:?}"
+        );
+    }
+    assert_eq!(world.written(), before);
+}
+
+#[tokio::test]
+async fn no_context_is_a_401_in_words_on_every_route() {
+    let world = World::new().await;
+    world.running(NOW).await;
+    let before = world.written();
+    for route in http_routes().iter().filter(|route| !route.open) {
+        let incomplete = [
+            None,
+            Some(json!({})),
+            Some(json!({ "sub": "mara", "team": "studio", "role": "painter" })),
+            Some(json!({ "sub": "mara", "team": "studio", "role": "emperor", "iat": 1 })),
+            Some(json!({ "sub": 7, "team": "studio", "role": "painter", "iat": 1 })),
+        ];
+        for caller in incomplete {
+            let answer = world.http(event(route, caller.as_ref()), NOW).await;
+            assert_eq!(answer.status, 401, "{route:?} {caller:?}");
+            assert_eq!(answer.error(), "Please sign in.", "{route:?}");
+        }
+    }
+    assert_eq!(world.written(), before);
+}
+
+#[tokio::test]
+async fn a_wrong_role_is_a_403_in_words_on_every_route() {
+    let world = World::new().await;
+    world.running(NOW).await;
+    let before = world.written();
+    for route in http_routes().iter().filter(|route| !route.open) {
+        let mut operator = painter("mara");
+        operator["role"] = "operator".into();
+        let wrong = if route.function == "claim" {
+            // A painter whose name is a worker's is still a painter.
+            vec![painter("mara"), painter(WORKER), operator]
+        } else {
+            vec![worker_context(WORKER, 1, NOW), worker_context("mara", 1, NOW)]
+        };
+        for caller in wrong {
+            let answer = world.http(event(route, Some(&caller)), NOW).await;
+            assert_eq!(answer.status, 403, "{route:?} {caller}");
+            assert_eq!(answer.error(), "This token may not be used for that.");
+        }
+    }
+    assert_eq!(world.written(), before);
+}
+
+#[tokio::test]
+async fn an_operator_may_do_what_a_painter_may() {
+    let world = World::new().await;
+    let mut operator = painter("mara");
+    operator["role"] = "operator".into();
+    for route in http_routes() {
+        if route.function != "claim" {
+            let status = world.http(event(&route, Some(&operator)), NOW).await.status;
+            assert!(![401, 403].contains(&status), "{route:?}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_does_not_exist_is_a_404_in_words() {
+    let world = World::new().await;
+    for route in [
+        "POST /v1/nothing",
+        "POST /v1/workers/{id}/nothing",
+        "DELETE /v1/generate",
+    ] {
+        let answer = world
+            .http(http(route, "x", Some(&painter("mara")), &json!({})), NOW)
+            .await;
+        assert_eq!(answer.status, 404, "{route}");
+        answer.error();
+    }
+}
