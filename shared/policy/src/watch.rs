@@ -100,7 +100,7 @@ pub fn converge(worker: &Worker, instance: Option<&InstanceView>, settings: &Set
         (Gone, _) => Converge::Terminate,
         (_, InstanceState::Gone) => Converge::Become(Gone),
         // A start that EC2 has not begun yet still shows the old state.
-        (Starting, InstanceState::Stopped | InstanceState::Stopping) if since < settings.boot_limit => Converge::Leave,
+        (Starting, InstanceState::Stopped | InstanceState::Stopping) if since < LAUNCH_GRACE => Converge::Leave,
         (_, InstanceState::Stopped) => Converge::Become(Stopped),
         (_, InstanceState::Stopping) => Converge::Leave,
         (Launching | Starting, InstanceState::Up) => Converge::Become(Booting),
