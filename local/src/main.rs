@@ -109,8 +109,10 @@ async fn up(options: Options, out: &std::path::Path, once: bool, quick: bool, ke
         stack.stop().await;
         return painted;
     }
-    println!("\nTo point Krita with the AI Diffusion plugin at this stack, start it with");
+    println!("\nTo paint in Krita with the AI Diffusion plugin on this stack, start it with");
     println!("  INTERSTICE_URL={0} INTERSTICE_WEB_URL={0} krita", seeded.painter.api);
+    println!("choose the online service, sign in, and enter this invitation in the browser (it is good once):");
+    println!("  {}", stack.invite("painter").await?);
     println!("or call the API yourself:");
     println!(
         "  curl -H 'Authorization: Bearer {}' {}/user",

@@ -78,7 +78,22 @@ impl Painter {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
-        let reply = request.send().await.context("the API does not answer")?;
+        Self::answer(request.send().await.context("the API does not answer")?).await
+    }
+
+    /// Sends a form, as a browser does.
+    pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Answer> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let post = self.client.post(format!("{}/{path}", self.api));
+        let post = post
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
+        Self::answer(post.send().await.context("the API does not answer")?).await
+    }
+
+    async fn answer(reply: reqwest::Response) -> Result<Answer> {
         let content_type = reply
             .headers()
             .get("content-type")

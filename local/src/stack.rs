@@ -177,6 +177,12 @@ impl Stack {
         })
     }
 
+    /// An invitation for a user that was seeded.
+    pub async fn invite(&self, user: &str) -> Result<String> {
+        let life = Duration::from_hours(24);
+        ops::invite::invite(&self.store, &UserId::new(user), life, cloud::now()).await
+    }
+
     /// A client with this token.
     pub fn painter(&self, token: String) -> Result<Painter> {
         Painter::new(self.outputs.get("ApiUrl")?, self.outputs.get("SocketUrl")?, token)
@@ -258,29 +264,40 @@ fn tick() -> Value {
     json!({ "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} })
 }
 
-/// The default catalogue; on a real ComfyUI that lacks its files, with the first checkpoint that is there instead.
+/// The default catalogue; on a real ComfyUI, what of it is there, and the first checkpoint in place of a missing one.
 async fn catalog(renderer: &Renderer) -> Result<Vec<seed::ModelFile>> {
-    let mut files = seed::default_catalog()?;
+    let files = seed::default_catalog()?;
     let Renderer::ComfyUi(url) = renderer else {
         return Ok(files);
     };
-    let reply = reqwest::get(format!("{}/models/checkpoints", url.trim_end_matches('/'))).await;
+    let checkpoints = present(url, "checkpoints").await?;
+    let others = [present(url, "loras").await?, present(url, "upscale_models").await?].concat();
+    let first = checkpoints
+        .first()
+        .with_context(|| format!("the ComfyUI at {url} has no checkpoint"))?;
+    let usable = files.into_iter().filter_map(|mut file| {
+        let name = file.file.clone().unwrap_or_else(|| file.name.clone());
+        match file.kind.as_str() {
+            "checkpoint" if checkpoints.contains(&name) => Some(file),
+            "checkpoint" if file.arch.as_deref() == Some("sd15") => {
+                file.file = Some(first.clone());
+                Some(file)
+            }
+            _ => others.contains(&name).then_some(file),
+        }
+    });
+    Ok(usable.collect())
+}
+
+/// The model files of a folder on a real ComfyUI.
+async fn present(url: &str, folder: &str) -> Result<Vec<String>> {
     let unreachable = || format!("no ComfyUI answers at {url}");
+    let reply = reqwest::get(format!("{}/models/{folder}", url.trim_end_matches('/'))).await;
     let text = reply
         .with_context(unreachable)?
         .error_for_status()
         .with_context(unreachable)?
         .text()
         .await?;
-    let present: Vec<String> = serde_json::from_str(&text).with_context(unreachable)?;
-    let first = present
-        .first()
-        .with_context(|| format!("the ComfyUI at {url} has no checkpoint"))?;
-    files.retain(|file| {
-        file.kind != "checkpoint" || file.arch.as_deref() == Some("sd15") || present.contains(&file.name)
-    });
-    for file in files.iter_mut().filter(|file| !present.contains(&file.name)) {
-        file.file = Some(first.clone());
-    }
-    Ok(files)
+    serde_json::from_str(&text).with_context(unreachable)
 }

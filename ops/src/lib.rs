@@ -1,5 +1,6 @@
 //! What the operator's command line does, for programs too.
 
+pub mod invite;
 pub mod keys;
 pub mod outputs;
 pub mod seed;

@@ -1,6 +1,10 @@
 //! The operator's command line.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -26,6 +30,18 @@ enum Command {
     },
     /// Store the signing key, make a pool, a user and the model catalogue, and print a token for the user.
     Seed(Box<SeedArguments>),
+    /// Print an invitation for a user: with it they sign in from Krita's browser page, once.
+    Invite {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json")]
+        outputs: PathBuf,
+        /// The user, who must exist.
+        #[arg(long, default_value = "painter")]
+        user: UserId,
+        /// Hours until it ends.
+        #[arg(long, default_value_t = 72)]
+        hours: u64,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -82,6 +98,7 @@ async fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Keys { out } => make_keys(&out),
         Command::Seed(arguments) => run_seed(*arguments).await,
+        Command::Invite { outputs, user, hours } => invite(&outputs, &user, hours).await,
     }
 }
 
@@ -97,6 +114,14 @@ fn make_keys(out: &PathBuf) -> Result<()> {
         .with_context(|| format!("{} cannot be written; if it exists, move it away first", out.display()))?;
     file.write_all(keys.private_pem.as_bytes())?;
     println!("{}", keys.public);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the invitation is this command's result")]
+async fn invite(outputs: &Path, user: &UserId, hours: u64) -> Result<()> {
+    let store = cloud::Store::dynamo(&cloud::sdk_config().await, Outputs::read(outputs)?.tables()?);
+    let life = Duration::from_secs(hours * 60 * 60);
+    println!("{}", ops::invite::invite(&store, user, life, cloud::now()).await?);
     Ok(())
 }
 

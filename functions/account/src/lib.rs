@@ -1,10 +1,14 @@
-//! The painter's own account. Sign-in comes with its own issue.
+//! Sign-in and its web page, and the painter's own account.
+
+mod page;
+mod sign_in;
 
 use cloud::{
     Cloud,
-    http::{Caller, Event, HttpError, Reply, Response, reply, respond, route},
+    http::{Caller, Event, HttpError, Reply, Response, html, reply, respond, route},
     runs::month,
     tables::UsageOf,
+    token::Signer,
 };
 use model::{Millis, Role, Settings};
 use serde_json::json;
@@ -18,6 +22,8 @@ pub struct App {
     pub settings: Settings,
     /// The WebSocket API's address, for our own extension.
     pub socket_url: String,
+    /// Issues the painters' tokens.
+    pub signer: Signer,
 }
 
 impl App {
@@ -25,9 +31,24 @@ impl App {
     pub async fn handle(&self, event: &Event, now: Millis) -> Response {
         let reply = match route(event) {
             "GET /v1/user" => self.user(event, now).await,
+            "GET /v1/plugin/latest" => Self::latest(event),
+            "POST /v1/auth/initiate" => sign_in::initiate(self, event, now).await,
+            "POST /v1/auth/confirm" => sign_in::confirm(self, event, now).await,
+            "GET /v1/sign-in" => return Self::page(event, sign_in::show(self, event, now).await),
+            "POST /v1/sign-in" => return Self::page(event, sign_in::approve(self, event, now).await),
             _ => Err(HttpError::new(404, "There is nothing here.")),
         };
         respond(event, reply)
+    }
+
+    fn page(event: &Event, page: Result<String, HttpError>) -> Response {
+        html(event, page, page::problem, page::POLICY)
+    }
+
+    /// The plugin's own version, so that it never offers to install another.
+    fn latest(event: &Event) -> Reply {
+        let version = event.query_string_parameters.first("version").unwrap_or_default();
+        reply(200, &json!({ "version": version }))
     }
 
     async fn user(&self, event: &Event, now: Millis) -> Reply {

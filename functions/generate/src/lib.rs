@@ -41,6 +41,7 @@ impl App {
             "GET /v1/tasks/{id}" => self.task(event, now).await,
             "POST /v1/cancel/{worker}/{id}" => self.cancel(event, now).await,
             "POST /v1/upload/image" => self.upload(event).await,
+            "GET /v1/plugin/resources" => self.resources(event, now).await,
             _ => Err(HttpError::new(404, "There is nothing here.")),
         };
         respond(event, reply)
@@ -71,6 +72,13 @@ impl App {
         let task = self.own_task(event, now).await?;
         let (_, task) = runs::cancel(&self.cloud, task.task_id, CancelCause::User, now, |_| true).await?;
         reply(200, &json!({ "status": status::word(task.state, task.cancel) }))
+    }
+
+    /// What the team may paint with; the plugin offers exactly that.
+    async fn resources(&self, event: &Event, now: Millis) -> Reply {
+        let caller = Caller::of(event, Role::Painter)?;
+        let catalog = self.catalogs.of(&self.cloud.store, &caller.team, now).await?;
+        reply(200, catalog.as_ref())
     }
 
     async fn upload(&self, event: &Event) -> Reply {

@@ -219,9 +219,9 @@ struct Bill {
     dollars: f64,
 }
 
-/// Prices of us-east-1 in dollars a million, from the services' price pages, November 2026: HTTP API requests,
-/// WebSocket messages, Lambda requests, Lambda GB-seconds, DynamoDB on-demand read and write units, S3 PUT and GET,
-/// SQS requests.
+/// On-demand prices of us-east-1 in dollars a million, as the services' price pages had them when this was written; check
+/// them before you budget: HTTP API requests, WebSocket messages, Lambda requests, Lambda GB-seconds, DynamoDB read and
+/// write units, S3 PUT and GET, SQS requests.
 mod price {
     pub(super) const HTTP: f64 = 1.0;
     pub(super) const SOCKET: f64 = 1.0;

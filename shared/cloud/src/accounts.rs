@@ -1,6 +1,7 @@
 //! The caller's account.
 
 use model::{Account, Millis};
+use sha2::{Digest, Sha256};
 
 use crate::{
     Store,
@@ -18,4 +19,15 @@ pub async fn of(store: &Store, caller: &Caller) -> Result<Account, HttpError> {
         Some(account) if revoked(&account) => Err(HttpError::new(401, "Please sign in again: the token was revoked.")),
         Some(account) => Ok(account),
     }
+}
+
+/// SHA-256 of a secret, hex: what is kept of it.
+pub fn fingerprint(secret: &str) -> String {
+    use std::fmt::Write as _;
+    let hash = Sha256::digest(secret.as_bytes());
+    hash.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

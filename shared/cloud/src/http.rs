@@ -214,43 +214,64 @@ fn short(error: &impl Display) -> String {
 
 /// Turns a handler's result into API Gateway's response, and logs it: one line a call.
 pub fn respond(event: &ApiGatewayV2httpRequest, reply: Reply) -> Response {
-    let route = route(event);
-    let (status, body) = match reply {
-        Ok((status, body)) => {
-            tracing::info!(http.route = route, http.status = status, "done");
-            (status, body)
-        }
-        Err(error) => {
-            let source = error.source.as_ref().map(|source| chain(source.as_ref()));
-            if error.status >= 500 {
-                tracing::error!(
-                    http.route = route,
-                    http.status = error.status,
-                    source,
-                    "{}",
-                    error.message
-                );
-            } else {
-                tracing::info!(
-                    http.route = route,
-                    http.status = error.status,
-                    source,
-                    "{}",
-                    error.message
-                );
-            }
-            (error.status, json!({ "error": error.message }))
-        }
+    let (status, body) = match log(event, reply) {
+        Ok((status, body)) => (status, body),
+        Err(error) => (error.status, json!({ "error": error.message })),
     };
+    response(status, "application/json", body.to_string())
+}
+
+/// The same for a page, under this content security policy; `problem` makes a page of what went wrong.
+pub fn html(
+    event: &ApiGatewayV2httpRequest,
+    page: Result<String, HttpError>,
+    problem: impl Fn(&str) -> String,
+    policy: &'static str,
+) -> Response {
+    let (status, page) = match log(event, page.map(|page| (200, page))) {
+        Ok(page) => page,
+        Err(error) => (error.status, problem(&error.message)),
+    };
+    let mut response = response(status, "text/html; charset=utf-8", page);
+    response
+        .headers
+        .insert("content-security-policy", HeaderValue::from_static(policy));
+    response
+        .headers
+        .insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    response
+}
+
+fn log<T>(event: &ApiGatewayV2httpRequest, reply: Result<(u16, T), HttpError>) -> Result<(u16, T), HttpError> {
+    let route = route(event);
+    match &reply {
+        Ok((status, _)) => tracing::info!(http.route = route, http.status = status, "done"),
+        Err(error) => {
+            let (status, message) = (error.status, &error.message);
+            let source = error.source.as_ref().map(|source| chain(source.as_ref()));
+            if status >= 500 {
+                tracing::error!(http.route = route, http.status = status, source, "{message}");
+            } else {
+                tracing::info!(http.route = route, http.status = status, source, "{message}");
+            }
+        }
+    }
+    reply
+}
+
+fn response(status: u16, content_type: &'static str, body: String) -> Response {
     let mut response = Response::default();
     response.status_code = i64::from(status);
     response
         .headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
         .headers
         .insert("cache-control", HeaderValue::from_static("no-store"));
-    response.body = Some(Body::Text(body.to_string()));
+    response
+        .headers
+        .insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response.body = Some(Body::Text(body));
     response
 }
 

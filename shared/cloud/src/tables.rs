@@ -1,8 +1,8 @@
 //! Tables, keys and indexes: the one place that knows them.
 
 use model::{
-    Account, BacklogEntry, CatalogEntry, ConnectionId, Pool, PoolId, PoolNames, Session, Task, TaskBody, TaskId,
-    TeamId, Usage, UserId, Worker, WorkerId,
+    Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Invitation, Pool, PoolId, PoolNames, Session, SignIn,
+    Task, TaskBody, TaskId, TeamId, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -145,6 +145,18 @@ pub struct BodyOf(pub TaskId);
 #[derive(Debug, Clone)]
 pub struct UsageOf(pub UserId, pub String);
 
+/// Names a [`SignIn`] by its code.
+#[derive(Debug, Clone)]
+pub struct SignInOf(pub String);
+
+/// Names a [`Device`] by the hash of its client id.
+#[derive(Debug, Clone)]
+pub struct DeviceOf(pub String);
+
+/// Names an [`Invitation`] by the hash of its words.
+#[derive(Debug, Clone)]
+pub struct InvitationOf(pub String);
+
 /// Names the [`PoolNames`].
 #[derive(Debug, Clone, Copy)]
 pub struct AllPools;
@@ -177,6 +189,17 @@ entity!(Pool, PoolId, |it| it.pool, |id| Key {
     table: Table::Pools,
     partition: id.to_string(),
     sort: Some("now".to_owned())
+});
+entity!(SignIn, SignInOf, |it| SignInOf(it.code.clone()), |id| Key::simple(
+    Table::Accounts,
+    format!("code#{}", id.0)
+));
+entity!(Device, DeviceOf, |it| DeviceOf(it.client.clone()), |id| Key::simple(
+    Table::Accounts,
+    format!("device#{}", id.0)
+));
+entity!(Invitation, InvitationOf, |it| InvitationOf(it.secret.clone()), |id| {
+    Key::simple(Table::Accounts, format!("invitation#{}", id.0))
 });
 entity!(PoolNames, AllPools, |_it| AllPools, |_id| Key {
     table: Table::Pools,

@@ -39,7 +39,7 @@ async fn golden_events() {
         let before = NOW - seconds(30);
         match name {
             "submit" => drop(reachable(&world, WORKER, WORKER_SOCKET, NOW).await),
-            "submit-refine-inline" | "upload-image" => {}
+            "submit-refine-inline" | "upload-image" | "plugin-resources" => {}
             "submit-refine-uploaded" => world.memory.put_object(UPLOAD, 48_213, ""),
             "status" => {
                 world.running(before).await;

@@ -17,5 +17,6 @@ mod port;
 mod progress_push;
 mod register;
 mod routes;
+mod sign_in;
 mod simulation;
 mod support;

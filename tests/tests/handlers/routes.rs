@@ -56,10 +56,20 @@ fn event(route: &Route, caller: Option<&Value>) -> Value {
 }
 
 #[test]
-fn only_registering_needs_no_token() {
+fn only_signing_in_and_registering_need_no_token() {
     let open: Vec<_> = http_routes().into_iter().filter(|route| route.open).collect();
     let keys: Vec<_> = open.iter().map(|route| route.key.as_str()).collect();
-    assert_eq!(keys, ["POST /v1/workers/register"]);
+    assert_eq!(
+        keys,
+        [
+            "GET /v1/plugin/latest",
+            "GET /v1/sign-in",
+            "POST /v1/auth/confirm",
+            "POST /v1/auth/initiate",
+            "POST /v1/sign-in",
+            "POST /v1/workers/register",
+        ]
+    );
 }
 
 #[tokio::test]

@@ -196,6 +196,7 @@ impl World {
                 cloud: cloud.clone(),
                 settings: settings.clone(),
                 socket_url: socket_url.clone(),
+                signer: signer(&keys.private_pem),
             },
             claim: claim::App {
                 cloud: cloud.clone(),
@@ -268,20 +269,30 @@ impl World {
     pub(crate) async fn http(&self, event: Value, now: Millis) -> Answer {
         let event: cloud::http::Event = serde_json::from_value(event).unwrap();
         let route = event.route_key.clone().unwrap();
+        let page = route.ends_with("/v1/sign-in");
         let response = if route.contains("/v1/workers/") {
             self.claim.handle(&event, now).await
-        } else if route == "GET /v1/user" {
+        } else if route == "GET /v1/user" || route == "GET /v1/plugin/latest" || route.contains("/auth/") || page {
             self.account.handle(&event, now).await
         } else {
             self.generate.handle(&event, now).await
         };
-        assert_eq!(response.headers["content-type"], "application/json");
+        let content_type = if page {
+            "text/html; charset=utf-8"
+        } else {
+            "application/json"
+        };
+        assert_eq!(response.headers["content-type"], content_type);
         let Some(aws_lambda_events::encodings::Body::Text(text)) = response.body else {
             panic!("no text");
         };
         Answer {
             status: response.status_code,
-            body: serde_json::from_str(&text).unwrap(),
+            body: if page {
+                Value::String(text)
+            } else {
+                serde_json::from_str(&text).unwrap()
+            },
         }
     }
 

@@ -8,6 +8,7 @@ mod faults;
 mod pictures;
 mod requests;
 mod scaling;
+mod sign_in;
 mod sockets;
 mod studio;
 
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         access::workers_hold_no_keys,
         requests::refused_in_plain_words,
         requests::sent_twice,
+        sign_in::as_the_plugin_does,
     ];
     let runtime = Arc::new(
         tokio::runtime::Builder::new_multi_thread()

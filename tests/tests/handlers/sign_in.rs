@@ -1,0 +1,146 @@
+//! `account`: signing in from a device, step by step and out of step.
+
+use model::{Millis, UserId};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, MARA, NOW, World, http, minutes, seconds};
+
+const CLIENT: &str = "0b9c9e6c-6a0e-4b6e-9d0e-2f4d9a4f5b11";
+
+async fn post(world: &World, route: &str, body: Value, now: Millis) -> Answer {
+    world.http(http(route, "", None, &body), now).await
+}
+
+/// Starts a sign-in; returns the code of its page.
+async fn initiate(world: &World, client: &str, info: &str, now: Millis) -> String {
+    let body = json!({ "client_id": client, "client_info": info });
+    let answer = post(world, "POST /v1/auth/initiate", body, now).await.ok();
+    answer["url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("/sign-in?code=")
+        .unwrap()
+        .to_owned()
+}
+
+async fn confirm(world: &World, client: &str, now: Millis) -> Value {
+    post(world, "POST /v1/auth/confirm", json!({ "client_id": client }), now)
+        .await
+        .ok()
+}
+
+async fn page(world: &World, code: &str, address: &str, now: Millis) -> Answer {
+    let mut event = http("GET /v1/sign-in", "", None, &json!(""));
+    event["queryStringParameters"] = json!({ "code": code });
+    event["requestContext"]["http"]["sourceIp"] = address.into();
+    world.http(event, now).await
+}
+
+async fn approve(world: &World, code: &str, invitation: &str, now: Millis) -> Answer {
+    let body = format!("code={code}&invitation={invitation}");
+    post(world, "POST /v1/sign-in", body.into(), now).await
+}
+
+async fn invited(world: &World, now: Millis) -> String {
+    let life = std::time::Duration::from_hours(1);
+    ops::invite::invite(&world.cloud.store, &UserId::new(MARA), life, now)
+        .await
+        .unwrap()
+}
+
+fn text(answer: &Answer) -> &str {
+    answer.body.as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_token_is_handed_out_once_to_the_device_that_asked() {
+    let world = World::new().await;
+    // The token is checked against the real clock.
+    let now = cloud::now();
+    let code = initiate(&world, CLIENT, "Krita", now).await;
+    assert_ne!(code, CLIENT);
+    assert_eq!(confirm(&world, CLIENT, now).await, json!({ "status": "not-found" }));
+    let invitation = invited(&world, now).await;
+    assert!(text(&approve(&world, &code, &invitation, now + seconds(30)).await).contains("signed in"));
+    assert_eq!(
+        confirm(&world, "somebody-else", now + seconds(31)).await["status"],
+        "not-found"
+    );
+    let given = confirm(&world, CLIENT, now + seconds(32)).await;
+    assert_eq!(given["status"], "authorized");
+    let claims = world.verifier().verify(given["token"].as_str().unwrap()).unwrap();
+    assert_eq!((claims.sub.as_str(), claims.role), (MARA, model::Role::Painter));
+    assert_eq!(confirm(&world, CLIENT, now + seconds(34)).await["status"], "not-found");
+    // Neither the invitation nor the page is good for a second device.
+    let other = initiate(&world, "another-device", "Krita", now + seconds(40)).await;
+    assert!(text(&approve(&world, &other, &invitation, now + seconds(41)).await).contains("not good"));
+    assert_eq!(
+        approve(&world, &code, &invited(&world, now).await, now + seconds(42))
+            .await
+            .status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn what_is_too_late_is_too_late() {
+    let world = World::new().await;
+    let code = initiate(&world, CLIENT, "Krita", NOW).await;
+    let invitation = invited(&world, NOW).await;
+    assert_eq!(approve(&world, &code, &invitation, NOW + minutes(6)).await.status, 404);
+    let code = initiate(&world, CLIENT, "Krita", NOW + minutes(7)).await;
+    assert_eq!(approve(&world, &code, &invitation, NOW + minutes(8)).await.status, 200);
+    assert_eq!(confirm(&world, CLIENT, NOW + minutes(13)).await["status"], "not-found");
+    // An invitation that has ended.
+    let code = initiate(&world, CLIENT, "Krita", NOW + minutes(90)).await;
+    let old = invited(&world, NOW).await;
+    assert!(text(&approve(&world, &code, &old, NOW + minutes(91)).await).contains("not good"));
+}
+
+#[tokio::test]
+async fn the_page_trusts_nothing_and_warns_of_other_networks() {
+    let world = World::new().await;
+    let code = initiate(&world, CLIENT, "<img src=x onerror=alert(1)>\u{7}", NOW).await;
+    let same = page(&world, &code, "203.0.113.7", NOW).await;
+    let other = page(&world, &code, "198.51.100.9", NOW).await;
+    let (same, other) = (text(&same), text(&other));
+    assert!(same.contains("&lt;img src=x") && !same.contains("<img"), "{same}");
+    let warned = |page: &str| page.contains("another network");
+    assert_ne!(
+        warned(same),
+        warned(other),
+        "exactly one of two addresses is the device's"
+    );
+    assert!(
+        !same.contains(CLIENT) && !other.contains(CLIENT),
+        "the page gives the client id away"
+    );
+    assert_eq!(page(&world, "no-such-code", "203.0.113.7", NOW).await.status, 404);
+}
+
+#[tokio::test]
+async fn nothing_is_kept_that_would_let_a_reader_of_the_table_in() {
+    let world = World::new().await;
+    initiate(&world, CLIENT, "Krita", NOW).await;
+    let invitation = invited(&world, NOW).await;
+    let all = format!("{:?}", world.memory.items());
+    assert!(!all.contains(CLIENT) && !all.contains(&invitation));
+}
+
+#[tokio::test]
+async fn bad_starts_are_refused_in_words() {
+    let world = World::new().await;
+    for body in [
+        json!({}),
+        json!({ "client_id": "short" }),
+        json!({ "client_id": "x".repeat(10_000) }),
+        json!([]),
+    ] {
+        let answer = post(&world, "POST /v1/auth/initiate", body, NOW).await;
+        assert_eq!(answer.status, 400);
+        answer.error();
+    }
+    let (nobody, hour) = (UserId::new("nobody"), std::time::Duration::from_hours(1));
+    let unknown = ops::invite::invite(&world.cloud.store, &nobody, hour, NOW).await;
+    assert!(unknown.unwrap_err().to_string().contains("ops seed"));
+}
