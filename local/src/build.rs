@@ -1,6 +1,7 @@
 //! The Lambda bootstraps, the worker and the stand-in for ComfyUI, built with the profile that tests use.
 
 use std::{
+    io::IsTerminal,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -36,8 +37,13 @@ pub(crate) async fn build(checkout: &Path) -> Result<Built> {
     let target = target_folder()?;
     let cargo = option_env!("CARGO").unwrap_or("cargo");
     // The whole workspace, so that features are the same as in `cargo test` and nothing is built twice.
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--bins", "--target-dir"])
+    let mut command = Command::new(cargo);
+    if !std::io::stderr().is_terminal() {
+        // Somebody who looks on wants to see how far it is; a log does not.
+        command.arg("--quiet");
+    }
+    let status = command
+        .args(["build", "--workspace", "--bins", "--target-dir"])
         .arg(&target)
         .current_dir(checkout)
         .stdin(Stdio::null())
