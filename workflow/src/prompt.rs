@@ -1,11 +1,16 @@
 //! Prompts: style, language, and what the text encoder makes of them.
 
 use crate::{
+    catalog::Catalog,
+    check::{Request, StoredImages},
     draft::Draft,
+    frame::Frame,
     graph::{Link, flow},
     input::Conditioning,
     models::Loaded,
     refusal::Refusal,
+    region::{self, Region},
+    sampling::Sampling,
 };
 
 /// Of each text in a request, in characters.
@@ -16,22 +21,32 @@ const PLACE: &str = "{prompt}";
 const DIRECTIVE: &str = "lang:";
 
 /// The texts to encode.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Prompts {
+    /// The root prompt or that of the only region.
     positive: String,
     /// None if guidance has no use for it.
     negative: Option<String>,
+    /// None, or at least two.
+    pub(crate) regions: Vec<Region>,
 }
 
 impl Prompts {
-    /// `positive` is the root prompt or that of the only region.
-    pub(crate) fn parse(positive: &str, wire: &Conditioning, uses_negative: bool) -> Result<Self, Refusal> {
+    /// `raw` is for a root prompt that the plugin sends as the painter wrote it.
+    pub(crate) fn parse(
+        wire: &Conditioning,
+        sampling: &Sampling,
+        stored: StoredImages,
+        catalog: &Catalog,
+        raw: bool,
+    ) -> Result<Self, Refusal> {
+        let prompts = wire.regions.iter().map(|region| ("region's prompt", &region.positive));
         let texts = [
-            ("prompt", positive),
+            ("prompt", &wire.positive),
             ("negative prompt", &wire.negative),
             ("style prompt", &wire.style),
         ];
-        for (what, text) in texts {
+        for (what, text) in texts.into_iter().chain(prompts) {
             if text.chars().nth(MAX_TEXT).is_some() {
                 return Err(Refusal::new(format!(
                     "the {what} is too long, the limit is {MAX_TEXT} characters. Shorten it."
@@ -44,11 +59,59 @@ impl Prompts {
         } else {
             wire.negative.clone()
         };
+        let root = if raw {
+            plain(&wire.positive)
+        } else {
+            wire.positive.clone()
+        };
+        let mut regions = vec![];
+        for region in &wire.regions {
+            let prompt = with_style(&region.positive, &wire.style, translated)?;
+            regions.push(Region::parse(region, prompt, stored, catalog)?);
+        }
+        let positive = match regions.as_slice() {
+            [only] => only.prompt.clone(),
+            _ => with_style(&root, &wire.style, translated)?,
+        };
+        regions.truncate(if regions.len() > 1 { regions.len() } else { 0 });
         Ok(Self {
-            positive: with_style(positive, &wire.style, translated)?,
-            negative: uses_negative.then_some(negative),
+            positive,
+            negative: sampling.uses_negative().then_some(negative),
+            regions,
         })
     }
+}
+
+/// A prompt as the painter wrote it, without what the plugin otherwise takes out: comments, LoRAs, layers and the choice
+/// of alternatives, of which the first is taken.
+fn plain(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| line.split_once('#').map_or(line, |(before, _)| before));
+    let mut rest = lines.collect::<Vec<_>>().join("\n");
+    for tag in ["<lora:", "<layer:"] {
+        while let Some(start) = rest.find(tag) {
+            let Some(length) = rest[start..].find('>') else { break };
+            rest.replace_range(start..=start + length, "");
+        }
+    }
+    let mut chosen = String::new();
+    let mut rest = rest.as_str();
+    while let Some((before, inside)) = rest.split_once('{') {
+        chosen.push_str(before);
+        rest = match inside.split_once('}') {
+            Some((choice, after)) if choice.contains('|') && !choice.contains('{') => {
+                chosen.push_str(choice.split('|').next().unwrap_or_default());
+                after
+            }
+            _ => {
+                chosen.push('{');
+                inside
+            }
+        };
+    }
+    chosen.push_str(rest);
+    chosen.trim().to_owned()
 }
 
 /// The prompt within its style. An empty prompt stays empty: the painter wants no guidance by text.
@@ -111,18 +174,40 @@ pub(crate) struct Encoded {
     pub(crate) negative: Link<flow::Conditioning>,
 }
 
-pub(crate) fn encode(draft: &mut Draft, loaded: &Loaded, prompts: &Prompts) -> Encoded {
-    let positive = encode_text(draft, loaded, &prompts.positive);
-    let negative = prompts
-        .negative
-        .as_ref()
-        .map_or(positive, |text| encode_text(draft, loaded, text));
+pub(crate) fn encode(draft: &mut Draft, loaded: &Loaded, prompts: &Prompts, frame: &Frame<'_>) -> Encoded {
+    let negative = prompts.negative.as_deref();
+    if let Some(encoded) = region::encode(draft, loaded, &prompts.regions, negative, frame) {
+        return encoded;
+    }
+    let positive = encode_text(draft, loaded, loaded.clip, &prompts.positive);
+    let negative = negative.map_or(positive, |text| encode_text(draft, loaded, loaded.clip, text));
     Encoded { positive, negative }
 }
 
-pub(crate) fn encode_text(draft: &mut Draft, loaded: &Loaded, text: &str) -> Link<flow::Conditioning> {
+/// All that leads a pass: prompts, regions and control layers. `canvas` stands in for control layers without a picture.
+pub(crate) fn conditions(
+    draft: &mut Draft,
+    loaded: &Loaded,
+    request: &Request,
+    frame: &Frame<'_>,
+    canvas: Option<Link<flow::Image>>,
+) -> Encoded {
+    let encoded = encode(draft, loaded, &request.prompts, frame);
+    let controls = request.controls.iter();
+    controls.fold(encoded, |encoded, control| {
+        control.apply(draft, loaded, encoded, frame, canvas)
+    })
+}
+
+/// With the text encoder as loaded or as a region patches it.
+pub(crate) fn encode_text(
+    draft: &mut Draft,
+    loaded: &Loaded,
+    clip: Link<flow::Clip>,
+    text: &str,
+) -> Link<flow::Conditioning> {
     let encoded = draft
-        .node("CLIPTextEncode", [("text", text.into()), ("clip", loaded.clip.into())])
+        .node("CLIPTextEncode", [("text", text.into()), ("clip", clip.into())])
         .output(0);
     // SDXL was trained with zeros for a missing prompt, not with the encoding of "".
     if text.is_empty() && loaded.zeroes_empty_text {
@@ -187,6 +272,19 @@ mod tests {
     }
 
     #[test]
+    fn a_raw_prompt_becomes_plain() {
+        for (raw, text) in [
+            ("a cat", "a cat"),
+            ("a {red|blue} cat # not too large\nby night", "a red cat \nby night"),
+            ("ink<lora:ink:0.8>, <layer:Sketch> {prompt} {a|b", "ink,  {prompt} {a|b"),
+            ("<lora: {{x|y}}", "<lora: {x}"),
+            ("{|dark }sky", "sky"),
+        ] {
+            assert_eq!(plain(raw), text, "{raw:?}");
+        }
+    }
+
+    #[test]
     fn directives_leave_the_negative_only_with_a_language() {
         let mut wire = Conditioning {
             positive: String::new(),
@@ -197,15 +295,16 @@ mod tests {
             language: "de".into(),
             edit_reference: false,
         };
-        assert_eq!(
-            Prompts::parse("", &wire, true).unwrap().negative.as_deref(),
-            Some("Hund")
-        );
-        assert_eq!(Prompts::parse("", &wire, false).unwrap().negative, None);
+        let stored = StoredImages::parse(None).unwrap();
+        let negative = |wire: &Conditioning, cfg: f64| {
+            let sampling = Sampling::guided(cfg);
+            Prompts::parse(wire, &sampling, stored, &Catalog::default(), false)
+                .unwrap()
+                .negative
+        };
+        assert_eq!(negative(&wire, 7.0).as_deref(), Some("Hund"));
+        assert_eq!(negative(&wire, 1.0), None);
         wire.language.clear();
-        assert_eq!(
-            Prompts::parse("", &wire, true).unwrap().negative.as_deref(),
-            Some("lang:de Hund lang:en ")
-        );
+        assert_eq!(negative(&wire, 7.0).as_deref(), Some("lang:de Hund lang:en "));
     }
 }
