@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use workflow::{Catalog, Graph, Plan, Refusal, WorkflowInput, compile};
+use workflow::{Catalog, Graph, Operation, Plan, Refusal, Source, WorkflowInput, compile};
 
 /// The `WorkflowInput` of one of the captured requests.
 pub(crate) fn wire(name: &str) -> Value {
@@ -89,6 +89,7 @@ pub(crate) fn compiled(request: Value) -> Result<Plan, Refusal> {
 pub(crate) fn plan(request: Value) -> Plan {
     let plan = compiled(request).unwrap_or_else(|refusal| panic!("{refusal}"));
     check_graph(&plan.graph);
+    check_recipes(&plan);
     plan
 }
 
@@ -187,4 +188,95 @@ fn check_input(id: usize, value: &Value, spec: &Value, nodes: &serde_json::Map<S
     if let Some(number) = value.as_f64() {
         assert!(within(number), "{number} is out of {spec}");
     }
+}
+
+/// A picture while its size and kind are followed through operations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shown {
+    size: [u32; 2],
+    kind: &'static str,
+}
+
+/// That every operation gets pictures of the kind and size that it can work with, and that the output has its size.
+pub(crate) fn check_recipes(plan: &Plan) {
+    let mut shelf: Vec<Shown> = vec![];
+    for input in &plan.inputs {
+        let mut shown = match &input.source {
+            Source::Segment { width, height, .. } => Shown {
+                size: [*width, *height],
+                kind: "colours",
+            },
+            Source::Prepared { prepared } => shelf[*prepared],
+        };
+        for operation in &input.operations {
+            shown = after(operation, shown, &shelf);
+        }
+        assert!(!input.upload || shown.kind != "clear");
+        shelf.push(shown);
+    }
+    let output = [plan.output.width, plan.output.height];
+    // What the graph makes: the reference's size, or what the first operation needs.
+    let made = plan.finish.iter().find_map(|operation| match operation {
+        Operation::MatchColours { reference, .. } => Some(shelf[*reference].size),
+        _ => None,
+    });
+    let start = Shown {
+        size: made.unwrap_or(output),
+        kind: "colours",
+    };
+    let end = plan
+        .finish
+        .iter()
+        .fold(start, |shown, operation| after(operation, shown, &shelf));
+    assert_eq!(end.size, output, "{}", text(plan));
+}
+
+fn after(operation: &Operation, from: Shown, shelf: &[Shown]) -> Shown {
+    let expect = |shown: Shown, kind| {
+        assert_eq!(shown.kind, kind, "{operation:?}");
+        assert_eq!(shown.size, from.size, "{operation:?}");
+    };
+    let [width, height] = from.size;
+    match operation {
+        Operation::Mask => expect(from, "colours"),
+        Operation::Invert => expect(from, "colours"),
+        Operation::Scale { width, height, .. } => {
+            assert!(*width > 0 && *height > 0);
+            let size = [*width, *height];
+            return Shown { size, ..from };
+        }
+        Operation::Crop {
+            bounds: [x, y, w, h],
+            only,
+        } if only.is_none_or(|only| only == from.size) => {
+            assert!(
+                *w > 0 && *h > 0 && x + w <= width && y + h <= height,
+                "{operation:?} of {from:?}"
+            );
+            return Shown { size: [*w, *h], ..from };
+        }
+        Operation::Crop { .. } => {}
+        Operation::Expand { .. } | Operation::Stable | Operation::Composite { .. } => expect(from, "mask"),
+        Operation::Remainder { others } => others.iter().for_each(|other| expect(shelf[*other], "mask")),
+        Operation::Fill { mask, .. } | Operation::Hint { mask } | Operation::Alpha { mask } => {
+            expect(from, "colours");
+            expect(shelf[*mask], "mask");
+        }
+        Operation::MatchColours {
+            reference,
+            mask,
+            strength,
+        } => {
+            expect(from, "colours");
+            expect(shelf[*reference], "colours");
+            expect(shelf[*mask], "mask");
+            assert!((0.0..=1.0).contains(strength));
+        }
+    }
+    let kind = match operation {
+        Operation::Mask => "mask",
+        Operation::Alpha { .. } => "clear",
+        _ => from.kind,
+    };
+    Shown { kind, ..from }
 }
