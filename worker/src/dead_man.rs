@@ -130,7 +130,11 @@ mod tests {
     fn needs_both_work_and_answers() {
         let (start, limit) = (Instant::now(), Duration::from_mins(1));
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut times = Times { limit, work: start, answer: at(50) };
+        let mut times = Times {
+            limit,
+            work: start,
+            answer: at(50),
+        };
         assert_eq!(times.overdue(at(59)), None);
         assert_eq!(times.overdue(at(60)), Some("there was no work"));
         times.work = at(55);
@@ -140,7 +144,9 @@ mod tests {
 
     #[test]
     fn touches_its_file_with_each_answer() {
-        let file = std::env::temp_dir().join(format!("atelier-{}", std::process::id())).join("alive");
+        let file = std::env::temp_dir()
+            .join(format!("atelier-{}", std::process::id()))
+            .join("alive");
         let switch = DeadMan::new(Duration::from_mins(1), Some(file.clone()));
         assert!(!file.exists());
         switch.answered();
