@@ -271,12 +271,14 @@ async fn enlarges_in_tiles(bench: Bench) {
 async fn finds_edges(bench: Bench) {
     for mode in ["canny_edge", "soft_edge"] {
         let changes = json!({"/control_mode": mode, "/models": null, "/sampling": null, "/conditioning": null});
-        let edge = RgbImage::from_fn(64, 64, |x, _| Rgb([if x < 32 { 0 } else { 255 }; 3]));
-        let made = paint(&bench, request("control_image", [64; 4], &changes), &[edge]).await;
+        let edge = RgbImage::from_fn(512, 500, |x, _| Rgb([if x < 256 { 0 } else { 255 }; 3]));
+        let mut request = request("control_image", [512; 4], &changes);
+        request["images"]["extent"]["input"] = json!([512, 500]);
+        let made = paint(&bench, request, &[edge]).await;
         let lines = made[0].as_rgb8().unwrap();
-        assert!(lines.get_pixel(8, 32).0[0] > 200, "{mode}: white where nothing is");
+        assert!(lines.get_pixel(64, 256).0[0] > 200, "{mode}: white where nothing is");
         if bench.double.is_none() {
-            let darkest = (28..36).map(|x| lines.get_pixel(x, 32).0[0]).min().unwrap();
+            let darkest = (248..264).map(|x| lines.get_pixel(x, 256).0[0]).min().unwrap();
             assert!(darkest < 200, "{mode}: a dark line on the edge, not {darkest}");
         }
     }
