@@ -95,24 +95,32 @@ fn blur_in(picture: &mut RgbImage, mask: &GrayImage) {
 /// The mean of each four by four pixels.
 fn quarter(picture: &RgbImage) -> RgbImage {
     let mut small = RgbImage::new(picture.width().div_ceil(QUARTER), picture.height().div_ceil(QUARTER));
-    let columns = small.width() as usize * 3;
-    rows::each(&mut small, columns, |y, row| {
-        let top = y as u32 * QUARTER;
-        for (x, pixel) in (0_u32..).zip(row.chunks_exact_mut(3)) {
-            let (left, mut sums, mut count) = (x * QUARTER, [0_u32; 3], 0);
-            for y in top..(top + QUARTER).min(picture.height()) {
-                for x in left..(left + QUARTER).min(picture.width()) {
-                    let colour = picture.get_pixel(x, y).0;
-                    sums.iter_mut()
-                        .zip(colour)
-                        .for_each(|(sum, value)| *sum += u32::from(value));
-                    count += 1;
+    let (columns, length, side) = (
+        small.width() as usize * 3,
+        picture.width() as usize * 3,
+        QUARTER as usize,
+    );
+    let source = picture.as_raw();
+    rows::bands(&mut small, columns, |top, band| {
+        let mut line = vec![0_u32; length];
+        for (row, lines) in band
+            .chunks_exact_mut(columns)
+            .zip(source[top * side * length..].chunks(side * length))
+        {
+            line.fill(0);
+            for from in lines.chunks_exact(length) {
+                line.iter_mut()
+                    .zip(from)
+                    .for_each(|(sum, value)| *sum += u32::from(*value));
+            }
+            let height = (lines.len() / length) as u32;
+            for (pixel, from) in row.chunks_exact_mut(3).zip(line.chunks(side * 3)) {
+                let count = height * (from.len() / 3) as u32;
+                for (channel, value) in pixel.iter_mut().enumerate() {
+                    let sum: u32 = from.iter().skip(channel).step_by(3).sum();
+                    *value = ((sum + count / 2) / count) as u8;
                 }
             }
-            pixel
-                .iter_mut()
-                .zip(sums)
-                .for_each(|(value, sum)| *value = ((sum + count / 2) / count) as u8);
         }
     });
     small

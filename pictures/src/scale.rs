@@ -2,6 +2,10 @@
 
 use crate::rows;
 use image::{GrayImage, RgbImage, imageops};
+use std::f64::consts::PI;
+
+/// Of the Lanczos filter.
+const LOBES: f64 = 3.0;
 
 /// How colours are scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +21,70 @@ pub fn scale(picture: &RgbImage, width: u32, height: u32, filter: Filter) -> Rgb
     if picture.dimensions() == (width, height) {
         return picture.clone();
     }
-    let filter = match filter {
-        Filter::Lanczos => imageops::FilterType::Lanczos3,
-        Filter::Nearest => imageops::FilterType::Nearest,
+    if picture.is_empty() || width == 0 || height == 0 {
+        return RgbImage::new(width, height);
+    }
+    match filter {
+        Filter::Lanczos => lanczos(picture, width, height),
+        Filter::Nearest => imageops::resize(picture, width, height, imageops::FilterType::Nearest),
+    }
+}
+
+/// The first pixel that a scaled one is made of, and the weights from there on.
+type Taps = (usize, Vec<f32>);
+
+fn lanczos(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
+    let (columns, lines) = (taps(picture.width(), width), taps(picture.height(), height));
+    let length = picture.width() as usize * 3;
+    let source = picture.as_raw();
+    let mut scaled = RgbImage::new(width, height);
+    rows::bands(&mut scaled, width as usize * 3, |top, band| {
+        let mut line = vec![0_f32; length];
+        for (row, (first, weights)) in band.chunks_exact_mut(width as usize * 3).zip(&lines[top..]) {
+            line.fill(0.0);
+            for (from, weight) in source[first * length..].chunks_exact(length).zip(weights) {
+                line.iter_mut()
+                    .zip(from)
+                    .for_each(|(sum, value)| *sum += weight * f32::from(*value));
+            }
+            for (pixel, (first, weights)) in row.chunks_exact_mut(3).zip(&columns) {
+                let mut sums = [0.5_f32; 3];
+                for (from, weight) in line[first * 3..].chunks_exact(3).zip(weights) {
+                    sums = [0, 1, 2].map(|channel| sums[channel] + weight * from[channel]);
+                }
+                // The cast keeps within 8 bits what the filter overshoots.
+                pixel.copy_from_slice(&sums.map(|sum| sum as u8));
+            }
+        }
+    });
+    scaled
+}
+
+fn taps(from: u32, to: u32) -> Vec<Taps> {
+    let factor = f64::from(from) / f64::from(to);
+    let stretch = factor.max(1.0);
+    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
+    let weight = |x: f64| {
+        if x.abs() < LOBES {
+            sinc(x) * sinc(x / LOBES)
+        } else {
+            0.0
+        }
     };
-    imageops::resize(picture, width, height, filter)
+    (0..to)
+        .map(|place| {
+            let middle = (f64::from(place) + 0.5) * factor;
+            let first = (middle - LOBES * stretch).floor().max(0.0);
+            let end = (middle + LOBES * stretch).ceil().min(f64::from(from));
+            let weights = (first as u32..end as u32).map(|at| weight((f64::from(at) + 0.5 - middle) / stretch));
+            let weights: Vec<_> = weights.collect();
+            let sum: f64 = weights.iter().sum();
+            (
+                first as usize,
+                weights.into_iter().map(|weight| (weight / sum) as f32).collect(),
+            )
+        })
+        .collect()
 }
 
 /// A neighbour before, one after, and the share of the latter in 256ths.

@@ -205,6 +205,24 @@ fn pixels_are_joined_cut_and_turned() {
 }
 
 #[test]
+fn lanczos_is_what_others_call_it() {
+    let picture = RgbImage::from_fn(50, 40, |x, y| {
+        Rgb([(x * 5) as u8, (y * 6) as u8, ((x / 9 + y / 7) % 2 * 200) as u8])
+    });
+    for (width, height) in [(100, 80), (25, 33), (1, 1), (51, 40)] {
+        let ours = scale(&picture, width, height, Filter::Lanczos);
+        let theirs = image::imageops::resize(&picture, width, height, image::imageops::FilterType::Lanczos3);
+        let off = ours
+            .iter()
+            .zip(theirs.iter())
+            .map(|(a, b)| a.abs_diff(*b))
+            .max()
+            .unwrap();
+        assert!(off <= 1, "{width}x{height}: {off}");
+    }
+}
+
+#[test]
 fn colours_take_the_references_mean_and_deviation() {
     let reference = RgbImage::from_fn(64, 64, |x, y| {
         Rgb([(60 + x) as u8, (90 + y) as u8, (100 + (x ^ y)) as u8])
