@@ -1,19 +1,17 @@
 //! A request's pictures: got, checked before anything decodes them, and made into plain PNGs for ComfyUI.
 
-use std::{io::Cursor, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
 use model::worker_api::InputBlob;
-use workflow::{Colour, Input, Operation, Source};
+use workflow::{Input, Operation, Source};
 
-use crate::darkroom::{Misfit, Picture, Shelf, looks_at};
+use crate::{
+    darkroom::{Misfit, Picture, Shelf, looks_at},
+    segment,
+};
 
-/// The longest side of a picture.
-const MAX_SIDE: u32 = 16_384;
-/// The most pixels of a picture.
-const MAX_PIXELS: u64 = 64 * 1024 * 1024;
 /// The most pixels of all pictures together, those in between included.
 const MAX_ALL_PIXELS: u64 = 1024 * 1024 * 1024;
 /// The largest blob, whatever the request says.
@@ -149,7 +147,7 @@ fn start(blob: &InputBlob, bytes: &Bytes, source: &Source, shelf: &Shelf) -> Res
         } => {
             let segment = cut(blob, bytes, *image)?;
             let sizes = std::iter::once([*width, *height]).chain(or.iter().copied());
-            picture(&segment, *image, &sizes.collect::<Vec<_>>(), *flatten).map(Picture::Colours)
+            segment::picture(&segment, *image, &sizes.collect::<Vec<_>>(), *flatten).map(Picture::Colours)
         }
         Source::Prepared { prepared } => {
             let earlier = shelf.get(*prepared).and_then(Option::as_deref);
@@ -169,52 +167,12 @@ fn cut(blob: &InputBlob, bytes: &Bytes, image: usize) -> Result<Bytes, BadInput>
     }
 }
 
-/// The picture, which must have one of these sizes.
-fn picture(bytes: &[u8], image: usize, sizes: &[[u32; 2]], under: Colour) -> Result<RgbImage, BadInput> {
-    let number = image + 1;
-    let unreadable = || BadInput::Unreadable(number);
-    let format = image::guess_format(bytes).map_err(|_| unreadable())?;
-    if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) {
-        return Err(unreadable());
-    }
-    let reader = || ImageReader::with_format(Cursor::new(bytes), format);
-    let (width, height) = reader().into_dimensions().map_err(|_| unreadable())?;
-    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(BadInput::TooManyPixels { number, width, height });
-    }
-    if !sizes.contains(&[width, height]) {
-        let [wanted_width, wanted_height] = sizes.first().copied().unwrap_or_default();
-        return Err(BadInput::Size {
-            number,
-            width,
-            height,
-            wanted_width,
-            wanted_height,
-        });
-    }
-    let mut reader = reader();
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(width), Some(height));
-    // Sixteen bits for each of four channels, and as much again for the decoder.
-    limits.max_alloc = Some(u64::from(width) * u64::from(height) * 16 + (16 << 20));
-    reader.limits(limits);
-    let picture = reader.decode().map_err(|_| unreadable())?;
-    Ok(flatten(picture, under.0))
-}
-
-/// The picture over a plain colour; ComfyUI would show whatever colour lies hidden under transparency.
-fn flatten(picture: DynamicImage, under: [u8; 3]) -> RgbImage {
-    if picture.color().has_alpha() {
-        pictures::flatten(&picture.into_rgba8(), under)
-    } else {
-        picture.into_rgb8()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Rgba, RgbaImage};
+    use image::{ImageFormat, Rgba, RgbaImage};
+    use std::io::Cursor;
+    use workflow::Colour;
 
     fn png(width: u32, height: u32, pixel: [u8; 4]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -327,7 +285,7 @@ mod tests {
         let mut bomb = png(4, 4, [0; 4]);
         bomb[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
         // The header's checksum is part of what makes it readable.
-        let refused = picture(&bomb, 0, &[[65_536, 65_536]], Colour::BLACK).unwrap_err();
+        let refused = segment::picture(&bomb, 0, &[[65_536, 65_536]], Colour::BLACK).unwrap_err();
         assert!(
             matches!(refused, BadInput::Unreadable(1) | BadInput::TooManyPixels { .. }),
             "{refused}"

@@ -28,6 +28,7 @@ mod progress;
 mod registrar;
 mod render;
 mod result_blob;
+mod segment;
 mod status;
 mod store;
 

@@ -13,6 +13,8 @@ use crate::{
     sampling::Sampling,
 };
 
+mod raw;
+
 /// Of each text in a request, in characters.
 const MAX_TEXT: usize = 20_000;
 /// Of a prompt within its style, in characters; a style can repeat the prompt any number of times.
@@ -60,7 +62,7 @@ impl Prompts {
             wire.negative.clone()
         };
         let root = if raw {
-            plain(&wire.positive)
+            raw::plain(&wire.positive)
         } else {
             wire.positive.clone()
         };
@@ -80,38 +82,6 @@ impl Prompts {
             regions,
         })
     }
-}
-
-/// A prompt as the painter wrote it, without what the plugin otherwise takes out: comments, LoRAs, layers and the choice
-/// of alternatives, of which the first is taken.
-fn plain(text: &str) -> String {
-    let lines = text
-        .lines()
-        .map(|line| line.split_once('#').map_or(line, |(before, _)| before));
-    let mut rest = lines.collect::<Vec<_>>().join("\n");
-    for tag in ["<lora:", "<layer:"] {
-        while let Some(start) = rest.find(tag) {
-            let Some(length) = rest[start..].find('>') else { break };
-            rest.replace_range(start..=start + length, "");
-        }
-    }
-    let mut chosen = String::new();
-    let mut rest = rest.as_str();
-    while let Some((before, inside)) = rest.split_once('{') {
-        chosen.push_str(before);
-        rest = match inside.split_once('}') {
-            Some((choice, after)) if choice.contains('|') && !choice.contains('{') => {
-                chosen.push_str(choice.split('|').next().unwrap_or_default());
-                after
-            }
-            _ => {
-                chosen.push('{');
-                inside
-            }
-        };
-    }
-    chosen.push_str(rest);
-    chosen.trim().to_owned()
 }
 
 /// The prompt within its style. An empty prompt stays empty: the painter wants no guidance by text.
@@ -269,19 +239,6 @@ mod tests {
         let text = "x".repeat(MAX_TEXT);
         assert!(with_style(&text, "{prompt}", false).is_ok());
         assert!(with_style(&text, &PLACE.repeat(2_000), false).is_err());
-    }
-
-    #[test]
-    fn a_raw_prompt_becomes_plain() {
-        for (raw, text) in [
-            ("a cat", "a cat"),
-            ("a {red|blue} cat # not too large\nby night", "a red cat \nby night"),
-            ("ink<lora:ink:0.8>, <layer:Sketch> {prompt} {a|b", "ink,  {prompt} {a|b"),
-            ("<lora: {{x|y}}", "<lora: {x}"),
-            ("{|dark }sky", "sky"),
-        ] {
-            assert_eq!(plain(raw), text, "{raw:?}");
-        }
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::{
 };
 use serde_json::Value;
 
+mod names;
+use names::{SAMPLERS, SCHEDULERS};
+
 const MAX_STEPS: i64 = 1_000;
 /// What the plugin sends; the noise of larger seeds would be reachable from no painter's settings.
 const SEEDS: std::ops::RangeInclusive<i64> = 0..=u32::MAX as i64;
@@ -23,65 +26,6 @@ const BUILT_IN_GUIDANCE: f64 = 3.5;
 const FILLING_GUIDANCE: f64 = 30.0;
 /// ComfyUI's own limit for this scheduler.
 const GITS_MIN_STEPS: u32 = 2;
-
-/// Samplers of ComfyUI 0.3.75. A later one may have more, but a graph must run on every worker.
-const SAMPLERS: [&str; 42] = [
-    "euler",
-    "euler_cfg_pp",
-    "euler_ancestral",
-    "euler_ancestral_cfg_pp",
-    "heun",
-    "heunpp2",
-    "dpm_2",
-    "dpm_2_ancestral",
-    "lms",
-    "dpm_fast",
-    "dpm_adaptive",
-    "dpmpp_2s_ancestral",
-    "dpmpp_2s_ancestral_cfg_pp",
-    "dpmpp_sde",
-    "dpmpp_sde_gpu",
-    "dpmpp_2m",
-    "dpmpp_2m_cfg_pp",
-    "dpmpp_2m_sde",
-    "dpmpp_2m_sde_gpu",
-    "dpmpp_2m_sde_heun",
-    "dpmpp_2m_sde_heun_gpu",
-    "dpmpp_3m_sde",
-    "dpmpp_3m_sde_gpu",
-    "ddpm",
-    "lcm",
-    "ipndm",
-    "ipndm_v",
-    "deis",
-    "res_multistep",
-    "res_multistep_cfg_pp",
-    "res_multistep_ancestral",
-    "res_multistep_ancestral_cfg_pp",
-    "gradient_estimation",
-    "gradient_estimation_cfg_pp",
-    "er_sde",
-    "seeds_2",
-    "seeds_3",
-    "sa_solver",
-    "sa_solver_pece",
-    "ddim",
-    "uni_pc",
-    "uni_pc_bh2",
-];
-
-/// Schedulers of BasicScheduler in ComfyUI 0.3.75.
-const SCHEDULERS: [&str; 9] = [
-    "simple",
-    "sgm_uniform",
-    "karras",
-    "exponential",
-    "ddim_uniform",
-    "beta",
-    "normal",
-    "linear_quadratic",
-    "kl_optimal",
-];
 
 /// Checked sampler settings.
 #[derive(Debug)]

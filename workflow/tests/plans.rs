@@ -191,6 +191,23 @@ fn plans_survive_storage() {
 }
 
 #[test]
+fn plans_stored_before_there_were_recipes_still_run() {
+    let stored = json!({
+        "inputs": [{"name": "input-0.png", "image": 0, "width": 64, "height": 64, "flatten": [255, 255, 255]}],
+        "graph": {"1": {"class_type": "LoadImage", "inputs": {"image": "input:0"}}},
+        "output": {"count": 1, "width": 64, "height": 64},
+        "models": ["tiny.ckpt"],
+        "work": {"steps": 2, "megapixels": 0.004},
+    });
+    let plan: Plan = serde_json::from_value(stored.clone()).unwrap();
+    assert!(plan.finish.is_empty());
+    let bound = plan.bind(&["a.png".into()], "x").unwrap();
+    assert_eq!(bound.as_map()["1"]["inputs"]["image"], "a.png");
+    let again = serde_json::to_value(&plan).unwrap();
+    assert_eq!((&again["inputs"], &again["finish"]), (&stored["inputs"], &Value::Null));
+}
+
+#[test]
 fn bind_never_touches_prompts() {
     for prompt in ["input:0", "output", "SaveImage"] {
         let changes = [
