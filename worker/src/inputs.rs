@@ -1,20 +1,19 @@
 //! A request's pictures: got, checked before anything decodes them, and made into plain PNGs for ComfyUI.
 
-use std::io::Cursor;
+use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use image::{
-    DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage,
-    codecs::png::{CompressionType, FilterType, PngEncoder},
-};
 use model::worker_api::InputBlob;
-use workflow::Input;
+use workflow::{Input, Operation, Source};
 
-/// The longest side of a picture.
-const MAX_SIDE: u32 = 16_384;
-/// The most pixels of a picture.
-const MAX_PIXELS: u64 = 64 * 1024 * 1024;
+use crate::{
+    darkroom::{Misfit, Picture, Shelf, looks_at},
+    segment,
+};
+
+/// The most pixels of all pictures together, those in between included.
+const MAX_ALL_PIXELS: u64 = 1024 * 1024 * 1024;
 /// The largest blob, whatever the request says.
 const MAX_BLOB: u64 = 512 * 1024 * 1024;
 
@@ -37,6 +36,9 @@ pub(crate) enum BadInput {
     Unreadable(usize),
     #[error("Input picture {number} has {width}x{height} pixels, which is too large.")]
     TooManyPixels { number: usize, width: u32, height: u32 },
+    /// The plan's fault, not the painter's.
+    #[error("The pictures do not fit the plan: {0}.")]
+    Misfit(#[from] Misfit),
     #[error("Input picture {number} has {width}x{height} pixels, but {wanted_width}x{wanted_height} were announced.")]
     Size {
         number: usize,
@@ -78,15 +80,80 @@ pub(crate) fn check_etag(blob: &InputBlob, found: Option<&str>) -> Result<(), Ba
     }
 }
 
-/// The PNG for each input of a plan, in its order. Takes its time: not for an async thread.
-pub(crate) fn pictures(blob: &InputBlob, bytes: &Bytes, inputs: &[Input]) -> Result<Vec<Bytes>, BadInput> {
+/// A plan's inputs, ready.
+#[derive(Debug, Default)]
+pub(crate) struct Ready {
+    /// The PNGs to be uploaded, in the plan's order.
+    pub(crate) uploads: Vec<Bytes>,
+    /// What the finishing operations look at.
+    pub(crate) shelf: Shelf,
+}
+
+/// Prepares the inputs of a plan. Takes its time: not for an async thread.
+pub(crate) fn prepare(
+    blob: &InputBlob,
+    bytes: &Bytes,
+    inputs: &[Input],
+    finish: &[Operation],
+) -> Result<Ready, BadInput> {
     if bytes.len() as u64 != blob.size {
         return Err(BadInput::Incomplete);
     }
-    inputs
-        .iter()
-        .map(|input| picture(&cut(blob, bytes, input.image)?, input))
-        .collect()
+    // Where each picture is looked at for the last time; the finish comes after all of them.
+    let mut last_use = vec![0; inputs.len()];
+    for (place, input) in inputs.iter().enumerate() {
+        let used = input.operations.iter().flat_map(looks_at).chain(match input.source {
+            Source::Prepared { prepared } => Some(prepared),
+            Source::Segment { .. } => None,
+        });
+        used.for_each(|used| last_use.get_mut(used).into_iter().for_each(|last| *last = place));
+    }
+    let finish = finish.iter().flat_map(looks_at);
+    finish.for_each(|used| last_use.get_mut(used).into_iter().for_each(|last| *last = usize::MAX));
+
+    let mut ready = Ready::default();
+    let mut pixels = 0;
+    for (place, input) in inputs.iter().enumerate() {
+        let mut picture = start(blob, bytes, &input.source, &ready.shelf)?;
+        for operation in &input.operations {
+            picture = picture.apply(operation, &ready.shelf)?;
+        }
+        let (width, height) = picture.dimensions();
+        pixels += u64::from(width) * u64::from(height);
+        if pixels > MAX_ALL_PIXELS {
+            return Err(BadInput::TooLarge);
+        }
+        if input.upload {
+            ready.uploads.push(picture.png()?);
+        }
+        ready.shelf.push(Some(Arc::new(picture)));
+        for (kept, last) in ready.shelf.iter_mut().zip(&last_use) {
+            if *last <= place {
+                *kept = None;
+            }
+        }
+    }
+    Ok(ready)
+}
+
+fn start(blob: &InputBlob, bytes: &Bytes, source: &Source, shelf: &Shelf) -> Result<Picture, BadInput> {
+    match source {
+        Source::Segment {
+            image,
+            width,
+            height,
+            or,
+            flatten,
+        } => {
+            let segment = cut(blob, bytes, *image)?;
+            let sizes = std::iter::once([*width, *height]).chain(or.iter().copied());
+            segment::picture(&segment, *image, &sizes.collect::<Vec<_>>(), *flatten).map(Picture::Colours)
+        }
+        Source::Prepared { prepared } => {
+            let earlier = shelf.get(*prepared).and_then(Option::as_deref);
+            Ok(earlier.ok_or(Misfit::Absent)?.clone())
+        }
+    }
 }
 
 fn cut(blob: &InputBlob, bytes: &Bytes, image: usize) -> Result<Bytes, BadInput> {
@@ -100,65 +167,11 @@ fn cut(blob: &InputBlob, bytes: &Bytes, image: usize) -> Result<Bytes, BadInput>
     }
 }
 
-fn picture(bytes: &[u8], input: &Input) -> Result<Bytes, BadInput> {
-    let number = input.image + 1;
-    let unreadable = || BadInput::Unreadable(number);
-    let format = image::guess_format(bytes).map_err(|_| unreadable())?;
-    if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) {
-        return Err(unreadable());
-    }
-    let reader = || ImageReader::with_format(Cursor::new(bytes), format);
-    let (width, height) = reader().into_dimensions().map_err(|_| unreadable())?;
-    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(BadInput::TooManyPixels { number, width, height });
-    }
-    if (width, height) != (input.width, input.height) {
-        let (wanted_width, wanted_height) = (input.width, input.height);
-        return Err(BadInput::Size {
-            number,
-            width,
-            height,
-            wanted_width,
-            wanted_height,
-        });
-    }
-    let mut reader = reader();
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(width), Some(height));
-    // Sixteen bits for each of four channels, and as much again for the decoder.
-    limits.max_alloc = Some(u64::from(width) * u64::from(height) * 16 + (16 << 20));
-    reader.limits(limits);
-    let flat = flatten(reader.decode().map_err(|_| unreadable())?, input.flatten.0);
-    let mut png = Vec::new();
-    // The file lives for a second on this host: fast beats small.
-    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Sub)
-        .write_image(&flat, width, height, ExtendedColorType::Rgb8)
-        .map_err(|_| unreadable())?;
-    Ok(png.into())
-}
-
-/// The picture over a plain colour; ComfyUI would show whatever colour lies hidden under transparency.
-fn flatten(picture: DynamicImage, under: [u8; 3]) -> RgbImage {
-    if !picture.color().has_alpha() {
-        return picture.into_rgb8();
-    }
-    let picture = picture.into_rgba8();
-    let mut flat = RgbImage::new(picture.width(), picture.height());
-    for (to, from) in flat.pixels_mut().zip(picture.pixels()) {
-        let [red, green, blue, alpha] = from.0;
-        let over = |above: u8, below: u8| {
-            let alpha = u32::from(alpha);
-            ((u32::from(above) * alpha + u32::from(below) * (255 - alpha) + 127) / 255) as u8
-        };
-        *to = Rgb([over(red, under[0]), over(green, under[1]), over(blue, under[2])]);
-    }
-    flat
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Rgba, RgbaImage};
+    use image::{ImageFormat, Rgba, RgbaImage};
+    use std::io::Cursor;
     use workflow::Colour;
 
     fn png(width: u32, height: u32, pixel: [u8; 4]) -> Vec<u8> {
@@ -172,10 +185,15 @@ mod tests {
     fn input(image: usize, width: u32, height: u32) -> Input {
         Input {
             name: "in.png".into(),
-            image,
-            width,
-            height,
-            flatten: Colour([0, 0, 255]),
+            source: Source::Segment {
+                image,
+                width,
+                height,
+                or: vec![],
+                flatten: Colour([0, 0, 255]),
+            },
+            operations: vec![],
+            upload: true,
         }
     }
 
@@ -201,16 +219,57 @@ mod tests {
     #[test]
     fn transparency_shows_the_colour_below() {
         let (blob, bytes) = blob(&[png(4, 4, [255, 255, 255, 255]), png(8, 4, [255, 0, 0, 128])]);
-        let made = pictures(&blob, &bytes, &[input(1, 8, 4), input(0, 4, 4)]).unwrap();
+        let made = prepare(&blob, &bytes, &[input(1, 8, 4), input(0, 4, 4)], &[])
+            .unwrap()
+            .uploads;
         let pixel = |png: &[u8]| image::load_from_memory(png).unwrap().into_rgb8().get_pixel(0, 0).0;
         assert_eq!(pixel(&made[0]), [128, 0, 127]);
         assert_eq!(pixel(&made[1]), [255, 255, 255]);
     }
 
     #[test]
+    fn pictures_are_made_from_pictures() {
+        let (blob, bytes) = blob(&[png(4, 4, [9, 9, 9, 255]), png(8, 8, [255, 0, 0, 255])]);
+        let derived = |prepared, operations, upload| Input {
+            source: Source::Prepared { prepared },
+            operations,
+            upload,
+            ..input(0, 0, 0)
+        };
+        let mut mask = input(1, 4, 4);
+        mask.operations.push(Operation::Mask);
+        mask.upload = false;
+        // It may come in another size, too.
+        let Source::Segment { or, .. } = &mut mask.source else {
+            panic!()
+        };
+        or.push([8, 8]);
+        let small = Operation::Scale {
+            width: 4,
+            height: 4,
+            filter: workflow::Filter::Lanczos,
+        };
+        let inputs = [
+            input(0, 4, 4),
+            mask,
+            derived(1, vec![small], false),
+            derived(0, vec![Operation::Hint { mask: 2 }], true),
+        ];
+        let ready = prepare(&blob, &bytes, &inputs, &[Operation::Alpha { mask: 2 }]).unwrap();
+        assert_eq!(ready.uploads.len(), 2);
+        let hint = image::load_from_memory(&ready.uploads[1]).unwrap().into_rgb8();
+        assert!(hint.pixels().all(|pixel| pixel.0 == [0; 3]));
+        // What nothing looks at any more is not kept.
+        let kept: Vec<_> = ready.shelf.iter().map(Option::is_some).collect();
+        assert_eq!(kept, [false, false, true, false]);
+        let absent = prepare(&blob, &bytes, &[derived(0, vec![], true)], &[]).unwrap_err();
+        assert_eq!(absent, BadInput::Misfit(Misfit::Absent));
+    }
+
+    #[test]
     fn what_does_not_fit_is_said_plainly() {
         let (blob, bytes) = blob(&[png(4, 4, [0; 4]), b"no picture at all".to_vec()]);
-        let refused = |input: Input| pictures(&blob, &bytes, &[input]).unwrap_err();
+        let refused = |input: Input| prepare(&blob, &bytes, &[input], &[]).unwrap_err();
         assert_eq!(
             refused(input(0, 8, 8)).to_string(),
             "Input picture 1 has 4x4 pixels, but 8x8 were announced."
@@ -218,7 +277,7 @@ mod tests {
         assert_eq!(refused(input(1, 4, 4)), BadInput::Unreadable(2));
         assert_eq!(refused(input(2, 4, 4)), BadInput::NoSuchPicture(3));
         let short = bytes.slice(..bytes.len() - 1);
-        assert_eq!(pictures(&blob, &short, &[]).unwrap_err(), BadInput::Incomplete);
+        assert_eq!(prepare(&blob, &short, &[], &[]).unwrap_err(), BadInput::Incomplete);
     }
 
     #[test]
@@ -226,7 +285,7 @@ mod tests {
         let mut bomb = png(4, 4, [0; 4]);
         bomb[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
         // The header's checksum is part of what makes it readable.
-        let refused = picture(&bomb, &input(0, 65_536, 65_536)).unwrap_err();
+        let refused = segment::picture(&bomb, 0, &[[65_536, 65_536]], Colour::BLACK).unwrap_err();
         assert!(
             matches!(refused, BadInput::Unreadable(1) | BadInput::TooManyPixels { .. }),
             "{refused}"

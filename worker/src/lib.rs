@@ -16,6 +16,7 @@ mod cloud_api;
 mod cloud_socket;
 mod comfy;
 mod config;
+mod darkroom;
 mod dead_man;
 mod error;
 mod fetch;
@@ -27,6 +28,7 @@ mod progress;
 mod registrar;
 mod render;
 mod result_blob;
+mod segment;
 mod status;
 mod store;
 

@@ -1,7 +1,9 @@
-//! The finished pictures as one blob: checked, freed of metadata, put one after the other. No pixel is decoded.
+//! The finished pictures as one blob: checked, freed of metadata, put one after the other. No pixel is decoded here.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use workflow::Output;
+
+use crate::darkroom::Misfit;
 
 const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
 /// ComfyUI writes the whole graph, prompts included, into its files.
@@ -16,6 +18,8 @@ pub(crate) enum BadOutput {
     Size(u32, u32, u32, u32),
     #[error("the renderer made a damaged picture")]
     Damaged,
+    #[error("the pictures cannot be finished")]
+    Unfinished(#[from] Misfit),
 }
 
 /// Pictures in one piece.

@@ -20,6 +20,9 @@ pub struct Catalog {
     pub upscalers: Vec<String>,
     /// Files by `<kind>-<identifier>-<arch>`, such as "upscaler-default-all".
     pub resources: BTreeMap<String, String>,
+    /// LoRA files that the painter has uploaded, by the base64 of their SHA-256.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub uploads: BTreeMap<String, String>,
 }
 
 /// A checkpoint's file and how to load it.
@@ -72,6 +75,11 @@ impl Catalog {
     /// The LoRA file of this name, compared like a checkpoint's.
     pub fn lora(&self, name: &str) -> Option<&str> {
         file(&self.loras, name)
+    }
+
+    /// The upscale model of this file name, compared like a checkpoint's.
+    pub fn upscale_model(&self, name: &str) -> Option<&str> {
+        file(&self.upscalers, name)
     }
 
     /// The file of a resource for this architecture, or for one that can stand in for it.

@@ -2,17 +2,21 @@
 
 use crate::{
     catalog::Catalog,
-    input::{ImageData, WorkflowInput},
+    control::Control,
+    frame::Frame,
+    input::{ImageData, Kind, WorkflowInput},
     models::Models,
     prompt::Prompts,
     refusal::{Refusal, missing, not_yet},
     sampling::Sampling,
-    scale::Extents,
+    scale::{Extent, Extents},
+    selection::Selection,
 };
 use std::{fmt::Display, ops::RangeInclusive};
 
 const MAX_BATCH: i64 = 16;
 const MAX_REGIONS: usize = 64;
+const MAX_CONTROLS: usize = 64;
 /// A canvas, a selection, and a mask and some control layers for each region are far below.
 const MAX_IMAGES: usize = 1_024;
 
@@ -21,9 +25,16 @@ const MAX_IMAGES: usize = 1_024;
 pub(crate) struct Request {
     pub(crate) extents: Extents,
     pub(crate) initial_image: Option<ImageIndex>,
+    pub(crate) hires_image: Option<ImageIndex>,
+    pub(crate) hires_mask: Option<ImageIndex>,
     pub(crate) models: Models,
     pub(crate) prompts: Prompts,
+    /// Of the whole picture; those of regions included, since control nets act on all of it.
+    pub(crate) controls: Vec<Control>,
     pub(crate) sampling: Sampling,
+    pub(crate) selection: Option<Selection>,
+    /// 0 to 1.
+    pub(crate) colour_match: f64,
     /// Pictures wanted, at least 1.
     pub(crate) batch: u32,
 }
@@ -35,18 +46,13 @@ impl Request {
         let sampling = input.sampling.as_ref().ok_or_else(|| missing("sampler"))?;
         let conditioning = input.conditioning.as_ref().ok_or_else(|| missing("prompt"))?;
         let regions = conditioning.regions.as_slice();
+        let tiled = input.kind == Kind::UpscaleTiled;
 
         if regions.len() > MAX_REGIONS {
             return Err(Refusal::new(format!(
                 "{} regions are too many, the limit is {MAX_REGIONS}. Merge or remove some.",
                 regions.len()
             )));
-        }
-        if regions.len() > 1 {
-            return Err(not_yet("painting with several regions"));
-        }
-        if !conditioning.control.is_empty() || regions.iter().any(|region| !region.control.is_empty()) {
-            return Err(not_yet("painting with control layers"));
         }
         if input.nsfw_filter.is_nan() || input.nsfw_filter > 0.0 {
             return Err(Refusal::new(
@@ -58,30 +64,55 @@ impl Request {
         }
 
         let stored = StoredImages::parse(input.image_data.as_ref())?;
-        let initial_image = stored.optional("initial image", images.initial_image)?;
-        stored.optional("detail image", images.hires_image)?;
-        stored.optional("selection", images.hires_mask)?;
-        for region in regions {
-            stored.index("region mask", region.mask)?;
-        }
-
         let batch = number("number of images", input.batch_count, 1..=MAX_BATCH)?;
+        let batch = if tiled { 1 } else { batch };
+        let extents = if tiled {
+            Extents::parse_tiled(&images.extent)?
+        } else {
+            Extents::parse(&images.extent, batch)?
+        };
+        let controls = conditioning.control.iter();
+        let controls: Vec<_> = controls
+            .chain(regions.iter().flat_map(|region| &region.control))
+            .collect();
+        if controls.len() > MAX_CONTROLS {
+            return Err(Refusal::new(format!(
+                "{} control layers are too many, the limit is {MAX_CONTROLS}. Remove some.",
+                controls.len()
+            )));
+        }
         // One region covers everything: its prompt is the prompt, and its LoRAs are LoRAs.
-        let region = regions.first();
+        let only = regions.first().filter(|_| regions.len() == 1);
         let loras = models
             .loras
             .iter()
-            .chain(region.into_iter().flat_map(|region| &region.loras));
-        let positive = region.map_or(&conditioning.positive, |region| &region.positive);
+            .chain(only.into_iter().flat_map(|region| &region.loras));
         let sampling = Sampling::parse(sampling, &models.version)?;
+        let parsed = Models::parse(models, loras, catalog)?;
+        let controls = controls
+            .into_iter()
+            .map(|control| Control::parse(control, &models.version, catalog, stored, tiled))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
-            extents: Extents::parse(&images.extent, batch)?,
-            initial_image,
-            models: Models::parse(models, loras, catalog)?,
-            prompts: Prompts::parse(positive, conditioning, sampling.uses_negative())?,
+            initial_image: stored.optional("initial image", images.initial_image)?,
+            hires_image: stored.optional("detail image", images.hires_image)?,
+            hires_mask: stored.optional("selection", images.hires_mask)?,
+            prompts: Prompts::parse(conditioning, &sampling, stored, catalog, tiled)?,
+            selection: (input.inpaint.as_ref())
+                .map(|inpaint| Selection::parse(inpaint, &extents, catalog, &parsed))
+                .transpose()?,
+            colour_match: real("colour match", input.color_match, 0.0..=1.0)?,
+            extents,
+            models: parsed,
+            controls,
             sampling,
             batch,
         })
+    }
+
+    /// The whole picture in a pass of this size.
+    pub(crate) fn frame(&self, extent: Extent) -> Frame<'_> {
+        Frame::whole(&self.extents, extent)
     }
 }
 
@@ -96,12 +127,13 @@ impl ImageIndex {
 }
 
 /// How many pictures came with the request.
-struct StoredImages {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoredImages {
     count: usize,
 }
 
 impl StoredImages {
-    fn parse(data: Option<&ImageData>) -> Result<Self, Refusal> {
+    pub(crate) fn parse(data: Option<&ImageData>) -> Result<Self, Refusal> {
         let Some(data) = data else { return Ok(Self { count: 0 }) };
         let filled = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         if filled(&data.base64) == filled(&data.s3_object) {
@@ -120,11 +152,11 @@ impl StoredImages {
         })
     }
 
-    fn optional(&self, what: &str, index: Option<i64>) -> Result<Option<ImageIndex>, Refusal> {
+    pub(crate) fn optional(self, what: &str, index: Option<i64>) -> Result<Option<ImageIndex>, Refusal> {
         index.map(|index| self.index(what, index)).transpose()
     }
 
-    fn index(&self, what: &str, index: i64) -> Result<ImageIndex, Refusal> {
+    pub(crate) fn index(self, what: &str, index: i64) -> Result<ImageIndex, Refusal> {
         usize::try_from(index)
             .ok()
             .filter(|index| *index < self.count)

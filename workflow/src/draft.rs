@@ -3,7 +3,8 @@
 use crate::{
     check::ImageIndex,
     graph::{Graph, Link, Node, NodeId, flow},
-    plan::{Colour, Input, Output, Plan, SAVE_PLACEHOLDER, Work, input_placeholder},
+    plan::{Output, Plan, SAVE_PLACEHOLDER, Work, input_placeholder},
+    recipe::{Colour, Input, Operation, Source},
     scale::Extent,
 };
 use serde_json::{Map, Value};
@@ -13,8 +14,20 @@ use serde_json::{Map, Value};
 pub(crate) struct Draft {
     nodes: Vec<Node>,
     inputs: Vec<Input>,
+    finish: Vec<Operation>,
     models: Vec<String>,
     passes: Vec<Pass>,
+}
+
+/// A picture among the plan's inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Picture(usize);
+
+impl Picture {
+    /// Its place among them, as operations name it.
+    pub(crate) fn place(self) -> usize {
+        self.0
+    }
 }
 
 #[derive(Debug)]
@@ -56,18 +69,73 @@ impl Draft {
         file.into()
     }
 
-    /// A picture of the request, which must have this size.
-    pub(crate) fn load_image(&mut self, image: ImageIndex, extent: Extent, flatten: Colour) -> Link<flow::Image> {
-        let place = self.inputs.len();
-        self.inputs.push(Input {
-            name: format!("input-{place}.png"),
+    /// A picture of the request, which must have the first of these sizes or one of the others, made ready.
+    pub(crate) fn picture(
+        &mut self,
+        image: ImageIndex,
+        (extent, others): (Extent, &[Extent]),
+        flatten: Colour,
+        operations: impl Into<Vec<Operation>>,
+    ) -> Picture {
+        let mut or: Vec<_> = others.iter().map(|other| other.sides()).collect();
+        or.sort_unstable();
+        or.dedup();
+        or.retain(|other| *other != extent.sides());
+        let source = Source::Segment {
             image: image.get(),
             width: extent.width(),
             height: extent.height(),
+            or,
             flatten,
+        };
+        self.prepare(source, operations.into())
+    }
+
+    /// What becomes of a picture by these operations.
+    pub(crate) fn derive(&mut self, from: Picture, operations: impl Into<Vec<Operation>>) -> Picture {
+        let operations = operations.into();
+        if operations.is_empty() {
+            return from;
+        }
+        self.prepare(Source::Prepared { prepared: from.0 }, operations)
+    }
+
+    fn prepare(&mut self, source: Source, operations: Vec<Operation>) -> Picture {
+        let same = |input: &Input| input.source == source && input.operations == operations;
+        if let Some(place) = self.inputs.iter().position(same) {
+            return Picture(place);
+        }
+        let place = self.inputs.len();
+        self.inputs.push(Input {
+            name: format!("input-{place}.png"),
+            source,
+            operations,
+            upload: false,
         });
-        self.node("LoadImage", [("image", input_placeholder(place).into())])
+        Picture(place)
+    }
+
+    /// The picture as colours in the graph.
+    pub(crate) fn load_image(&mut self, picture: Picture) -> Link<flow::Image> {
+        let name = self.upload(picture);
+        self.node("LoadImage", [("image", name)]).output(0)
+    }
+
+    /// The picture as mask in the graph.
+    pub(crate) fn load_mask(&mut self, picture: Picture) -> Link<flow::Mask> {
+        let name = self.upload(picture);
+        self.node("LoadImageMask", [("image", name), ("channel", "red".into())])
             .output(0)
+    }
+
+    fn upload(&mut self, picture: Picture) -> Value {
+        self.inputs[picture.0].upload = true;
+        input_placeholder(picture.0).into()
+    }
+
+    /// Notes what is to be done to the pictures that the graph makes.
+    pub(crate) fn finish_with(&mut self, operations: impl IntoIterator<Item = Operation>) {
+        self.finish.extend(operations);
     }
 
     /// Notes a diffusion pass, for the estimate of time.
@@ -75,17 +143,13 @@ impl Draft {
         self.passes.push(Pass { steps, extent });
     }
 
-    /// Saves `count` images of size `extent`, and is done.
-    pub(crate) fn finish(mut self, images: Link<flow::Image>, count: u32, extent: Extent) -> Plan {
+    /// Saves images, of which `output` comes, and is done.
+    pub(crate) fn finish(mut self, images: Link<flow::Image>, output: Output) -> Plan {
         self.node(
             "SaveImage",
             [("images", images.into()), ("filename_prefix", SAVE_PLACEHOLDER.into())],
         );
-        self.into_plan(Output {
-            count,
-            width: extent.width(),
-            height: extent.height(),
-        })
+        self.into_plan(output)
     }
 
     /// Only loads this model, and is done.
@@ -105,6 +169,7 @@ impl Draft {
         }
         Plan {
             inputs: self.inputs,
+            finish: self.finish,
             graph: Graph::from_iter(self.nodes),
             output,
             models: self.models,

@@ -139,5 +139,5 @@ pub(crate) mod flow {
         )*};
     }
 
-    types! { Clip Conditioning Guider Image Latent Model Noise Sampler Sigmas UpscaleModel Vae }
+    types! { Clip Conditioning ControlNet Guider Hooks Image Latent Mask Model Noise Sampler Sigmas UpscaleModel Vae }
 }

@@ -14,17 +14,25 @@
 
 mod catalog;
 mod check;
+mod control;
+mod deliver;
 mod draft;
+mod extent;
+mod frame;
 mod graph;
 mod input;
 mod kinds;
 mod models;
 mod plan;
 mod prompt;
+mod recipe;
 mod refusal;
+mod region;
 mod sampling;
 mod scale;
 mod second_pass;
+mod selection;
+mod tiles;
 mod warm_up;
 
 pub use catalog::{Catalog, Checkpoint, Format};
@@ -33,7 +41,8 @@ pub use input::{
     Arch, Conditioning, Control, ControlMode, Extents, Fill, ImageData, Images, Inpaint, InpaintMode, Kind, Lora,
     Models, Region, Sampling, Upscale, WorkflowInput,
 };
-pub use plan::{BindError, Colour, Input, Output, Plan, Work};
+pub use plan::{BindError, Output, Plan, Work};
+pub use recipe::{Colour, Filling, Filter, Input, Operation, Source};
 pub use refusal::Refusal;
 pub use warm_up::warm_up;
 
@@ -42,7 +51,12 @@ pub fn compile(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal
     match &input.kind {
         Kind::Generate => kinds::generate::plan(input, catalog),
         Kind::Refine => kinds::refine::plan(input, catalog),
+        Kind::RefineRegion => kinds::refine_region::plan(input, catalog),
+        Kind::Inpaint => kinds::inpaint::plan(input, catalog),
+        Kind::UpscaleSimple => kinds::upscale_simple::plan(input, catalog),
+        Kind::UpscaleTiled => kinds::upscale_tiled::plan(input, catalog),
+        Kind::ControlImage => kinds::control_image::plan(input, catalog),
+        Kind::Custom => Err(refusal::not_yet("a graph of your own")),
         Kind::Unknown(name) => Err(refusal::unknown("request kind", name)),
-        known => Err(refusal::not_yet(&known.to_string())),
     }
 }

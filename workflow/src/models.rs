@@ -8,7 +8,7 @@ use crate::{
 };
 
 mod chain;
-pub(crate) use chain::{Loaded, load_checkpoint, load_diffusion_model};
+pub(crate) use chain::{Guidance, Loaded, load_checkpoint, load_diffusion_model};
 
 const MAX_LORAS: usize = 64;
 const LORA_STRENGTH: std::ops::RangeInclusive<f64> = -10.0..=10.0;
@@ -23,6 +23,7 @@ pub(crate) enum Family {
     Sd15,
     /// SDXL, Illustrious and those of its kind.
     Sdxl,
+    Flux,
 }
 
 impl Family {
@@ -30,6 +31,7 @@ impl Family {
         match arch {
             Arch::Sd15 => Ok(Self::Sd15),
             Arch::Sdxl | Arch::Illu | Arch::IlluV => Ok(Self::Sdxl),
+            Arch::Flux => Ok(Self::Flux),
             Arch::Unknown(name) => Err(unknown("model type", name)),
             known => Err(not_yet(&format!("the model type {known}"))),
         }
@@ -40,7 +42,8 @@ impl Family {
 #[allow(clippy::struct_excessive_bools, reason = "switches that the painter sets one by one")]
 #[derive(Debug)]
 pub(crate) struct Models {
-    family: Family,
+    pub(crate) family: Family,
+    pub(crate) arch: Arch,
     source: Source,
     loras: Vec<Lora>,
     clip_skip: u32,
@@ -56,19 +59,30 @@ pub(crate) struct Models {
 #[derive(Debug)]
 enum Source {
     /// With a VAE instead of the checkpoint's own, if the painter chose one.
-    Checkpoint { file: String, vae: Option<String> },
+    Checkpoint {
+        file: String,
+        vae: Option<String>,
+    },
     Parts {
         model: String,
-        clip_g: Option<String>,
-        clip_l: String,
+        clip: Clip,
         vae: String,
     },
 }
 
+/// Text encoders.
 #[derive(Debug)]
-struct Lora {
-    file: String,
-    strength: f64,
+enum Clip {
+    One(String),
+    /// With ComfyUI's name for what they are used for.
+    Two([String; 2], &'static str),
+}
+
+/// A checked LoRA.
+#[derive(Debug, Clone)]
+pub(crate) struct Lora {
+    pub(crate) file: String,
+    pub(crate) strength: f64,
 }
 
 impl Models {
@@ -100,23 +114,37 @@ impl Models {
         let loras = parse_loras(loras, catalog)?;
         let lcm = catalog.resource("lora", "lcm", arch);
         let rescale_cfg = real("guidance rescale", wire.rescale_cfg, 0.0..=1.0)?;
-        let predicts_v = wire.v_prediction_zsnr || *arch == Arch::IlluV;
+        // Flux has no such variants, and its blocks are of another kind.
+        let stable_diffusion = family != Family::Flux;
+        let v_prediction = wire.v_prediction_zsnr && stable_diffusion;
+        let predicts_v = v_prediction || *arch == Arch::IlluV;
         Ok(Self {
             family,
+            arch: arch.clone(),
             source: Source::parse(checkpoint, vae, family, arch, catalog)?,
             lcm: loras.iter().any(|lora| Some(lora.file.as_str()) == lcm),
             loras,
-            clip_skip: number("clip skip", wire.clip_skip, CLIP_SKIP)?,
-            v_prediction: wire.v_prediction_zsnr,
+            clip_skip: number("clip skip", wire.clip_skip, CLIP_SKIP)? * u32::from(stable_diffusion),
+            v_prediction,
             rescale_cfg: (predicts_v && rescale_cfg > 0.0).then_some(rescale_cfg),
-            self_attention_guidance: wire.self_attention_guidance,
+            self_attention_guidance: wire.self_attention_guidance && stable_diffusion,
             dynamic_caching: wire.dynamic_caching,
             tiled_vae: wire.tiled_vae,
         })
     }
+
+    /// The diffusion model's file.
+    pub(crate) fn file(&self) -> &str {
+        match &self.source {
+            Source::Checkpoint { file, .. } | Source::Parts { model: file, .. } => file,
+        }
+    }
 }
 
-fn parse_loras<'a>(wire: impl Iterator<Item = &'a input::Lora>, catalog: &Catalog) -> Result<Vec<Lora>, Refusal> {
+pub(crate) fn parse_loras<'a>(
+    wire: impl Iterator<Item = &'a input::Lora>,
+    catalog: &Catalog,
+) -> Result<Vec<Lora>, Refusal> {
     let wire: Vec<_> = wire.collect();
     if wire.len() > MAX_LORAS {
         return Err(Refusal::new(format!(
@@ -125,13 +153,16 @@ fn parse_loras<'a>(wire: impl Iterator<Item = &'a input::Lora>, catalog: &Catalo
         )));
     }
     let parse = |lora: &input::Lora| {
-        if !lora.storage_id.is_empty() {
-            return Err(Refusal::new(format!(
-                "the LoRA {} is your own file, which this server does not take yet. Use one of the server's.",
-                quote(&lora.name)
-            )));
-        }
-        let file = catalog.lora(&lora.name).ok_or_else(|| not_here("LoRA", &lora.name))?;
+        let file = if lora.storage_id.is_empty() {
+            catalog.lora(&lora.name).ok_or_else(|| not_here("LoRA", &lora.name))?
+        } else {
+            catalog.uploads.get(&lora.storage_id).ok_or_else(|| {
+                Refusal::new(format!(
+                    "your own LoRA {} was not uploaded to this server, or is no longer there. Try again.",
+                    quote(&lora.name)
+                ))
+            })?
+        };
         Ok(Lora {
             file: file.to_owned(),
             strength: real("LoRA strength", lora.strength, LORA_STRENGTH)?,
@@ -169,17 +200,13 @@ impl Source {
                 ))
             })
         };
-        let clip_g = match family {
-            Family::Sd15 => None,
-            Family::Sdxl => Some(part("text_encoder", "clip_g")?),
-        };
         let clip_l = part("text_encoder", "clip_l")?;
+        let clip = match family {
+            Family::Sd15 => Clip::One(clip_l),
+            Family::Sdxl => Clip::Two([part("text_encoder", "clip_g")?, clip_l], "sdxl"),
+            Family::Flux => Clip::Two([clip_l, part("text_encoder", "t5")?], "flux"),
+        };
         let vae = vae.map_or_else(|| part("vae", "default"), Ok)?;
-        Ok(Self::Parts {
-            model: file,
-            clip_g,
-            clip_l,
-            vae,
-        })
+        Ok(Self::Parts { model: file, clip, vae })
     }
 }

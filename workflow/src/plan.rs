@@ -1,6 +1,10 @@
 //! What a worker needs to know to paint a picture.
 
-use crate::graph::Graph;
+use crate::{
+    graph::Graph,
+    recipe::{Input, Operation},
+    scale::Extent,
+};
 use serde::{Deserialize, Serialize};
 
 /// Text that stands for the name of a result in a graph.
@@ -12,46 +16,23 @@ pub(crate) fn input_placeholder(place: usize) -> String {
     format!("{INPUT_PLACEHOLDER}{place}")
 }
 
-/// A picture's whole production: prepare `inputs`, run `graph`, expect `output`.
+/// A picture's whole production: prepare `inputs`, run `graph`, `finish` what it made, expect `output`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Pictures to upload to ComfyUI first, in the order in which [`Plan::bind`] wants their names.
+    /// Pictures to prepare first, one after the other. Those to be uploaded are so in this order, in which
+    /// [`Plan::bind`] wants their names.
     pub inputs: Vec<Input>,
     /// With placeholders for names that only the worker knows; see [`Plan::bind`].
     pub graph: Graph,
-    /// What must come back.
+    /// What is done to each picture that the graph has made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finish: Vec<Operation>,
+    /// What must come of it.
     pub output: Output,
     /// Every model file that the graph loads: the main one first, the others sorted.
     pub models: Vec<String>,
     /// For estimates of time.
     pub work: Work,
-}
-
-/// A picture of the request that the graph reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Input {
-    /// File name to upload it under, unique within the plan.
-    pub name: String,
-    /// Which picture of the request's blob it is: an index into `image_data.offsets`.
-    pub image: usize,
-    /// Width in pixels that the picture must have.
-    pub width: u32,
-    /// Height in pixels that the picture must have.
-    pub height: u32,
-    /// What shows through where the picture is transparent; ComfyUI would show arbitrary colours there.
-    pub flatten: Colour,
-}
-
-/// Red, green and blue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Colour(pub [u8; 3]);
-
-impl Colour {
-    /// Under a canvas.
-    pub const WHITE: Self = Self([255; 3]);
-    /// Under a control layer.
-    pub const BLACK: Self = Self([0; 3]);
 }
 
 /// The pictures that a plan makes, all of one size.
@@ -63,6 +44,17 @@ pub struct Output {
     pub width: u32,
     /// Pixels.
     pub height: u32,
+}
+
+impl Output {
+    /// So many pictures of this size.
+    pub(crate) fn of(count: u32, extent: Extent) -> Self {
+        Self {
+            count,
+            width: extent.width(),
+            height: extent.height(),
+        }
+    }
 }
 
 /// The diffusion in a plan. Loading, encoding and enlarging are not counted.
@@ -99,7 +91,7 @@ impl Work {
 /// A plan and the names to put into its graph do not fit each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    /// Not one name for each of [`Plan::inputs`].
+    /// Not one name for each of [`Plan::inputs`] that is to be uploaded.
     #[error("the plan has {wanted} input pictures, but {given} were uploaded")]
     Uploads {
         /// Inputs of the plan.
@@ -116,9 +108,11 @@ impl Plan {
     /// The graph with every placeholder replaced: `LoadImage` gets the name that ComfyUI returned for each input,
     /// `SaveImage` a file name prefix, which should be unique to the run.
     pub fn bind(&self, uploads: &[String], filename_prefix: &str) -> Result<Graph, BindError> {
-        if uploads.len() != self.inputs.len() {
+        let uploaded = self.inputs.iter().enumerate().filter(|(_, input)| input.upload);
+        let wanted: Vec<_> = uploaded.map(|(place, _)| place).collect();
+        if uploads.len() != wanted.len() {
             return Err(BindError::Uploads {
-                wanted: self.inputs.len(),
+                wanted: wanted.len(),
                 given: uploads.len(),
             });
         }
@@ -127,7 +121,8 @@ impl Plan {
             let place = image
                 .strip_prefix(INPUT_PLACEHOLDER)
                 .and_then(|place| place.parse::<usize>().ok());
-            let upload = place.and_then(|place| uploads.get(place));
+            let upload = place.and_then(|place| wanted.binary_search(&place).ok());
+            let upload = upload.and_then(|number| uploads.get(number));
             *image = upload.ok_or_else(|| BindError::Placeholder(image.clone()))?.clone();
             Ok(())
         })?;

@@ -1,12 +1,19 @@
 //! Prompts: style, language, and what the text encoder makes of them.
 
 use crate::{
+    catalog::Catalog,
+    check::{Request, StoredImages},
     draft::Draft,
+    frame::Frame,
     graph::{Link, flow},
     input::Conditioning,
     models::Loaded,
     refusal::Refusal,
+    region::{self, Region},
+    sampling::Sampling,
 };
+
+mod raw;
 
 /// Of each text in a request, in characters.
 const MAX_TEXT: usize = 20_000;
@@ -16,22 +23,32 @@ const PLACE: &str = "{prompt}";
 const DIRECTIVE: &str = "lang:";
 
 /// The texts to encode.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Prompts {
+    /// The root prompt or that of the only region.
     positive: String,
     /// None if guidance has no use for it.
     negative: Option<String>,
+    /// None, or at least two.
+    pub(crate) regions: Vec<Region>,
 }
 
 impl Prompts {
-    /// `positive` is the root prompt or that of the only region.
-    pub(crate) fn parse(positive: &str, wire: &Conditioning, uses_negative: bool) -> Result<Self, Refusal> {
+    /// `raw` is for a root prompt that the plugin sends as the painter wrote it.
+    pub(crate) fn parse(
+        wire: &Conditioning,
+        sampling: &Sampling,
+        stored: StoredImages,
+        catalog: &Catalog,
+        raw: bool,
+    ) -> Result<Self, Refusal> {
+        let prompts = wire.regions.iter().map(|region| ("region's prompt", &region.positive));
         let texts = [
-            ("prompt", positive),
+            ("prompt", &wire.positive),
             ("negative prompt", &wire.negative),
             ("style prompt", &wire.style),
         ];
-        for (what, text) in texts {
+        for (what, text) in texts.into_iter().chain(prompts) {
             if text.chars().nth(MAX_TEXT).is_some() {
                 return Err(Refusal::new(format!(
                     "the {what} is too long, the limit is {MAX_TEXT} characters. Shorten it."
@@ -44,9 +61,25 @@ impl Prompts {
         } else {
             wire.negative.clone()
         };
+        let root = if raw {
+            raw::plain(&wire.positive)
+        } else {
+            wire.positive.clone()
+        };
+        let mut regions = vec![];
+        for region in &wire.regions {
+            let prompt = with_style(&region.positive, &wire.style, translated)?;
+            regions.push(Region::parse(region, prompt, stored, catalog)?);
+        }
+        let positive = match regions.as_slice() {
+            [only] => only.prompt.clone(),
+            _ => with_style(&root, &wire.style, translated)?,
+        };
+        regions.truncate(if regions.len() > 1 { regions.len() } else { 0 });
         Ok(Self {
-            positive: with_style(positive, &wire.style, translated)?,
-            negative: uses_negative.then_some(negative),
+            positive,
+            negative: sampling.uses_negative().then_some(negative),
+            regions,
         })
     }
 }
@@ -111,18 +144,40 @@ pub(crate) struct Encoded {
     pub(crate) negative: Link<flow::Conditioning>,
 }
 
-pub(crate) fn encode(draft: &mut Draft, loaded: &Loaded, prompts: &Prompts) -> Encoded {
-    let positive = encode_text(draft, loaded, &prompts.positive);
-    let negative = prompts
-        .negative
-        .as_ref()
-        .map_or(positive, |text| encode_text(draft, loaded, text));
+pub(crate) fn encode(draft: &mut Draft, loaded: &Loaded, prompts: &Prompts, frame: &Frame<'_>) -> Encoded {
+    let negative = prompts.negative.as_deref();
+    if let Some(encoded) = region::encode(draft, loaded, &prompts.regions, negative, frame) {
+        return encoded;
+    }
+    let positive = encode_text(draft, loaded, loaded.clip, &prompts.positive);
+    let negative = negative.map_or(positive, |text| encode_text(draft, loaded, loaded.clip, text));
     Encoded { positive, negative }
 }
 
-pub(crate) fn encode_text(draft: &mut Draft, loaded: &Loaded, text: &str) -> Link<flow::Conditioning> {
+/// All that leads a pass: prompts, regions and control layers. `canvas` stands in for control layers without a picture.
+pub(crate) fn conditions(
+    draft: &mut Draft,
+    loaded: &Loaded,
+    request: &Request,
+    frame: &Frame<'_>,
+    canvas: Option<Link<flow::Image>>,
+) -> Encoded {
+    let encoded = encode(draft, loaded, &request.prompts, frame);
+    let controls = request.controls.iter();
+    controls.fold(encoded, |encoded, control| {
+        control.apply(draft, loaded, encoded, frame, canvas)
+    })
+}
+
+/// With the text encoder as loaded or as a region patches it.
+pub(crate) fn encode_text(
+    draft: &mut Draft,
+    loaded: &Loaded,
+    clip: Link<flow::Clip>,
+    text: &str,
+) -> Link<flow::Conditioning> {
     let encoded = draft
-        .node("CLIPTextEncode", [("text", text.into()), ("clip", loaded.clip.into())])
+        .node("CLIPTextEncode", [("text", text.into()), ("clip", clip.into())])
         .output(0);
     // SDXL was trained with zeros for a missing prompt, not with the encoding of "".
     if text.is_empty() && loaded.zeroes_empty_text {
@@ -197,15 +252,16 @@ mod tests {
             language: "de".into(),
             edit_reference: false,
         };
-        assert_eq!(
-            Prompts::parse("", &wire, true).unwrap().negative.as_deref(),
-            Some("Hund")
-        );
-        assert_eq!(Prompts::parse("", &wire, false).unwrap().negative, None);
+        let stored = StoredImages::parse(None).unwrap();
+        let negative = |wire: &Conditioning, cfg: f64| {
+            let sampling = Sampling::guided(cfg);
+            Prompts::parse(wire, &sampling, stored, &Catalog::default(), false)
+                .unwrap()
+                .negative
+        };
+        assert_eq!(negative(&wire, 7.0).as_deref(), Some("Hund"));
+        assert_eq!(negative(&wire, 1.0), None);
         wire.language.clear();
-        assert_eq!(
-            Prompts::parse("", &wire, true).unwrap().negative.as_deref(),
-            Some("lang:de Hund lang:en ")
-        );
+        assert_eq!(negative(&wire, 7.0).as_deref(), Some("lang:de Hund lang:en "));
     }
 }

@@ -5,79 +5,27 @@ use crate::{
     draft::Draft,
     graph::{Link, flow},
     input::{self, Arch},
-    models::{Family, Loaded},
+    models::{Family, Guidance, Loaded},
     prompt::Encoded,
     refusal::{Refusal, quote},
     scale::Extent,
 };
 use serde_json::Value;
 
+mod names;
+use names::{SAMPLERS, SCHEDULERS};
+
 const MAX_STEPS: i64 = 1_000;
 /// What the plugin sends; the noise of larger seeds would be reachable from no painter's settings.
 const SEEDS: std::ops::RangeInclusive<i64> = 0..=u32::MAX as i64;
 /// ComfyUI's own limit.
 const CFG_SCALES: std::ops::RangeInclusive<f64> = 0.0..=100.0;
+/// What Flux was made for.
+const BUILT_IN_GUIDANCE: f64 = 3.5;
+/// What the variant of Flux that fills selections was made for.
+const FILLING_GUIDANCE: f64 = 30.0;
 /// ComfyUI's own limit for this scheduler.
 const GITS_MIN_STEPS: u32 = 2;
-
-/// Samplers of ComfyUI 0.3.75. A later one may have more, but a graph must run on every worker.
-const SAMPLERS: [&str; 42] = [
-    "euler",
-    "euler_cfg_pp",
-    "euler_ancestral",
-    "euler_ancestral_cfg_pp",
-    "heun",
-    "heunpp2",
-    "dpm_2",
-    "dpm_2_ancestral",
-    "lms",
-    "dpm_fast",
-    "dpm_adaptive",
-    "dpmpp_2s_ancestral",
-    "dpmpp_2s_ancestral_cfg_pp",
-    "dpmpp_sde",
-    "dpmpp_sde_gpu",
-    "dpmpp_2m",
-    "dpmpp_2m_cfg_pp",
-    "dpmpp_2m_sde",
-    "dpmpp_2m_sde_gpu",
-    "dpmpp_2m_sde_heun",
-    "dpmpp_2m_sde_heun_gpu",
-    "dpmpp_3m_sde",
-    "dpmpp_3m_sde_gpu",
-    "ddpm",
-    "lcm",
-    "ipndm",
-    "ipndm_v",
-    "deis",
-    "res_multistep",
-    "res_multistep_cfg_pp",
-    "res_multistep_ancestral",
-    "res_multistep_ancestral_cfg_pp",
-    "gradient_estimation",
-    "gradient_estimation_cfg_pp",
-    "er_sde",
-    "seeds_2",
-    "seeds_3",
-    "sa_solver",
-    "sa_solver_pece",
-    "ddim",
-    "uni_pc",
-    "uni_pc_bh2",
-];
-
-/// Schedulers of BasicScheduler in ComfyUI 0.3.75.
-const SCHEDULERS: [&str; 9] = [
-    "simple",
-    "sgm_uniform",
-    "karras",
-    "exponential",
-    "ddim_uniform",
-    "beta",
-    "normal",
-    "linear_quadratic",
-    "kl_optimal",
-];
 
 /// Checked sampler settings.
 #[derive(Debug)]
@@ -85,6 +33,7 @@ pub(crate) struct Sampling {
     sampler: Sampler,
     scheduler: Scheduler,
     cfg_scale: f64,
+    distilled: bool,
     /// 1 to 1000.
     total_steps: u32,
     /// Less than `total_steps`.
@@ -116,9 +65,18 @@ impl Sampling {
             sampler: Sampler::Named("euler"),
             scheduler: Scheduler::Basic("normal"),
             cfg_scale: 1.0,
+            distilled: false,
             total_steps: 1,
             start_step: 0,
             seed,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn guided(cfg_scale: f64) -> Self {
+        Self {
+            cfg_scale,
+            ..Self::single_step(1)
         }
     }
 
@@ -126,6 +84,8 @@ impl Sampling {
         let sampler = Sampler::parse(&wire.sampler)?;
         let scheduler = Scheduler::parse(&wire.scheduler, arch)?;
         let total_steps = number("number of steps", wire.total_steps, 1..=MAX_STEPS)?;
+        // Flux has its guidance built in and no use for a negative prompt.
+        let distilled = Family::parse(arch)? == Family::Flux;
         let start_step = number("first step", wire.start_step, 0..=i64::from(total_steps) - 1)?;
         if matches!(scheduler, Scheduler::Gits) && total_steps < GITS_MIN_STEPS {
             return Err(Refusal::new(
@@ -136,6 +96,7 @@ impl Sampling {
             sampler,
             scheduler,
             cfg_scale: real("guidance strength (cfg)", wire.cfg_scale, CFG_SCALES)?,
+            distilled,
             total_steps,
             start_step,
             seed: number("seed", wire.seed, SEEDS)?.into(),
@@ -144,7 +105,7 @@ impl Sampling {
 
     /// At a guidance of 1 and below the negative prompt has no effect, and is not worth encoding.
     pub(crate) fn uses_negative(&self) -> bool {
-        self.cfg_scale > 1.0
+        self.cfg_scale > 1.0 && !self.distilled
     }
 
     pub(crate) fn total_steps(&self) -> u32 {
@@ -181,6 +142,11 @@ impl Scheduler {
             "align_your_steps" | "ays" => Self::AlignYourSteps(match Family::parse(arch)? {
                 Family::Sd15 => "SD1",
                 Family::Sdxl => "SDXL",
+                Family::Flux => {
+                    return Err(Refusal::new(
+                        "the scheduler align_your_steps is not made for flux. Choose another in the style settings.",
+                    ));
+                }
             }),
             "gits" => Self::Gits,
             "polyexponential" | "poly_exponential" => Self::Polyexponential,
@@ -266,13 +232,19 @@ pub(crate) fn sample(
 fn guide(draft: &mut Draft, loaded: &Loaded, prompts: Encoded, cfg_scale: f64) -> Link<flow::Guider> {
     #[allow(clippy::float_cmp, reason = "the protocol's meaning of exactly 1")]
     let unguided = cfg_scale == 1.0;
-    if unguided {
+    let built_in = loaded.guidance.map(|guidance| match guidance {
+        Guidance::Asked if cfg_scale > 1.0 => cfg_scale,
+        Guidance::Asked => BUILT_IN_GUIDANCE,
+        Guidance::Filling => FILLING_GUIDANCE,
+    });
+    if unguided || built_in.is_some() {
+        let positive = built_in.map_or(prompts.positive, |guidance| {
+            let inputs = [("conditioning", prompts.positive.into()), ("guidance", guidance.into())];
+            draft.node("FluxGuidance", inputs).output(0)
+        });
         draft.node(
             "BasicGuider",
-            [
-                ("model", loaded.model.into()),
-                ("conditioning", prompts.positive.into()),
-            ],
+            [("model", loaded.model.into()), ("conditioning", positive.into())],
         )
     } else {
         draft.node(

@@ -1,101 +1,43 @@
-//! Sizes, and getting from one to the next.
+//! Getting from one size to the next.
 
 use crate::{
     catalog::Catalog,
-    check::number,
     draft::Draft,
     graph::{Link, flow},
-    input,
-    refusal::Refusal,
+    recipe::{Filter, Operation},
 };
 
-/// ComfyUI's own limit for a picture's side.
-const MAX_SIDE: i64 = 16_384;
-/// Below 16 ComfyUI makes no latent; above 4096 no painter's GPU has the memory for attention.
-const PASS_SIDES: std::ops::RangeInclusive<i64> = 16..=4_096;
-/// A latent pixel is 8 pixels wide; ComfyUI would silently cut the rest.
-const LATENT_CELL: i64 = 8;
-/// Pixels of one diffusion pass over a whole batch: two pictures of 4096², or 16 of 1448².
-const MAX_PASS_PIXELS: u64 = 2 * 4_096 * 4_096;
-/// Pixels of all results together, 8192²: below 1 GB in ComfyUI's memory.
-const MAX_RESULT_PIXELS: u64 = 8_192 * 8_192;
+pub(crate) use crate::extent::{Extent, Extents, Rect, TILE_GRID};
 
-/// A size in pixels within the limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Extent {
-    width: u32,
-    height: u32,
-}
-
-/// The checked sizes of a request with diffusion; see the protocol's terms in [`input::Extents`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Extents {
-    pub(crate) input: Extent,
-    pub(crate) initial: Extent,
-    pub(crate) desired: Extent,
-    pub(crate) target: Extent,
-}
-
-impl Extent {
-    #[cfg(test)]
-    const fn new(width: u32, height: u32) -> Self {
-        Self { width, height }
-    }
-
-    /// A 64-pixel square, about the smallest picture that exercises a model.
-    pub(crate) const TINY: Self = Self { width: 64, height: 64 };
-
-    pub(crate) fn width(self) -> u32 {
-        self.width
-    }
-
-    pub(crate) fn height(self) -> u32 {
-        self.height
-    }
-
-    pub(crate) fn pixels(self) -> u64 {
-        u64::from(self.width) * u64::from(self.height)
-    }
-
-    fn parse(what: &str, sides: [i64; 2], limits: std::ops::RangeInclusive<i64>) -> Result<Self, Refusal> {
-        let [width, height] = sides;
-        Ok(Self {
-            width: number(&format!("{what} width"), width, limits.clone())?,
-            height: number(&format!("{what} height"), height, limits)?,
-        })
-    }
-
-    fn parse_pass(what: &str, sides: [i64; 2], batch: u32) -> Result<Self, Refusal> {
-        let extent = Self::parse(what, sides, PASS_SIDES)?;
-        if sides.iter().any(|side| side % LATENT_CELL != 0) {
-            let [width, height] = sides;
-            return Err(Refusal::new(format!(
-                "the {what} size {width}x{height} is no multiple of {LATENT_CELL}. Update the plugin, then try again."
-            )));
-        }
-        extent.limit(batch, MAX_PASS_PIXELS)
-    }
-
-    fn limit(self, batch: u32, pixels: u64) -> Result<Self, Refusal> {
-        if self.pixels() * u64::from(batch) <= pixels {
-            return Ok(self);
-        }
-        Err(Refusal::new(format!(
-            "{batch} x {}x{} pixels are too many for one request. Use a smaller canvas or selection, or fewer images.",
-            self.width, self.height
-        )))
+/// The operation that scales a picture or mask to this size.
+pub(crate) fn scaling(to: Extent, filter: Filter) -> Operation {
+    Operation::Scale {
+        width: to.width(),
+        height: to.height(),
+        filter,
     }
 }
 
-impl Extents {
-    pub(crate) fn parse(wire: &input::Extents, batch: u32) -> Result<Self, Refusal> {
-        Ok(Self {
-            input: Extent::parse("input", wire.input, 1..=MAX_SIDE)?.limit(1, MAX_RESULT_PIXELS)?,
-            initial: Extent::parse_pass("first pass", wire.initial, batch)?,
-            desired: Extent::parse_pass("second pass", wire.desired, batch)?,
-            target: Extent::parse("target", wire.target, 1..=MAX_SIDE)?.limit(batch, MAX_RESULT_PIXELS)?,
-        })
-    }
+/// As [`scaling`], if it changes anything.
+pub(crate) fn scaled(from: Extent, to: Extent) -> Option<Operation> {
+    (from != to).then(|| scaling(to, Filter::Lanczos))
+}
+
+/// A rectangle of an image, in the graph.
+pub(crate) fn crop_image(draft: &mut Draft, image: Link<flow::Image>, rect: Rect) -> Link<flow::Image> {
+    let [x, y, width, height] = rect.array();
+    draft
+        .node(
+            "ImageCrop",
+            [
+                ("image", image.into()),
+                ("width", width.into()),
+                ("height", height.into()),
+                ("x", x.into()),
+                ("y", y.into()),
+            ],
+        )
+        .output(0)
 }
 
 /// How to get from the first pass to the desired size.
@@ -137,19 +79,22 @@ pub(crate) fn enlarge(
     to: Extent,
 ) -> Link<flow::Image> {
     let image = match catalog.upscaler(upscaler) {
-        Some(file) => {
-            let file = draft.model_file(file);
-            let model: Link<flow::UpscaleModel> = draft.node("UpscaleModelLoader", [("model_name", file)]).output(0);
-            draft
-                .node(
-                    "ImageUpscaleWithModel",
-                    [("upscale_model", model.into()), ("image", image.into())],
-                )
-                .output(0)
-        }
+        Some(file) => upscale(draft, file, image),
         None => image,
     };
     resize(draft, image, to)
+}
+
+/// Enlarges with this upscale model, by whatever factor it has.
+pub(crate) fn upscale(draft: &mut Draft, file: &str, image: Link<flow::Image>) -> Link<flow::Image> {
+    let file = draft.model_file(file);
+    let model: Link<flow::UpscaleModel> = draft.node("UpscaleModelLoader", [("model_name", file)]).output(0);
+    draft
+        .node(
+            "ImageUpscaleWithModel",
+            [("upscale_model", model.into()), ("image", image.into())],
+        )
+        .output(0)
 }
 
 /// From the size of the last pass to the size of the canvas.
@@ -167,7 +112,7 @@ pub(crate) fn to_target(
 }
 
 /// Below nine tenths of the side lanczos alone is too soft; the factor is the next whole one.
-fn target_upscaler(desired: Extent, target: Extent) -> Option<&'static str> {
+pub(crate) fn target_upscaler(desired: Extent, target: Extent) -> Option<&'static str> {
     let (from, to) = (desired.pixels(), target.pixels());
     if 100 * from >= 81 * to {
         None
@@ -180,15 +125,15 @@ fn target_upscaler(desired: Extent, target: Extent) -> Option<&'static str> {
     }
 }
 
-fn resize(draft: &mut Draft, image: Link<flow::Image>, to: Extent) -> Link<flow::Image> {
+pub(crate) fn resize(draft: &mut Draft, image: Link<flow::Image>, to: Extent) -> Link<flow::Image> {
     draft
         .node(
             "ImageScale",
             [
                 ("image", image.into()),
                 ("upscale_method", "lanczos".into()),
-                ("width", to.width.into()),
-                ("height", to.height.into()),
+                ("width", to.width().into()),
+                ("height", to.height().into()),
                 ("crop", "disabled".into()),
             ],
         )

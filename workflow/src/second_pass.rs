@@ -6,7 +6,7 @@ use crate::{
     draft::Draft,
     graph::{Link, flow},
     models::Loaded,
-    prompt::Encoded,
+    prompt::conditions,
     sampling::sample,
     scale::{ToDesired, enlarge, scale, to_desired},
 };
@@ -17,7 +17,6 @@ pub(crate) fn decode_to_desired(
     catalog: &Catalog,
     request: &Request,
     loaded: &Loaded,
-    prompts: Encoded,
     first: Link<flow::Latent>,
 ) -> Link<flow::Image> {
     let (initial, desired) = (request.extents.initial, request.extents.desired);
@@ -34,6 +33,7 @@ pub(crate) fn decode_to_desired(
                 return larger;
             }
             let latent = loaded.encode(draft, larger);
+            let prompts = conditions(draft, loaded, request, &request.frame(desired), None);
             let second = sample(draft, loaded, prompts, &request.sampling, start, latent, desired);
             loaded.decode(draft, second)
         }
@@ -41,7 +41,7 @@ pub(crate) fn decode_to_desired(
 }
 
 /// Six tenths of the steps, rounded: the second pass keeps the composition of the first.
-fn start_step(total_steps: u32) -> u32 {
+pub(crate) fn start_step(total_steps: u32) -> u32 {
     (total_steps * 6 + 5) / 10
 }
 

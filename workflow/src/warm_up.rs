@@ -5,7 +5,7 @@ use crate::{
     draft::Draft,
     kinds::generate::empty_latent,
     models::{Loaded, load_checkpoint, load_diffusion_model},
-    plan::Plan,
+    plan::{Output, Plan},
     prompt::{Encoded, encode_text},
     sampling::{Sampling, sample},
     scale::Extent,
@@ -23,9 +23,9 @@ pub fn warm_up(checkpoint: &Checkpoint, seed: u64) -> Plan {
         let model = load_diffusion_model(&mut draft, &checkpoint.file);
         return draft.finish_loading(model);
     }
-    let loaded = Loaded::plain(load_checkpoint(&mut draft, &checkpoint.file));
-    let noise = empty_latent(&mut draft, tiny, 1);
-    let positive = encode_text(&mut draft, &loaded, "");
+    let loaded = Loaded::plain(load_checkpoint(&mut draft, &checkpoint.file), &checkpoint.arch);
+    let noise = empty_latent(&mut draft, &loaded, tiny, 1);
+    let positive = encode_text(&mut draft, &loaded, loaded.clip, "");
     let prompts = Encoded {
         positive,
         negative: positive,
@@ -40,5 +40,5 @@ pub fn warm_up(checkpoint: &Checkpoint, seed: u64) -> Plan {
         tiny,
     );
     let image = loaded.decode(&mut draft, latent);
-    draft.finish(image, 1, tiny)
+    draft.finish(image, Output::of(1, tiny))
 }

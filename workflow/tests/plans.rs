@@ -2,25 +2,9 @@
 
 mod common;
 
-use common::{catalog, changed, plan, refusal, sizes, wire};
+use common::{catalog, changed, plan, refusal, sizes, text, wire};
 use serde_json::{Value, json};
 use workflow::{Arch, Catalog, Checkpoint, Format, Plan, WorkflowInput, compile, warm_up};
-
-/// All of a plan, in a form that reads well in a review.
-fn text(plan: &Plan) -> String {
-    let inputs: Vec<_> = plan.inputs.iter().map(|input| format!("{input:?}")).collect();
-    let Plan {
-        output,
-        models,
-        work,
-        graph,
-        ..
-    } = plan;
-    format!(
-        "inputs: {inputs:?}\noutput: {output:?}\nmodels: {models:?}\nwork: {work:?} = {:.3}\n{graph}",
-        work.units()
-    )
-}
 
 macro_rules! golden {
     ($name:ident, $request:expr) => {
@@ -207,6 +191,23 @@ fn plans_survive_storage() {
 }
 
 #[test]
+fn plans_stored_before_there_were_recipes_still_run() {
+    let stored = json!({
+        "inputs": [{"name": "input-0.png", "image": 0, "width": 64, "height": 64, "flatten": [255, 255, 255]}],
+        "graph": {"1": {"class_type": "LoadImage", "inputs": {"image": "input:0"}}},
+        "output": {"count": 1, "width": 64, "height": 64},
+        "models": ["tiny.ckpt"],
+        "work": {"steps": 2, "megapixels": 0.004},
+    });
+    let plan: Plan = serde_json::from_value(stored.clone()).unwrap();
+    assert!(plan.finish.is_empty());
+    let bound = plan.bind(&["a.png".into()], "x").unwrap();
+    assert_eq!(bound.as_map()["1"]["inputs"]["image"], "a.png");
+    let again = serde_json::to_value(&plan).unwrap();
+    assert_eq!((&again["inputs"], &again["finish"]), (&stored["inputs"], &Value::Null));
+}
+
+#[test]
 fn bind_never_touches_prompts() {
     for prompt in ["input:0", "output", "SaveImage"] {
         let changes = [
@@ -249,25 +250,66 @@ fn refusals_are_plain() {
         changed("01_generate", &[sizes(side, side, side, side)])
     };
     let images = |data: Value| changed("02_refine", &[("/image_data", data)]);
+    let control = |control: Value| changed("02_refine", &[("/conditioning/control", json!([control]))]);
+    let flux = json!({"checkpoint": "flux.safetensors", "version": "flux", "loras": []});
+    let scribble = json!({"mode": "scribble", "image": 0});
+    let region = wire("05_inpaint")["conditioning"]["regions"][1].clone();
     let requests = [
-        wire("03_inpaint"),
-        wire("04_refine_region"),
-        wire("05_inpaint"),
-        wire("06_upscale_tiled"),
-        wire("07_upscale_simple"),
         wire("08_control_image"),
         wire("09_control_layers_lora"),
         changed("01_generate", &[("/kind", json!("custom"))]),
         changed("01_generate", &[("/kind", json!("dance"))]),
         changed("01_generate", &[("/nsfw_filter", json!(0.5))]),
         changed("01_generate", &[("/images/layer_count", json!(4))]),
+        changed("03_inpaint", &[("/images/hires_mask", Value::Null)]),
+        changed("03_inpaint", &[("/inpaint", Value::Null)]),
+        changed("03_inpaint", &[("/inpaint/fill", json!("stripes"))]),
+        changed("03_inpaint", &[("/inpaint/mode", json!("dance"))]),
+        changed("03_inpaint", &[("/inpaint/grow", json!(500))]),
+        changed("03_inpaint", &[("/inpaint/feather", json!(-1))]),
+        changed("03_inpaint", &[("/inpaint/target_bounds", json!([300, 0, 304, 304]))]),
+        changed("03_inpaint", &[("/inpaint/target_bounds", json!([0, -1, 304, 304]))]),
         changed(
-            "01_generate",
-            &[(
-                "/conditioning/regions",
-                wire("05_inpaint")["conditioning"]["regions"].clone(),
-            )],
+            "03_inpaint",
+            &[("/inpaint/target_bounds", json!([i64::MAX, 0, i64::MAX, 304]))],
         ),
+        changed("03_inpaint", &[("/color_match", json!(1.5))]),
+        changed(
+            "03_inpaint",
+            &[
+                sizes([512, 512], [512, 512], [800, 800], [800, 800]),
+                ("/crop_upscale_extent", Value::Null),
+            ],
+        ),
+        changed("05_inpaint", &[("/conditioning/regions/1/mask", json!(4))]),
+        changed(
+            "05_inpaint",
+            &[("/conditioning/regions", json!(vec![region.clone(); 65]))],
+        ),
+        changed("06_upscale_tiled", &[("/upscale/model", json!("9x.pth"))]),
+        changed("06_upscale_tiled", &[("/upscale/tile_overlap", json!(-2))]),
+        changed(
+            "06_upscale_tiled",
+            &[sizes([512, 512], [8192, 8192], [512, 512], [8192, 8192])],
+        ),
+        changed(
+            "06_upscale_tiled",
+            &[sizes([512, 512], [1000, 1000], [672, 672], [1000, 1000])],
+        ),
+        changed("06_upscale_tiled", &[("/nsfw_filter", json!(0.1))]),
+        changed("07_upscale_simple", &[("/upscale/model", json!("9x.pth"))]),
+        changed("07_upscale_simple", &[("/images/initial_image", Value::Null)]),
+        changed("08_control_image", &[("/control_mode", json!("depth"))]),
+        changed("08_control_image", &[("/control_mode", json!("hue"))]),
+        control(json!({"mode": "reference", "image": 0})),
+        control(json!({"mode": "inpaint", "image": 0})),
+        control(json!({"mode": "hue", "image": 0})),
+        control(json!({"mode": "depth", "image": 0})),
+        control(json!({"mode": "scribble"})),
+        control(json!({"mode": "scribble", "image": 1})),
+        control(json!({"mode": "scribble", "image": 0, "strength": 11.0})),
+        control(json!({"mode": "scribble", "image": 0, "range": [0.5, 1.5]})),
+        changed("02_refine", &[("/conditioning/control", json!(vec![scribble; 65]))]),
         changed(
             "01_generate",
             &[(
@@ -293,6 +335,11 @@ fn refusals_are_plain() {
         sampling("/models/checkpoint", json!("sdxl.safetensors")),
         sampling("/models/checkpoint", json!("flux.safetensors")),
         sampling("/models/version", json!("flux")),
+        sampling("/models/version", json!("sd3")),
+        changed(
+            "01_generate",
+            &[("/models", flux.clone()), ("/sampling/scheduler", json!("ays"))],
+        ),
         sampling("/models/version", json!("sd9")),
         sampling("/models/vae", json!("other.vae")),
         sampling("/models/clip_skip", json!(-2)),

@@ -4,10 +4,11 @@
 
 mod common;
 
-use common::{catalog, check_graph, check_refusal, wire};
+use common::{catalog, check_graph, check_recipes, check_refusal, wire};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
-use workflow::{Plan, WorkflowInput, compile};
+use std::collections::BTreeMap;
+use workflow::{Kind, Plan, WorkflowInput, compile};
 
 /// Mostly a value that is meant to work, now and then one that is not.
 fn mostly<T: Clone + std::fmt::Debug + 'static>(
@@ -49,25 +50,51 @@ fn name(good: &[&'static str]) -> BoxedStrategy<String> {
     mostly(prop::sample::select(good.to_vec()).prop_map(str::to_owned), text())
 }
 
+fn index(pictures: i64) -> BoxedStrategy<i64> {
+    mostly(0..pictures, any::<i64>())
+}
+
+/// So many pictures come with every request.
+const PICTURES: i64 = 5;
+
 fn images() -> impl Strategy<Value = Value> {
     let pair = || [side(), side()];
-    let index = || mostly(prop::option::of(0_i64..2), any::<Option<i64>>());
+    let picture = || prop_oneof![9 => index(PICTURES).prop_map(Some), 1 => Just(None)];
     (
         pair(),
         pair(),
         [canvas_side(), canvas_side()],
         any::<bool>(),
-        index(),
+        [picture().boxed(), picture().boxed(), picture().boxed()],
         mostly(Just(1_i64), any::<i64>()),
     )
-        .prop_map(|(initial, desired, target, two_passes, initial_image, layer_count)| {
+        .prop_map(|(initial, desired, target, two_passes, images, layer_count)| {
             let desired = if two_passes { desired } else { initial };
+            let [initial_image, hires_image, hires_mask] = images;
             json!({
                 "extent": {"input": target, "initial": initial, "desired": desired, "target": target},
-                "initial_image": initial_image,
+                "initial_image": initial_image, "hires_image": hires_image, "hires_mask": hires_mask,
                 "layer_count": layer_count,
             })
         })
+}
+
+fn lora() -> impl Strategy<Value = Value> {
+    let uploaded = prop_oneof![3 => Just(String::new()), 1 => name(&["base64sha256="])];
+    (
+        name(&["ink.safetensors", "lcm.safetensors"]),
+        float(-2.0..2.0),
+        uploaded,
+    )
+        .prop_map(|(name, strength, storage)| json!({"name": name, "strength": strength, "storage_id": storage}))
+}
+
+fn control() -> impl Strategy<Value = Value> {
+    let modes = ["blur", "scribble", "canny_edge", "stencil", "soft_edge", "depth"];
+    let image = prop_oneof![9 => index(PICTURES).prop_map(Some), 1 => Just(None)];
+    (name(&modes), image, float(0.0..2.0), [float(0.0..1.0), float(0.0..1.0)]).prop_map(
+        |(mode, image, strength, range)| json!({"mode": mode, "image": image, "strength": strength, "range": range}),
+    )
 }
 
 fn models() -> impl Strategy<Value = Value> {
@@ -78,15 +105,15 @@ fn models() -> impl Strategy<Value = Value> {
         ("noob.safetensors", "illu_v"),
         ("xl-unet.safetensors", "sdxl"),
         ("unet.safetensors", "sd15"),
+        ("flux.safetensors", "flux"),
+        ("flux-fill.safetensors", "flux"),
     ]);
-    let lora = (name(&["ink.safetensors", "lcm.safetensors"]), float(-2.0..2.0))
-        .prop_map(|(name, strength)| json!({"name": name, "strength": strength}));
     (
         mostly(
             checkpoint.prop_map(|(file, arch)| (file.to_owned(), arch.to_owned())),
             (text(), text()),
         ),
-        prop::collection::vec(lora, 0..4),
+        prop::collection::vec(lora(), 0..4),
         name(&["", "Checkpoint Default", "soft.safetensors"]),
         mostly(0_i64..4, any::<i64>()),
         any::<[bool; 4]>(),
@@ -121,15 +148,22 @@ fn sampling() -> impl Strategy<Value = Value> {
 }
 
 fn conditioning() -> impl Strategy<Value = Value> {
-    let region = (mostly(0_i64..2, any::<i64>()), any::<[i64; 4]>(), text())
-        .prop_map(|(mask, bounds, positive)| json!({"mask": mask, "bounds": bounds, "positive": positive}));
-    let control = mostly(Just(vec![]), Just(vec![json!({"mode": "blur"})]));
+    let bounds =
+        prop_oneof![9 => [0_i64..900, 0..900, 1..900, 1..900].prop_map(<[i64; 4]>::from), 1 => any::<[i64; 4]>()];
+    let controls = || prop_oneof![4 => Just(vec![]), 1 => prop::collection::vec(control(), 1..3)];
+    let loras = prop_oneof![3 => Just(vec![]), 1 => prop::collection::vec(lora(), 1..3)];
+    let region = (index(PICTURES), bounds, text(), controls(), loras).prop_map(
+        |(mask, bounds, positive, control, loras)| {
+            json!({"mask": mask, "bounds": bounds, "positive": positive, "control": control, "loras": loras})
+        },
+    );
+    let control = controls();
     (
         text(),
         text(),
         text(),
         prop_oneof![Just(""), Just("de")],
-        prop::collection::vec(region, 0..2),
+        prop::collection::vec(region, 0..4),
         control,
     )
         .prop_map(|(positive, negative, style, language, regions, control)| {
@@ -140,19 +174,81 @@ fn conditioning() -> impl Strategy<Value = Value> {
         })
 }
 
-fn request() -> impl Strategy<Value = Value> {
-    let offsets = prop_oneof![20 => Just(vec![0_u64, 100]), 1 => prop::collection::vec(any::<u64>(), 0..4)];
+fn inpaint() -> impl Strategy<Value = Value> {
+    let fills = ["none", "neutral", "blur", "border", "replace", "inpaint", "green"];
+    let rim = || mostly(0_i64..500, any::<i64>());
+    // As shares of the target, see `request`.
+    let bounds = [0.0..0.9_f64, 0.0..0.9, 0.0..1.0, 0.0..1.0];
     (
-        mostly(prop::sample::select(vec!["generate", "refine"]).prop_map(str::to_owned), text()),
-        (images(), models(), sampling(), conditioning()),
-        mostly(1_i64..4, any::<i64>()),
-        float(0.0..1e-9),
+        name(&fills),
+        [rim(), rim(), rim()],
+        any::<[bool; 3]>(),
+        bounds,
+        mostly(Just("fill".to_owned()), text()),
+    )
+        .prop_map(|(fill, [grow, feather, blend], switches, bounds, mode)| {
+            json!({
+                "mode": mode, "fill": fill, "grow": grow, "feather": feather, "blend": blend, "target_bounds": bounds,
+                "use_inpaint_model": switches[0], "use_condition_mask": switches[1], "use_reference": switches[2],
+            })
+        })
+}
+
+const KINDS: [&str; 7] = [
+    "generate",
+    "refine",
+    "refine_region",
+    "inpaint",
+    "upscale_simple",
+    "upscale_tiled",
+    "control_image",
+];
+
+fn request() -> impl Strategy<Value = Value> {
+    let whole = vec![0_u64, 100, 200, 300, 400];
+    let offsets = prop_oneof![20 => Just(whole), 1 => prop::collection::vec(any::<u64>(), 0..4)];
+    let upscale = (
+        name(&["", "4x.pth", "2x.pth"]),
+        mostly(prop_oneof![Just(-1), 0_i64..200], any::<i64>()),
+    )
+        .prop_map(|(model, tile_overlap)| json!({"model": model, "tile_overlap": tile_overlap}));
+    (
+        mostly(prop::sample::select(KINDS.to_vec()).prop_map(str::to_owned), text()),
+        (images(), models(), sampling(), conditioning(), inpaint(), upscale),
+        (mostly(1_i64..4, any::<i64>()), float(0.0..1e-9), float(0.0..1.0)),
+        [side(), side()],
+        name(&["canny_edge", "scribble", "line_art", "soft_edge", "pose"]),
         offsets,
     )
-        .prop_map(|(kind, (images, models, sampling, conditioning), batch, nsfw, offsets)| {
+        .prop_map(|(kind, parts, (batch, nsfw, colour_match), crop, mode, offsets)| {
+            let (mut images, models, sampling, conditioning, mut inpaint, upscale) = parts;
+            let side = |images: &Value, name: &str, axis: usize| images["extent"][name][axis].as_i64().unwrap();
+            for axis in 0..2 {
+                let target = side(&images, "target", axis);
+                if (1..10_000).contains(&target) {
+                    let share = |place: usize| inpaint["target_bounds"][place].as_f64().unwrap();
+                    let start = (share(axis) * target as f64) as i64;
+                    let length = 1 + (share(axis + 2) * (target - start - 1) as f64) as i64;
+                    inpaint["target_bounds"][axis] = json!(start);
+                    inpaint["target_bounds"][axis + 2] = json!(length);
+                } else {
+                    inpaint["target_bounds"][axis] = json!(0);
+                    inpaint["target_bounds"][axis + 2] = json!(target);
+                }
+                if kind == "upscale_tiled" {
+                    let initial = side(&images, "initial", axis);
+                    images["extent"]["initial"][axis] = json!(initial.saturating_mul(2));
+                    images["extent"]["desired"][axis] = json!([512, 672, 896][initial.rem_euclid(3) as usize]);
+                }
+                if kind == "refine" || (kind == "refine_region" && batch == 1) {
+                    images["extent"]["desired"][axis] = images["extent"]["initial"][axis].clone();
+                }
+            }
             json!({
                 "kind": kind, "images": images, "models": models, "sampling": sampling, "conditioning": conditioning,
-                "batch_count": batch, "nsfw_filter": if nsfw < 1e-9 { 0.0 } else { nsfw },
+                "inpaint": inpaint, "upscale": upscale, "crop_upscale_extent": crop, "control_mode": mode,
+                "batch_count": batch, "color_match": colour_match,
+                "nsfw_filter": if nsfw < 1e-9 { 0.0 } else { nsfw },
                 "image_data": {"s3_object": "key", "offsets": offsets},
             })
         })
@@ -171,7 +267,17 @@ fn damaged() -> impl Strategy<Value = Value> {
         Just(json!([0, 0])),
     ];
     (
-        prop::sample::select(vec!["01_generate", "02_refine"]),
+        prop::sample::select(vec![
+            "01_generate",
+            "02_refine",
+            "03_inpaint",
+            "04_refine_region",
+            "05_inpaint",
+            "06_upscale_tiled",
+            "07_upscale_simple",
+            "08_control_image",
+            "09_control_layers_lora",
+        ]),
         any::<prop::sample::Index>(),
         junk,
     )
@@ -220,8 +326,11 @@ fn check(request: Value) -> bool {
         serde_json::from_str::<Plan>(&serde_json::to_string(&plan).unwrap()).unwrap(),
         plan
     );
-    assert!(plan.work.steps > 0 && plan.work.units() > 0.0);
-    let uploads: Vec<_> = plan.inputs.iter().map(|input| format!("up/{}", input.name)).collect();
+    let diffuses = !matches!(input.kind, Kind::UpscaleSimple | Kind::ControlImage);
+    assert_eq!(plan.work.steps > 0 && plan.work.units() > 0.0, diffuses);
+    check_recipes(&plan);
+    let uploads = plan.inputs.iter().filter(|input| input.upload);
+    let uploads: Vec<_> = uploads.map(|input| format!("up/{}", input.name)).collect();
     check_graph(&plan.bind(&uploads, "run/out").unwrap());
     true
 }
@@ -230,10 +339,16 @@ fn check(request: Value) -> bool {
 fn most_random_requests_compile_and_the_rest_is_refused() {
     let mut runner = TestRunner::deterministic();
     let strategy = request();
-    let plans = (0..600)
-        .filter(|_| check(strategy.new_tree(&mut runner).unwrap().current()))
-        .count();
-    assert!((150..600).contains(&plans), "{plans} of 600");
+    let mut plans = BTreeMap::new();
+    for _ in 0..1_500 {
+        let request = strategy.new_tree(&mut runner).unwrap().current();
+        let kind = request["kind"].as_str().unwrap().to_owned();
+        let count: &mut u32 = plans.entry(kind).or_default();
+        *count += u32::from(check(request));
+    }
+    for kind in KINDS {
+        assert!((20..200).contains(&plans[kind]), "{plans:?}");
+    }
 }
 
 proptest! {

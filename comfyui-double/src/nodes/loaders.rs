@@ -47,7 +47,7 @@ pub(crate) fn run(call: &Call<'_>, stage: &dyn Stage) -> Option<Outcome> {
             .map(|words| vec![Thing::Words(format!("{words} {}", call.settings()))]),
         "ConditioningSetMask" => masked(call),
         "ConditioningCombine" => combined(call),
-        "ControlNetApplyAdvanced" => controlled(call),
+        "ControlNetApplyAdvanced" | "ControlNetInpaintingAliMamaApply" => controlled(call),
         "LoadImage" => load(call, stage).map(|picture| {
             // Where alpha is opaque, the mask is 0. Without alpha it is a small black square.
             let mask = picture
@@ -81,12 +81,16 @@ fn both(call: &Call<'_>) -> Outcome {
     ])
 }
 
-fn masked(call: &Call<'_>) -> Outcome {
-    let mask = call
-        .masks("mask")?
+pub(super) fn masks_of(call: &Call<'_>) -> Result<u64, Trouble> {
+    let masks = call.masks("mask")?;
+    Ok(masks
         .iter()
         .map(|mask| fingerprint(&mask.data))
-        .fold(0, u64::wrapping_add);
+        .fold(0, u64::wrapping_add))
+}
+
+fn masked(call: &Call<'_>) -> Outcome {
+    let mask = masks_of(call)?;
     let words = call.words("conditioning")?;
     Ok(vec![Thing::Words(format!("{words} {} {mask:x}", call.settings()))])
 }
@@ -102,7 +106,8 @@ fn controlled(call: &Call<'_>) -> Outcome {
         .iter()
         .map(|picture| fingerprint(&picture.rgb))
         .fold(0, u64::wrapping_add);
-    let control = format!("{} {} {hint:x}", call.named("control_net")?, call.settings());
+    let mask = if call.has("mask") { masks_of(call)? } else { 0 };
+    let control = format!("{} {} {hint:x} {mask:x}", call.named("control_net")?, call.settings());
     Ok(vec![
         Thing::Words(format!("{} {control}", call.words("positive")?)),
         Thing::Words(format!("{} {control}", call.words("negative")?)),

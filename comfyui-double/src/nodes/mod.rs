@@ -1,5 +1,6 @@
 //! What the nodes do: a light evaluation that gets sizes, numbers and dependencies right.
 
+pub(crate) mod hooks;
 pub(crate) mod latents;
 pub(crate) mod loaders;
 pub(crate) mod masks;
@@ -239,6 +240,7 @@ fn repeated<T: Clone>(list: &[T], times: u32) -> Vec<T> {
 /// Runs a node.
 pub(crate) fn run(call: &Call<'_>, stage: &mut dyn Stage) -> Outcome {
     loaders::run(call, stage)
+        .or_else(|| hooks::run(call))
         .or_else(|| latents::run(call))
         .or_else(|| pictures::run(call, stage.version()))
         .or_else(|| masks::run(call))

@@ -7,6 +7,8 @@ pub(crate) fn run(call: &Call<'_>, stage: &mut dyn Stage) -> Option<Outcome> {
     Some(match call.class {
         "SaveImage" => save(call, stage, Area::Output, &call.text("filename_prefix")),
         "PreviewImage" => save(call, stage, Area::Temp, "ComfyUI_temp_ateli"),
+        // It shows text, which nobody reads here.
+        "PreviewAny" => Ok(Vec::new()),
         "SaveImageWebsocket" => call.pictures("images").map(|pictures| {
             stage.show(&pictures);
             Vec::new()

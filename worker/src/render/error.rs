@@ -75,7 +75,10 @@ impl RunError {
                 "The machine was stopped; the picture starts again on another one.",
             ),
             Self::TooLong { .. } => say(Infrastructure, "The picture took too long and was stopped."),
-            Self::Plan(_) | Self::Bind(_) => {
+            Self::Plan(_)
+            | Self::Bind(_)
+            | Self::Input(BadInput::Misfit(_))
+            | Self::Fetch(StoreError::Bad(BadInput::Misfit(_))) => {
                 say(Infrastructure, "The render machine could not read the picture's plan.")
             }
             Self::Input(bad) | Self::Fetch(StoreError::Bad(bad)) => say(User, &bad.to_string()),

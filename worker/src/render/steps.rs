@@ -12,8 +12,9 @@ use workflow::Plan;
 use super::{Brake, Renderer, RunError, Stop};
 use crate::{
     comfy::{self, Comfy, Ending, Listener, OutputFile},
+    darkroom,
     error::chain,
-    inputs::{self, BadInput},
+    inputs::{self, BadInput, Ready},
     progress::Meter,
     result_blob::ResultBlob,
     store::Store,
@@ -30,16 +31,17 @@ impl Renderer {
 
         let begun = Instant::now();
         let fetched = async {
-            let pictures = self.pictures(&plan, run, &store).await?;
+            let ready = self.pictures(&plan, run, &store).await?;
             self.wait_until_it_answers().await;
             self.serve(&run.team).await?;
-            self.upload_inputs(run, &plan, pictures).await
+            let uploads = self.upload_inputs(run, &plan, ready.uploads).await?;
+            Ok::<_, RunError>((uploads, ready.shelf))
         };
         // The socket must be open before the graph is posted; it opens while pictures are fetched.
         // Boxed: decoding, uploading and the commands of a host make a large future.
         let prepared =
             Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.comfy.base()).await) }) });
-        let (uploads, mut listener) = brake.guard(prepared).await?;
+        let ((uploads, shelf), mut listener) = brake.guard(prepared).await?;
         let graph = plan.bind(&uploads, &format!("{}/out", folder(run)))?.into_map();
         let fetch = elapsed(begun);
 
@@ -51,7 +53,15 @@ impl Renderer {
         self.status.loaded(&plan.models);
 
         let begun = Instant::now();
-        let blob = ResultBlob::new(&pictures, plan.output)?;
+        let (finish, output) = (plan.finish.clone(), plan.output);
+        let finished = tokio::task::spawn_blocking(move || {
+            let pictures = match finish.as_slice() {
+                [] => pictures,
+                operations => darkroom::finish(&pictures, operations, &shelf)?,
+            };
+            ResultBlob::new(&pictures, output)
+        });
+        let blob = brake.guard(async { Ok::<_, RunError>(finished.await??) }).await?;
         brake
             .guard(async { store.put(&blob.bytes).await.map_err(RunError::Upload) })
             .await?;
@@ -65,18 +75,18 @@ impl Renderer {
         })
     }
 
-    /// The PNG of each input. A bad picture ends the run here, before ComfyUI is touched.
-    async fn pictures(&self, plan: &Plan, run: &Assignment, store: &Store<'_>) -> Result<Vec<Bytes>, RunError> {
+    /// The plan's inputs. A bad picture ends the run here, before ComfyUI is touched.
+    async fn pictures(&self, plan: &Plan, run: &Assignment, store: &Store<'_>) -> Result<Ready, RunError> {
         if plan.inputs.is_empty() {
-            return Ok(vec![]);
+            return Ok(Ready::default());
         }
         let blob = run.inputs.clone().ok_or(BadInput::Missing)?;
         let bytes = match inputs::inline(&blob)? {
             Some(bytes) => bytes,
             None => store.get(&blob).await.map_err(RunError::Fetch)?,
         };
-        let wanted = plan.inputs.clone();
-        Ok(tokio::task::spawn_blocking(move || inputs::pictures(&blob, &bytes, &wanted)).await??)
+        let (wanted, finish) = (plan.inputs.clone(), plan.finish.clone());
+        Ok(tokio::task::spawn_blocking(move || inputs::prepare(&blob, &bytes, &wanted, &finish)).await??)
     }
 
     /// The names under which the graph finds the pictures.
@@ -87,7 +97,8 @@ impl Renderer {
         pictures: Vec<Bytes>,
     ) -> Result<Vec<String>, RunError> {
         let mut names = Vec::with_capacity(pictures.len());
-        for (input, picture) in plan.inputs.iter().zip(pictures) {
+        let uploaded = plan.inputs.iter().filter(|input| input.upload);
+        for (input, picture) in uploaded.zip(pictures) {
             names.push(self.comfy.upload(&folder(run), &input.name, picture).await?);
         }
         Ok(names)

@@ -70,6 +70,12 @@ impl Bench {
     pub(crate) async fn double() -> Self {
         let builder = Double::builder()
             .model("checkpoints", "tiny.ckpt")
+            .model("loras", "tiny-lora.safetensors")
+            .model("controlnet", "net.safetensors")
+            .model("upscale_models", "4x.pth")
+            .model("text_encoders", "clip.safetensors")
+            .model("vae", "vae.safetensors")
+            .model("diffusion_models", "unet.safetensors")
             .metadata(true)
             .previews(true);
         Self::with_double(builder.step_delay(Duration::from_millis(20)).start().await.unwrap()).await
@@ -198,6 +204,12 @@ impl Bench {
 
     /// The uploaded pictures of a run, decoded.
     pub(crate) async fn pictures(&self, run: RunId) -> Vec<image::RgbImage> {
+        let images = self.images(run).await;
+        images.into_iter().map(image::DynamicImage::into_rgb8).collect()
+    }
+
+    /// As [`Self::pictures`], with what channels they have.
+    pub(crate) async fn images(&self, run: RunId) -> Vec<image::DynamicImage> {
         let result = self.cloud.result(run).await;
         let blob = self.cloud.object(&result_key(run)).unwrap();
         assert_eq!(blob.len() as u64, result.size);
@@ -208,9 +220,7 @@ impl Bench {
             .iter()
             .zip(ends)
             .map(|(start, end)| &blob[*start as usize..*end as usize]);
-        parts
-            .map(|png| image::load_from_memory(png).unwrap().into_rgb8())
-            .collect()
+        parts.map(|png| image::load_from_memory(png).unwrap()).collect()
     }
 }
 
@@ -266,8 +276,12 @@ pub(crate) fn plan(changes: &Value) -> Plan {
     for (key, value) in changes.as_object().unwrap() {
         request[key] = value.clone();
     }
+    compiled(request, &catalog())
+}
+
+pub(crate) fn compiled(request: Value, catalog: &Catalog) -> Plan {
     let input = WorkflowInput::read(request).unwrap();
-    workflow::compile(&input, &catalog()).unwrap()
+    workflow::compile(&input, catalog).unwrap_or_else(|refusal| panic!("{refusal}"))
 }
 
 /// With this many steps and this seed.

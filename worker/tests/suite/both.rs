@@ -8,6 +8,7 @@ use model::{
 };
 use serde_json::{Value, json};
 use worker::Exit;
+use workflow::Source;
 
 use crate::{
     bench::{Bench, Setup, plan, refine, steps, unknown_model, warm_up, webp},
@@ -118,7 +119,10 @@ async fn refines_a_picture_however_it_comes(bench: Bench) {
     let both = [webp(32, 32, 9), picture.clone()].concat();
     let (offset, whole) = (both.len() as u64 - size, both.len() as u64);
     let mut second = plan.clone();
-    second.inputs[0].image = 1;
+    let Source::Segment { image, .. } = &mut second.inputs[0].source else {
+        panic!()
+    };
+    *image = 1;
 
     let inline = InputBlob {
         base64: Some(BASE64_STANDARD.encode(&picture)),

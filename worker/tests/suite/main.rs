@@ -6,3 +6,4 @@ mod bench;
 mod both;
 mod cloud;
 mod faults;
+mod kinds;

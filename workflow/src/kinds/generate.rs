@@ -5,7 +5,9 @@ use crate::{
     check::Request,
     draft::Draft,
     graph::{Link, flow},
-    prompt::encode,
+    models::Loaded,
+    plan::Output,
+    prompt::conditions,
     sampling::sample,
     scale::{Extent, to_target},
     second_pass::decode_to_desired,
@@ -17,8 +19,8 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let mut draft = Draft::default();
 
     let loaded = request.models.load(&mut draft);
-    let noise = empty_latent(&mut draft, extents.initial, request.batch);
-    let prompts = encode(&mut draft, &loaded, &request.prompts);
+    let noise = empty_latent(&mut draft, &loaded, extents.initial, request.batch);
+    let prompts = conditions(&mut draft, &loaded, &request, &request.frame(extents.initial), None);
     let start = request.sampling.start_step();
     let first = sample(
         &mut draft,
@@ -29,16 +31,21 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
         noise,
         extents.initial,
     );
-    let images = decode_to_desired(&mut draft, catalog, &request, &loaded, prompts, first);
+    let images = decode_to_desired(&mut draft, catalog, &request, &loaded, first);
     let images = to_target(&mut draft, catalog, images, extents.desired, extents.target);
-    Ok(draft.finish(images, request.batch, extents.target))
+    Ok(draft.finish(images, Output::of(request.batch, extents.target)))
 }
 
 /// Nothing yet, in this size.
-pub(crate) fn empty_latent(draft: &mut Draft, extent: Extent, batch: u32) -> Link<flow::Latent> {
+pub(crate) fn empty_latent(draft: &mut Draft, loaded: &Loaded, extent: Extent, batch: u32) -> Link<flow::Latent> {
+    // Later models have latents of sixteen channels.
+    let class = match loaded.guidance {
+        Some(_) => "EmptySD3LatentImage",
+        None => "EmptyLatentImage",
+    };
     draft
         .node(
-            "EmptyLatentImage",
+            class,
             [
                 ("width", extent.width().into()),
                 ("height", extent.height().into()),

@@ -4,11 +4,13 @@ use crate::{
     Catalog, Plan, Refusal, WorkflowInput,
     check::Request,
     draft::Draft,
-    plan::Colour,
-    prompt::encode,
+    plan::Output,
+    prompt::conditions,
+    recipe::Colour,
     refusal::missing,
     sampling::sample,
     scale::{scale, to_target},
+    selection::repeat,
 };
 
 pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
@@ -23,18 +25,12 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let mut draft = Draft::default();
 
     let loaded = request.models.load(&mut draft);
-    let image = draft.load_image(canvas, extents.input, Colour::WHITE);
+    let picture = draft.picture(canvas, (extents.input, &[]), Colour::WHITE, []);
+    let image = draft.load_image(picture);
     let image = scale(&mut draft, image, extents.input, extents.initial);
-    let mut latent = loaded.encode(&mut draft, image);
-    if request.batch > 1 {
-        latent = draft
-            .node(
-                "RepeatLatentBatch",
-                [("samples", latent.into()), ("amount", request.batch.into())],
-            )
-            .output(0);
-    }
-    let prompts = encode(&mut draft, &loaded, &request.prompts);
+    let latent = loaded.encode(&mut draft, image);
+    let latent = repeat(&mut draft, latent, request.batch);
+    let prompts = conditions(&mut draft, &loaded, &request, &request.frame(extents.initial), None);
     let start = request.sampling.start_step();
     let latent = sample(
         &mut draft,
@@ -47,5 +43,5 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     );
     let images = loaded.decode(&mut draft, latent);
     let images = to_target(&mut draft, catalog, images, extents.desired, extents.target);
-    Ok(draft.finish(images, request.batch, extents.target))
+    Ok(draft.finish(images, Output::of(request.batch, extents.target)))
 }

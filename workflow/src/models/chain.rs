@@ -1,9 +1,10 @@
 //! The nodes between model files and a sampler.
 
-use super::{Family, Models, Source};
+use super::{Clip, Family, Models, Source};
 use crate::{
     draft::Draft,
     graph::{Link, NodeId, flow},
+    input::Arch,
 };
 use serde_json::Value;
 
@@ -20,9 +21,20 @@ pub(crate) struct Trunk {
 pub(crate) struct Loaded {
     pub(crate) model: Link<flow::Model>,
     pub(crate) clip: Link<flow::Clip>,
+    pub(crate) vae: Link<flow::Vae>,
     pub(crate) zeroes_empty_text: bool,
-    vae: Link<flow::Vae>,
+    /// For models with guidance built in, which take it as a part of the prompt.
+    pub(crate) guidance: Option<Guidance>,
     tiled_vae: bool,
+}
+
+/// Guidance built into a model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Guidance {
+    /// What the request says, or else what the model was made for.
+    Asked,
+    /// What a model made for filling wants.
+    Filling,
 }
 
 pub(crate) fn load_checkpoint(draft: &mut Draft, file: &str) -> Trunk {
@@ -42,18 +54,19 @@ pub(crate) fn load_diffusion_model(draft: &mut Draft, file: &str) -> Link<flow::
         .output(0)
 }
 
-fn load_text_encoders(draft: &mut Draft, clip_g: Option<&str>, clip_l: &str) -> Link<flow::Clip> {
-    let clip_g = clip_g.map(|file| draft.model_file(file));
-    let clip_l = draft.model_file(clip_l);
-    let loader = match clip_g {
-        Some(clip_g) => draft.node(
-            "DualCLIPLoader",
-            [("clip_name1", clip_g), ("clip_name2", clip_l), ("type", "sdxl".into())],
-        ),
-        None => draft.node(
-            "CLIPLoader",
-            [("clip_name", clip_l), ("type", "stable_diffusion".into())],
-        ),
+fn load_text_encoders(draft: &mut Draft, clip: &Clip) -> Link<flow::Clip> {
+    let loader = match clip {
+        Clip::Two([first, second], kind) => {
+            let (first, second) = (draft.model_file(first), draft.model_file(second));
+            draft.node(
+                "DualCLIPLoader",
+                [("clip_name1", first), ("clip_name2", second), ("type", (*kind).into())],
+            )
+        }
+        Clip::One(file) => {
+            let file = draft.model_file(file);
+            draft.node("CLIPLoader", [("clip_name", file), ("type", "stable_diffusion".into())])
+        }
     };
     loader.output(0)
 }
@@ -73,14 +86,9 @@ impl Source {
                     ..trunk
                 }
             }
-            Self::Parts {
-                model,
-                clip_g,
-                clip_l,
-                vae,
-            } => {
+            Self::Parts { model, clip, vae } => {
                 let model = load_diffusion_model(draft, model);
-                let clip = load_text_encoders(draft, clip_g.as_deref(), clip_l);
+                let clip = load_text_encoders(draft, clip);
                 Trunk {
                     model,
                     clip,
@@ -108,9 +116,14 @@ impl Models {
                 )
                 .output(0);
         }
-        if self.dynamic_caching && self.family == Family::Sdxl {
+        let reuse_threshold = match self.family {
+            Family::Sd15 => None,
+            Family::Sdxl => Some(0.2),
+            Family::Flux => Some(0.12),
+        };
+        if let Some(reuse_threshold) = reuse_threshold.filter(|_| self.dynamic_caching) {
             let settings = [
-                ("reuse_threshold", 0.2.into()),
+                ("reuse_threshold", reuse_threshold.into()),
                 ("start_percent", 0.15.into()),
                 ("end_percent", 0.95.into()),
                 ("verbose", false.into()),
@@ -150,6 +163,7 @@ impl Models {
             model,
             clip,
             zeroes_empty_text: self.family == Family::Sdxl,
+            guidance: (self.family == Family::Flux).then_some(Guidance::Asked),
             vae,
             tiled_vae: self.tiled_vae,
         }
@@ -169,14 +183,23 @@ fn patch<const N: usize>(
 
 impl Loaded {
     /// As loaded, without any patch.
-    pub(crate) fn plain(trunk: Trunk) -> Self {
+    pub(crate) fn plain(trunk: Trunk, arch: &Arch) -> Self {
         let Trunk { model, clip, vae } = trunk;
         Self {
             model,
             clip,
             zeroes_empty_text: false,
+            guidance: (*arch == Arch::Flux).then_some(Guidance::Asked),
             vae,
             tiled_vae: false,
+        }
+    }
+
+    /// With a mask's grays taken as shares of the diffusion.
+    pub(crate) fn differential(self, draft: &mut Draft) -> Self {
+        Self {
+            model: patch(draft, "DifferentialDiffusion", self.model, []),
+            ..self
         }
     }
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use workflow::{Catalog, Graph, Plan, Refusal, WorkflowInput, compile};
+use workflow::{Catalog, Graph, Operation, Plan, Refusal, Source, WorkflowInput, compile};
 
 /// The `WorkflowInput` of one of the captured requests.
 pub(crate) fn wire(name: &str) -> Value {
@@ -51,15 +51,29 @@ pub(crate) fn catalog() -> Catalog {
             "noob.safetensors": {"filename": "noob.safetensors", "arch": "illu_v"},
             "xl-unet.safetensors": {"filename": "xl-unet.safetensors", "arch": "sdxl", "format": "diffusion"},
             "unet.safetensors": {"filename": "unet.safetensors", "arch": "sd15", "format": "diffusion"},
-            "flux.safetensors": {"filename": "flux.safetensors", "arch": "flux"},
+            "flux.safetensors": {"filename": "flux.safetensors", "arch": "flux", "format": "diffusion"},
+            "flux-fill.safetensors": {"filename": "flux-fill.safetensors", "arch": "flux"},
+            "sd3.safetensors": {"filename": "sd3.safetensors", "arch": "sd3"},
         },
         "vae": ["soft.safetensors"],
         "loras": ["ink.safetensors", "lcm.safetensors", "paper.safetensors"],
-        "upscalers": ["4x.pth", "2x.pth"],
+        "upscalers": ["4x.pth", "2x.pth", "4x_NMKD-Superscale-SP_178000_G.pth"],
+        "uploads": {"base64sha256=": "uploads/mine.safetensors"},
         "resources": {
             "upscaler-default-all": "4x.pth",
             "upscaler-fast_2x-all": "2x.pth",
             "lora-lcm-sd15": "lcm.safetensors",
+            "controlnet-inpaint-sd15": "inpaint15.safetensors",
+            "controlnet-blur-sd15": "tile15.safetensors",
+            "controlnet-scribble-sd15": "scribble15.safetensors",
+            "controlnet-canny_edge-sd15": "canny15.safetensors",
+            "controlnet-stencil-sd15": "stencil15.safetensors",
+            "controlnet-universal-sdxl": "union-promax.safetensors",
+            "controlnet-scribble-illu": "scribble-illu.safetensors",
+            "controlnet-inpaint-flux": "inpaint-flux.safetensors",
+            "controlnet-universal-flux": "union-flux.safetensors",
+            "text_encoder-t5-all": "t5.safetensors",
+            "vae-default-flux": "ae.safetensors",
             "text_encoder-clip_g-all": "clip_g.safetensors",
             "text_encoder-clip_l-all": "clip_l.safetensors",
             "vae-default-sdxl": "sdxl_vae.safetensors",
@@ -75,7 +89,34 @@ pub(crate) fn compiled(request: Value) -> Result<Plan, Refusal> {
 pub(crate) fn plan(request: Value) -> Plan {
     let plan = compiled(request).unwrap_or_else(|refusal| panic!("{refusal}"));
     check_graph(&plan.graph);
+    check_recipes(&plan);
     plan
+}
+
+/// All of a plan, in a form that reads well in a review.
+pub(crate) fn text(plan: &Plan) -> String {
+    let line = |value: &Value| value.to_string();
+    let inputs = plan.inputs.iter().enumerate().map(|(place, input)| {
+        let mut input = serde_json::to_value(input).unwrap();
+        let input = input.as_object_mut().unwrap();
+        input.remove("name");
+        format!("{place} {}", line(&json!(input)))
+    });
+    let inputs: Vec<_> = inputs.collect();
+    let finish: Vec<_> = plan.finish.iter().map(|operation| line(&json!(operation))).collect();
+    let Plan {
+        output,
+        models,
+        work,
+        graph,
+        ..
+    } = plan;
+    format!(
+        "inputs:\n{}\nfinish: {}\noutput: {output:?}\nmodels: {models:?}\nwork: {work:?} = {:.3}\n{graph}",
+        inputs.join("\n"),
+        finish.join(" "),
+        work.units()
+    )
 }
 
 pub(crate) fn refusal(request: Value) -> String {
@@ -107,20 +148,16 @@ pub(crate) fn check_graph(graph: &Graph) {
             .as_object()
             .unwrap_or_else(|| panic!("unknown node {node}"));
         let given = node["inputs"].as_object().unwrap();
-        assert!(
-            given.keys().eq(wanted.keys()) || same_keys(given, wanted),
-            "inputs of {node}"
-        );
         for (name, spec) in wanted {
-            check_input(id, &given[name], spec, nodes, &classes);
+            assert!(given.contains_key(name) || spec["optional"] == true, "{name} of {node}");
+        }
+        for (name, value) in given {
+            let spec = wanted.get(name).unwrap_or_else(|| panic!("{name} of {node}"));
+            check_input(id, value, spec, nodes, &classes);
         }
         output_nodes += u32::from(class["output_node"] == true);
     }
     assert_eq!(output_nodes, 1, "{graph}");
-}
-
-fn same_keys(a: &serde_json::Map<String, Value>, b: &serde_json::Map<String, Value>) -> bool {
-    a.len() == b.len() && a.keys().all(|key| b.contains_key(key))
 }
 
 fn check_input(id: usize, value: &Value, spec: &Value, nodes: &serde_json::Map<String, Value>, classes: &Value) {
@@ -151,4 +188,95 @@ fn check_input(id: usize, value: &Value, spec: &Value, nodes: &serde_json::Map<S
     if let Some(number) = value.as_f64() {
         assert!(within(number), "{number} is out of {spec}");
     }
+}
+
+/// A picture while its size and kind are followed through operations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shown {
+    size: [u32; 2],
+    kind: &'static str,
+}
+
+/// That every operation gets pictures of the kind and size that it can work with, and that the output has its size.
+pub(crate) fn check_recipes(plan: &Plan) {
+    let mut shelf: Vec<Shown> = vec![];
+    for input in &plan.inputs {
+        let mut shown = match &input.source {
+            Source::Segment { width, height, .. } => Shown {
+                size: [*width, *height],
+                kind: "colours",
+            },
+            Source::Prepared { prepared } => shelf[*prepared],
+        };
+        for operation in &input.operations {
+            shown = after(operation, shown, &shelf);
+        }
+        assert!(!input.upload || shown.kind != "clear");
+        shelf.push(shown);
+    }
+    let output = [plan.output.width, plan.output.height];
+    // What the graph makes: the reference's size, or what the first operation needs.
+    let made = plan.finish.iter().find_map(|operation| match operation {
+        Operation::MatchColours { reference, .. } => Some(shelf[*reference].size),
+        _ => None,
+    });
+    let start = Shown {
+        size: made.unwrap_or(output),
+        kind: "colours",
+    };
+    let end = plan
+        .finish
+        .iter()
+        .fold(start, |shown, operation| after(operation, shown, &shelf));
+    assert_eq!(end.size, output, "{}", text(plan));
+}
+
+fn after(operation: &Operation, from: Shown, shelf: &[Shown]) -> Shown {
+    let expect = |shown: Shown, kind| {
+        assert_eq!(shown.kind, kind, "{operation:?}");
+        assert_eq!(shown.size, from.size, "{operation:?}");
+    };
+    let [width, height] = from.size;
+    match operation {
+        Operation::Mask => expect(from, "colours"),
+        Operation::Invert => expect(from, "colours"),
+        Operation::Scale { width, height, .. } => {
+            assert!(*width > 0 && *height > 0);
+            let size = [*width, *height];
+            return Shown { size, ..from };
+        }
+        Operation::Crop {
+            bounds: [x, y, w, h],
+            only,
+        } if only.is_none_or(|only| only == from.size) => {
+            assert!(
+                *w > 0 && *h > 0 && x + w <= width && y + h <= height,
+                "{operation:?} of {from:?}"
+            );
+            return Shown { size: [*w, *h], ..from };
+        }
+        Operation::Crop { .. } => {}
+        Operation::Expand { .. } | Operation::Stable | Operation::Composite { .. } => expect(from, "mask"),
+        Operation::Remainder { others } => others.iter().for_each(|other| expect(shelf[*other], "mask")),
+        Operation::Fill { mask, .. } | Operation::Hint { mask } | Operation::Alpha { mask } => {
+            expect(from, "colours");
+            expect(shelf[*mask], "mask");
+        }
+        Operation::MatchColours {
+            reference,
+            mask,
+            strength,
+        } => {
+            expect(from, "colours");
+            expect(shelf[*reference], "colours");
+            expect(shelf[*mask], "mask");
+            assert!((0.0..=1.0).contains(strength));
+        }
+    }
+    let kind = match operation {
+        Operation::Mask => "mask",
+        Operation::Alpha { .. } => "clear",
+        _ => from.kind,
+    };
+    Shown { kind, ..from }
 }
