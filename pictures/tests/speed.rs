@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement is printed")]
 
-use image::{GrayImage, Luma, Rgb, RgbImage};
+use image::{
+    ExtendedColorType, GrayImage, ImageEncoder, Luma, Rgb, RgbImage,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+};
 use pictures::{Fill, Filter};
 use std::{hint::black_box, time::Instant};
 
@@ -48,6 +51,18 @@ fn each_operation_at_2048() {
     ] {
         time(name, || pictures::fill(&picture, &mask, how).unwrap());
     }
+    let joined = pictures::with_alpha(&picture, &mask).unwrap();
+    let write = || {
+        let mut png = Vec::new();
+        let encoder = PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Sub);
+        encoder
+            .write_image(&joined, SIDE, SIDE, ExtendedColorType::Rgba8)
+            .unwrap();
+        png
+    };
+    time("write a PNG with alpha", write);
+    let png = write();
+    time("read a PNG with alpha", || image::load_from_memory(&png).unwrap());
     time("match colours", || {
         pictures::match_colours(&picture, &other, &mask, 0.5).unwrap()
     });

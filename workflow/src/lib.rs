@@ -8,9 +8,13 @@
 //! input (wire)  ─parse─▶  check::Request (only known-good values)  ─kinds::*─▶  draft::Draft  ─finish─▶  Plan
 //! ```
 //!
-//! Each building block of a picture (`prompt`, `models`, `sampling`, `scale`, `second_pass`) is one module with both halves: the
-//! parse from wire values to checked ones, and the nodes these become. A graph is built from checked values alone.
-//! A new kind of request is a new module in `kinds`.
+//! Each building block of a picture (`prompt`, `region`, `control`, `selection`, `models`, `sampling`, `scale`,
+//! `second_pass`, `tiles`) is one module with both halves: the parse from wire values to checked ones, and the nodes these
+//! become. A graph is built from checked values alone. A new kind of request is a new module in `kinds`.
+//!
+//! Diffusion runs in the graph. What is done to pictures before and after is exact and comes as data ([`Input`],
+//! [`Operation`]), which the worker carries out: masks, fills and hints before, matched colours, crops and alpha after
+//! (`deliver`). A `frame` says how the request's pictures lie on one pass.
 
 mod catalog;
 mod check;

@@ -19,6 +19,8 @@ mod raw;
 const MAX_TEXT: usize = 20_000;
 /// Of a prompt within its style, in characters; a style can repeat the prompt any number of times.
 const MAX_MERGED: usize = 2 * MAX_TEXT;
+/// Of all regions together.
+const MAX_REGION_LORAS: usize = 64;
 const PLACE: &str = "{prompt}";
 const DIRECTIVE: &str = "lang:";
 
@@ -30,7 +32,7 @@ pub(crate) struct Prompts {
     /// None if guidance has no use for it.
     negative: Option<String>,
     /// None, or at least two.
-    pub(crate) regions: Vec<Region>,
+    regions: Vec<Region>,
 }
 
 impl Prompts {
@@ -71,6 +73,12 @@ impl Prompts {
             let prompt = with_style(&region.positive, &wire.style, translated)?;
             regions.push(Region::parse(region, prompt, stored, catalog)?);
         }
+        let loras: usize = regions.iter().map(Region::loras).sum();
+        if loras > MAX_REGION_LORAS {
+            return Err(Refusal::new(format!(
+                "{loras} LoRAs in regions are too many, the limit is {MAX_REGION_LORAS}. Remove some from the prompts."
+            )));
+        }
         let positive = match regions.as_slice() {
             [only] => only.prompt.clone(),
             _ => with_style(&root, &wire.style, translated)?,
@@ -81,6 +89,11 @@ impl Prompts {
             negative: sampling.uses_negative().then_some(negative),
             regions,
         })
+    }
+
+    /// Regions and their LoRAs: what makes a graph large.
+    pub(crate) fn parts(&self) -> usize {
+        self.regions.len() + self.regions.iter().map(Region::loras).sum::<usize>()
     }
 }
 

@@ -42,6 +42,11 @@ impl Region {
         })
     }
 
+    /// LoRAs of its own.
+    pub(crate) fn loras(&self) -> usize {
+        self.loras.len()
+    }
+
     /// Whether a tile shows enough of this region for its prompt to matter.
     fn covers(&self, tile: Rect, whole: Extent, input: Extent) -> bool {
         let axis = |start: i64, length: i64, factor: [u32; 2], tile: u32, side: u32| {

@@ -188,6 +188,33 @@ fn many_tiles_share_noise_and_models() {
 }
 
 #[test]
+fn the_largest_requests_are_compiled_or_refused_at_once() {
+    let region = |place: usize, loras: usize| {
+        json!({
+            "mask": place % 4, "bounds": [0, 0, 4096, 4096], "positive": format!("thing {place}"),
+            "control": [{"mode": "scribble", "image": place % 4}],
+            "loras": vec![json!({"name": "ink.safetensors", "strength": 0.5}); loras],
+        })
+    };
+    let regions = |count: usize, loras: usize| {
+        let regions: Vec<_> = (0..count).map(|place| region(place, loras)).collect();
+        ("/conditioning/regions", json!(regions))
+    };
+    let data = ("/image_data", json!({"s3_object": "key", "offsets": [0, 1, 2, 3]}));
+    let begun = std::time::Instant::now();
+    plan(changed("03_inpaint", &[regions(64, 1), data.clone()]));
+    assert!(common::refusal(changed("03_inpaint", &[regions(64, 2), data.clone()])).contains("128 LoRAs"));
+    let large = sizes([1024, 1024], [4096, 4096], [672, 672], [4096, 4096]);
+    plan(changed(
+        "06_upscale_tiled",
+        &[large.clone(), regions(4, 1), data.clone()],
+    ));
+    let refused = common::refusal(changed("06_upscale_tiled", &[large, regions(63, 1), data]));
+    assert!(refused.contains("too many for so many tiles"), "{refused}");
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_selection_needs_no_inpaint_model() {
     let bare = Catalog {
         resources: std::collections::BTreeMap::default(),

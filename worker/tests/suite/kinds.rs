@@ -30,6 +30,7 @@ macro_rules! scenarios {
 scenarios! {
     inpaints_only_what_is_selected
     inpaints_in_two_passes
+    inpaints_with_a_checkpoint_made_for_it
     fills_in_every_way
     refines_a_region
     generates_in_two_passes
@@ -202,6 +203,27 @@ async fn inpaints_in_two_passes(bench: Bench) {
     let detail = RgbImage::from_fn(64, 64, |x, y| *canvas(96).get_pixel(x + 16, y + 16));
     let pictures = [canvas(64), mask(96, [36, 36, 24, 24]), detail];
     let made = paint(&bench, request("inpaint", [64, 64, 96, 96], &changes), &pictures).await;
+    let picture = clear(&made[0]);
+    assert_eq!((picture.get_pixel(0, 0).0[3], picture.get_pixel(32, 32).0[3]), (0, 255));
+    assert!(distance(picture, &canvas(96), [16, 16]) > 8.0);
+}
+
+async fn inpaints_with_a_checkpoint_made_for_it(bench: Bench) {
+    let catalog = json!({"checkpoints": {"tiny.ckpt": {"filename": "inpainting.ckpt", "arch": "sd15"}}});
+    let catalog = serde_json::from_value(catalog).unwrap();
+    let changes = json!({
+        "/inpaint": inpaint([16, 16, 64, 64]), "/images/hires_mask": 1, "/crop_upscale_extent": [64, 64],
+    });
+    let plan = compiled(request("inpaint", [64, 64, 96, 96], &changes), &catalog);
+    assert_eq!(plan.graph.to_string().matches(" InpaintModelConditioning(").count(), 2);
+    // Known by its name, which no test server has.
+    let plan = serde_json::to_string(&plan)
+        .unwrap()
+        .replace("inpainting.ckpt", "tiny.ckpt");
+    let plan = serde_json::from_str(&plan).unwrap();
+    let made = bench
+        .images(start(&bench, &plan, &[canvas(64), mask(96, [36, 36, 24, 24])]))
+        .await;
     let picture = clear(&made[0]);
     assert_eq!((picture.get_pixel(0, 0).0[3], picture.get_pixel(32, 32).0[3]), (0, 255));
     assert!(distance(picture, &canvas(96), [16, 16]) > 8.0);

@@ -23,7 +23,7 @@ const LEAST_SIDE: u32 = 32;
 
 pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
     let request = Request::parse(input, catalog)?;
-    let canvas = request.initial_image.ok_or_else(|| missing("picture to paint in"))?;
+    let canvas = request.initial_image.ok_or_else(|| missing("picture to inpaint"))?;
     let mask = request.hires_mask.ok_or_else(|| missing("selection"))?;
     let selection = request.selection.as_ref().ok_or_else(|| missing("selection"))?;
     let extents = &request.extents;

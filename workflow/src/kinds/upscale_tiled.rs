@@ -18,8 +18,8 @@ use crate::{
 
 const AUTOMATIC: i64 = -1;
 const OVERLAPS: std::ops::RangeInclusive<i64> = 0..=1024;
-/// Of tiles times regions and control layers: a graph of some thousand nodes.
-const MAX_PARTS: usize = 512;
+/// Of tiles times regions, their LoRAs and control layers: a graph of a few thousand nodes.
+const MAX_PARTS: usize = 1024;
 
 pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
     let request = Request::parse(input, catalog)?;
@@ -35,7 +35,7 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let strength = f64::from(total - start) / f64::from(total);
     let layout = Layout::new(whole, extents.desired, overlap, strength)?;
     let tiles = layout.tiles();
-    if tiles.len() * (request.prompts.regions.len() + request.controls.len()) > MAX_PARTS {
+    if tiles.len() * (request.prompts.parts() + request.controls.len()) > MAX_PARTS {
         return Err(Refusal::new(
             "regions and control layers are too many for so many tiles. Use fewer of them or a smaller factor.",
         ));
