@@ -110,7 +110,10 @@ async fn up(options: Options, out: &std::path::Path, once: bool, quick: bool, ke
         return painted;
     }
     println!("\nTo paint in Krita with the AI Diffusion plugin on this stack, start it with");
-    println!("  INTERSTICE_URL='{0}' INTERSTICE_WEB_URL='{0}' krita", seeded.painter.api);
+    println!(
+        "  INTERSTICE_URL='{0}' INTERSTICE_WEB_URL='{0}' krita",
+        seeded.painter.api
+    );
     println!("choose the online service, sign in, and enter this invitation in the browser (it is good once):");
     println!("  {}", stack.invite("painter").await?);
     println!("or call the API yourself:");

@@ -271,7 +271,8 @@ async fn catalog(renderer: &Renderer) -> Result<Vec<seed::ModelFile>> {
         return Ok(files);
     };
     let checkpoints = present(url, "checkpoints").await?;
-    let others = [present(url, "loras").await?, present(url, "upscale_models").await?].concat();
+    let (loras, upscalers) = (present(url, "loras").await?, present(url, "upscale_models").await?);
+    let others = [loras, upscalers, present(url, "controlnet").await?].concat();
     let first = checkpoints
         .first()
         .with_context(|| format!("the ComfyUI at {url} has no checkpoint"))?;

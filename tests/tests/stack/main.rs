@@ -5,6 +5,7 @@
 mod access;
 mod cancel;
 mod faults;
+mod kinds;
 mod pictures;
 mod requests;
 mod scaling;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
         pictures::cold_wake_then_warm,
         pictures::refine_with_an_upload,
         pictures::without_any_socket,
+        kinds::as_captured,
+        kinds::with_a_mask_of_another_size,
         cancel::while_queued,
         cancel::while_running,
         faults::worker_killed,

@@ -1,4 +1,4 @@
-//! How long each operation takes at 2048²: `cargo test --release -p pictures --test speed -- --ignored --nocapture`.
+//! How long each operation takes at 2048²: `cargo run --release -p pictures --example speed`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -22,9 +22,7 @@ fn time<T>(what: &str, run: impl Fn() -> T) {
     println!("{what:28} {best:7.1} ms");
 }
 
-#[test]
-#[ignore = "a measurement, not a test"]
-fn each_operation_at_2048() {
+fn main() {
     let picture = RgbImage::from_fn(SIDE, SIDE, |x, y| Rgb([(x / 8) as u8, (y / 8) as u8, (x ^ y) as u8]));
     let other = pictures::invert(&picture);
     let mask = GrayImage::from_fn(SIDE, SIDE, |x, y| {

@@ -1,0 +1,146 @@
+//! The captured requests of every kind, as the plugin sent them, through the whole stack.
+
+use anyhow::{Context, Result, ensure};
+use image::{Rgb, RgbImage};
+use model::TaskState;
+use serde_json::{Value, json};
+
+use crate::studio::Studio;
+
+/// A captured request, the sides of its pictures (the first is the canvas, the others are masks), and what comes back.
+struct Wire {
+    request: &'static str,
+    pictures: &'static [u32],
+    count: usize,
+    side: u32,
+    /// Where in the result the selection's middle lies, for results that have an alpha.
+    selected: Option<u32>,
+}
+
+macro_rules! wire {
+    ($name:literal) => {
+        include_str!(concat!("../../../workflow/tests/wire/", $name, ".json"))
+    };
+}
+
+/// 01 and 02 are in `pictures`; 08 and 09 ask for what no stack here has.
+const WIRES: [Wire; 5] = [
+    Wire {
+        request: wire!("03_inpaint"),
+        pictures: &[512, 512],
+        count: 8,
+        side: 304,
+        selected: Some(105),
+    },
+    Wire {
+        request: wire!("04_refine_region"),
+        pictures: &[272, 272],
+        count: 8,
+        side: 272,
+        selected: Some(81),
+    },
+    Wire {
+        request: wire!("05_inpaint"),
+        pictures: &[512, 512, 512, 512],
+        count: 8,
+        side: 256,
+        selected: Some(153),
+    },
+    Wire {
+        request: wire!("06_upscale_tiled"),
+        pictures: &[512],
+        count: 1,
+        side: 1024,
+        selected: None,
+    },
+    Wire {
+        request: wire!("07_upscale_simple"),
+        pictures: &[1024],
+        count: 1,
+        side: 2048,
+        selected: None,
+    },
+];
+
+pub(crate) async fn as_captured(studio: Studio) -> Result<()> {
+    for wire in &WIRES {
+        let mut request: Value = serde_json::from_str(wire.request)?;
+        let (mut blob, mut offsets) = (Vec::new(), Vec::new());
+        for (index, side) in wire.pictures.iter().enumerate() {
+            offsets.push(blob.len());
+            blob.extend(if index == 0 { canvas(*side) } else { mask(*side) }?);
+        }
+        let object = studio.painter.upload(blob).await?;
+        request["input"]["workflow"]["image_data"] = json!({ "s3_object": object, "offsets": offsets });
+        let kind = request["input"]["workflow"]["kind"].to_string();
+        let task = studio.painter.submit(&request).await.with_context(|| kind.clone())?;
+        let pictures = studio
+            .painter
+            .pictures(&studio.finish(task).await.with_context(|| kind.clone())?)
+            .await?;
+        ensure!(pictures.len() == wire.count, "{kind}: {} pictures", pictures.len());
+        for picture in &pictures {
+            let picture = image::load_from_memory_with_format(picture, image::ImageFormat::Png)?;
+            let got = (picture.width(), picture.height(), picture.color().has_alpha());
+            ensure!(
+                got == (wire.side, wire.side, wire.selected.is_some()),
+                "{kind}: {got:?}"
+            );
+            if let Some(at) = wire.selected {
+                // Nothing outside of the selection is painted over, and inside it everything is.
+                let picture = picture.to_rgba8();
+                let alpha = |at: u32| picture.get_pixel(at, at).0[3];
+                let (corner, middle) = (alpha(wire.side - 1), alpha(at));
+                ensure!(
+                    corner == 0 && middle == 255,
+                    "{kind}: alpha {corner} in the corner, {middle} in the middle"
+                );
+            }
+        }
+    }
+    // What nothing here can do is refused at once, in words that name it.
+    let pose: Value = serde_json::from_str(wire!("08_control_image"))?;
+    let pose = json!({ "input": { "workflow": pose } }).to_string();
+    let answer = studio.painter.call("POST", "generate", Some(pose)).await?;
+    let error = answer.body["error"].as_str().unwrap_or_default();
+    ensure!(answer.status == 400 && error.contains("pose"), "{answer:?}");
+    Ok(())
+}
+
+/// A selection that is no picture of the right size is the painter's, not the machine's, and is found before ComfyUI.
+pub(crate) async fn with_a_mask_of_another_size(studio: Studio) -> Result<()> {
+    let mut request: Value = serde_json::from_str(wire!("03_inpaint"))?;
+    let (canvas, mask) = (canvas(512)?, mask(100)?);
+    let offsets = [0, canvas.len()];
+    let object = studio.painter.upload([canvas, mask].concat()).await?;
+    request["input"]["workflow"]["image_data"] = json!({ "s3_object": object, "offsets": offsets });
+    let task = studio.painter.submit(&request).await?;
+    let failed = studio.until(task, |task| task.state == TaskState::Failed).await?;
+    ensure!(failed.failures == 0, "it counted as an infrastructure failure");
+    Ok(())
+}
+
+fn png(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png)?;
+    Ok(bytes.into_inner())
+}
+
+fn canvas(side: u32) -> Result<Vec<u8>> {
+    png(&RgbImage::from_fn(side, side, |x, y| {
+        Rgb([(x * 255 / side) as u8, (y * 255 / side) as u8, 120])
+    }))
+}
+
+/// A white square around the middle of the canvas's upper left part, where every captured selection lies.
+fn mask(side: u32) -> Result<Vec<u8>> {
+    let (from, to) = (side / 5, side * 2 / 5);
+    let inside = |at: u32| (from..to).contains(&at);
+    png(&RgbImage::from_fn(side, side, |x, y| {
+        if inside(x) && inside(y) {
+            Rgb([255; 3])
+        } else {
+            Rgb([0; 3])
+        }
+    }))
+}
