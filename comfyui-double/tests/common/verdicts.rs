@@ -70,9 +70,12 @@ fn verdict(status: u16, reply: &Value) -> Value {
             .collect();
         // ComfyUI goes through the inputs of a node in no fixed order.
         errors.sort_by_key(ToString::to_string);
+        // Nor through the output nodes: their order is another one each time a server starts.
+        let mut outputs: Vec<_> = node["dependent_outputs"].as_array().cloned().unwrap_or_default();
+        outputs.sort_by_key(ToString::to_string);
         nodes.insert(
             id.clone(),
-            json!({ "errors": errors, "outputs": node["dependent_outputs"], "class": node["class_type"] }),
+            json!({ "errors": errors, "outputs": outputs, "class": node["class_type"] }),
         );
     }
     let error = &reply["error"];
