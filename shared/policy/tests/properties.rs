@@ -382,7 +382,10 @@ proptest! {
                 prop_assert!(power.is_some() && power != Some(InstanceState::Gone));
                 let failed_again = worker.failures >= FAILURES_BEFORE_TERMINATE
                     && matches!((worker.state, power), (WorkerState::Failed, _) | (WorkerState::Stopped, Some(InstanceState::Stopped)));
-                prop_assert!(worker.state == WorkerState::Gone || failed_again);
+                let spare = (worker.state, power) == (WorkerState::Stopped, Some(InstanceState::Stopped))
+                    && worker.no_capacity_at.is_some()
+                    && now.since(worker.state_since) >= Duration::from_hours(24);
+                prop_assert!(worker.state == WorkerState::Gone || failed_again || spare);
             }
         }
         if worker.state_since > now {
