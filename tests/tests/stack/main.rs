@@ -4,8 +4,10 @@
 
 mod access;
 mod cancel;
+mod desktop;
 mod faults;
 mod kinds;
+mod krita;
 mod pictures;
 mod requests;
 mod scaling;
@@ -29,6 +31,8 @@ const SETTINGS: &str = "lease=5s,heartbeat_busy=1s,heartbeat_ready=2s,worker_sil
                         idle_stop=25s,drain_confirm=1s";
 /// Nothing here takes as long as this.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// Runs when it is asked for: `cargo test -p system-tests --test stack -- --ignored krita`.
+const NEEDS_KRITA: &str = "krita::paints";
 
 macro_rules! trials {
     ($($module:ident::$name:ident),* $(,)?) => {
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         requests::refused_in_plain_words,
         requests::sent_twice,
         sign_in::as_the_plugin_does,
+        krita::paints,
     ];
     let runtime = Arc::new(
         tokio::runtime::Builder::new_multi_thread()
@@ -91,6 +96,7 @@ fn main() -> ExitCode {
                 }
             })
         })
+        .with_ignored_flag(name == NEEDS_KRITA)
     });
     let conclusion = libtest_mimic::run(&arguments, trials.into());
     if let Some(stack) = stack.and_then(Arc::into_inner) {
