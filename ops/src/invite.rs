@@ -8,8 +8,7 @@ use model::{Invitation, Millis, UserId};
 
 /// Makes an invitation for a user that exists, good for this long; returns its words, which are kept nowhere.
 pub async fn invite(store: &Store, user: &UserId, life: Duration, now: Millis) -> Result<String> {
-    let account = store.get(user).await.context("the account was not read")?;
-    account.with_context(|| format!("there is no user {user}; make one with `ops seed --user {user}`"))?;
+    crate::user::find(store, user).await?;
     let random = uuid::Uuid::new_v4().simple().to_string();
     let words = format!(
         "{}-{}-{}-{}",
@@ -23,6 +22,7 @@ pub async fn invite(store: &Store, user: &UserId, life: Duration, now: Millis) -
         secret: fingerprint(&words),
         version: 0,
         user_id: user.clone(),
+        made_at: now,
         expires_at,
         ttl: expires_at.seconds(),
     };

@@ -1,6 +1,8 @@
 //! What the operator's command line does, for programs too.
 
+pub mod connect;
 pub mod invite;
 pub mod keys;
 pub mod outputs;
 pub mod seed;
+pub mod user;

@@ -2,15 +2,23 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
+    process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand, ValueEnum};
-use cloud::token::Signer;
-use model::{PoolId, Role, TeamId, UserId};
-use ops::{keys, outputs::Outputs, seed};
+use clap::{Parser, Subcommand};
+use cloud::{Store, token::Signer};
+use model::{PoolId, TeamId, UserId};
+use ops::{
+    connect::connect,
+    keys,
+    outputs::Outputs,
+    seed,
+    user::{self, UserRole},
+};
 
 /// Looks after an Atelier installation. AWS region and credentials come from the environment, as for the AWS CLI.
 #[derive(Debug, Parser)]
@@ -30,6 +38,14 @@ enum Command {
     },
     /// Store the signing key, make a pool, a user and the model catalogue, and print a token for the user.
     Seed(Box<SeedArguments>),
+    /// Make, change, show, revoke and remove users.
+    User {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json", global = true)]
+        outputs: PathBuf,
+        #[command(subcommand)]
+        command: user::Command,
+    },
     /// Print an invitation for a user: with it they sign in from Krita's browser page, once.
     Invite {
         /// The stack's outputs, as for `seed`.
@@ -39,7 +55,7 @@ enum Command {
         #[arg(long, default_value = "painter")]
         user: UserId,
         /// Hours until it ends.
-        #[arg(long, default_value_t = 72)]
+        #[arg(long, default_value_t = 72, value_parser = clap::value_parser!(u64).range(1..=8760))]
         hours: u64,
     },
 }
@@ -83,28 +99,32 @@ struct SeedArguments {
     #[arg(long)]
     catalog: Option<PathBuf>,
     /// Days until the token expires.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
     days: u64,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum UserRole {
-    Painter,
-    Operator,
-}
-
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    match Arguments::parse().command {
+async fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
         Command::Keys { out } => make_keys(&out),
         Command::Seed(arguments) => run_seed(*arguments).await,
+        Command::User { outputs, command } => run_user(&outputs, command).await,
         Command::Invite { outputs, user, hours } => invite(&outputs, &user, hours).await,
+    };
+    match done {
+        Ok(text) => {
+            let _ = writeln!(std::io::stdout(), "{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "ops: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the public key is this command's result")]
-fn make_keys(out: &PathBuf) -> Result<()> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+fn make_keys(out: &PathBuf) -> Result<String> {
+    use std::os::unix::fs::OpenOptionsExt;
     let keys = keys::generate()?;
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -113,20 +133,24 @@ fn make_keys(out: &PathBuf) -> Result<()> {
         .open(out)
         .with_context(|| format!("{} cannot be written; if it exists, move it away first", out.display()))?;
     file.write_all(keys.private_pem.as_bytes())?;
-    println!("{}", keys.public);
-    Ok(())
+    Ok(keys.public)
 }
 
-#[expect(clippy::print_stdout, reason = "the invitation is this command's result")]
-async fn invite(outputs: &Path, user: &UserId, hours: u64) -> Result<()> {
-    let store = cloud::Store::dynamo(&cloud::sdk_config().await, Outputs::read(outputs)?.tables()?);
+async fn store(outputs: &Path) -> Result<Store> {
+    let tables = Outputs::read(outputs)?.tables()?;
+    Ok(Store::dynamo(&connect().await?, tables))
+}
+
+async fn run_user(outputs: &Path, command: user::Command) -> Result<String> {
+    user::run(&store(outputs).await?, command, cloud::now()).await
+}
+
+async fn invite(outputs: &Path, user: &UserId, hours: u64) -> Result<String> {
     let life = Duration::from_secs(hours * 60 * 60);
-    println!("{}", ops::invite::invite(&store, user, life, cloud::now()).await?);
-    Ok(())
+    ops::invite::invite(&store(outputs).await?, user, life, cloud::now()).await
 }
 
-#[expect(clippy::print_stdout, reason = "the token is this command's result")]
-async fn run_seed(arguments: SeedArguments) -> Result<()> {
+async fn run_seed(arguments: SeedArguments) -> Result<String> {
     let outputs = Outputs::read(&arguments.outputs)?;
     let key = fs::read_to_string(&arguments.key)
         .with_context(|| format!("{} cannot be read; make it with `ops keys`", arguments.key.display()))?;
@@ -138,18 +162,15 @@ async fn run_seed(arguments: SeedArguments) -> Result<()> {
                 .with_context(|| format!("{} is no JSON list of {{kind, name, file, arch}}", path.display()))?
         }
     };
-    let sdk = cloud::sdk_config().await;
+    let sdk = connect().await?;
     cloud::secret::write(&sdk, outputs.get("SigningSecretArn")?, &key).await?;
-    let store = cloud::Store::dynamo(&sdk, outputs.tables()?);
+    let store = Store::dynamo(&sdk, outputs.tables()?);
     let signer = Signer::new(&key, outputs.get("TokenIssuer")?, outputs.get("TokenAudience")?)?;
     let wanted = seed::Seed {
         team: arguments.team,
         user: arguments.user,
         name: arguments.name,
-        role: match arguments.role {
-            UserRole::Painter => Role::Painter,
-            UserRole::Operator => Role::Operator,
-        },
+        role: arguments.role.into(),
         pool: arguments.pool,
         max_workers: arguments.max_workers,
         instance_types: arguments.instance_types,
@@ -158,6 +179,5 @@ async fn run_seed(arguments: SeedArguments) -> Result<()> {
         catalog,
         token_life: Duration::from_secs(arguments.days * 24 * 60 * 60),
     };
-    println!("{}", seed::seed(&store, &signer, &wanted, cloud::now()).await?);
-    Ok(())
+    seed::seed(&store, &signer, &wanted, cloud::now()).await
 }

@@ -73,7 +73,9 @@ pub fn default_catalog() -> Result<Vec<ModelFile>> {
 /// Seeds, and returns a token for the user.
 pub async fn seed(store: &Store, signer: &Signer, seed: &Seed, now: Millis) -> Result<String> {
     put_pool(store, seed).await.context("the pool was not written")?;
-    put_account(store, seed).await.context("the account was not written")?;
+    put_account(store, seed, now)
+        .await
+        .context("the account was not written")?;
     for file in &seed.catalog {
         put_model(store, file)
             .await
@@ -112,19 +114,11 @@ async fn put_pool(store: &Store, seed: &Seed) -> Result<(), StoreError> {
     .await
 }
 
-async fn put_account(store: &Store, seed: &Seed) -> Result<(), StoreError> {
+async fn put_account(store: &Store, seed: &Seed, now: Millis) -> Result<(), StoreError> {
     on_conflict(async || {
         let found = store.get(&seed.user).await?;
-        let mut account = found.unwrap_or(Account {
-            user_id: seed.user.clone(),
-            version: 0,
-            name: String::new(),
-            team: seed.team.clone(),
-            pool: seed.pool.clone(),
-            role: seed.role,
-            tokens_valid_from: Millis(0),
-            credits: 0,
-        });
+        let mut account =
+            found.unwrap_or_else(|| Account::new(seed.user.clone(), seed.team.clone(), seed.pool.clone(), now));
         account.name.clone_from(&seed.name);
         account.team = seed.team.clone();
         account.pool = seed.pool.clone();

@@ -85,7 +85,8 @@ pub(crate) async fn confirm(app: &App, event: &Event, now: Millis) -> Reply {
     let Some(user) = sign_in.approved_by.clone().filter(|_| sign_in.is_open(now)) else {
         return waiting();
     };
-    let Some(account) = app.cloud.store.get(&user).await? else {
+    let account = app.cloud.store.get(&user).await?;
+    let Some(account) = account.filter(|it| !it.is_revoked(sign_in.started_at)) else {
         return waiting();
     };
     let token = app
@@ -129,6 +130,10 @@ pub(crate) async fn approve(app: &App, event: &Event, now: Millis) -> Result<Str
         let Some(mut invited) = invited.filter(|it| it.expires_at > now) else {
             return Ok(Err(sign_in));
         };
+        let account = app.cloud.store.get(&invited.user_id).await?;
+        if account.is_none_or(|it| it.is_revoked(invited.made_at)) {
+            return Ok(Err(sign_in));
+        }
         sign_in.approved_by = Some(invited.user_id.clone());
         app.cloud
             .store

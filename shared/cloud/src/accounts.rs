@@ -12,11 +12,13 @@ use crate::{
 /// revoked.
 pub async fn of(store: &Store, caller: &Caller) -> Result<Account, HttpError> {
     let account = store.get(&caller.user()).await?;
-    let revoked =
-        |account: &Account| Millis(caller.iat.saturating_mul(1000).saturating_add(999)) < account.tokens_valid_from;
+    // A token's time is cut to seconds; one of the very second counts as made at its end.
+    let issued = Millis(caller.iat.saturating_mul(1000).saturating_add(999));
     match account {
         None => Err(HttpError::new(401, "Please sign in again: the account does not exist.")),
-        Some(account) if revoked(&account) => Err(HttpError::new(401, "Please sign in again: the token was revoked.")),
+        Some(account) if account.is_revoked(issued) => {
+            Err(HttpError::new(401, "Please sign in again: the token was revoked."))
+        }
         Some(account) => Ok(account),
     }
 }

@@ -4,7 +4,7 @@ use model::{
     Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Invitation, Pool, PoolId, PoolNames, Session, SignIn,
     Task, TaskBody, TaskId, TeamId, Usage, UserId, Worker, WorkerId,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -255,6 +255,23 @@ pub struct WorkersOf<'a>(pub &'a PoolId);
 #[derive(Debug, Clone, Copy)]
 pub struct SessionsOf<'a>(pub &'a UserId);
 
+/// The keys of a team's accounts.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountsOf<'a>(pub &'a TeamId);
+
+/// An item of Accounts as its index shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct AccountKey {
+    account: String,
+}
+
+impl AccountKey {
+    /// The user, if the item is one's account.
+    pub fn user(&self) -> Option<UserId> {
+        self.account.strip_prefix("user#").map(UserId::new)
+    }
+}
+
 /// What a team has in the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub struct CatalogOf<'a>(pub &'a str);
@@ -297,6 +314,20 @@ impl List for SessionsOf<'_> {
             order: None,
             partition: self.0.to_string(),
             limit: 20,
+        }
+    }
+}
+
+impl List for AccountsOf<'_> {
+    type Entry = AccountKey;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Accounts,
+            index: Some("by_team"),
+            attribute: "team",
+            order: None,
+            partition: self.0.to_string(),
+            limit: 1000,
         }
     }
 }

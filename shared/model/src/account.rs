@@ -37,6 +37,33 @@ pub struct Account {
     pub credits: u64,
 }
 
+impl Account {
+    /// A new painter. A token of an account that had this name before is not good for it.
+    pub fn new(user_id: UserId, team: TeamId, pool: PoolId, now: Millis) -> Self {
+        Self {
+            name: user_id.to_string(),
+            user_id,
+            version: 0,
+            team,
+            pool,
+            role: Role::Painter,
+            tokens_valid_from: Millis(now.seconds() * 1000),
+            credits: 0,
+        }
+    }
+
+    /// Ends every token, sign-in and invitation made up to now. Tokens know whole seconds, so those of this second end
+    /// too.
+    pub const fn revoke(&mut self, now: Millis) {
+        self.tokens_valid_from = Millis((now.seconds() + 1) * 1000);
+    }
+
+    /// Whether what was made then was made before everything was revoked.
+    pub const fn is_revoked(&self, made: Millis) -> bool {
+        made.0 < self.tokens_valid_from.0
+    }
+}
+
 /// What an account used in one month: `usage#<user>#<yyyy-mm>` in Accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {

@@ -57,6 +57,9 @@ pub struct Invitation {
     pub version: u64,
     /// The user that it is for; the account exists.
     pub user_id: UserId,
+    /// When it was made.
+    #[serde(default)]
+    pub made_at: Millis,
     /// When it ends.
     pub expires_at: Millis,
     /// When DynamoDB may delete the item, seconds.

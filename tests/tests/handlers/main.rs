@@ -20,3 +20,4 @@ mod routes;
 mod sign_in;
 mod simulation;
 mod support;
+mod users;

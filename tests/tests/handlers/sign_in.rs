@@ -142,5 +142,5 @@ async fn bad_starts_are_refused_in_words() {
     }
     let (nobody, hour) = (UserId::new("nobody"), std::time::Duration::from_hours(1));
     let unknown = ops::invite::invite(&world.cloud.store, &nobody, hour, NOW).await;
-    assert!(unknown.unwrap_err().to_string().contains("ops seed"));
+    assert!(unknown.unwrap_err().to_string().contains("ops user add"));
 }

@@ -1,6 +1,8 @@
 //! Signing in as the unmodified plugin does, with a browser that is a form.
 
 use anyhow::{Context, Result, ensure};
+use model::UserId;
+use ops::user::Command;
 use serde_json::json;
 
 use crate::studio::{Studio, small};
@@ -85,9 +87,28 @@ pub(crate) async fn as_the_plugin_does(studio: Studio) -> Result<()> {
     loop {
         let status = painter.status(task).await?;
         if status["status"] == "COMPLETED" {
-            return Ok(());
+            break;
         }
         ensure!(status["status"] != "FAILED", "{status}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+
+    let operator = async |command| ops::user::run(studio.stack.store(), command, cloud::now()).await;
+    let team = studio
+        .stack
+        .store()
+        .get(&UserId::new(&user))
+        .await?
+        .context("no account")?
+        .team;
+    let listed = operator(Command::List { team }).await?;
+    ensure!(listed.contains(&user), "{listed}");
+    let user = UserId::new(&user);
+    operator(Command::Revoke { user }).await?;
+    let revoked = painter.call("GET", "user", None).await?;
+    ensure!(
+        revoked.status == 401 && revoked.body["error"].as_str().is_some_and(|it| it.contains("revoked")),
+        "{revoked:?}"
+    );
+    Ok(())
 }

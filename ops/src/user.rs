@@ -1,0 +1,253 @@
+//! Users: made, changed, shown, revoked, removed.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+use cloud::{
+    Store, StoreError, Write,
+    retry::on_conflict,
+    runs::month,
+    tables::{AccountsOf, AllPools, UsageOf},
+};
+use model::{Account, Millis, PoolId, Role, TeamId, UserId};
+
+/// `ops user`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a user, who may then be invited.
+    Add {
+        /// The user's id: letters, digits and -_.@=
+        user: UserId,
+        /// The rest.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Change what is given and leave the rest.
+    Set {
+        /// The user's id.
+        user: UserId,
+        /// The rest.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Show a user and this month's usage.
+    Show {
+        /// The user's id.
+        user: UserId,
+    },
+    /// List a team's users.
+    List {
+        /// The team.
+        #[arg(long, default_value = "studio")]
+        team: TeamId,
+    },
+    /// End every token, sign-in and invitation of a user made up to now. The user may be invited again.
+    Revoke {
+        /// The user's id.
+        user: UserId,
+    },
+    /// Delete a user. What the user painted and used stays.
+    Remove {
+        /// The user's id.
+        user: UserId,
+    },
+}
+
+/// What of a user is to change.
+#[derive(Debug, Default, Clone, Args)]
+pub struct Change {
+    /// Name shown to people. [default of a new user: the id]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Team. [default of a new user: studio]
+    #[arg(long)]
+    pub team: Option<TeamId>,
+    /// The pool that renders for the user. [default of a new user: default]
+    #[arg(long)]
+    pub pool: Option<PoolId>,
+    /// What the user may do. [default of a new user: painter]
+    #[arg(long, value_enum)]
+    pub role: Option<UserRole>,
+    /// Credits to spend each month. [default of a new user: 1000]
+    #[arg(long)]
+    pub credits: Option<u64>,
+}
+
+/// A role that a user may have.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum UserRole {
+    /// Asks for pictures.
+    Painter,
+    /// Runs the studio's installation.
+    Operator,
+}
+
+impl From<UserRole> for Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::Painter => Self::Painter,
+            UserRole::Operator => Self::Operator,
+        }
+    }
+}
+
+/// Credits of a user for whom nobody said how many.
+pub const CREDITS: u64 = 1000;
+
+/// What is said when a table cannot be used.
+const TABLES: &str =
+    "the stack's tables could not be used; are region and credentials those of the stack in the outputs file?";
+
+/// Does it; returns what to print.
+pub async fn run(store: &Store, command: Command, now: Millis) -> Result<String> {
+    match command {
+        Command::Add { user, change } => add(store, user, &change, now).await,
+        Command::Set { user, change } => set(store, &user, &change).await,
+        Command::Show { user } => show(store, &user, now).await,
+        Command::List { team } => list(store, &team).await,
+        Command::Revoke { user } => {
+            alter(store, &user, |account| account.revoke(now)).await?;
+            Ok(format!(
+                "every token, sign-in and invitation of {user} has ended; `ops invite --user {user}` lets them in again"
+            ))
+        }
+        Command::Remove { user } => remove(store, &user).await,
+    }
+}
+
+/// The user's account; an error that says what to do if there is none.
+pub(crate) async fn find(store: &Store, user: &UserId) -> Result<Account> {
+    let account = store.get(user).await.context(TABLES)?;
+    account.with_context(|| unknown(user))
+}
+
+fn unknown(user: &UserId) -> String {
+    format!("there is no user {user}; `ops user list` shows who there is, `ops user add {user}` makes one")
+}
+
+impl Change {
+    fn apply(&self, account: &mut Account) {
+        fn put<T: Clone>(field: &mut T, value: Option<&T>) {
+            if let Some(value) = value {
+                field.clone_from(value);
+            }
+        }
+        put(&mut account.name, self.name.as_ref());
+        put(&mut account.team, self.team.as_ref());
+        put(&mut account.pool, self.pool.as_ref());
+        put(&mut account.role, self.role.map(Role::from).as_ref());
+        put(&mut account.credits, self.credits.as_ref());
+    }
+}
+
+async fn add(store: &Store, user: UserId, change: &Change, now: Millis) -> Result<String> {
+    // A worker's WebSockets are kept under such a name.
+    ensure!(user.as_worker().is_none(), "a user's id may not begin with worker:");
+    let team = change.team.clone().unwrap_or_else(|| TeamId::new("studio"));
+    let pool = change.pool.clone().unwrap_or_else(|| PoolId::new("default"));
+    let mut account = Account::new(user.clone(), team, pool, now);
+    account.credits = CREDITS;
+    change.apply(&mut account);
+    must_exist(store, &account.pool).await?;
+    match store.commit([Write::put(&mut account)?]).await {
+        Ok(()) => Ok(format!(
+            "{user} is in team {}; `ops invite --user {user}` prints an invitation",
+            account.team
+        )),
+        Err(StoreError::Conflict) => bail!("there is a user {user} already; `ops user set {user}` changes them"),
+        Err(error) => Err(error).context(TABLES),
+    }
+}
+
+async fn set(store: &Store, user: &UserId, change: &Change) -> Result<String> {
+    if let Some(pool) = &change.pool {
+        must_exist(store, pool).await?;
+    }
+    let account = alter(store, user, |account| change.apply(account)).await?;
+    Ok(lines(&account))
+}
+
+/// Changes the account of a user who exists.
+async fn alter(store: &Store, user: &UserId, change: impl Fn(&mut Account)) -> Result<Account> {
+    let altered = on_conflict(async || {
+        let Some(mut account) = store.get(user).await? else {
+            return Ok(None);
+        };
+        change(&mut account);
+        store.commit([Write::put(&mut account)?]).await?;
+        Ok::<_, StoreError>(Some(account))
+    })
+    .await;
+    altered.context(TABLES)?.with_context(|| unknown(user))
+}
+
+async fn must_exist(store: &Store, pool: &PoolId) -> Result<()> {
+    let known = store.get(&AllPools).await.context(TABLES)?.unwrap_or_default().pools;
+    let names: Vec<_> = known.iter().map(PoolId::as_str).collect();
+    ensure!(
+        known.contains(pool),
+        "there is no pool {pool}; {}`ops seed --pool {pool}` makes it",
+        if names.is_empty() {
+            String::new()
+        } else {
+            format!("there is {}, and ", names.join(", "))
+        }
+    );
+    Ok(())
+}
+
+async fn show(store: &Store, user: &UserId, now: Millis) -> Result<String> {
+    let account = find(store, user).await?;
+    let month = month(now);
+    let usage = store.get(&UsageOf(user.clone(), month.clone())).await.context(TABLES)?;
+    let (images, gpu_ms) = usage.map_or((0, 0), |usage| (usage.images, usage.gpu_ms));
+    Ok(format!(
+        "{}\n{month}   {images} pictures, {} s of GPU time",
+        lines(&account),
+        gpu_ms.div_ceil(1000)
+    ))
+}
+
+fn lines(account: &Account) -> String {
+    let role = match account.role {
+        Role::Painter => "painter",
+        Role::Worker => "worker",
+        Role::Operator => "operator",
+    };
+    format!(
+        "user      {}\nname      {}\nrole      {role}\nteam      {}\npool      {}\ncredits   {} a month",
+        account.user_id, account.name, account.team, account.pool, account.credits
+    )
+}
+
+async fn list(store: &Store, team: &TeamId) -> Result<String> {
+    let keys = store.list(AccountsOf(team)).await.context(TABLES)?;
+    let mut users: Vec<_> = keys.iter().filter_map(cloud::tables::AccountKey::user).collect();
+    users.sort();
+    let mut text = String::new();
+    for user in users {
+        // Whoever was removed may be in the index for a moment.
+        let Some(account) = store.get(&user).await.context(TABLES)? else {
+            continue;
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{:<24} {}", account.user_id, account.name);
+    }
+    ensure!(
+        !text.is_empty(),
+        "team {team} has no users; `ops user add USER --team {team}` makes one"
+    );
+    Ok(text.trim_end().to_owned())
+}
+
+async fn remove(store: &Store, user: &UserId) -> Result<String> {
+    let removed = on_conflict(async || {
+        let Some(mut account) = store.get(user).await? else {
+            return Ok(false);
+        };
+        store.commit([Write::delete(&mut account)]).await.map(|()| true)
+    });
+    ensure!(removed.await.context(TABLES)?, unknown(user));
+    Ok(format!("{user} is removed; what they painted and used stays"))
+}
