@@ -110,7 +110,8 @@ impl Painter {
         })
     }
 
-    async fn ok(&self, method: &str, path: &str, body: Option<String>) -> Result<Value> {
+    /// Calls the API; what is not a 200 is an error.
+    pub async fn ok(&self, method: &str, path: &str, body: Option<String>) -> Result<Value> {
         let answer = self.call(method, path, body).await?;
         if answer.status != 200 {
             bail!(

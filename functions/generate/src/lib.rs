@@ -1,6 +1,7 @@
 //! The painters' task API: submit, status, cancel, uploads.
 
 mod catalog;
+mod held;
 mod status;
 mod submit;
 
@@ -53,8 +54,13 @@ impl App {
     }
 
     async fn status(&self, event: &Event, now: Millis) -> Reply {
-        let task = self.own_task(event, now).await?;
-        status::reply(&self.cloud, &self.settings, &task).await
+        let mut task = self.own_task(event, now).await?;
+        let time = policy::hold::status(&task, &self.settings, now);
+        let changed = |it: &Task| it.state != task.state;
+        if let Some(changed) = held::until(&self.cloud.store, task.task_id, time, changed).await {
+            task = changed;
+        }
+        reply(200, &status::of(&self.cloud, &self.settings, &task).await?)
     }
 
     /// The same for our own extension: the whole snapshot, with words.

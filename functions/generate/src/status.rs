@@ -1,11 +1,8 @@
 //! A task in the words of the plugin's protocol.
 
-use cloud::{
-    Cloud,
-    http::{Reply, reply as json_reply},
-};
+use cloud::{Cloud, http::HttpError};
 use model::{CancelCause, Settings, Task, TaskState};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The protocol's word for a state.
 pub(crate) const fn word(state: TaskState, cancel: Option<CancelCause>) -> &'static str {
@@ -20,9 +17,9 @@ pub(crate) const fn word(state: TaskState, cancel: Option<CancelCause>) -> &'sta
 }
 
 /// The reply to `status`.
-pub(crate) async fn reply(cloud: &Cloud, settings: &Settings, task: &Task) -> Reply {
+pub(crate) async fn of(cloud: &Cloud, settings: &Settings, task: &Task) -> Result<Value, HttpError> {
     let status = word(task.state, task.cancel);
-    let value = match (task.state, &task.result) {
+    Ok(match (task.state, &task.result) {
         (TaskState::Running, _) => json!({ "status": status, "output": { "progress": task.progress() } }),
         (TaskState::Succeeded, Some(result)) => {
             let url = cloud.bucket.presign_get(&result.key, settings.url_life).await?;
@@ -41,6 +38,5 @@ pub(crate) async fn reply(cloud: &Cloud, settings: &Settings, task: &Task) -> Re
             json!({ "status": status, "error": message })
         }
         _ => json!({ "status": status }),
-    };
-    json_reply(200, &value)
+    })
 }

@@ -9,16 +9,14 @@ use cloud::{
     retry::on_conflict,
     tables::WorkersOf,
 };
-use model::{
-    Account, Lane, Millis, Settings, Task, TaskId, TaskState, UserId, socket::ServerMessage, worker_api::InputBlob,
-};
-use policy::scale::first_to_wake;
-use serde_json::{Value, json};
+use model::{Millis, Settings, Task, TaskId, TaskState, UserId, socket::ServerMessage, worker_api::InputBlob};
+use policy::{hold, scale::first_to_wake};
+use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 use uuid::Uuid;
 use workflow::{ImageData, WorkflowInput};
 
-use crate::catalog::Cache;
+use crate::{catalog::Cache, held, status};
 
 /// Largest body of a request, bytes. Pictures over 4 KB come by upload, so this is far more than any real one.
 const MAX_BODY: usize = 1024 * 1024;
@@ -65,7 +63,7 @@ pub(crate) async fn submit(
         pool: account.pool.clone(),
         backlog: Some(account.pool.clone()),
         start_tag: now.0,
-        lane: Lane::Interactive,
+        lane: hold::lane(plan.output.count, plan.work.steps),
         state: TaskState::Queued,
         model: plan.models.first().cloned(),
         work: plan.work.units(),
@@ -101,15 +99,22 @@ pub(crate) async fn submit(
         }
     })
     .await?;
-    if is_new {
-        announce(cloud, &task, settings, now).await;
-    }
+    let woken = is_new && announce(cloud, &task, settings, now).await;
     info!(task.id = %task_id, task.work = task.work, "submitted");
-    reply(200, &answer(&account, task_id))
-}
-
-fn answer(account: &Account, task_id: TaskId) -> Value {
-    json!({ "id": task_id, "worker_id": account.pool, "status": "IN_QUEUE" })
+    let mut answer = Map::from_iter([
+        ("id".to_owned(), json!(task_id)),
+        ("worker_id".to_owned(), json!(account.pool)),
+        ("status".to_owned(), json!(status::word(TaskState::Queued, None))),
+    ]);
+    let time = hold::submit(task.lane, woken, settings);
+    let ended = held::until(&cloud.store, task_id, time, |task| task.state.is_terminal()).await;
+    // Only pictures may come with this answer; whatever else there is to say, the first status says.
+    if let Some(ended) = ended.filter(|task| task.state == TaskState::Succeeded)
+        && let Ok(Value::Object(status)) = status::of(cloud, settings, &ended).await
+    {
+        answer.extend(status);
+    }
+    reply(200, &answer)
 }
 
 /// A fresh id, or the same one for the same `Idempotency-Key` of the same user.
@@ -188,8 +193,9 @@ async fn blob(cloud: &Cloud, settings: &Settings, caller: &Caller, data: &ImageD
     Ok(blob)
 }
 
-/// Wakes a free worker at once, and leaves the guarantee to the queue. A failure of either is made good by the tick.
-async fn announce(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) {
+/// Wakes a free worker at once, if there is one, and leaves the guarantee to the queue. A failure of either is made good
+/// by the tick.
+async fn announce(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) -> bool {
     let queued = Queued {
         task_id: task.task_id,
         pool: task.pool.clone(),
@@ -198,22 +204,17 @@ async fn announce(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) 
     if let Err(error) = sent {
         warn!(task.id = %task.task_id, error = chain(&error), "the task was not queued; the next tick will see it");
     }
-    if let Err(error) = woken {
+    woken.unwrap_or_else(|error| {
         warn!(task.id = %task.task_id, error = chain(&error), "no worker was woken; the queue will");
-    }
+        false
+    })
 }
 
-async fn wake(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) -> Result<(), StoreError> {
+async fn wake(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) -> Result<bool, StoreError> {
     let workers = cloud.store.list(WorkersOf(&task.pool)).await?;
-    if let Some(worker) = first_to_wake(&workers, task.model.as_deref(), settings, now) {
-        tell_worker(
-            cloud,
-            worker,
-            &ServerMessage::Wake {
-                task_id: Some(task.task_id),
-            },
-        )
-        .await;
-    }
-    Ok(())
+    let Some(worker) = first_to_wake(&workers, task.model.as_deref(), settings, now) else {
+        return Ok(false);
+    };
+    let task_id = Some(task.task_id);
+    Ok(tell_worker(cloud, worker, &ServerMessage::Wake { task_id }).await)
 }

@@ -88,8 +88,12 @@ impl App {
                 continue;
             };
             match action {
-                ReapAction::Drain => tell_worker(&self.cloud, &worker, &ServerMessage::Drain).await,
-                ReapAction::Undrain => tell_worker(&self.cloud, &worker, &ServerMessage::Wake { task_id: None }).await,
+                ReapAction::Drain => {
+                    tell_worker(&self.cloud, &worker, &ServerMessage::Drain).await;
+                }
+                ReapAction::Undrain => {
+                    tell_worker(&self.cloud, &worker, &ServerMessage::Wake { task_id: None }).await;
+                }
                 ReapAction::Stop => {
                     if let Some(instance) = &worker.instance_id
                         && let Err(problem) = self.fleet.stop(instance).await

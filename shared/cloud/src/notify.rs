@@ -26,10 +26,11 @@ async fn tell_user(cloud: &Cloud, owner: &UserId, message: &ServerMessage) {
     }
 }
 
-/// Tells a worker over its WebSocket, if it has one.
-pub async fn tell_worker(cloud: &Cloud, worker: &Worker, message: &ServerMessage) {
-    if let Some(connection) = &worker.connection {
-        send(cloud, connection, message).await;
+/// Tells a worker over its WebSocket. False if it has none, or none any more.
+pub async fn tell_worker(cloud: &Cloud, worker: &Worker, message: &ServerMessage) -> bool {
+    match &worker.connection {
+        Some(connection) => send(cloud, connection, message).await,
+        None => false,
     }
 }
 

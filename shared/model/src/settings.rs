@@ -33,6 +33,8 @@ pub struct Settings {
     pub run_floor: Duration,
     /// Time a run may take per unit of work (step × megapixel) on top of [`Self::run_floor`].
     pub run_per_work: Duration,
+    /// How long a call is kept open for a picture that is about to be done; 0s: never.
+    pub hold: Duration,
     /// How long presigned URLs are good for.
     pub url_life: Duration,
     /// How long a worker's token is good for.
@@ -63,6 +65,7 @@ impl Default for Settings {
             owner_gone: minutes(5),
             run_floor: minutes(5),
             run_per_work: Duration::from_secs(5),
+            hold: Duration::from_secs(2),
             url_life: minutes(60),
             worker_token: minutes(60),
             dead_man: minutes(60),
@@ -122,6 +125,7 @@ impl Settings {
             "owner_gone" => &mut self.owner_gone,
             "run_floor" => &mut self.run_floor,
             "run_per_work" => &mut self.run_per_work,
+            "hold" => &mut self.hold,
             "url_life" => &mut self.url_life,
             "worker_token" => &mut self.worker_token,
             "dead_man" => &mut self.dead_man,

@@ -4,6 +4,7 @@
 //! conditional writes; the simulator will call the same functions.
 
 pub mod claim;
+pub mod hold;
 pub mod reap;
 pub mod scale;
 pub mod watch;

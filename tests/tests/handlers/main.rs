@@ -11,6 +11,7 @@ mod claim;
 mod dispatch;
 mod generate;
 mod golden;
+mod held;
 mod idle_reaper;
 mod lifecycle;
 mod port;

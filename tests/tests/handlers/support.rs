@@ -158,7 +158,12 @@ fn signer(key: &str) -> Signer {
 impl World {
     /// A kind one, with a pool, a painter and the usual models.
     pub(crate) async fn new() -> Self {
-        Self::with(Unkind::NOT, Settings::default(), "a kind world".to_owned()).await
+        Self::set(Settings::default()).await
+    }
+
+    /// A kind one with these settings.
+    pub(crate) async fn set(settings: Settings) -> Self {
+        Self::with(Unkind::NOT, settings, "a kind world".to_owned()).await
     }
 
     pub(crate) async fn unkind(seed: u64) -> Self {
