@@ -166,7 +166,8 @@ impl Stack {
             max_workers: Some(2),
             instance_types: None,
             warm_up: self.catalog.first().map(|file| file.name.clone()),
-            credits: 1000,
+            prices: BTreeMap::new(),
+            credits: 1_000_000, // more than the benchmark has in flight
             catalog: self.catalog.clone(),
             token_life: Duration::from_hours(24),
         };

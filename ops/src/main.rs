@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use cloud::{Store, token::Signer};
-use model::{PoolId, TeamId, UserId};
+use model::{MicroUsd, PoolId, TeamId, UserId};
 use ops::{
     connect::connect,
     keys,
@@ -92,8 +92,12 @@ struct SeedArguments {
     /// The checkpoint that a fresh worker loads before it counts as ready. [default: as it is; none for a new pool]
     #[arg(long)]
     warm_up: Option<String>,
-    /// Credits shown to the user.
-    #[arg(long, default_value_t = 1000)]
+    /// Prices of an hour in US$, where they are not those of on-demand Linux in us-east-1: `g5.xlarge=0.45,default=0.10`;
+    /// `default` is for machines of another or no type. [default: as they are]
+    #[arg(long, value_delimiter = ',', value_parser = price)]
+    prices: Vec<(String, MicroUsd)>,
+    /// The user's budget of each month (UTC), in credits. A credit is US$ 0.001 of GPU time; 0 is none at all.
+    #[arg(long, default_value_t = user::CREDITS)]
     credits: u64,
     /// The catalogue: a JSON list of {kind, name, file, arch}. Without it, the plugin's default checkpoints.
     #[arg(long)]
@@ -101,6 +105,17 @@ struct SeedArguments {
     /// Days until the token expires.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
     days: u64,
+}
+
+fn price(text: &str) -> Result<(String, MicroUsd), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let price = pair.and_then(|(name, usd)| Some((name, usd.parse::<f64>().ok()?)));
+    match price {
+        Some((name, usd)) if (0.0..=1000.0).contains(&usd) => {
+            Ok((name.to_owned(), MicroUsd((usd * 1e6).round() as u64)))
+        }
+        _ => Err("write it as type=US$ of an hour, 0 to 1000, e.g. g5.xlarge=1.006".to_owned()),
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -175,6 +190,7 @@ async fn run_seed(arguments: SeedArguments) -> Result<String> {
         max_workers: arguments.max_workers,
         instance_types: arguments.instance_types,
         warm_up: arguments.warm_up,
+        prices: arguments.prices.into_iter().collect(),
         credits: arguments.credits,
         catalog,
         token_life: Duration::from_secs(arguments.days * 24 * 60 * 60),

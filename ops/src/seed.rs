@@ -2,7 +2,7 @@
 //!
 //! Doing it again changes what differs and leaves the rest.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
 use cloud::{
@@ -11,7 +11,7 @@ use cloud::{
     tables::{AllPools, CatalogKey},
     token::Signer,
 };
-use model::{Account, CatalogEntry, Millis, Pool, PoolId, Role, TeamId, UserId};
+use model::{Account, CatalogEntry, MicroUsd, Millis, Pool, PoolId, Role, TeamId, UserId};
 use serde::Deserialize;
 
 /// What to seed.
@@ -33,7 +33,9 @@ pub struct Seed {
     pub instance_types: Option<Vec<String>>,
     /// The checkpoint that a fresh worker warms up with; none: as it is.
     pub warm_up: Option<String>,
-    /// Credits shown to the user.
+    /// Prices of an hour by instance type, over those that the pool has.
+    pub prices: BTreeMap<String, MicroUsd>,
+    /// The user's budget of each month, in credits.
     pub credits: u64,
     /// The catalogue's entries.
     pub catalog: Vec<ModelFile>,
@@ -95,6 +97,7 @@ async fn put_pool(store: &Store, seed: &Seed) -> Result<(), StoreError> {
             starting: Vec::new(),
             no_capacity_at: None,
             warm_up: None,
+            prices: BTreeMap::new(),
         });
         pool.max_workers = seed.max_workers.unwrap_or(pool.max_workers);
         if let Some(types) = &seed.instance_types {
@@ -103,6 +106,7 @@ async fn put_pool(store: &Store, seed: &Seed) -> Result<(), StoreError> {
         if seed.warm_up.is_some() {
             pool.warm_up.clone_from(&seed.warm_up);
         }
+        pool.prices.extend(seed.prices.clone());
         let mut writes = vec![Write::put(&mut pool)?];
         let mut names = store.get(&AllPools).await?.unwrap_or_default();
         if !names.pools.contains(&seed.pool) {

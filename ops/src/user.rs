@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use cloud::{
     Store, StoreError, Write,
     retry::on_conflict,
-    runs::month,
-    tables::{AccountsOf, AllPools, UsageOf},
+    runs::usage,
+    tables::{AccountsOf, AllPools},
 };
 use model::{Account, Millis, PoolId, Role, TeamId, UserId};
 
@@ -69,7 +69,8 @@ pub struct Change {
     /// What the user may do. [default of a new user: painter]
     #[arg(long, value_enum)]
     pub role: Option<UserRole>,
-    /// Credits to spend each month. [default of a new user: 1000]
+    /// Budget of each month (UTC), in credits. A credit is US$ 0.001 of GPU time; 0 is none at all. [default of a new
+    /// user: 10000]
     #[arg(long)]
     pub credits: Option<u64>,
 }
@@ -92,8 +93,8 @@ impl From<UserRole> for Role {
     }
 }
 
-/// Credits of a user for whom nobody said how many.
-pub const CREDITS: u64 = 1000;
+/// Budget of a user for whom nobody said how much, in credits: US$ 10 a month, about ten hours of a g5.xlarge.
+pub const CREDITS: u64 = 10_000;
 
 /// What is said when a table cannot be used.
 const TABLES: &str =
@@ -199,13 +200,16 @@ async fn must_exist(store: &Store, pool: &PoolId) -> Result<()> {
 
 async fn show(store: &Store, user: &UserId, now: Millis) -> Result<String> {
     let account = find(store, user).await?;
-    let month = month(now);
-    let usage = store.get(&UsageOf(user.clone(), month.clone())).await.context(TABLES)?;
-    let (images, gpu_ms) = usage.map_or((0, 0), |usage| (usage.images, usage.gpu_ms));
+    let usage = usage(store, user, now).await.context(TABLES)?;
     Ok(format!(
-        "{}\n{month}   {images} pictures, {} s of GPU time",
+        "{}\n{}   {} pictures, {} s of GPU time; {} credits spent, {} reserved, {} left",
         lines(&account),
-        gpu_ms.div_ceil(1000)
+        usage.month,
+        usage.images,
+        usage.gpu_ms.div_ceil(1000),
+        usage.spent.credits_needed(),
+        usage.reserved.credits_needed(),
+        usage.left(&account).credits_left(),
     ))
 }
 

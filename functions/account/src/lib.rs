@@ -6,8 +6,7 @@ mod sign_in;
 use cloud::{
     Cloud,
     http::{Caller, Event, HttpError, Reply, Response, html, reply, respond, route},
-    runs::month,
-    tables::UsageOf,
+    runs::usage,
     token::Signer,
 };
 use model::{Millis, Role, Settings};
@@ -54,14 +53,14 @@ impl App {
     async fn user(&self, event: &Event, now: Millis) -> Reply {
         let caller = Caller::of(event, Role::Painter)?;
         let account = cloud::accounts::of(&self.cloud.store, &caller).await?;
-        let usage = self.cloud.store.get(&UsageOf(caller.user(), month(now))).await?;
+        let usage = usage(&self.cloud.store, &account.user_id, now).await?;
         reply(
             200,
             &json!({
                 "id": account.user_id,
                 "name": account.name,
-                "images_generated": usage.map_or(0, |usage| usage.images),
-                "credits": account.credits,
+                "images_generated": usage.images,
+                "credits": usage.left(&account).credits_left(),
                 "max_upload_size": self.settings.max_upload,
                 "socket": self.socket_url,
             }),

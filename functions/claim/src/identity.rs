@@ -111,9 +111,8 @@ impl Identity {
             Ok(arn) => arn,
             Err(error @ IdentityError::Refused(_)) => {
                 return Err(HttpError {
-                    status: 403,
-                    message: "AWS does not accept the proof of identity.".to_owned(),
                     source: Some(error.into()),
+                    ..HttpError::new(403, "AWS does not accept the proof of identity.")
                 });
             }
             Err(error) => return Err(HttpError::unavailable(error)),

@@ -7,7 +7,7 @@ mod submit;
 
 use cloud::{
     Cloud,
-    http::{Caller, Event, HttpError, Reply, Response, chain, path, reply, respond, route},
+    http::{Caller, Event, HttpError, Reply, Response, chain, path, reply, respond, route, text},
     runs,
     store::Write,
     tables::WorkersOf,
@@ -43,6 +43,7 @@ impl App {
             "POST /v1/cancel/{worker}/{id}" => self.cancel(event, now).await,
             "POST /v1/upload/image" => self.upload(event).await,
             "GET /v1/plugin/resources" => self.resources(event, now).await,
+            "POST /v1/admin/cost" => return text(event, self.cost(event, now).await),
             _ => Err(HttpError::new(404, "There is nothing here.")),
         };
         respond(event, reply)
@@ -51,6 +52,12 @@ impl App {
     async fn submit(&self, event: &Event, now: Millis) -> Reply {
         let caller = Caller::of(event, Role::Painter)?;
         submit::submit(&self.cloud, &self.settings, &self.catalogs, event, &caller, now).await
+    }
+
+    /// What a request may cost; the request alone is the body.
+    async fn cost(&self, event: &Event, now: Millis) -> Result<String, HttpError> {
+        let caller = Caller::of(event, Role::Painter)?;
+        submit::cost(&self.cloud, &self.catalogs, event, &caller, now).await
     }
 
     async fn status(&self, event: &Event, now: Millis) -> Reply {

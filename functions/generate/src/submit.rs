@@ -7,14 +7,18 @@ use cloud::{
     notify::tell_worker,
     queue::Queued,
     retry::on_conflict,
+    runs,
     tables::WorkersOf,
 };
-use model::{Millis, Settings, Task, TaskId, TaskState, UserId, socket::ServerMessage, worker_api::InputBlob};
+use model::{
+    Account, MicroUsd, Millis, Settings, Task, TaskId, TaskState, Usage, UserId, socket::ServerMessage,
+    worker_api::InputBlob,
+};
 use policy::{hold, scale::first_to_wake};
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 use uuid::Uuid;
-use workflow::{ImageData, WorkflowInput};
+use workflow::{ImageData, Plan, WorkflowInput};
 
 use crate::{catalog::Cache, held, status};
 
@@ -39,21 +43,17 @@ pub(crate) async fn submit(
     caller: &Caller,
     now: Millis,
 ) -> Reply {
-    let input = read(event)?;
-    let (account, catalog) = tokio::join!(
-        accounts::of(&cloud.store, caller),
-        catalogs.of(&cloud.store, &caller.team, now)
-    );
-    let (account, mut catalog) = (account?, catalog?);
-    if account.team != caller.team {
-        // The token is from before the painter changed teams.
-        catalog = catalogs.of(&cloud.store, &account.team, now).await?;
-    }
-    let plan = workflow::compile(&input, &catalog).map_err(|refusal| HttpError::new(400, refusal.to_string()))?;
-    let inputs = match &input.image_data {
-        Some(data) if !plan.inputs.is_empty() => Some(blob(cloud, settings, caller, data).await?),
-        _ => None,
+    let mut body = body(event)?;
+    let workflow = body.pointer_mut("/input/workflow").map(Value::take);
+    let input = read(workflow.ok_or_else(unreadable)?)?;
+    let (account, plan) = compile(cloud, catalogs, &input, caller, now).await?;
+    let inputs = async {
+        match &input.image_data {
+            Some(data) if !plan.inputs.is_empty() => blob(cloud, settings, caller, data).await.map(Some),
+            _ => Ok(None),
+        }
     };
+    let (inputs, reserved) = tokio::try_join!(inputs, reservation(cloud, &account, &plan))?;
     let task_id = task_id(event, caller);
     let task = Task {
         task_id,
@@ -67,6 +67,8 @@ pub(crate) async fn submit(
         state: TaskState::Queued,
         model: plan.models.first().cloned(),
         work: plan.work.units(),
+        reserved,
+        cost: MicroUsd::default(),
         created: now,
         expires_at: now + settings.task_expiry,
         seen_at: now,
@@ -88,19 +90,28 @@ pub(crate) async fn submit(
         (task.expires_at + BODY_LIFE).seconds(),
     )
     .await?;
-    let is_new = on_conflict(async || {
-        let (mut task, mut body) = (task.clone(), body.clone());
-        let writes = [Write::put(&mut task)?, Write::put(&mut body)?];
-        match cloud.store.commit(writes).await {
-            Ok(()) => Ok(true),
-            // A repeated request with the same idempotency key: the first one counts.
-            Err(StoreError::Conflict) if cloud.store.get(&task_id).await?.is_some() => Ok(false),
-            Err(error) => Err(error),
+    let (is_new, mut usage) = on_conflict(async || {
+        let before = runs::usage(&cloud.store, &account.user_id, now).await?;
+        let (mut task, mut body, mut usage) = (task.clone(), body.clone(), before.clone());
+        let refused = if usage.reserve(reserved, &account) {
+            let writes = [Write::put(&mut task)?, Write::put(&mut body)?, Write::put(&mut usage)?];
+            match cloud.store.commit(writes).await {
+                Ok(()) => return Ok((true, usage)),
+                Err(error @ StoreError::Conflict) => error.into(),
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            over_budget(reserved, &usage, &account)
+        };
+        // A repeated request with the same idempotency key: the first one counts.
+        match cloud.store.get(&task_id).await? {
+            Some(_) => Ok((false, before)),
+            None => Err(refused),
         }
     })
     .await?;
     let woken = is_new && announce(cloud, &task, settings, now).await;
-    info!(task.id = %task_id, task.work = task.work, "submitted");
+    info!(task.id = %task_id, task.work = task.work, task.reserved = reserved.0, "submitted");
     let mut answer = Map::from_iter([
         ("id".to_owned(), json!(task_id)),
         ("worker_id".to_owned(), json!(account.pool)),
@@ -113,8 +124,66 @@ pub(crate) async fn submit(
         && let Ok(Value::Object(status)) = status::of(cloud, settings, &ended).await
     {
         answer.extend(status);
+        // Settled by now.
+        usage = runs::usage(&cloud.store, &account.user_id, now).await.unwrap_or(usage);
     }
+    let credits = usage.left(&account).credits_left();
+    let user = json!({ "images_generated": usage.images, "credits": credits });
+    answer.insert("user".to_owned(), user);
     reply(200, &answer)
+}
+
+/// What the request in the body may cost, in whole credits.
+pub(crate) async fn cost(
+    cloud: &Cloud,
+    catalogs: &Cache,
+    event: &Event,
+    caller: &Caller,
+    now: Millis,
+) -> Result<String, HttpError> {
+    let input = read(body(event)?)?;
+    let (account, plan) = compile(cloud, catalogs, &input, caller, now).await?;
+    let reserved = reservation(cloud, &account, &plan).await?;
+    Ok(reserved.credits_needed().to_string())
+}
+
+/// The caller's account, and the request as a plan for their team.
+async fn compile(
+    cloud: &Cloud,
+    catalogs: &Cache,
+    input: &WorkflowInput,
+    caller: &Caller,
+    now: Millis,
+) -> Result<(Account, Plan), HttpError> {
+    let (account, catalog) = tokio::join!(
+        accounts::of(&cloud.store, caller),
+        catalogs.of(&cloud.store, &caller.team, now)
+    );
+    let (account, mut catalog) = (account?, catalog?);
+    if account.team != caller.team {
+        // The token is from before the painter changed teams.
+        catalog = catalogs.of(&cloud.store, &account.team, now).await?;
+    }
+    let plan = workflow::compile(input, &catalog).map_err(|refusal| HttpError::new(400, refusal.to_string()))?;
+    Ok((account, plan))
+}
+
+async fn reservation(cloud: &Cloud, account: &Account, plan: &Plan) -> Result<MicroUsd, HttpError> {
+    let pool = cloud.store.get(&account.pool).await?;
+    Ok(policy::price::reservation(pool.as_ref(), plan.work.units()))
+}
+
+fn over_budget(wanted: MicroUsd, usage: &Usage, account: &Account) -> HttpError {
+    let (wanted, left, budget) = (
+        wanted.credits_needed(),
+        usage.left(account).credits_left(),
+        account.credits,
+    );
+    let message = format!(
+        "This needs up to {wanted} credits, and of this month's {budget} only {left} are free. Ask for fewer or smaller \
+         pictures, wait for those on the way, or ask whoever looks after the server for more credits."
+    );
+    HttpError::no_credits(message, left)
 }
 
 /// A fresh id, or the same one for the same `Idempotency-Key` of the same user.
@@ -130,7 +199,11 @@ fn task_id(event: &Event, caller: &Caller) -> TaskId {
     })
 }
 
-fn read(event: &Event) -> Result<WorkflowInput, HttpError> {
+fn unreadable() -> HttpError {
+    HttpError::new(400, "Validation error: the request is not what the plugin sends.")
+}
+
+fn body(event: &Event) -> Result<Value, HttpError> {
     let body = bytes(event)?;
     if body.len() > MAX_BODY {
         return Err(HttpError::new(
@@ -138,12 +211,10 @@ fn read(event: &Event) -> Result<WorkflowInput, HttpError> {
             "Validation error: the request is too large. Shorten the prompt.",
         ));
     }
-    let unreadable = || HttpError::new(400, "Validation error: the request is not what the plugin sends.");
-    let mut body: Value = serde_json::from_slice(&body).map_err(|_| unreadable())?;
-    let workflow = body
-        .pointer_mut("/input/workflow")
-        .map(Value::take)
-        .ok_or_else(unreadable)?;
+    serde_json::from_slice(&body).map_err(|_| unreadable())
+}
+
+fn read(workflow: Value) -> Result<WorkflowInput, HttpError> {
     WorkflowInput::read(workflow).map_err(|refusal| HttpError::new(400, refusal.to_string()))
 }
 

@@ -91,6 +91,8 @@ pub struct HttpError {
     pub status: u16,
     /// Plain words for a person.
     pub message: String,
+    /// With a 402: the whole credits that are left.
+    pub credits: Option<u64>,
     /// What is behind it; logged, never sent.
     #[source]
     pub source: Option<crate::BoxError>,
@@ -102,7 +104,16 @@ impl HttpError {
         Self {
             status,
             message: message.into(),
+            credits: None,
             source: None,
+        }
+    }
+
+    /// The budget does not suffice; so many credits are left of it.
+    pub fn no_credits(message: impl Into<String>, credits: u64) -> Self {
+        Self {
+            credits: Some(credits),
+            ..Self::new(402, message)
         }
     }
 
@@ -110,9 +121,8 @@ impl HttpError {
     pub fn unavailable(source: impl Into<crate::BoxError>) -> Self {
         let message = "The server has a problem at the moment. Please try again.".to_owned();
         Self {
-            status: 503,
-            message,
             source: Some(source.into()),
+            ..Self::new(503, message)
         }
     }
 }
@@ -124,9 +134,8 @@ impl From<StoreError> for HttpError {
         }
         let message = "The server cannot do this. Please tell whoever looks after it.".to_owned();
         Self {
-            status: 500,
-            message,
             source: Some(error.into()),
+            ..Self::new(500, message)
         }
     }
 }
@@ -201,10 +210,12 @@ pub fn bytes(event: &Event) -> Result<Vec<u8>, HttpError> {
 pub fn json<T: DeserializeOwned>(event: &Event) -> Result<T, HttpError> {
     let bytes = bytes(event)?;
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-    serde_json::from_slice(bytes).map_err(|error| HttpError {
-        status: 400,
-        message: format!("The request could not be read: {}.", short(&error)),
-        source: Some(error.into()),
+    serde_json::from_slice(bytes).map_err(|error| {
+        let message = format!("The request could not be read: {}.", short(&error));
+        HttpError {
+            source: Some(error.into()),
+            ..HttpError::new(400, message)
+        }
     })
 }
 
@@ -214,11 +225,26 @@ fn short(error: &impl Display) -> String {
 
 /// Turns a handler's result into API Gateway's response, and logs it: one line a call.
 pub fn respond(event: &ApiGatewayV2httpRequest, reply: Reply) -> Response {
-    let (status, body) = match log(event, reply) {
-        Ok((status, body)) => (status, body),
-        Err(error) => (error.status, json!({ "error": error.message })),
-    };
-    response(status, "application/json", body.to_string())
+    match log(event, reply) {
+        Ok((status, body)) => response(status, "application/json", body.to_string()),
+        Err(error) => refusal(&error),
+    }
+}
+
+/// The same for a reply in plain text.
+pub fn text(event: &ApiGatewayV2httpRequest, reply: Result<String, HttpError>) -> Response {
+    match log(event, reply.map(|text| (200, text))) {
+        Ok((status, text)) => response(status, "text/plain; charset=utf-8", text),
+        Err(error) => refusal(&error),
+    }
+}
+
+fn refusal(error: &HttpError) -> Response {
+    let mut body = json!({ "error": error.message });
+    if let Some(credits) = error.credits {
+        body["credits"] = credits.into();
+    }
+    response(error.status, "application/json", body.to_string())
 }
 
 /// The same for a page, under this content security policy; `problem` makes a page of what went wrong.

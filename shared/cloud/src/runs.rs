@@ -2,12 +2,12 @@
 
 use model::{
     CancelCause, Canceled, Failure, FailureClass, Millis, Outcome, Run, RunEnd, RunId, RunRef, Settings, Task, TaskId,
-    TaskState, TransitionError, Usage, Worker, WorkerId, WorkerState, socket::ServerMessage,
+    TaskState, TransitionError, Usage, UserId, Worker, WorkerId, WorkerState, socket::ServerMessage,
 };
 use tracing::{info, warn};
 
 use crate::{
-    Cloud, StoreError,
+    Cloud, Store, StoreError,
     http::chain,
     notify::{tell_owner, tell_worker},
     queue::Queued,
@@ -40,7 +40,7 @@ impl MayConflict for RunError {
 }
 
 /// The month of a moment, `yyyy-mm`, UTC.
-pub fn month(now: Millis) -> String {
+fn month(now: Millis) -> String {
     let seconds = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).map_or_else(|_| "1970-01".to_owned(), |at| at.strftime("%Y-%m").to_string())
 }
@@ -84,8 +84,8 @@ pub async fn claim(
     Ok(Some((task, worker)))
 }
 
-/// Ends a run: task, worker and, if pictures were delivered, the owner's usage in one transaction; then tells the
-/// owner, and the queue if the task waits again. `by`: the worker who says so, if one does; it may end only its own.
+/// Ends a run: task, worker and, if the task is over, the owner's usage in one transaction; then tells the owner,
+/// and the queue if the task waits again. `by`: the worker who says so, if one does; it may end only its own.
 pub async fn end_run(
     cloud: &Cloud,
     task_id: TaskId,
@@ -116,15 +116,11 @@ async fn end_run_if(
         }
         let worker_id = task.run_mut(run_id)?.worker_id.clone();
         let end = task.end_run(run_id, outcome.clone(), now)?;
-        let mut writes = vec![Write::put(&mut task)?];
-        if let Some(mut worker) = cloud.store.get(&worker_id).await?
-            && worker.run.is_some_and(|run| run.run_id == run_id)
-        {
+        let worker = cloud.store.get(&worker_id).await?;
+        let mut writes = task_writes(cloud, &mut task, worker.as_ref()).await?;
+        if let Some(mut worker) = worker.filter(|it| it.run.is_some_and(|run| run.run_id == run_id)) {
             worker.release(run_id, now);
             writes.push(Write::put(&mut worker)?);
-        }
-        if end == RunEnd::Committed {
-            writes.push(settle(cloud, &task, now).await?);
         }
         cloud.store.commit_all(&writes).await?;
         Ok::<_, RunError>((end, task))
@@ -152,19 +148,27 @@ async fn after_end(cloud: &Cloud, end: RunEnd, task: &Task) {
     tell_owner(cloud, task, note).await;
 }
 
-async fn settle(cloud: &Cloud, task: &Task, now: Millis) -> Result<Write, StoreError> {
-    let id = UsageOf(task.owner.clone(), month(now));
-    let usage = cloud.store.get(&id).await?;
-    let mut usage = usage.unwrap_or(Usage {
-        user_id: id.0,
-        month: id.1,
-        version: 0,
-        images: 0,
-        gpu_ms: 0,
-    });
-    usage.images += task.result.as_ref().map_or(0, |result| result.offsets.len() as u64);
-    usage.gpu_ms += task.claimed_at.map_or(0, |at| now.0.saturating_sub(at.0));
-    Write::put(&mut usage)
+/// The writes of a task that has taken an edge: itself and, if it is over, its owner's usage, so that what it reserved is
+/// settled with it and only then. `by`: the worker of its last run, whose type has a price.
+async fn task_writes(cloud: &Cloud, task: &mut Task, by: Option<&Worker>) -> Result<Vec<Write>, StoreError> {
+    if !task.state.is_terminal() {
+        return Ok(vec![Write::put(task)?]);
+    }
+    let usage = usage(&cloud.store, &task.owner, task.created);
+    let (mut usage, pool) = tokio::try_join!(usage, cloud.store.get(&task.pool))?;
+    if task.state == TaskState::Succeeded {
+        let instance_type = by.and_then(|worker| worker.instance_type.as_deref());
+        task.cost = policy::price::cost(pool.as_ref(), task, instance_type);
+    }
+    usage.settle(task);
+    Ok(vec![Write::put(task)?, Write::put(&mut usage)?])
+}
+
+/// What this user used in the month of that moment.
+pub async fn usage(store: &Store, user: &UserId, at: Millis) -> Result<Usage, StoreError> {
+    let id = UsageOf(user.clone(), month(at));
+    let usage = store.get(&id).await?;
+    Ok(usage.unwrap_or_else(|| Usage::new(id.0, id.1)))
 }
 
 /// Ends a run whose worker was lost, if it still looks lost: the task waits again at its old place, or is over.
@@ -201,7 +205,10 @@ pub async fn cancel(
             Canceled::Already
         };
         if done != Canceled::Already {
-            cloud.store.commit([Write::put(&mut task)?]).await?;
+            cloud
+                .store
+                .commit_all(&task_writes(cloud, &mut task, None).await?)
+                .await?;
         }
         Ok::<_, RunError>((done, task))
     })
@@ -251,7 +258,7 @@ where
         {
             let lost = Failure::new(FailureClass::Infrastructure, "The machine that rendered it was lost.");
             if let Ok(end) = task.end_run(run.run_id, Outcome::Failed(lost), now) {
-                writes.push(Write::put(&mut task)?);
+                writes.extend(task_writes(cloud, &mut task, None).await?);
                 ended = Some((end, task));
             }
         }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, PoolId, TeamId, UserId};
+use crate::{MicroUsd, Millis, PoolId, Task, TaskState, TeamId, UserId};
 
 /// What the bearer of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,7 +32,8 @@ pub struct Account {
     /// Tokens issued earlier than this are refused.
     #[serde(default)]
     pub tokens_valid_from: Millis,
-    /// Credits shown to the painter. Not yet spent: the budget comes with its own issue.
+    /// The budget of each month, in credits of [`MicroUsd::CREDIT`]; 0 is none at all. There is no "no limit": that is a
+    /// number beyond any bill.
     #[serde(default)]
     pub credits: u64,
 }
@@ -77,4 +78,51 @@ pub struct Usage {
     pub images: u64,
     /// Worker time of the runs that delivered them, in milliseconds.
     pub gpu_ms: u64,
+    /// What they cost.
+    #[serde(default)]
+    pub spent: MicroUsd,
+    /// What the tasks that are not over may cost yet.
+    #[serde(default)]
+    pub reserved: MicroUsd,
+}
+
+impl Usage {
+    /// Nothing used yet.
+    pub const fn new(user_id: UserId, month: String) -> Self {
+        Self {
+            user_id,
+            month,
+            version: 0,
+            images: 0,
+            gpu_ms: 0,
+            spent: MicroUsd(0),
+            reserved: MicroUsd(0),
+        }
+    }
+
+    /// What is left of the account's budget: neither spent nor reserved.
+    pub const fn left(&self, account: &Account) -> MicroUsd {
+        let taken = self.spent.0.saturating_add(self.reserved.0);
+        MicroUsd(MicroUsd::of_credits(account.credits).0.saturating_sub(taken))
+    }
+
+    /// Reserves so much of the account's budget; false, and nothing done, if so much is not left.
+    #[must_use]
+    pub fn reserve(&mut self, wanted: MicroUsd, account: &Account) -> bool {
+        let fits = wanted <= self.left(account);
+        if fits {
+            self.reserved.0 += wanted.0;
+        }
+        fits
+    }
+
+    /// Takes in a task that has just ended: releases what it reserved, and adds what it used if it succeeded.
+    pub fn settle(&mut self, task: &Task) {
+        self.reserved.0 = self.reserved.0.saturating_sub(task.reserved.0);
+        if task.state == TaskState::Succeeded {
+            self.spent.0 = self.spent.0.saturating_add(task.cost.0);
+            self.images += task.result.as_ref().map_or(0, |result| result.offsets.len() as u64);
+            self.gpu_ms += u64::try_from(task.run_time().as_millis()).unwrap_or(u64::MAX);
+        }
+    }
 }

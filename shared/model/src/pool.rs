@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, PoolId, WorkerId};
+use crate::{MicroUsd, Millis, PoolId, WorkerId};
 
 /// A pool's state: the item on which one planner wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,10 @@ pub struct Pool {
     /// The checkpoint a fresh worker warms up with: a name in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_up: Option<String>,
+    /// Prices of an hour by instance type, where they are not those of `policy::price`; `default` is for workers of
+    /// unknown type, those under a desk among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, MicroUsd>,
 }
 
 /// A worker that a scaling plan is bringing up.

@@ -1,9 +1,12 @@
 //! A painter's request and its state machine.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Failure, FailureClass, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, TaskId, TaskResult, TeamId, UserId,
+    Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, TaskId, TaskResult, TeamId,
+    UserId,
 };
 
 /// Where a task stands.
@@ -134,6 +137,12 @@ pub struct Task {
     pub model: Option<String>,
     /// Steps × megapixels × pictures: the base of time estimates.
     pub work: f64,
+    /// What it reserved, when it was submitted, of the owner's budget of that month; the most it may cost.
+    #[serde(default)]
+    pub reserved: MicroUsd,
+    /// What it cost; nothing unless it succeeded.
+    #[serde(default)]
+    pub cost: MicroUsd,
     /// When it was submitted.
     pub created: Millis,
     /// When it ends unfinished.
@@ -194,6 +203,14 @@ impl Task {
             1.0
         } else {
             self.run.as_ref().map_or(0.0, |run| run.progress)
+        }
+    }
+
+    /// How long the worker was held by the last run, once the task is over; zero if there was none.
+    pub fn run_time(&self) -> Duration {
+        match (self.claimed_at, self.ended_at) {
+            (Some(claimed), Some(ended)) => ended.since(claimed),
+            _ => Duration::ZERO,
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod claim;
 pub mod hold;
+pub mod price;
 pub mod reap;
 pub mod scale;
 pub mod watch;

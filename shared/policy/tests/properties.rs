@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use model::{
-    BacklogEntry, CancelCause, GpuUse, InstanceId, Lane, Millis, Pool, PoolId, Run, RunId, RunRef, Settings,
+    BacklogEntry, CancelCause, GpuUse, InstanceId, Lane, MicroUsd, Millis, Pool, PoolId, Run, RunId, RunRef, Settings,
     StartingWorker, Task, TaskId, TaskState, TeamId, UserId, Worker, WorkerId, WorkerState,
 };
 use policy::{
@@ -107,6 +110,7 @@ prop_compose! {
                 .collect(),
             no_capacity_at,
             warm_up: None,
+            prices: BTreeMap::new(),
         }
     }
 }
@@ -460,6 +464,8 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         state,
         model: None,
         work: 1.0,
+        reserved: MicroUsd::default(),
+        cost: MicroUsd::default(),
         created: NOW,
         expires_at,
         seen_at,

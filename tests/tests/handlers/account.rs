@@ -40,11 +40,8 @@ async fn usage_is_this_months_and_ones_own() {
     for (user, month, images) in [(MARA, "2026-09", 7), (MARA, "2026-08", 100), ("noor", "2026-09", 1000)] {
         world
             .put(Usage {
-                user_id: UserId::new(user),
-                month: month.to_owned(),
-                version: 0,
                 images,
-                gpu_ms: 1,
+                ..Usage::new(UserId::new(user), month.to_owned())
             })
             .await;
     }

@@ -39,7 +39,7 @@ async fn golden_events() {
         let before = NOW - seconds(30);
         match name {
             "submit" => drop(reachable(&world, WORKER, WORKER_SOCKET, NOW).await),
-            "submit-refine-inline" | "upload-image" | "plugin-resources" => {}
+            "submit-refine-inline" | "upload-image" | "plugin-resources" | "admin-cost" => {}
             "submit-refine-uploaded" => world.memory.put_object(UPLOAD, 48_213, ""),
             "status" => {
                 world.running(before).await;
@@ -75,7 +75,10 @@ async fn a_submitted_task_is_small_and_its_plan_lies_apart() {
     let body = world.submit(MARA, &wire("01_generate"), NOW).await.ok();
     assert_eq!(
         body,
-        json!({ "id": body["id"], "worker_id": POOL, "status": "IN_QUEUE" }),
+        json!({
+            "id": body["id"], "worker_id": POOL, "status": "IN_QUEUE",
+            "user": { "images_generated": 0, "credits": 985 },
+        }),
         "what the plugin requires"
     );
     let [task] = world.tasks().try_into().unwrap();
@@ -154,11 +157,7 @@ async fn one_idempotency_key_is_one_task() {
 
     // Late, when the first one is over: it is not rendered again.
     let id: TaskId = first.parse().unwrap();
-    world
-        .alter_task(&id, |task| {
-            task.cancel(CancelCause::User, NOW);
-        })
-        .await;
+    world.paint(MARA, CANCEL, &first, &json!({}), NOW).await.ok();
     assert_eq!(submit_with_key(&world, MARA, Some("k1")).await, first);
     assert_eq!(world.task(&id).await.state, TaskState::Canceled);
     assert!(world.take_queued().is_empty());

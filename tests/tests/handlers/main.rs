@@ -8,6 +8,7 @@
 mod account;
 mod authorize;
 mod claim;
+mod credits;
 mod dispatch;
 mod generate;
 mod golden;

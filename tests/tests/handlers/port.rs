@@ -1,6 +1,7 @@
 //! The tables as the handlers see them: they look at each commit, and let others come in between.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -11,7 +12,7 @@ use cloud::{
     store::{Item, StorePort},
     tables::{Id, Key, Query, Table},
 };
-use model::{Task, TaskState, Worker, WorkerState};
+use model::{Account, MicroUsd, Task, TaskState, Usage, UserId, Worker, WorkerState};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -123,6 +124,12 @@ impl Port {
             for (write, old) in writes.iter().zip(before) {
                 self.check(write, old).await;
             }
+            if writes
+                .iter()
+                .any(|write| matches!(write.key.table, Table::Tasks | Table::Accounts))
+            {
+                self.check_budgets();
+            }
         }
         self.pause().await;
         done
@@ -197,6 +204,43 @@ impl Port {
                 "a run's worker does not hold it",
                 held.is_some_and(|held| held.run_id == run.run_id && held.task_id == new.task_id),
             );
+        }
+    }
+
+    /// Between any two commits: what is spent is what the pictures cost, what is reserved is what the tasks that are not
+    /// over reserved, and together they are within the budget.
+    pub(crate) fn check_budgets(&self) {
+        let (mut tasks, mut usage, mut budgets) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let zero = (0, 0);
+        for (key, item) in self.0.memory.items() {
+            if key.table == Table::Tasks {
+                let task: Task = read(item);
+                if task.cost > task.reserved || (task.cost.0 > 0 && task.state != TaskState::Succeeded) {
+                    self.fail(&format!("a task cost too much: {task:#?}"));
+                }
+                let sum: &mut (u64, u64) = tasks.entry(task.owner).or_insert(zero);
+                sum.0 += task.cost.0;
+                sum.1 += if task.state.is_terminal() { 0 } else { task.reserved.0 };
+            } else if key.partition.starts_with("usage#") {
+                let one: Usage = read(item);
+                let sum: &mut (u64, u64) = usage.entry(one.user_id).or_insert(zero);
+                sum.0 += one.spent.0;
+                sum.1 += one.reserved.0;
+            } else if key.partition.starts_with("user#") {
+                let account: Account = read(item);
+                budgets.insert(account.user_id, MicroUsd::of_credits(account.credits));
+            }
+        }
+        tasks.retain(|_, sum| *sum != zero);
+        usage.retain(|_, sum| *sum != zero);
+        if tasks != usage {
+            self.fail(&format!("spent and reserved: by tasks {tasks:?}, by usage {usage:?}"));
+        }
+        let over = |(user, (spent, reserved)): (&UserId, &(u64, u64))| {
+            budgets.get(user).is_some_and(|budget| spent + reserved > budget.0)
+        };
+        if usage.iter().any(over) {
+            self.fail(&format!("above the budget: {usage:?} of {budgets:?}"));
         }
     }
 

@@ -19,8 +19,8 @@ use cloud::{
 };
 use fleet::{Instance, memory::MemoryFleet};
 use model::{
-    Account, CatalogEntry, ConnectionId, InstanceId, Lane, Millis, PoolId, Role, Run, RunId, RunRef, Session, Settings,
-    Task, TaskBody, TaskId, TaskState, TeamId, UserId, Worker, WorkerId, WorkerState,
+    Account, CatalogEntry, ConnectionId, InstanceId, Lane, MicroUsd, Millis, PoolId, Role, Run, RunId, RunRef, Session,
+    Settings, Task, TaskBody, TaskId, TaskState, TeamId, UserId, Worker, WorkerId, WorkerState,
 };
 use ops::{keys, seed};
 use policy::watch::{InstanceState, InstanceView};
@@ -115,8 +115,9 @@ impl Answer {
     /// The error in words, which every refusal must have.
     pub(crate) fn error(&self) -> &str {
         let error = self.body["error"].as_str().unwrap_or_default();
+        let fields = if self.status == 402 { 2 } else { 1 };
         assert!(
-            self.status >= 400 && !error.is_empty() && self.body.as_object().unwrap().len() == 1,
+            self.status >= 400 && !error.is_empty() && self.body.as_object().unwrap().len() == fields,
             "{self:?}"
         );
         error
@@ -257,6 +258,7 @@ impl World {
             max_workers: Some(2),
             instance_types: Some(vec!["g6.xlarge".to_owned(), "g5.xlarge".to_owned()]),
             warm_up: Some("dreamshaper_8.safetensors".to_owned()),
+            prices: BTreeMap::new(),
             credits: 1000,
             catalog: seed::default_catalog().unwrap(),
             token_life: minutes(60),
@@ -286,6 +288,8 @@ impl World {
         };
         let content_type = if page {
             "text/html; charset=utf-8"
+        } else if route == "POST /v1/admin/cost" && response.status_code == 200 {
+            "text/plain; charset=utf-8"
         } else {
             "application/json"
         };
@@ -603,6 +607,8 @@ pub(crate) fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         state: TaskState::Queued,
         model: Some("dreamshaper_8.safetensors".to_owned()),
         work: 40.0,
+        reserved: MicroUsd::default(),
+        cost: MicroUsd::default(),
         created: now,
         expires_at: now + minutes(60),
         seen_at: now,

@@ -4,6 +4,7 @@
 
 mod access;
 mod cancel;
+mod credits;
 mod desktop;
 mod faults;
 mod kinds;
@@ -68,6 +69,8 @@ fn main() -> ExitCode {
         access::workers_hold_no_keys,
         requests::refused_in_plain_words,
         requests::sent_twice,
+        credits::spent_on_pictures_only,
+        credits::twenty_submits_at_once,
         sign_in::as_the_plugin_does,
         krita::paints,
     ];

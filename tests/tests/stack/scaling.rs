@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use cloud::{Cloud, Write, runs};
-use model::{InstanceId, Lane, Millis, Settings, Task, TaskId, TaskState, Worker, WorkerId, WorkerState};
+use model::{InstanceId, Lane, MicroUsd, Millis, Settings, Task, TaskId, TaskState, Worker, WorkerId, WorkerState};
 
 use crate::studio::{Studio, small};
 
@@ -87,6 +87,8 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         state: TaskState::Queued,
         model: None,
         work: 1.0,
+        reserved: MicroUsd::default(),
+        cost: MicroUsd::default(),
         created: now,
         expires_at: now + std::time::Duration::from_mins(10),
         seen_at: now,

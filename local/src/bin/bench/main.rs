@@ -196,25 +196,28 @@ async fn quiet_bill(stack: &Stack, painter: &Painter, request: &Value) -> Result
     Ok(bill(&before, &stack.counts().await?))
 }
 
-/// Submits from four clients at once; nothing of it is rendered.
+/// Submits from four painters at once; nothing of it is rendered.
 async fn submit_rate(stack: &Stack, time: Duration) -> Result<f64> {
-    let painter = stack.seed("submitter", "submitters").await?.painter;
     let request: Value = serde_json::from_str(WIRE_01)?;
+    let mut painters = Vec::new();
+    for number in 0..4 {
+        painters.push(stack.seed(&format!("submitter-{number}"), "submitters").await?.painter);
+    }
     let started = Instant::now();
-    let clients = (0..4).map(|_| async {
+    let clients = painters.iter().map(async |painter| {
         let mut tasks = Vec::new();
         while started.elapsed() < time {
-            tasks.push(painter.submit(&request).await?);
+            tasks.push((painter, painter.submit(&request).await?));
         }
         Ok::<_, anyhow::Error>(tasks)
     });
-    let tasks: Vec<TaskId> = futures_util::future::try_join_all(clients)
+    let tasks: Vec<_> = futures_util::future::try_join_all(clients)
         .await?
         .into_iter()
         .flatten()
         .collect();
     let rate = tasks.len() as f64 / started.elapsed().as_secs_f64() * 60.0;
-    for task in tasks {
+    for (painter, task) in tasks {
         painter.cancel("submitters", task).await?;
     }
     Ok(rate)

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use model::{Lane, Millis, PoolId, Task, TaskId, TaskState, TeamId, UserId, Worker, WorkerId};
+use model::{Lane, MicroUsd, Millis, PoolId, Task, TaskId, TaskState, TeamId, UserId, Worker, WorkerId};
 use proptest::prelude::ProptestConfig;
 use uuid::Uuid;
 
@@ -41,6 +41,8 @@ pub(crate) fn task(now: Millis) -> Task {
         state: TaskState::Queued,
         model: Some("dreamshaper_8.safetensors".to_owned()),
         work: 41.943_04,
+        reserved: MicroUsd::default(),
+        cost: MicroUsd::default(),
         created: now,
         expires_at: now + Duration::from_hours(1),
         seen_at: now,

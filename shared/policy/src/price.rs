@@ -1,0 +1,124 @@
+//! What GPU time costs, and what a task may cost.
+
+use std::time::Duration;
+
+use model::{MicroUsd, Pool, Task};
+
+/// On-demand prices of an hour of Linux in us-east-1, August 2026, <https://aws.amazon.com/ec2/pricing/on-demand/>: the
+/// instances with one GPU.
+const HOURS: [(&str, MicroUsd); 15] = [
+    ("g4dn.xlarge", MicroUsd(526_000)),
+    ("g4dn.2xlarge", MicroUsd(752_000)),
+    ("g4dn.4xlarge", MicroUsd(1_204_000)),
+    ("g5.xlarge", MicroUsd(1_006_000)),
+    ("g5.2xlarge", MicroUsd(1_212_000)),
+    ("g5.4xlarge", MicroUsd(1_624_000)),
+    ("g5.8xlarge", MicroUsd(2_448_000)),
+    ("g6.xlarge", MicroUsd(804_800)),
+    ("g6.2xlarge", MicroUsd(977_600)),
+    ("g6.4xlarge", MicroUsd(1_323_200)),
+    ("g6.8xlarge", MicroUsd(2_014_400)),
+    ("g6e.xlarge", MicroUsd(1_861_000)),
+    ("g6e.2xlarge", MicroUsd(2_242_080)),
+    ("g6e.4xlarge", MicroUsd(3_004_240)),
+    ("g6e.8xlarge", MicroUsd(4_528_560)),
+];
+
+/// An hour of what is in no list: that of a g5.xlarge.
+const UNKNOWN: MicroUsd = MicroUsd(1_006_000);
+
+/// The name under which a pool's prices have the one for workers of unknown type.
+pub const DEFAULT: &str = "default";
+
+/// What an hour of a worker of this instance type costs in this pool.
+pub fn hour(pool: Option<&Pool>, instance_type: Option<&str>) -> MicroUsd {
+    let own = |name: &str| pool.and_then(|pool| pool.prices.get(name)).copied();
+    let listed = |name: &str| HOURS.iter().find(|(it, _)| *it == name).map(|(_, hour)| *hour);
+    instance_type
+        .and_then(|name| own(name).or_else(|| listed(name)))
+        .or_else(|| own(DEFAULT))
+        .unwrap_or(UNKNOWN)
+}
+
+/// What a task of this much work reserves: its expected time on the dearest instances that the pool launches.
+pub fn reservation(pool: Option<&Pool>, work: f64) -> MicroUsd {
+    let types = pool.map_or(&[][..], |pool| &pool.instance_types);
+    let dearest = types.iter().map(|name| hour(pool, Some(name))).max();
+    MicroUsd::of_time(estimate(work), dearest.unwrap_or_else(|| hour(pool, None)))
+}
+
+/// What a task that succeeded costs: the time of its last run on this instance type, and never more than it reserved.
+pub fn cost(pool: Option<&Pool>, task: &Task, instance_type: Option<&str>) -> MicroUsd {
+    MicroUsd::of_time(task.run_time(), hour(pool, instance_type)).min(task.reserved)
+}
+
+/// GPU time for a task of this much work (steps × megapixels). A guess on the high side, of loading a checkpoint and of
+/// SDXL on a g4dn.xlarge, until times are learned.
+fn estimate(work: f64) -> Duration {
+    const LOAD: Duration = Duration::from_secs(10);
+    const PER_WORK: Duration = Duration::from_secs(1);
+    let work = if work.is_finite() { work.clamp(0.0, 1e6) } else { 0.0 };
+    LOAD + PER_WORK.mul_f64(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::PoolId;
+
+    use super::*;
+
+    fn pool(types: &[&str], prices: &[(&str, u64)]) -> Pool {
+        Pool {
+            pool: PoolId::new("default"),
+            version: 0,
+            max_workers: 1,
+            instance_types: types.iter().map(|&name| name.to_owned()).collect(),
+            starting: Vec::new(),
+            no_capacity_at: None,
+            warm_up: None,
+            prices: prices
+                .iter()
+                .map(|&(name, usd)| (name.to_owned(), MicroUsd(usd)))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_pools_own_prices_come_first() {
+        let own = pool(&[], &[("g5.xlarge", 1), ("default", 2)]);
+        for (instance_type, price) in [
+            (Some("g5.xlarge"), 1),
+            (Some("g6.xlarge"), 804_800),
+            (Some("z9"), 2),
+            (None, 2),
+        ] {
+            assert_eq!(hour(Some(&own), instance_type), MicroUsd(price), "{instance_type:?}");
+        }
+        assert_eq!(hour(Some(&pool(&[], &[])), Some("z9")), UNKNOWN);
+        assert_eq!(hour(None, None), UNKNOWN);
+    }
+
+    #[test]
+    fn the_dearest_type_is_reserved_for_any_work() {
+        let both = pool(&["g6.xlarge", "g5.xlarge"], &[]);
+        let hour = 3590.0;
+        assert_eq!(reservation(Some(&both), hour), MicroUsd(1_006_000));
+        assert_eq!(reservation(Some(&pool(&["g6.xlarge"], &[])), hour), MicroUsd(804_800));
+        assert_eq!(reservation(Some(&pool(&[], &[("default", 7)])), hour), MicroUsd(7));
+        assert_eq!(reservation(None, hour), UNKNOWN);
+        for work in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1.0, 0.0] {
+            assert!(
+                reservation(Some(&both), work) >= reservation(Some(&both), 0.0),
+                "{work}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_list_names_each_type_once() {
+        let names: BTreeMap<_, _> = HOURS.into_iter().collect();
+        assert_eq!(names.len(), HOURS.len());
+    }
+}
