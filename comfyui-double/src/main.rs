@@ -34,6 +34,9 @@ struct Arguments {
     /// Have the files in this folder's checkpoints, loras, ... as ComfyUI does.
     #[arg(long, value_name = "FOLDER")]
     models_in: Option<PathBuf>,
+    /// Have the nodes of custom packs that Atelier uses where they are installed (IP-Adapter, detectors).
+    #[arg(long)]
+    optional_nodes: bool,
     /// Send a preview picture with each step.
     #[arg(long)]
     previews: bool,
@@ -70,6 +73,7 @@ impl Arguments {
             })
             .previews(self.previews)
             .metadata(self.metadata)
+            .optional_nodes(self.optional_nodes)
             .max_upload(self.max_upload_size << 20)
             .may_exit(true);
         if self.any_model {

@@ -1,6 +1,6 @@
 //! What ComfyUI says about its nodes in `/object_info`: input types, limits, choices.
 //!
-//! The data (names, types, limits, choices; no texts) was read from a ComfyUI 0.3.75 and cut down
+//! The data of ComfyUI's own nodes (names, types, limits, choices; no texts) was read from a ComfyUI 0.3.75 and cut down
 //! to the nodes that the double knows. A list of files is written `FILES:<folder>` there and is
 //! filled in when it is served.
 
@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use crate::ordered::Ordered;
 
 const DATA: &str = include_str!("../data/object_info.json");
+/// The same of nodes of custom packs, as their documentation describes them.
+const OPTIONAL: &str = include_str!("../data/optional_nodes.json");
 
 /// One node class.
 #[derive(Debug, Deserialize)]
@@ -109,34 +111,45 @@ impl Class {
 struct Catalogue {
     classes: Ordered<Class>,
     raw: Ordered<Value>,
+    optional_classes: Ordered<Class>,
+    optional: Ordered<Value>,
 }
 
 fn catalogue() -> &'static Catalogue {
     static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    const PARSES: &str = "the built-in object_info parses; a test reads it";
     CATALOGUE.get_or_init(|| Catalogue {
-        classes: serde_json::from_str(DATA).expect("the built-in object_info parses; a test reads it"),
-        raw: serde_json::from_str(DATA).expect("the built-in object_info parses; a test reads it"),
+        classes: serde_json::from_str(DATA).expect(PARSES),
+        raw: serde_json::from_str(DATA).expect(PARSES),
+        optional_classes: serde_json::from_str(OPTIONAL).expect(PARSES),
+        optional: serde_json::from_str(OPTIONAL).expect(PARSES),
     })
 }
 
-/// The class of that name, if the double knows it.
+/// The class of that name, if the double knows it, be it ComfyUI's own or of a custom pack.
 pub(crate) fn class(name: &str) -> Option<&'static Class> {
-    catalogue().classes.get(name)
+    let own = catalogue().classes.get(name);
+    own.or_else(|| catalogue().optional_classes.get(name))
+}
+
+/// Whether a class belongs to a custom pack.
+pub(crate) fn is_optional(name: &str) -> bool {
+    catalogue().optional.get(name).is_some()
 }
 
 /// The reply of `/object_info/{class}`: `{}` for an unknown one, as ComfyUI does.
 pub(crate) fn describe(name: &str, files: &dyn Fn(&str) -> Vec<String>) -> Value {
-    match catalogue().raw.get(name) {
+    let raw = catalogue().raw.get(name);
+    match raw.or_else(|| catalogue().optional.get(name)) {
         Some(raw) => json!({ name: filled(raw, files) }),
         None => json!({}),
     }
 }
 
-/// The reply of `/object_info`.
-pub(crate) fn describe_all(files: &dyn Fn(&str) -> Vec<String>) -> Value {
-    catalogue()
-        .raw
-        .iter()
+/// The reply of `/object_info`, with or without the nodes of custom packs.
+pub(crate) fn describe_all(optional: bool, files: &dyn Fn(&str) -> Vec<String>) -> Value {
+    let raw = catalogue().raw.iter();
+    raw.chain(catalogue().optional.iter().filter(|_| optional))
         .map(|(name, raw)| (name.to_owned(), filled(raw, files)))
         .collect::<serde_json::Map<_, _>>()
         .into()

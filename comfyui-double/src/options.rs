@@ -27,6 +27,7 @@ impl Version {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Options {
     pub(crate) address: SocketAddr,
     pub(crate) version: Version,
@@ -36,6 +37,7 @@ pub(crate) struct Options {
     pub(crate) max_upload: usize,
     pub(crate) may_exit: bool,
     pub(crate) models: Models,
+    pub(crate) optional_nodes: bool,
 }
 
 /// Collects the options of a [`Double`]; begin with [`Double::builder`].
@@ -57,6 +59,7 @@ impl Default for Builder {
                 max_upload: 100 * 1024 * 1024,
                 may_exit: false,
                 models: Models::default(),
+                optional_nodes: false,
             },
         }
     }
@@ -120,6 +123,12 @@ impl Builder {
     /// Has the files below `root/<folder>`, such as `root/checkpoints`, looked up at each use.
     pub fn models_in(mut self, root: impl Into<PathBuf>) -> Self {
         self.options.models.look_in(root.into());
+        self
+    }
+
+    /// Has the nodes of the packs ComfyUI_IPAdapter_plus and comfyui_controlnet_aux that Atelier's graphs may use.
+    pub fn optional_nodes(mut self, on: bool) -> Self {
+        self.options.optional_nodes = on;
         self
     }
 

@@ -35,6 +35,7 @@ pub(crate) struct Run<'a> {
     node: String,
     progress: Ordered<Value>,
     images: Vec<Value>,
+    texts: Vec<String>,
     executed: Vec<String>,
     finished: Finished,
 }
@@ -49,6 +50,7 @@ impl<'a> Run<'a> {
             node: String::new(),
             progress: Ordered::default(),
             images: Vec::new(),
+            texts: Vec::new(),
             executed: Vec::new(),
             finished: Finished {
                 end: End::Success,
@@ -135,9 +137,13 @@ impl<'a> Run<'a> {
             inputs: self.inputs(node),
         };
         self.images.clear();
+        self.texts.clear();
         let things = nodes::run(&call, self)?;
-        let is_saver = matches!(node.class(), "SaveImage" | "PreviewImage");
-        let ui = is_saver.then(|| json!({ "images": std::mem::take(&mut self.images) }));
+        let ui = match node.class() {
+            "SaveImage" | "PreviewImage" => Some(json!({ "images": std::mem::take(&mut self.images) })),
+            "PreviewAny" => Some(json!({ "text": std::mem::take(&mut self.texts) })),
+            _ => None,
+        };
         if let Some(ui) = &ui {
             self.report_output(id, ui.clone());
         }

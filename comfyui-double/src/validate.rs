@@ -18,6 +18,8 @@ pub(crate) struct Context<'a> {
     pub(crate) version: Version,
     pub(crate) models: &'a Models,
     pub(crate) files: &'a Files,
+    /// Whether the nodes of custom packs are there.
+    pub(crate) optional_nodes: bool,
 }
 
 /// What became of a graph.
@@ -33,7 +35,8 @@ pub(crate) enum Verdict {
 pub(crate) fn validate(graph: &Graph, context: &Context<'_>) -> Verdict {
     let mut outputs = Vec::new();
     for (id, node) in graph.iter() {
-        match object_info::class(node.class()) {
+        let there = context.optional_nodes || !object_info::is_optional(node.class());
+        match object_info::class(node.class()).filter(|_| there) {
             None => return refused(&unknown_class(id, node, context.version), json!({})),
             Some(class) if class.output_node => outputs.push(id),
             Some(_) => {}

@@ -345,7 +345,13 @@ impl Host {
 async fn start_stand_in(plan: &Plan, port: u16, step_delay: Duration) -> Result<(Child, String)> {
     let mut command = Command::new(&plan.built.double);
     command
-        .args(["--any-model", "--exit-with-parent", "--port", &port.to_string()])
+        .args([
+            "--any-model",
+            "--optional-nodes",
+            "--exit-with-parent",
+            "--port",
+            &port.to_string(),
+        ])
         .args(["--step-delay", &format!("{}ms", step_delay.as_millis())])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,1 +1,3 @@
 //! Whole-system tests and the benchmark.
+
+pub mod features;

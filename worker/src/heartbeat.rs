@@ -41,6 +41,7 @@ pub(crate) async fn beat(
             run: now.run.map(Into::into),
             gpu: gpu.usage(),
             models: now.models.clone(),
+            nodes: now.nodes.clone(),
         };
         let sent = Instant::now();
         let answered = match api.heartbeat(&beat).await {

@@ -10,6 +10,8 @@ pub(crate) struct Status {
     pub(crate) run: Option<Share>,
     /// Model files of the last runs, latest first.
     pub(crate) models: Vec<String>,
+    /// Node classes of custom packs that ComfyUI has.
+    pub(crate) nodes: Vec<String>,
 }
 
 /// How far a run is.
@@ -86,6 +88,11 @@ impl StatusBoard {
             models.truncate(MODELS);
             status.models = models;
         });
+    }
+
+    /// ComfyUI has these node classes of custom packs.
+    pub(crate) fn has_nodes(&self, nodes: Vec<String>) {
+        self.0.send_modify(|status| status.nodes = nodes);
     }
 
     /// ComfyUI has let go of all models.

@@ -1,10 +1,11 @@
 //! What a team may paint with.
 
-use crate::input::Arch;
+use crate::{input::Arch, nodes::optional_node, refusal::Refusal};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The models of one team. Serialised it is the reply to the plugin's `plugin/resources`.
+/// The models of one team, and what its render machines can do with them. Serialised, [`Catalog::offered`] is the reply to
+/// the plugin's `plugin/resources`.
 ///
 /// A graph names a file only as it is written here, never as it was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct Catalog {
     /// LoRA files that the painter has uploaded, by the base64 of their SHA-256.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub uploads: BTreeMap<String, String>,
+    /// The classes among [`crate::OPTIONAL_NODES`] that the team's render machines have.
+    #[serde(skip)]
+    pub nodes: BTreeSet<String>,
 }
 
 /// A checkpoint's file and how to load it.
@@ -90,6 +94,17 @@ impl Catalog {
             .flatten()
             .find_map(|arch| self.resources.get(&format!("{kind}-{identifier}-{arch}")))
             .map(String::as_str)
+    }
+
+    /// Refuses `what` if the render machines lack a node class that it needs.
+    pub(crate) fn need_nodes(&self, what: &str, classes: &[&str]) -> Result<(), Refusal> {
+        let Some(class) = classes.iter().find(|class| !self.nodes.contains(**class)) else {
+            return Ok(());
+        };
+        let pack = optional_node(class).map_or(*class, |node| node.pack);
+        Err(Refusal::new(format!(
+            "{what} needs the node pack {pack}, which the render machines have not reported. Ask your studio to add it."
+        )))
     }
 
     /// The upscale model with this identifier ("default", "fast_2x"), or else any: size is made exact afterwards.

@@ -7,6 +7,7 @@ use crate::{
     input::{ImageData, Kind, WorkflowInput},
     models::Models,
     prompt::Prompts,
+    reference::{References, is_reference},
     refusal::{Refusal, missing, not_yet},
     sampling::Sampling,
     scale::{Extent, Extents},
@@ -31,6 +32,7 @@ pub(crate) struct Request {
     pub(crate) prompts: Prompts,
     /// Of the whole picture; those of regions included, since control nets act on all of it.
     pub(crate) controls: Vec<Control>,
+    pub(crate) references: References,
     pub(crate) sampling: Sampling,
     pub(crate) selection: Option<Selection>,
     /// 0 to 1.
@@ -71,10 +73,12 @@ impl Request {
         } else {
             Extents::parse(&images.extent, batch)?
         };
-        let controls = conditioning.control.iter();
-        let controls: Vec<_> = controls
-            .chain(regions.iter().flat_map(|region| &region.control))
-            .collect();
+        let controls = conditioning.control.iter().map(|control| (None, control));
+        let of_regions = regions.iter().enumerate().flat_map(|(place, region)| {
+            let place = (regions.len() > 1).then_some(place);
+            region.control.iter().map(move |control| (place, control))
+        });
+        let controls: Vec<_> = controls.chain(of_regions).collect();
         if controls.len() > MAX_CONTROLS {
             return Err(Refusal::new(format!(
                 "{} control layers are too many, the limit is {MAX_CONTROLS}. Remove some.",
@@ -89,9 +93,13 @@ impl Request {
             .chain(only.into_iter().flat_map(|region| &region.loras));
         let sampling = Sampling::parse(sampling, &models.version)?;
         let parsed = Models::parse(models, loras, catalog)?;
+        let (references, controls): (Vec<_>, Vec<_>) = controls
+            .into_iter()
+            .partition(|(_, control)| is_reference(&control.mode));
+        let references = References::parse(references.into_iter(), &models.version, catalog, stored)?;
         let controls = controls
             .into_iter()
-            .map(|control| Control::parse(control, &models.version, catalog, stored, tiled))
+            .map(|(_, control)| Control::parse(control, &models.version, catalog, stored, tiled))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             initial_image: stored.optional("initial image", images.initial_image)?,
@@ -105,6 +113,7 @@ impl Request {
             extents,
             models: parsed,
             controls,
+            references,
             sampling,
             batch,
         })

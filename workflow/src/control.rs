@@ -130,15 +130,10 @@ impl Net {
 }
 
 /// The file for a mode: one of its own, or one that unites several.
-fn find_net(mode: &ControlMode, arch: &Arch, catalog: &Catalog) -> Result<Net, Refusal> {
-    use ControlMode::{Composition, Face, Inpaint, Reference, Style, Universal};
+pub(crate) fn find_net(mode: &ControlMode, arch: &Arch, catalog: &Catalog) -> Result<Net, Refusal> {
+    use ControlMode::{Inpaint, Universal};
     match mode {
         ControlMode::Unknown(name) => return Err(unknown("control mode", name)),
-        Reference | Style | Composition | Face => {
-            return Err(Refusal::new(format!(
-                "control layers of the kind {mode} are not available on this server: there is no IP-Adapter. Remove the layer."
-            )));
-        }
         Inpaint | Universal => {
             return Err(Refusal::new(format!(
                 "control layers of the kind {mode} cannot be asked for. Update the plugin."

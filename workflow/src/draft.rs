@@ -17,6 +17,7 @@ pub(crate) struct Draft {
     finish: Vec<Operation>,
     models: Vec<String>,
     passes: Vec<Pass>,
+    pose: bool,
 }
 
 /// A picture among the plan's inputs.
@@ -143,6 +144,13 @@ impl Draft {
         self.passes.push(Pass { steps, extent });
     }
 
+    /// Shows keypoints as text, for the worker to read. A node that shows is not spared by ComfyUI's cache, as the detector is
+    /// when it sees the same picture again.
+    pub(crate) fn show_pose(&mut self, keypoints: Link<flow::Keypoints>) {
+        self.node("PreviewAny", [("source", keypoints.into())]);
+        self.pose = true;
+    }
+
     /// Saves images, of which `output` comes, and is done.
     pub(crate) fn finish(mut self, images: Link<flow::Image>, output: Output) -> Plan {
         self.node(
@@ -172,6 +180,7 @@ impl Draft {
             finish: self.finish,
             graph: Graph::from_iter(self.nodes),
             output,
+            pose: self.pose,
             models: self.models,
             work: Work::of(
                 self.passes.iter().map(|pass| (pass.steps, pass.extent.pixels())),

@@ -139,5 +139,8 @@ pub(crate) mod flow {
         )*};
     }
 
-    types! { Clip Conditioning ControlNet Guider Hooks Image Latent Mask Model Noise Sampler Sigmas UpscaleModel Vae }
+    types! {
+        Clip ClipVision ClipVisionOutput Conditioning ControlNet Embeds Guider Hooks Image IpAdapter Keypoints Latent Mask Model Noise Sampler
+        Sigmas StyleModel UpscaleModel Vae
+    }
 }

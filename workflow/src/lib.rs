@@ -8,7 +8,7 @@
 //! input (wire)  ─parse─▶  check::Request (only known-good values)  ─kinds::*─▶  draft::Draft  ─finish─▶  Plan
 //! ```
 //!
-//! Each building block of a picture (`prompt`, `region`, `control`, `selection`, `models`, `sampling`, `scale`,
+//! Each building block of a picture (`prompt`, `region`, `control`, `reference`, `selection`, `models`, `sampling`, `scale`,
 //! `second_pass`, `tiles`) is one module with both halves: the parse from wire values to checked ones, and the nodes these
 //! become. A graph is built from checked values alone. A new kind of request is a new module in `kinds`.
 //!
@@ -27,9 +27,12 @@ mod graph;
 mod input;
 mod kinds;
 mod models;
+mod nodes;
+mod offer;
 mod plan;
 mod prompt;
 mod recipe;
+mod reference;
 mod refusal;
 mod region;
 mod sampling;
@@ -45,6 +48,7 @@ pub use input::{
     Arch, Conditioning, Control, ControlMode, Extents, Fill, ImageData, Images, Inpaint, InpaintMode, Kind, Lora,
     Models, Region, Sampling, Upscale, WorkflowInput,
 };
+pub use nodes::{OPTIONAL_NODES, OptionalNode, optional_node};
 pub use plan::{BindError, Output, Plan, Work};
 pub use recipe::{Colour, Filling, Filter, Input, Operation, Source};
 pub use refusal::Refusal;

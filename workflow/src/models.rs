@@ -171,6 +171,11 @@ pub(crate) fn parse_loras<'a>(
     wire.into_iter().map(parse).collect()
 }
 
+/// Whether the catalogue has all that this checkpoint needs.
+pub(crate) fn is_complete(checkpoint: &Checkpoint, family: Family, catalog: &Catalog) -> bool {
+    Source::parse(checkpoint, None, family, &checkpoint.arch, catalog).is_ok()
+}
+
 fn not_here(what: &str, name: &str) -> Refusal {
     let advice = match what {
         "LoRA" => "Remove it from the style or the prompt",

@@ -29,10 +29,18 @@ pub struct Plan {
     pub finish: Vec<Operation>,
     /// What must come of it.
     pub output: Output,
+    /// The graph shows keypoints of people as text, in the one node that shows text; they come with the result.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub pose: bool,
     /// Every model file that the graph loads: the main one first, the others sorted.
     pub models: Vec<String>,
     /// For estimates of time.
     pub work: Work,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_no(value: &bool) -> bool {
+    !*value
 }
 
 /// The pictures that a plan makes, all of one size.

@@ -8,6 +8,7 @@ use crate::{
     graph::{Link, flow},
     input::Conditioning,
     models::Loaded,
+    reference::References,
     refusal::Refusal,
     region::{self, Region},
     sampling::Sampling,
@@ -91,6 +92,11 @@ impl Prompts {
         })
     }
 
+    /// The area of one of several regions.
+    pub(crate) fn region_mask(&self, draft: &mut Draft, place: usize, frame: &Frame<'_>) -> Link<flow::Mask> {
+        region::mask(draft, &self.regions, place, frame)
+    }
+
     /// Regions and their LoRAs: what makes a graph large.
     pub(crate) fn parts(&self) -> usize {
         self.regions.len() + self.regions.iter().map(Region::loras).sum::<usize>()
@@ -167,19 +173,23 @@ pub(crate) fn encode(draft: &mut Draft, loaded: &Loaded, prompts: &Prompts, fram
     Encoded { positive, negative }
 }
 
-/// All that leads a pass: prompts, regions and control layers. `canvas` stands in for control layers without a picture.
+/// All that leads a pass: the model with what it is shown, prompts, regions and control layers. `canvas` stands in for
+/// control layers without a picture.
 pub(crate) fn conditions(
     draft: &mut Draft,
     loaded: &Loaded,
     request: &Request,
+    references: &References,
     frame: &Frame<'_>,
     canvas: Option<Link<flow::Image>>,
-) -> Encoded {
+) -> (Loaded, Encoded) {
     let encoded = encode(draft, loaded, &request.prompts, frame);
+    let (loaded, encoded) = references.apply(draft, loaded, encoded, &request.prompts, frame);
     let controls = request.controls.iter();
-    controls.fold(encoded, |encoded, control| {
-        control.apply(draft, loaded, encoded, frame, canvas)
-    })
+    let encoded = controls.fold(encoded, |encoded, control| {
+        control.apply(draft, &loaded, encoded, frame, canvas)
+    });
+    (loaded, encoded)
 }
 
 /// With the text encoder as loaded or as a region patches it.

@@ -145,7 +145,7 @@ impl Region {
 }
 
 /// The area of a region; of the background it is what the others leave over.
-fn mask(draft: &mut Draft, regions: &[Region], place: usize, frame: &Frame<'_>) -> Link<flow::Mask> {
+pub(crate) fn mask(draft: &mut Draft, regions: &[Region], place: usize, frame: &Frame<'_>) -> Link<flow::Mask> {
     let (background, others) = regions.split_at(1);
     if place > 0 {
         let mask = frame.region(draft, regions[place].mask);

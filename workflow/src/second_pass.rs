@@ -33,8 +33,9 @@ pub(crate) fn decode_to_desired(
                 return larger;
             }
             let latent = loaded.encode(draft, larger);
-            let prompts = conditions(draft, loaded, request, &request.frame(desired), None);
-            let second = sample(draft, loaded, prompts, &request.sampling, start, latent, desired);
+            let frame = request.frame(desired);
+            let (guided, prompts) = conditions(draft, loaded, request, &request.references, &frame, None);
+            let second = sample(draft, &guided, prompts, &request.sampling, start, latent, desired);
             loaded.decode(draft, second)
         }
     }

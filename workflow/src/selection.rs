@@ -27,6 +27,8 @@ pub(crate) struct Selection {
     feather: u32,
     blend: u32,
     pub(crate) model: InpaintModel,
+    /// The canvas around it is shown to the model.
+    pub(crate) uses_reference: bool,
 }
 
 /// What helps the diffusion to fit a selection into its surroundings.
@@ -73,6 +75,7 @@ impl Selection {
             } else {
                 InpaintModel::None
             },
+            uses_reference: wire.use_reference,
         })
     }
 

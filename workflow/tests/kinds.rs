@@ -222,7 +222,7 @@ fn a_selection_needs_no_inpaint_model() {
     };
     for name in ["03_inpaint", "04_refine_region", "05_inpaint"] {
         let plan = compile(&WorkflowInput::read(wire(name)).unwrap(), &bare).unwrap();
-        common::check_graph(&plan.graph);
+        common::check_graph(&plan, &bare.nodes);
         assert!(!plan.graph.to_string().contains("ControlNet"), "{name}");
     }
 }
@@ -234,7 +234,7 @@ fn a_checkpoint_made_for_filling_needs_no_net() {
     let inpaint = |checkpoint: &str| {
         let request = changed("03_inpaint", &[("/models", flux(checkpoint))]);
         let plan = compile(&WorkflowInput::read(request).unwrap(), &catalog).unwrap();
-        common::check_graph(&plan.graph);
+        common::check_graph(&plan, &catalog.nodes);
         plan.graph.to_string()
     };
     let filling = inpaint("flux-fill.safetensors");

@@ -111,7 +111,7 @@ fn warm_up_loads_the_checkpoint() {
         format: Format::Checkpoint,
     };
     let plan = warm_up(&checkpoint, u64::MAX);
-    common::check_graph(&plan.graph);
+    common::check_graph(&plan, &Catalog::default().nodes);
     insta::assert_snapshot!(text(&plan));
 
     let plan = warm_up(
@@ -121,7 +121,7 @@ fn warm_up_loads_the_checkpoint() {
         },
         1,
     );
-    common::check_graph(&plan.graph);
+    common::check_graph(&plan, &Catalog::default().nodes);
     insta::assert_snapshot!("warm_up_of_parts", text(&plan));
 }
 
@@ -137,7 +137,7 @@ fn without_upscale_models_pictures_are_only_scaled() {
         ..catalog()
     };
     let plan = compile(&WorkflowInput::read(request).unwrap(), &bare).unwrap();
-    common::check_graph(&plan.graph);
+    common::check_graph(&plan, &Catalog::default().nodes);
     assert_eq!(plan.models, ["dreamshaper_8.safetensors"]);
     assert_eq!(plan.graph.to_string().matches(" ImageScale(").count(), 2);
 }
@@ -223,7 +223,7 @@ fn bind_never_touches_prompts() {
         );
         assert!(text.contains(r#"filename_prefix: "run-7/out""#), "{text}");
         assert!(text.contains(&format!("text: {prompt:?})")), "{text}");
-        common::check_graph(&bound);
+        common::check_posted(&bound, &Catalog::default().nodes, 1);
     }
 }
 

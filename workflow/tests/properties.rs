@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::{catalog, check_graph, check_recipes, check_refusal, wire};
+use common::{able, catalog, check_graph, check_posted, check_recipes, check_refusal, wire};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use workflow::{Kind, Plan, WorkflowInput, compile};
+use workflow::{Catalog, Kind, Plan, WorkflowInput, compile};
 
 /// Mostly a value that is meant to work, now and then one that is not.
 fn mostly<T: Clone + std::fmt::Debug + 'static>(
@@ -90,7 +90,16 @@ fn lora() -> impl Strategy<Value = Value> {
 }
 
 fn control() -> impl Strategy<Value = Value> {
-    let modes = ["blur", "scribble", "canny_edge", "stencil", "soft_edge", "depth"];
+    let modes = [
+        "blur",
+        "scribble",
+        "canny_edge",
+        "stencil",
+        "soft_edge",
+        "reference",
+        "style",
+        "depth",
+    ];
     let image = prop_oneof![9 => index(PICTURES).prop_map(Some), 1 => Just(None)];
     (name(&modes), image, float(0.0..2.0), [float(0.0..1.0), float(0.0..1.0)]).prop_map(
         |(mode, image, strength, range)| json!({"mode": mode, "image": image, "strength": strength, "range": range}),
@@ -217,7 +226,16 @@ fn request() -> impl Strategy<Value = Value> {
         (images(), models(), sampling(), conditioning(), inpaint(), upscale),
         (mostly(1_i64..4, any::<i64>()), float(0.0..1e-9), float(0.0..1.0)),
         [side(), side()],
-        name(&["canny_edge", "scribble", "line_art", "soft_edge", "pose"]),
+        name(&[
+            "canny_edge",
+            "scribble",
+            "line_art",
+            "soft_edge",
+            "pose",
+            "depth",
+            "normal",
+            "segmentation",
+        ]),
         offsets,
     )
         .prop_map(|(kind, parts, (batch, nsfw, colour_match), crop, mode, offsets)| {
@@ -306,12 +324,19 @@ fn collect(value: &Value, pointer: String, all: &mut Vec<String>) {
     all.push(pointer);
 }
 
-/// True if there was a plan.
+/// True if there was a plan. Machines that have more nodes never refuse more.
 fn check(request: Value) -> bool {
+    let plain = check_with(request.clone(), &catalog());
+    let able = check_with(request, &able());
+    assert!(able || !plain);
+    able
+}
+
+fn check_with(request: Value, catalog: &Catalog) -> bool {
     let result = WorkflowInput::read(request).and_then(|input| {
         let again = WorkflowInput::read(serde_json::to_value(&input).unwrap()).unwrap();
         assert_eq!(again, input);
-        compile(&input, &catalog()).map(|plan| (input, plan))
+        compile(&input, catalog).map(|plan| (input, plan))
     });
     let (input, plan) = match result {
         Ok(both) => both,
@@ -320,8 +345,8 @@ fn check(request: Value) -> bool {
             return false;
         }
     };
-    check_graph(&plan.graph);
-    assert_eq!(compile(&input, &catalog()).as_ref(), Ok(&plan));
+    check_graph(&plan, &catalog.nodes);
+    assert_eq!(compile(&input, catalog).as_ref(), Ok(&plan));
     assert_eq!(
         serde_json::from_str::<Plan>(&serde_json::to_string(&plan).unwrap()).unwrap(),
         plan
@@ -331,7 +356,8 @@ fn check(request: Value) -> bool {
     check_recipes(&plan);
     let uploads = plan.inputs.iter().filter(|input| input.upload);
     let uploads: Vec<_> = uploads.map(|input| format!("up/{}", input.name)).collect();
-    check_graph(&plan.bind(&uploads, "run/out").unwrap());
+    let bound = plan.bind(&uploads, "run/out").unwrap();
+    check_posted(&bound, &catalog.nodes, 1 + u32::from(plan.pose));
     true
 }
 

@@ -32,7 +32,7 @@ fn hooked(call: &Call<'_>) -> Outcome {
 }
 
 fn pair(call: &Call<'_>) -> Result<[Thing; 2], super::Trouble> {
-    let mask = if call.has("mask") { masks_of(call)? } else { 0 };
+    let mask = if call.has("mask") { masks_of(call, "mask")? } else { 0 };
     let words = |name: &str| -> Result<Thing, super::Trouble> {
         Ok(Thing::Words(format!(
             "{} {} {mask:x}",

@@ -42,7 +42,7 @@ pub(crate) fn run(call: &Call<'_>, stage: &dyn Stage) -> Option<Outcome> {
             .named("clip")
             .map(|clip| vec![Thing::Words(format!("{} ({clip})", call.text("text")))]),
         "ConditioningZeroOut" => call.words("conditioning").map(|_| vec![Thing::Words(String::new())]),
-        "FluxGuidance" | "ConditioningSetArea" => call
+        "FluxGuidance" | "ConditioningSetArea" | "ConditioningSetTimestepRange" => call
             .words("conditioning")
             .map(|words| vec![Thing::Words(format!("{words} {}", call.settings()))]),
         "ConditioningSetMask" => masked(call),
@@ -81,8 +81,8 @@ fn both(call: &Call<'_>) -> Outcome {
     ])
 }
 
-pub(super) fn masks_of(call: &Call<'_>) -> Result<u64, Trouble> {
-    let masks = call.masks("mask")?;
+pub(super) fn masks_of(call: &Call<'_>, name: &str) -> Result<u64, Trouble> {
+    let masks = call.masks(name)?;
     Ok(masks
         .iter()
         .map(|mask| fingerprint(&mask.data))
@@ -90,7 +90,7 @@ pub(super) fn masks_of(call: &Call<'_>) -> Result<u64, Trouble> {
 }
 
 fn masked(call: &Call<'_>) -> Outcome {
-    let mask = masks_of(call)?;
+    let mask = masks_of(call, "mask")?;
     let words = call.words("conditioning")?;
     Ok(vec![Thing::Words(format!("{words} {} {mask:x}", call.settings()))])
 }
@@ -106,7 +106,7 @@ fn controlled(call: &Call<'_>) -> Outcome {
         .iter()
         .map(|picture| fingerprint(&picture.rgb))
         .fold(0, u64::wrapping_add);
-    let mask = if call.has("mask") { masks_of(call)? } else { 0 };
+    let mask = if call.has("mask") { masks_of(call, "mask")? } else { 0 };
     let control = format!("{} {} {hint:x} {mask:x}", call.named("control_net")?, call.settings());
     Ok(vec![
         Thing::Words(format!("{} {control}", call.words("positive")?)),

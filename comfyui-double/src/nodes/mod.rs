@@ -1,11 +1,13 @@
 //! What the nodes do: a light evaluation that gets sizes, numbers and dependencies right.
 
+pub(crate) mod detectors;
 pub(crate) mod hooks;
 pub(crate) mod latents;
 pub(crate) mod loaders;
 pub(crate) mod masks;
 pub(crate) mod output;
 pub(crate) mod pictures;
+pub(crate) mod references;
 pub(crate) mod sampling;
 
 use std::sync::Arc;
@@ -42,7 +44,9 @@ pub(crate) enum Thing {
         strength: f32,
     },
     UpscaleModel(u32),
-    /// CLIP, VAE, control net, sampler: by name.
+    /// Joints of people, as JSON.
+    Keypoints(String),
+    /// CLIP, VAE, control net, sampler, embeddings: by name.
     Named(String),
 }
 
@@ -88,6 +92,8 @@ pub(crate) trait Stage {
     fn step(&mut self, value: u32, max: u32, preview: &mut dyn FnMut() -> Vec<u8>) -> Result<(), Trouble>;
     /// Saves pictures under numbered names; they become the node's `images` list.
     fn save(&mut self, area: Area, prefix: &str, pictures: &[Arc<Picture>]);
+    /// Shows text; it becomes the node's `text` list.
+    fn say(&mut self, text: String);
     /// Sends pictures over the socket as they are.
     fn show(&mut self, pictures: &[Arc<Picture>]);
 }
@@ -241,6 +247,8 @@ fn repeated<T: Clone>(list: &[T], times: u32) -> Vec<T> {
 pub(crate) fn run(call: &Call<'_>, stage: &mut dyn Stage) -> Outcome {
     loaders::run(call, stage)
         .or_else(|| hooks::run(call))
+        .or_else(|| references::run(call))
+        .or_else(|| detectors::run(call))
         .or_else(|| latents::run(call))
         .or_else(|| pictures::run(call, stage.version()))
         .or_else(|| masks::run(call))
@@ -269,13 +277,14 @@ mod tests {
             Ok(())
         }
         fn save(&mut self, _: Area, _: &str, _: &[Arc<Picture>]) {}
+        fn say(&mut self, _: String) {}
         fn show(&mut self, _: &[Arc<Picture>]) {}
     }
 
     #[test]
     fn every_class_of_the_catalogue_runs() {
         // A class without a run would be accepted and then fail: compare the two lists.
-        let all = crate::object_info::describe_all(&|_| Vec::new());
+        let all = crate::object_info::describe_all(true, &|_| Vec::new());
         for class in all.as_object().unwrap().keys() {
             let call = Call {
                 class,

@@ -1,14 +1,20 @@
 //! Output nodes.
 
-use super::{Call, Outcome, Stage, Trouble};
+use super::{Call, Outcome, Stage, Thing, Trouble};
 use crate::files::{Area, inside};
 
 pub(crate) fn run(call: &Call<'_>, stage: &mut dyn Stage) -> Option<Outcome> {
     Some(match call.class {
         "SaveImage" => save(call, stage, Area::Output, &call.text("filename_prefix")),
         "PreviewImage" => save(call, stage, Area::Temp, "ComfyUI_temp_ateli"),
-        // It shows text, which nobody reads here.
-        "PreviewAny" => Ok(Vec::new()),
+        "PreviewAny" => {
+            stage.say(match call.thing("source") {
+                Some(Thing::Keypoints(json)) => json.clone(),
+                // What ComfyUI shows of other things depends on how Python shows them.
+                other => format!("{other:?}"),
+            });
+            Ok(Vec::new())
+        }
         "SaveImageWebsocket" => call.pictures("images").map(|pictures| {
             stage.show(&pictures);
             Vec::new()

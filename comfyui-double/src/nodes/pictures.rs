@@ -178,7 +178,7 @@ fn split_alpha(call: &Call<'_>) -> Outcome {
 }
 
 /// White where the brightness jumps: enough to look like an edge detector's result.
-fn edges(picture: &Picture, threshold: f32) -> Picture {
+pub(super) fn edges(picture: &Picture, threshold: f32) -> Picture {
     let gray = picture.channel(1);
     let width = gray.width as usize;
     let limit = (threshold * 120.0) as i32;

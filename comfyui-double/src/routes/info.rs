@@ -18,10 +18,15 @@ const RAM_FREE: u64 = 24 << 30;
 
 pub(crate) async fn object_info(State(shared): State<Arc<Shared>>) -> Response {
     let inner = shared.lock();
-    ok(&object_info::describe_all(&|folder| inner.list_files(folder)))
+    ok(&object_info::describe_all(shared.options.optional_nodes, &|folder| {
+        inner.list_files(folder)
+    }))
 }
 
 pub(crate) async fn object_info_of(State(shared): State<Arc<Shared>>, Path(class): Path<String>) -> Response {
+    if object_info::is_optional(&class) && !shared.options.optional_nodes {
+        return ok(&json!({}));
+    }
     let inner = shared.lock();
     ok(&object_info::describe(&class, &|folder| inner.list_files(folder)))
 }

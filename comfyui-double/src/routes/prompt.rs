@@ -63,6 +63,7 @@ fn accept(shared: &Shared, id: String, graph: Graph, raw: Box<RawValue>, field: 
         version: shared.options.version,
         models: &inner.models,
         files: &inner.files,
+        optional_nodes: shared.options.optional_nodes,
     };
     let (outputs, mut node_errors) = match validate(&graph, &context) {
         Verdict::Accepted { outputs, node_errors } => (outputs, node_errors),

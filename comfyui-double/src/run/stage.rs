@@ -54,6 +54,10 @@ impl Stage for Run<'_> {
         }
     }
 
+    fn say(&mut self, text: String) {
+        self.texts.push(text);
+    }
+
     fn show(&mut self, pictures: &[Arc<Picture>]) {
         for (index, picture) in pictures.iter().enumerate() {
             let png = picture.png();

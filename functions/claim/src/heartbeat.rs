@@ -5,12 +5,14 @@ use cloud::{
     http::{Caller, HttpError, Reply, reply},
     notify::tell_owner,
     retry::on_conflict,
-    tables::Backlog,
+    tables::{Backlog, NodesOf},
 };
 use model::{
-    Millis, Task, TaskState, Worker, WorkerId, WorkerState,
+    Millis, PoolNodes, Task, TaskState, Worker, WorkerId, WorkerState,
     worker_api::{Heartbeat, HeartbeatReply, RunProgress},
 };
+
+use workflow::optional_node;
 
 use crate::App;
 
@@ -80,10 +82,39 @@ async fn note(
             // Cannot fail: both edges exist.
             let _ = worker.become_state(next, now);
         }
-        app.cloud.store.commit([Write::put(&mut worker)?]).await?;
+        let mut writes = vec![];
+        if beat.ready {
+            writes.extend(note_nodes(app, &mut worker, beat).await?);
+        }
+        writes.push(Write::put(&mut worker)?);
+        app.cloud.store.commit_all(&writes).await?;
         Ok(worker)
     })
     .await
+}
+
+/// Notes which nodes the worker has, where that is news; also for its pool, if it is news there. Only known names are kept,
+/// whatever a machine says.
+async fn note_nodes(app: &App, worker: &mut Worker, beat: &Heartbeat) -> Result<Option<Write>, StoreError> {
+    let mut nodes = beat.nodes.clone();
+    nodes.retain(|node| optional_node(node).is_some());
+    nodes.sort_unstable();
+    nodes.dedup();
+    if worker.nodes.as_ref() == Some(&nodes) {
+        return Ok(None);
+    }
+    worker.nodes = Some(nodes.clone());
+    let known = app.cloud.store.get(&NodesOf(worker.pool.clone())).await?;
+    let mut of_pool = known.unwrap_or_else(|| PoolNodes {
+        pool: worker.pool.clone(),
+        version: 0,
+        nodes: vec![],
+    });
+    if of_pool.version > 0 && of_pool.nodes == nodes {
+        return Ok(None);
+    }
+    of_pool.nodes = nodes;
+    Write::put(&mut of_pool).map(Some)
 }
 
 /// Renews the lease and takes the progress; none if the run does not hold the task any more.

@@ -89,6 +89,7 @@ fn begin(worker: &mut Worker, proof_date: u64, request: &Register, now: Millis) 
     worker.connection = None;
     worker.gpu = None;
     worker.models.clear();
+    worker.nodes = None;
     worker.run = None;
 }
 

@@ -1,4 +1,4 @@
-//! What a team may use, kept for a minute.
+//! What a team may use and its pool can do, kept for a minute.
 
 use std::{
     collections::HashMap,
@@ -6,34 +6,56 @@ use std::{
     time::Duration,
 };
 
-use cloud::{Store, StoreError, tables::CatalogOf};
-use model::{CatalogEntry, Millis, TeamId};
+use cloud::{
+    Store, StoreError,
+    tables::{CatalogOf, NodesOf},
+};
+use model::{Account, CatalogEntry, Millis, PoolId, TeamId};
 use workflow::Catalog;
 
 const LIFE: Duration = Duration::from_mins(1);
 
-/// Catalogues by team.
+/// Catalogues by team and pool.
 #[derive(Debug, Default)]
-pub(crate) struct Cache(Mutex<HashMap<TeamId, (Millis, Arc<Catalog>)>>);
+pub(crate) struct Cache(Mutex<HashMap<(TeamId, PoolId), Kept>>);
+
+/// When it was read.
+type Kept = (Millis, Arc<Catalog>);
 
 impl Cache {
-    /// The team's catalogue: its own entries over the shared ones.
-    pub(crate) async fn of(&self, store: &Store, team: &TeamId, now: Millis) -> Result<Arc<Catalog>, StoreError> {
-        if let Some((at, catalog)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(team)
+    /// The account's catalogue, which may be a minute old.
+    pub(crate) async fn of(&self, store: &Store, account: &Account, now: Millis) -> Result<Arc<Catalog>, StoreError> {
+        let key = (account.team.clone(), account.pool.clone());
+        if let Some((at, catalog)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
             && now.since(*at) < LIFE
         {
             return Ok(Arc::clone(catalog));
         }
-        let (mut entries, own) = tokio::try_join!(
+        self.fresh(store, account, now).await
+    }
+
+    /// As it is now: the team's own entries over the shared ones, and the nodes that the pool's workers last said they have.
+    pub(crate) async fn fresh(
+        &self,
+        store: &Store,
+        account: &Account,
+        now: Millis,
+    ) -> Result<Arc<Catalog>, StoreError> {
+        let nodes = NodesOf(account.pool.clone());
+        let (mut entries, own, nodes) = tokio::try_join!(
             store.list(CatalogOf(CatalogEntry::SHARED)),
-            store.list(CatalogOf(team.as_str()))
+            store.list(CatalogOf(account.team.as_str())),
+            store.get(&nodes)
         )?;
         entries.extend(own);
-        let catalog = Arc::new(cloud::catalog::assemble(&entries));
+        let mut catalog = cloud::catalog::assemble(&entries);
+        catalog.nodes = nodes.into_iter().flat_map(|of_pool| of_pool.nodes).collect();
+        let catalog = Arc::new(catalog);
+        let key = (account.team.clone(), account.pool.clone());
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(team.clone(), (now, Arc::clone(&catalog)));
+            .insert(key, (now, Arc::clone(&catalog)));
         Ok(catalog)
     }
 }

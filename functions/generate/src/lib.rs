@@ -6,7 +6,7 @@ mod status;
 mod submit;
 
 use cloud::{
-    Cloud,
+    Cloud, accounts,
     http::{Caller, Event, HttpError, Reply, Response, chain, path, reply, respond, route, text},
     runs,
     store::Write,
@@ -90,8 +90,9 @@ impl App {
     /// What the team may paint with; the plugin offers exactly that.
     async fn resources(&self, event: &Event, now: Millis) -> Reply {
         let caller = Caller::of(event, Role::Painter)?;
-        let catalog = self.catalogs.of(&self.cloud.store, &caller.team, now).await?;
-        reply(200, catalog.as_ref())
+        let account = accounts::of(&self.cloud.store, &caller).await?;
+        let catalog = self.catalogs.fresh(&self.cloud.store, &account, now).await?;
+        reply(200, &catalog.offered())
     }
 
     async fn upload(&self, event: &Event) -> Reply {

@@ -1,8 +1,8 @@
 //! Tables, keys and indexes: the one place that knows them.
 
 use model::{
-    Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Invitation, Pool, PoolId, PoolNames, Session, SignIn,
-    Task, TaskBody, TaskId, TeamId, Usage, UserId, Worker, WorkerId,
+    Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Invitation, Pool, PoolId, PoolNames, PoolNodes, Session,
+    SignIn, Task, TaskBody, TaskId, TeamId, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -161,6 +161,10 @@ pub struct InvitationOf(pub String);
 #[derive(Debug, Clone, Copy)]
 pub struct AllPools;
 
+/// Names a [`PoolNodes`].
+#[derive(Debug, Clone)]
+pub struct NodesOf(pub PoolId);
+
 /// Names a [`CatalogEntry`].
 #[derive(Debug, Clone)]
 pub struct CatalogKey(pub TeamId, pub String);
@@ -189,6 +193,11 @@ entity!(Pool, PoolId, |it| it.pool, |id| Key {
     table: Table::Pools,
     partition: id.to_string(),
     sort: Some("now".to_owned())
+});
+entity!(PoolNodes, NodesOf, |it| NodesOf(it.pool.clone()), |id| Key {
+    table: Table::Pools,
+    partition: id.0.to_string(),
+    sort: Some("nodes".to_owned())
 });
 entity!(SignIn, SignInOf, |it| SignInOf(it.code.clone()), |id| Key::simple(
     Table::Accounts,

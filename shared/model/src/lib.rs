@@ -24,7 +24,7 @@ pub use catalog::CatalogEntry;
 pub use failure::{Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;
-pub use pool::{Pool, PoolNames, StartingWorker};
+pub use pool::{Pool, PoolNames, PoolNodes, StartingWorker};
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use session::Session;
 pub use settings::{Settings, SettingsError};

@@ -30,6 +30,18 @@ pub struct Pool {
     pub prices: BTreeMap<String, MicroUsd>,
 }
 
+/// What the workers of a pool can do beyond ComfyUI's own nodes, as one of them said last: known also while none is up.
+/// An item of its own, since [`Pool`] is what planners contend for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolNodes {
+    /// The pool's name.
+    pub pool: PoolId,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// Node classes of custom packs, sorted.
+    pub nodes: Vec<String>,
+}
+
 /// A worker that a scaling plan is bringing up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartingWorker {

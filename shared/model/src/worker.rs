@@ -141,6 +141,9 @@ pub struct Worker {
     /// Model files it has loaded, latest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// Node classes of custom packs that its ComfyUI has; absent until this process has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Vec<String>>,
     /// The team it serves, whose folder its ComfyUI sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<TeamId>,
@@ -192,6 +195,7 @@ impl Worker {
             idle_since: None,
             gpu: None,
             models: Vec::new(),
+            nodes: None,
             team: None,
             failures: 0,
             no_capacity_at: None,

@@ -132,6 +132,9 @@ pub struct Heartbeat {
     /// Model files it has loaded, latest first.
     #[serde(default)]
     pub models: Vec<String>,
+    /// Node classes of custom packs that its ComfyUI has, among those that graphs may use; means something once it is ready.
+    #[serde(default)]
+    pub nodes: Vec<String>,
 }
 
 /// How far a run is.

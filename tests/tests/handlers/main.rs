@@ -15,6 +15,7 @@ mod golden;
 mod held;
 mod idle_reaper;
 mod lifecycle;
+mod nodes;
 mod port;
 mod progress_push;
 mod register;

@@ -7,6 +7,7 @@ mod cancel;
 mod credits;
 mod desktop;
 mod faults;
+mod features;
 mod kinds;
 mod krita;
 mod pictures;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         pictures::cold_wake_then_warm,
         pictures::refine_with_an_upload,
         pictures::without_any_socket,
+        features::each_one_offered_is_painted,
         kinds::as_captured,
         kinds::with_a_mask_of_another_size,
         cancel::while_queued,

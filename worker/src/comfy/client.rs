@@ -11,6 +11,7 @@ use reqwest::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
+use workflow::OptionalNode;
 
 use super::refusal;
 use crate::fetch::{self, FetchError};
@@ -128,6 +129,8 @@ pub(crate) struct Comfy {
 const CALL: Duration = Duration::from_secs(15);
 /// Posting validates the whole graph.
 const POST: Duration = Duration::from_mins(1);
+/// Of one node class; a description holds the names of the files that the node may be given.
+const MAX_DESCRIPTION: u64 = 4 << 20;
 /// For moving pictures on one host.
 const MOVE: Duration = Duration::from_mins(1);
 
@@ -224,6 +227,18 @@ impl Comfy {
         self.post("/history", &json!({"clear": true})).await?;
         self.post("/free", &json!({"unload_models": true, "free_memory": true}))
             .await
+    }
+
+    /// Whether it has this node class, in the form that graphs use. Asked one by one: the list of all nodes is megabytes, and
+    /// names every model file.
+    pub(crate) async fn has_node(&self, node: &OptionalNode) -> Result<bool, ComfyError> {
+        let url = self.url(&format!("/object_info/{}", node.class));
+        let reply = self.http.get(url).timeout(CALL).send().await?;
+        if !reply.status().is_success() {
+            return Ok(false);
+        }
+        let text = fetch::read(reply, MAX_DESCRIPTION).await?;
+        Ok(serde_json::from_slice(&text).is_ok_and(|described| node.fits(&described)))
     }
 
     /// Uploads an input picture; the reply is the name under which the graph finds it.

@@ -2,6 +2,7 @@
 
 use model::{Failure, FailureClass};
 use serde_json::Value;
+use workflow::optional_node;
 
 /// Whether a reply to a graph, even a good one, names nodes that will not run.
 pub(crate) fn has_node_errors(reply: &Value) -> bool {
@@ -64,6 +65,10 @@ fn graph_error(error: &Value) -> Failure {
         rest.strip_suffix(" does not exist.")
     });
     match (kind, class) {
+        ("missing_node_type" | "invalid_prompt", Some(class)) if let Some(node) = optional_node(class) => Failure::new(
+            FailureClass::Infrastructure,
+            format!("This render machine lacks the node pack {}.", node.pack),
+        ),
         ("missing_node_type" | "invalid_prompt", Some(class)) => user(format!(
             "The renderer does not have the node {}, which this workflow needs.",
             plain(class)

@@ -9,7 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use uuid::Uuid;
-use workflow::Plan;
+use workflow::{OPTIONAL_NODES, Plan};
 
 use super::{Renderer, RunError};
 use crate::{
@@ -121,6 +121,14 @@ impl Renderer {
         let mut backoff = Backoff::new(self.timing.retry);
         loop {
             self.wait_until_it_answers().await;
+            if let Err(error) = self.look_at_nodes().await {
+                tracing::warn!(
+                    error = chain(&error),
+                    "ComfyUI does not describe its nodes; trying again"
+                );
+                backoff.wait().await;
+                continue;
+            }
             let Some(plan) = plan else { return };
             match self.run_warm_up(plan).await {
                 Ok(models) => {
@@ -142,6 +150,19 @@ impl Renderer {
             }
             backoff.wait().await;
         }
+    }
+
+    /// Finds out which nodes of custom packs ComfyUI has. They can be others after a restart.
+    async fn look_at_nodes(&self) -> Result<(), ComfyError> {
+        let mut found = Vec::new();
+        for node in &OPTIONAL_NODES {
+            if self.comfy.has_node(node).await? {
+                found.push(node.class.to_owned());
+            }
+        }
+        tracing::info!(?found, "nodes of custom packs");
+        self.status.has_nodes(found);
+        Ok(())
     }
 
     async fn run_warm_up(&self, plan: &Value) -> Result<Vec<String>, RunError> {

@@ -7,3 +7,4 @@ mod both;
 mod cloud;
 mod faults;
 mod kinds;
+mod nodes;

@@ -8,25 +8,114 @@ use crate::{
     plan::Output,
     recipe::Colour,
     refusal::{missing, unknown},
-    scale::{Extents, scale},
+    scale::{Extent, Extents, scale},
 };
+use serde_json::Value;
 
 /// Detectors want sides of multiples of this, and at least so many pixels.
 const GRID: u32 = 64;
 const LEAST_SIDE: u32 = 512;
 
-pub(crate) fn plan(input: &WorkflowInput, _catalog: &Catalog) -> Result<Plan, Refusal> {
-    use ControlMode::{CannyEdge, LineArt, Scribble, SoftEdge};
-    let mode = &input.control_mode;
-    match mode {
-        CannyEdge | LineArt | Scribble | SoftEdge => {}
-        ControlMode::Unknown(name) => return Err(unknown("control mode", name)),
-        other => {
-            return Err(Refusal::new(format!(
-                "{other} detection is not available on this server."
-            )));
+/// Finds in a picture what a control layer shows.
+#[derive(Debug)]
+enum Detector {
+    /// ComfyUI's own edges, for all layers of lines.
+    Edges { soft: bool },
+    /// One of a pack.
+    Node {
+        class: &'static str,
+        settings: &'static [(&'static str, &'static str)],
+    },
+}
+
+impl Detector {
+    /// The best for this mode that the render machines have.
+    fn find(mode: &ControlMode, catalog: &Catalog) -> Result<Self, Refusal> {
+        use ControlMode::{CannyEdge, Depth, LineArt, Normal, Pose, Scribble, Segmentation, SoftEdge};
+        let (class, settings): (_, &[_]) = match mode {
+            CannyEdge => return Ok(Self::Edges { soft: false }),
+            Scribble => ("PiDiNetPreprocessor", &[("safe", "enable")]),
+            LineArt => ("LineArtPreprocessor", &[("coarse", "disable")]),
+            SoftEdge => (
+                "AnyLineArtPreprocessor_aux",
+                &[("merge_with_lineart", "lineart_standard")],
+            ),
+            Depth => (
+                "DepthAnythingV2Preprocessor",
+                &[("ckpt_name", "depth_anything_v2_vitb.pth")],
+            ),
+            Normal => ("BAE-NormalMapPreprocessor", &[]),
+            Pose => (
+                "DWPreprocessor",
+                &[
+                    ("detect_hand", "enable"),
+                    ("detect_body", "enable"),
+                    ("detect_face", "enable"),
+                    ("bbox_detector", "yolox_l.torchscript.pt"),
+                    ("pose_estimator", "dw-ll_ucoco_384_bs5.torchscript.pt"),
+                    ("scale_stick_for_xinsr_cn", "disable"),
+                ],
+            ),
+            Segmentation => ("OneFormer-COCO-SemSegPreprocessor", &[]),
+            ControlMode::Unknown(name) => return Err(unknown("control mode", name)),
+            other => {
+                return Err(Refusal::new(format!(
+                    "{other} detection is not available on this server."
+                )));
+            }
+        };
+        match catalog.need_nodes(&format!("{mode} detection"), &[class]) {
+            Ok(()) => Ok(Self::Node { class, settings }),
+            Err(_) if is_lines(mode) => Ok(Self::Edges {
+                soft: *mode == SoftEdge,
+            }),
+            Err(refusal) => Err(refusal),
         }
     }
+
+    fn run(&self, draft: &mut Draft, image: Link<flow::Image>, size: Extent) -> Found {
+        match self {
+            Self::Edges { soft } => {
+                let inputs = [
+                    ("image", image.into()),
+                    ("low_threshold", 0.31.into()),
+                    ("high_threshold", 0.78.into()),
+                ];
+                let edges = draft.node("Canny", inputs).output(0);
+                Found {
+                    image: if *soft { blur(draft, edges) } else { edges },
+                    keypoints: None,
+                }
+            }
+            Self::Node { class, settings } => {
+                let resolution = size.width().min(size.height());
+                let inputs = [("image", image.into()), ("resolution", resolution.into())];
+                let settings = settings.iter().map(|(name, value)| (*name, Value::from(*value)));
+                let node = draft.node_with(class, inputs.into_iter().chain(settings));
+                Found {
+                    image: node.output(0),
+                    keypoints: (*class == "DWPreprocessor").then(|| node.output(1)),
+                }
+            }
+        }
+    }
+}
+
+/// What a detector has found.
+struct Found {
+    image: Link<flow::Image>,
+    keypoints: Option<Link<flow::Keypoints>>,
+}
+
+/// Control layers of lines are black on white; detectors make white on black.
+fn is_lines(mode: &ControlMode) -> bool {
+    use ControlMode::{CannyEdge, LineArt, Scribble, SoftEdge};
+    matches!(mode, CannyEdge | LineArt | Scribble | SoftEdge)
+}
+
+pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
+    let mode = &input.control_mode;
+    let detector = Detector::find(mode, catalog)?;
     let images = input.images.as_ref().ok_or_else(|| missing("image sizes"))?;
     let stored = StoredImages::parse(input.image_data.as_ref())?;
     let canvas = stored.optional("initial image", images.initial_image)?;
@@ -38,21 +127,14 @@ pub(crate) fn plan(input: &WorkflowInput, _catalog: &Catalog) -> Result<Plan, Re
     let picture = draft.picture(canvas, (extents.input, &[]), Colour::WHITE, []);
     let image = draft.load_image(picture);
     let image = scale(&mut draft, image, extents.input, working);
-    let mut image = draft
-        .node(
-            "Canny",
-            [
-                ("image", image.into()),
-                ("low_threshold", 0.31.into()),
-                ("high_threshold", 0.78.into()),
-            ],
-        )
-        .output(0);
-    if *mode == SoftEdge {
-        image = blur(&mut draft, image);
+    let Found { mut image, keypoints } = detector.run(&mut draft, image, working);
+    if is_lines(mode) {
+        image = draft.node("ImageInvert", [("image", image.into())]).output(0);
     }
-    image = draft.node("ImageInvert", [("image", image.into())]).output(0);
     let image = scale(&mut draft, image, working, extents.target);
+    if let Some(keypoints) = keypoints {
+        draft.show_pose(keypoints);
+    }
     Ok(draft.finish(image, Output::of(1, extents.target)))
 }
 

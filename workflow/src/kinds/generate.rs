@@ -20,11 +20,12 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
 
     let loaded = request.models.load(&mut draft);
     let noise = empty_latent(&mut draft, &loaded, extents.initial, request.batch);
-    let prompts = conditions(&mut draft, &loaded, &request, &request.frame(extents.initial), None);
+    let frame = request.frame(extents.initial);
+    let (guided, prompts) = conditions(&mut draft, &loaded, &request, &request.references, &frame, None);
     let start = request.sampling.start_step();
     let first = sample(
         &mut draft,
-        &loaded,
+        &guided,
         prompts,
         &request.sampling,
         start,

@@ -11,6 +11,7 @@ use crate::{
     plan::Output,
     prompt::conditions,
     recipe::{Colour, Operation},
+    reference::References,
     refusal::missing,
     sampling::sample,
     scale::{Extent, Extents, Rect, ToDesired, crop_image, enlarge, scale, scaled, to_desired},
@@ -41,12 +42,20 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let loaded = request.models.load(&mut draft).differential(&mut draft);
     let prepared = Prepared::new(&mut draft, &request, selection, canvas, mask);
     let content = draft.load_image(prepared.filled);
-    let prompts = conditions(&mut draft, &loaded, &request, &request.frame(extents.initial), None);
+    let references = if selection.uses_reference {
+        &request
+            .references
+            .with_surroundings(&mut draft, prepared.picture, extents, selection.bounds)
+    } else {
+        &request.references
+    };
+    let frame = request.frame(extents.initial);
+    let (guided, prompts) = conditions(&mut draft, &loaded, &request, references, &frame, None);
     let canvas = Canvas {
         picture: prepared.picture,
         mask: prepared.at_initial,
     };
-    let pass = masked_pass(&mut draft, &loaded, &selection.model, prompts, canvas, content);
+    let pass = masked_pass(&mut draft, &guided, &selection.model, prompts, canvas, content);
     let latent = repeat(&mut draft, pass.latent, request.batch);
     let start = request.sampling.start_step();
     let first = sample(
@@ -156,7 +165,9 @@ impl Detail<'_> {
                 extent: size,
                 part: Part::Selection(bounds),
             };
-            let prompts = conditions(draft, self.loaded, request, &frame, None);
+            // Only the first pass looks at references: this one keeps to what that one has painted.
+            let none = References::default();
+            let (loaded, prompts) = conditions(draft, self.loaded, request, &none, &frame, None);
             let picture = if let Some(detail) = request.hires_image {
                 let scale = scaled(bounds.extent, size).into_iter().collect::<Vec<_>>();
                 draft.picture(detail, (bounds.extent, &[]), Colour::WHITE, scale)
@@ -173,7 +184,7 @@ impl Detail<'_> {
                 InpaintModel::Net(_) | InpaintModel::Masked(_) if request.hires_image.is_none() => &InpaintModel::None,
                 model => model,
             };
-            let pass = masked_pass(draft, self.loaded, model, prompts, canvas, image);
+            let pass = masked_pass(draft, &loaded, model, prompts, canvas, image);
             let latent = sample(
                 draft,
                 &pass.loaded,

@@ -30,11 +30,12 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let image = scale(&mut draft, image, extents.input, extents.initial);
     let latent = loaded.encode(&mut draft, image);
     let latent = repeat(&mut draft, latent, request.batch);
-    let prompts = conditions(&mut draft, &loaded, &request, &request.frame(extents.initial), None);
+    let frame = request.frame(extents.initial);
+    let (guided, prompts) = conditions(&mut draft, &loaded, &request, &request.references, &frame, None);
     let start = request.sampling.start_step();
     let latent = sample(
         &mut draft,
-        &loaded,
+        &guided,
         prompts,
         &request.sampling,
         start,

@@ -36,12 +36,13 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     );
 
     let content = draft.load_image(picture);
-    let prompts = conditions(&mut draft, &loaded, &request, &request.frame(extents.initial), None);
+    let frame = request.frame(extents.initial);
+    let (guided, prompts) = conditions(&mut draft, &loaded, &request, &request.references, &frame, None);
     let canvas = Canvas {
         picture,
         mask: at_initial,
     };
-    let pass = masked_pass(&mut draft, &loaded, &selection.model, prompts, canvas, content);
+    let pass = masked_pass(&mut draft, &guided, &selection.model, prompts, canvas, content);
     let latent = repeat(&mut draft, pass.latent, request.batch);
     let start = request.sampling.start_step();
     let first = sample(

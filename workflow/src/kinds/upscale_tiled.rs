@@ -74,11 +74,12 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
                 Part::Tile(whole, *tile)
             },
         };
-        let prompts = conditions(&mut draft, &loaded, &request, &frame, Some(canvas));
+        let references = &request.references;
+        let (guided, prompts) = conditions(&mut draft, &loaded, &request, references, &frame, Some(canvas));
         let latent = loaded.encode(&mut draft, piece);
         let latent = sample(
             &mut draft,
-            &loaded,
+            &guided,
             prompts,
             &request.sampling,
             start,

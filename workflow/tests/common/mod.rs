@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use serde_json::{Value, json};
-use std::path::PathBuf;
-use workflow::{Catalog, Graph, Operation, Plan, Refusal, Source, WorkflowInput, compile};
+use std::{collections::BTreeSet, path::PathBuf};
+use workflow::{Catalog, Graph, OPTIONAL_NODES, Operation, Plan, Refusal, Source, WorkflowInput, compile};
 
 /// The `WorkflowInput` of one of the captured requests.
 pub(crate) fn wire(name: &str) -> Value {
@@ -77,9 +77,23 @@ pub(crate) fn catalog() -> Catalog {
             "text_encoder-clip_g-all": "clip_g.safetensors",
             "text_encoder-clip_l-all": "clip_l.safetensors",
             "vae-default-sdxl": "sdxl_vae.safetensors",
+            "ip_adapter-reference-sd15": "ip-adapter15.safetensors",
+            "clip_vision-ip_adapter-sd15": "vit-h.safetensors",
+            "ip_adapter-reference-sdxl": "ip-adapter-xl.safetensors",
+            "clip_vision-ip_adapter-sdxl": "vit-h.safetensors",
+            "ip_adapter-reference-flux": "redux.safetensors",
+            "clip_vision-redux-flux": "sigclip.safetensors",
         },
     }))
     .unwrap()
+}
+
+/// The same, with render machines that have all optional nodes.
+pub(crate) fn able() -> Catalog {
+    Catalog {
+        nodes: OPTIONAL_NODES.iter().map(|node| node.class.to_owned()).collect(),
+        ..catalog()
+    }
 }
 
 pub(crate) fn compiled(request: Value) -> Result<Plan, Refusal> {
@@ -87,8 +101,13 @@ pub(crate) fn compiled(request: Value) -> Result<Plan, Refusal> {
 }
 
 pub(crate) fn plan(request: Value) -> Plan {
-    let plan = compiled(request).unwrap_or_else(|refusal| panic!("{refusal}"));
-    check_graph(&plan.graph);
+    plan_with(request, &catalog())
+}
+
+pub(crate) fn plan_with(request: Value, catalog: &Catalog) -> Plan {
+    let plan = WorkflowInput::read(request).and_then(|input| compile(&input, catalog));
+    let plan = plan.unwrap_or_else(|refusal| panic!("{refusal}"));
+    check_graph(&plan, &catalog.nodes);
     check_recipes(&plan);
     plan
 }
@@ -136,9 +155,46 @@ pub(crate) fn check_refusal(text: &str) {
     assert!(text.ends_with('.') && !text.contains(char::is_control), "{text}");
 }
 
-/// What ComfyUI 0.3.75 checks when a graph is posted, and that links only point backwards.
-pub(crate) fn check_graph(graph: &Graph) {
-    let classes: Value = serde_json::from_str(include_str!("../nodes.json")).unwrap();
+/// The optional nodes as the stand-in describes them, in the form of `nodes.json`.
+pub(crate) fn optional_nodes() -> serde_json::Map<String, Value> {
+    let described: Value =
+        serde_json::from_str(include_str!("../../../comfyui-double/data/optional_nodes.json")).unwrap();
+    let describe = |(class, described): (&String, &Value)| {
+        let kinds = ["required", "optional"].into_iter();
+        let inputs = kinds.flat_map(|kind| {
+            described["input"][kind]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(move |it| (kind, it))
+        });
+        let inputs = inputs.map(|(kind, (name, spec))| {
+            let mut input = json!({"type": spec[0], "min": spec[1]["min"], "max": spec[1]["max"]});
+            if spec[0].as_str().is_some_and(|kind| kind.starts_with("FILES:")) {
+                input["type"] = "FILE".into();
+            }
+            input["optional"] = (kind == "optional").into();
+            (name.clone(), input)
+        });
+        let inputs: serde_json::Map<_, _> = inputs.collect();
+        let class_info =
+            json!({"inputs": inputs, "outputs": described["output"], "output_node": described["output_node"]});
+        (class.clone(), class_info)
+    };
+    described.as_object().unwrap().iter().map(describe).collect()
+}
+
+/// What ComfyUI 0.3.75 with these optional nodes checks when a graph is posted, and that links only point backwards.
+pub(crate) fn check_graph(plan: &Plan, with: &BTreeSet<String>) {
+    check_posted(&plan.graph, with, 1 + u32::from(plan.pose));
+}
+
+/// As [`check_graph`], with so many output nodes.
+pub(crate) fn check_posted(graph: &Graph, with: &BTreeSet<String>, outputs: u32) {
+    let mut classes: Value = serde_json::from_str(include_str!("../nodes.json")).unwrap();
+    let mut optional = optional_nodes();
+    optional.retain(|class, _| with.contains(class));
+    classes.as_object_mut().unwrap().extend(optional);
     let nodes = graph.as_map();
     let mut output_nodes = 0;
     for id in 1..=nodes.len() {
@@ -157,7 +213,7 @@ pub(crate) fn check_graph(graph: &Graph) {
         }
         output_nodes += u32::from(class["output_node"] == true);
     }
-    assert_eq!(output_nodes, 1, "{graph}");
+    assert_eq!(output_nodes, outputs, "{graph}");
 }
 
 fn check_input(id: usize, value: &Value, spec: &Value, nodes: &serde_json::Map<String, Value>, classes: &Value) {

@@ -1,0 +1,192 @@
+//! What the render machines say that they can do, what is offered because of it, and that nothing else is accepted.
+
+use cloud::tables::NodesOf;
+use model::{PoolId, PoolNodes, TeamId, Worker, WorkerState};
+use serde_json::{Value, json};
+use system_tests::features::{DETECTED, Feature, MODES, Offer, control, detect, generate, rich_catalog};
+use workflow::OPTIONAL_NODES;
+
+use crate::support::{INSTANCE, MARA, NOW, POOL, TEAM, WORKER, World, seconds};
+
+fn all_nodes() -> Vec<&'static str> {
+    OPTIONAL_NODES.iter().map(|node| node.class).collect()
+}
+
+async fn beat(world: &World, worker: &Worker, nodes: &Value) -> Value {
+    let body = json!({ "ready": true, "nodes": nodes });
+    world.work(worker, "heartbeat", &body, NOW).await.ok()
+}
+
+async fn of_pool(world: &World) -> Option<PoolNodes> {
+    world.port.get(&NodesOf(PoolId::new(POOL))).await
+}
+
+async fn resources(world: &World) -> Value {
+    let route = "GET /v1/plugin/resources";
+    world.paint(MARA, route, "", &Value::Null, NOW).await.ok()
+}
+
+/// A world whose catalogue has something of every kind.
+async fn rich() -> World {
+    let world = World::new().await;
+    for entry in rich_catalog(&TeamId::new(TEAM)) {
+        world.put(entry).await;
+    }
+    world
+}
+
+/// Submits a feature's request. Its pictures are not looked at before a worker does.
+async fn ask(world: &World, feature: &Feature) -> Result<(), String> {
+    let mut workflow = feature.workflow.clone();
+    let offsets: Vec<_> = (0..feature.pictures.len()).collect();
+    workflow["image_data"] = json!({ "base64": "AAAAAAAAAAA=", "offsets": offsets });
+    if offsets.is_empty() {
+        workflow["image_data"] = Value::Null;
+    }
+    let body = json!({ "input": { "workflow": workflow } });
+    let answer = world.submit(MARA, &body, NOW).await;
+    match answer.status {
+        200 => Ok(()),
+        400 => Err(answer.error().to_owned()),
+        _ => panic!("{}: {answer:?}", feature.name),
+    }
+}
+
+#[tokio::test]
+async fn a_pool_knows_what_its_machines_have() {
+    let world = World::new().await;
+    let worker = world.ready(WORKER, INSTANCE, NOW - seconds(10)).await;
+    assert_eq!(of_pool(&world).await, None);
+
+    // A machine is not trusted: what it says is taken only as far as it means something.
+    let said = json!([
+        "DWPreprocessor",
+        "x".repeat(9000),
+        "LoadImage",
+        "DWPreprocessor",
+        "IPAdapterEmbeds",
+        ""
+    ]);
+    beat(&world, &worker, &said).await;
+    let known = of_pool(&world).await.unwrap();
+    assert_eq!(known.nodes, ["DWPreprocessor", "IPAdapterEmbeds"]);
+    assert_eq!(world.worker(WORKER).await.nodes.as_ref(), Some(&known.nodes));
+
+    // Saying it again writes nothing, nor does the next process of the same machine image.
+    beat(&world, &worker, &said).await;
+    let again = world.alter_worker(WORKER, |worker| worker.nodes = None).await;
+    beat(&world, &again, &json!(["IPAdapterEmbeds", "DWPreprocessor"])).await;
+    assert_eq!(of_pool(&world).await.unwrap().version, known.version);
+
+    // Before it is ready it has not looked yet.
+    let warming = world
+        .alter_worker(WORKER, |worker| worker.state = WorkerState::Warming)
+        .await;
+    let body = json!({ "ready": false, "nodes": [] });
+    world.work(&warming, "heartbeat", &body, NOW).await.ok();
+    assert_eq!(of_pool(&world).await.unwrap().nodes, known.nodes);
+
+    // A new image without the packs.
+    beat(&world, &again, &json!([])).await;
+    assert!(of_pool(&world).await.unwrap().nodes.is_empty());
+
+    // What is no list is refused whole.
+    let body = json!({ "ready": true, "nodes": "all" });
+    assert_eq!(world.work(&again, "heartbeat", &body, NOW).await.status, 400);
+}
+
+#[tokio::test]
+async fn all_that_is_offered_is_accepted_and_nothing_else() {
+    let world = rich().await;
+    let without = resources(&world).await;
+    exactly(&world, &without, false).await;
+
+    let worker = world.ready(WORKER, INSTANCE, NOW - seconds(10)).await;
+    beat(&world, &worker, &json!(all_nodes())).await;
+    // Submit may have kept the catalogue for a minute; still nothing that is offered is refused.
+    let with = resources(&world).await;
+    exactly(&world, &with, true).await;
+    assert!(Offer(&with).features().len() > Offer(&without).features().len());
+
+    // The machines are gone, the pool remembers.
+    world
+        .alter_worker(WORKER, |worker| worker.state = WorkerState::Gone)
+        .await;
+    assert_eq!(resources(&world).await, with);
+    exactly(&world, &with, true).await;
+}
+
+/// Both ways: a request for each thing that is offered is accepted, and one for each thing that is not is refused by name.
+async fn exactly(world: &World, resources: &Value, with_nodes: bool) {
+    let offer = Offer(resources);
+    let features = offer.features();
+    assert!(features.len() > 50, "{}", features.len());
+    for feature in &features {
+        let accepted = ask(world, feature).await;
+        let detected = feature.workflow["control_mode"].as_str();
+        match (accepted, detected) {
+            (Ok(()), _) => {}
+            // The plugin shows a button for each layer, whatever the server can find in a canvas.
+            (Err(error), Some(mode)) if !with_nodes => {
+                assert!(
+                    error.contains(mode) && error.contains("comfyui_controlnet_aux"),
+                    "{error}"
+                );
+            }
+            (Err(error), _) => panic!("{}: {error}", feature.name),
+        }
+    }
+
+    for (checkpoint, arch) in offer.checkpoints() {
+        for mode in MODES {
+            if !offer.layers(arch).contains(mode) {
+                let error = ask(world, &control(checkpoint, arch, mode)).await.expect_err(mode);
+                assert!(error.contains(mode), "{mode} with {arch}: {error}");
+            }
+        }
+    }
+    let refused = async |change: &dyn Fn(&mut Value), named: &str| {
+        let mut feature = generate("something else", "dreamshaper_8.safetensors", "sd15");
+        change(&mut feature.workflow);
+        let error = ask(world, &feature).await.expect_err(named);
+        assert!(error.contains(named), "{named}: {error}");
+    };
+    let all = rich_catalog(&TeamId::new(TEAM));
+    let listed: Vec<_> = offer.checkpoints().into_iter().map(|(name, _)| name).collect();
+    let unlisted = all
+        .iter()
+        .filter(|it| it.kind == "checkpoint" && !listed.contains(&it.name.as_str()));
+    for entry in unlisted {
+        let arch = entry.arch.clone().unwrap();
+        refused(
+            &|it| it["models"] = json!({"checkpoint": entry.name, "version": arch, "loras": []}),
+            &arch,
+        )
+        .await;
+    }
+    refused(&|it| it["models"]["checkpoint"] = "nobody.ckpt".into(), "nobody.ckpt").await;
+    refused(&|it| it["models"]["vae"] = "nobody.vae".into(), "nobody.vae").await;
+    let lora = json!([{"name": "nobody.lora", "strength": 1.0}]);
+    refused(&|it| it["models"]["loras"] = lora.clone(), "nobody.lora").await;
+    let error = ask(world, &detect("hands")).await.expect_err("hands");
+    assert!(error.contains("hands"), "{error}");
+    for mode in DETECTED.iter().filter(|mode| with_nodes && **mode != "hands") {
+        ask(world, &detect(mode)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_refuses_nothing_that_is_there_now() {
+    let world = rich().await;
+    let reference = control("dreamshaper_8.safetensors", "sd15", "reference");
+    ask(&world, &reference).await.unwrap_err();
+    let worker = world.ready(WORKER, INSTANCE, NOW - seconds(10)).await;
+    beat(&world, &worker, &json!(all_nodes())).await;
+    ask(&world, &reference).await.unwrap();
+    // Another pool's machines are another matter.
+    let mut account: model::Account = world.get(&model::UserId::new(MARA)).await;
+    account.pool = PoolId::new("other");
+    world.put(account).await;
+    let error = ask(&world, &reference).await.unwrap_err();
+    assert!(error.contains("ComfyUI_IPAdapter_plus"), "{error}");
+}
