@@ -178,8 +178,8 @@ fn over_budget(wanted: MicroUsd, usage: &Usage, account: &Account) -> HttpError 
         account.credits,
     );
     let message = format!(
-        "This needs up to {wanted} credits, and of this month's {budget} only {left} are free. Ask for fewer or smaller \
-         pictures, wait for those on the way, or ask whoever looks after the server for more credits."
+        "This needs up to {wanted} credits; {left} of this month's {budget} are free. Ask for fewer or smaller pictures, \
+         wait for those on the way, or ask your studio for more credits."
     );
     HttpError::no_credits(message, left)
 }

@@ -246,8 +246,8 @@ async fn beyond_the_budget_nothing_is_written() {
     assert_eq!((refused.status, &refused.body["credits"]), (402, &json!(5)));
     assert_eq!(
         refused.error(),
-        "This needs up to 15 credits, and of this month's 20 only 5 are free. Ask for fewer or smaller pictures, wait \
-         for those on the way, or ask whoever looks after the server for more credits."
+        "This needs up to 15 credits; 5 of this month's 20 are free. Ask for fewer or smaller pictures, wait for those on \
+         the way, or ask your studio for more credits."
     );
     // The first one again: it has its credits.
     let again = world.http(with_key("a"), NOW).await.ok();

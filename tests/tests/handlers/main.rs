@@ -7,6 +7,7 @@
 
 mod account;
 mod authorize;
+mod bad_input;
 mod claim;
 mod credits;
 mod dispatch;
