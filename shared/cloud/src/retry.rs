@@ -19,14 +19,17 @@ impl MayConflict for StoreError {
 /// Most attempts at one read-decide-write.
 const ATTEMPTS: u32 = 12;
 
-/// Reads, decides and writes until no conflict: the pauses grow from some milliseconds to 100, each random.
+/// Longest pause, milliseconds: long enough for 20 writers who meet on one item and take 30 ms each.
+const LONGEST: u64 = 400;
+
+/// Reads, decides and writes until no conflict: the pauses grow from some milliseconds to [`LONGEST`], each random.
 pub async fn on_conflict<T, E: MayConflict>(mut operation: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
     let mut attempt = 0;
     loop {
         attempt += 1;
         match operation().await {
             Err(error) if error.is_conflict() && attempt < ATTEMPTS => {
-                let most = (4u64 << attempt.min(5)).min(100);
+                let most = (4u64 << attempt.min(7)).min(LONGEST);
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=most))).await;
             }
             result => return result,
