@@ -70,8 +70,9 @@ def deploy(args):
     parameters = choose_parameters(template, args)
     clients = Clients(args.endpoint, args.region)
     put_code(template, args.bootstraps, clients("s3"))
+    url = put_template(template, clients("s3"))
     say("code is in place")
-    resources, outputs = create_stack(template, args.stack, parameters, clients("cloudformation"))
+    resources, outputs = create_stack(url, args.stack, parameters, clients("cloudformation"))
     say(f"{len(resources)} resources are created")
     if args.iam:
         allow_ec2(template, resources, clients("iam"))
@@ -149,14 +150,25 @@ def put_code(template, folder, s3):
     missing = [path for path in paths.values() if not os.access(path, os.X_OK)]
     if missing:
         raise DeployError(f"there is no executable {missing[0]}")
+    bucket = code_bucket(s3)
     region = s3.meta.region_name
     elsewhere = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    bucket = f"atelier-code-{region}"
     s3.create_bucket(Bucket=bucket, **elsewhere)
     for name, package in packages.items():
         key = f"{package}.zip"
         s3.put_object(Bucket=bucket, Key=key, Body=zip_of(f"#!/bin/sh\nexec {shlex.quote(paths[package])}\n"))
         template["Resources"][name]["Properties"]["CodeUri"] = {"Bucket": bucket, "Key": key}
+
+
+def code_bucket(s3):
+    return f"atelier-code-{s3.meta.region_name}"
+
+
+def put_template(template, s3):
+    """Puts the template where CloudFormation can read it, as `sam` does: in the call itself it may have 51,200 bytes."""
+    bucket, key = code_bucket(s3), "template.json"
+    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(template))
+    return f"{s3.meta.endpoint_url}/{bucket}/{key}"
 
 
 def zip_of(script):
@@ -168,11 +180,11 @@ def zip_of(script):
     return buffer.getvalue()
 
 
-def create_stack(template, stack, parameters, cloudformation):
+def create_stack(template_url, stack, parameters, cloudformation):
     """Creates the stack; returns the physical name of each resource, and the outputs."""
     cloudformation.create_stack(
         StackName=stack,
-        TemplateBody=json.dumps(template),
+        TemplateURL=template_url,
         Parameters=[{"ParameterKey": key, "ParameterValue": str(value)} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )

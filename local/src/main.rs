@@ -25,6 +25,10 @@ struct Arguments {
     /// Render on this real ComfyUI instead of the stand-in, e.g. http://127.0.0.1:8188. It must have a checkpoint.
     #[arg(long)]
     comfyui: Option<String>,
+    /// The folder of models of that ComfyUI (with checkpoints, loras, …): uploaded LoRAs are put there. Without it they
+    /// cannot be painted with.
+    #[arg(long, requires = "comfyui")]
+    comfyui_models: Option<PathBuf>,
     /// Ask for one picture of 256×256 in 4 steps instead of eight of 512×512 in 20: for a ComfyUI without a GPU.
     #[arg(long)]
     quick: bool,
@@ -74,7 +78,10 @@ async fn run(arguments: Arguments) -> Result<()> {
         port: Some(arguments.port),
         renderer: arguments
             .comfyui
-            .map_or(Renderer::StandIn { step_delay }, Renderer::ComfyUi),
+            .map_or(Renderer::StandIn { step_delay }, |url| Renderer::ComfyUi {
+                url,
+                models: arguments.comfyui_models,
+            }),
         boot_delay: arguments.boot_delay.into(),
         settings: arguments.settings,
         iam: false,

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -302,7 +302,7 @@ impl Host {
             None => true,
         };
         let comfyui = match (&plan.renderer, &self.comfyui) {
-            (Renderer::ComfyUi(url), _) => url.clone(),
+            (Renderer::ComfyUi { url, .. }, _) => url.clone(),
             (Renderer::StandIn { .. }, Some((_, url))) if !comfyui_died => url.clone(),
             (Renderer::StandIn { step_delay }, old) => {
                 // It comes back where it was, as a restarted ComfyUI does.
@@ -332,6 +332,13 @@ impl Host {
                 .env("AWS_SESSION_TOKEN", credentials.session_token)
                 .env("AWS_REGION", "us-east-1")
                 .env_remove("AWS_PROFILE");
+            let models = match &plan.renderer {
+                Renderer::ComfyUi { models, .. } => models.clone(),
+                Renderer::StandIn { .. } => Some(models_of(&plan.folder, worker_id)),
+            };
+            if let Some(models) = models {
+                command.env("ATELIER_MODELS", models);
+            }
             if !socket {
                 command.env("ATELIER_NO_SOCKET", "true");
             }
@@ -340,6 +347,11 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// A stand-in's folder of models, where its worker puts uploaded LoRAs.
+pub fn models_of(folder: &Path, worker: &WorkerId) -> PathBuf {
+    folder.join(format!("{worker}-models"))
 }
 
 async fn start_stand_in(plan: &Plan, port: u16, step_delay: Duration) -> Result<(Child, String)> {

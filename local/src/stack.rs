@@ -31,7 +31,12 @@ pub enum Renderer {
         step_delay: Duration,
     },
     /// This real ComfyUI, shared by all workers.
-    ComfyUi(String),
+    ComfyUi {
+        /// Its address.
+        url: String,
+        /// Its folder of models, if uploaded LoRAs may be put there.
+        models: Option<PathBuf>,
+    },
 }
 
 /// How to start.
@@ -268,7 +273,7 @@ fn tick() -> Value {
 /// The default catalogue; on a real ComfyUI, what of it is there, and the first checkpoint in place of a missing one.
 async fn catalog(renderer: &Renderer) -> Result<Vec<seed::ModelFile>> {
     let files = seed::default_catalog()?;
-    let Renderer::ComfyUi(url) = renderer else {
+    let Renderer::ComfyUi { url, .. } = renderer else {
         return Ok(files);
     };
     let checkpoints = present(url, "checkpoints").await?;

@@ -36,6 +36,13 @@ pub struct Options {
     /// ATELIER_TEAM: empties ComfyUI's folders and shows it that team's models.
     #[arg(long, env = "ATELIER_TEAM_COMMAND")]
     pub team_command: Option<String>,
+    /// ComfyUI's folder of models, where LoRAs that painters upload are kept, below loras/atelier. Without it this worker
+    /// cannot apply them.
+    #[arg(long, env = "ATELIER_MODELS")]
+    pub models: Option<PathBuf>,
+    /// How much of the disk uploaded LoRAs may take, GiB: those that were not used for the longest time go first.
+    #[arg(long, env = "ATELIER_LORA_CACHE", default_value_t = 20)]
+    pub lora_cache: u64,
     /// Version of the machine image, told to the API.
     #[arg(long, env = "ATELIER_IMAGE")]
     pub image: Option<String>,

@@ -24,6 +24,7 @@ mod gpu;
 mod heartbeat;
 mod identity;
 mod inputs;
+mod loras;
 mod progress;
 mod registrar;
 mod render;

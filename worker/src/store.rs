@@ -1,17 +1,20 @@
 //! Bytes to and from the bucket by presigned URLs. The URLs are secrets: they never get into an error or a log.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use model::{
     RunId, TaskId,
-    worker_api::{Assignment, InputBlob, RunUrls},
+    worker_api::{Assignment, InputBlob, LoraFile, RunUrls},
 };
 use reqwest::{
     Response, StatusCode,
     header::{CONTENT_TYPE, ETAG},
 };
-use tokio::sync::Mutex;
+use tokio::{
+    sync::Mutex,
+    time::{error::Elapsed, timeout},
+};
 
 use crate::{
     backoff::Backoff,
@@ -20,6 +23,7 @@ use crate::{
     error::chain,
     fetch::{self, FetchError},
     inputs::{self, BadInput},
+    loras::{BadLora, LoraError, Part},
 };
 
 /// The bucket did not do what it was asked for.
@@ -29,12 +33,16 @@ pub(crate) enum StoreError {
     Transport(#[source] reqwest::Error),
     #[error("the bucket answers with status {0}")]
     Status(StatusCode),
+    #[error("the bucket is silent")]
+    Silent(#[from] Elapsed),
     #[error("the transfer failed")]
     Fetch(#[from] FetchError),
     #[error("no fresh addresses for the bucket")]
     Urls(#[from] CloudError),
     #[error("{0}")]
     Bad(#[from] BadInput),
+    #[error("{0}")]
+    Lora(#[from] LoraError),
 }
 
 impl From<reqwest::Error> for StoreError {
@@ -46,10 +54,10 @@ impl From<reqwest::Error> for StoreError {
 impl StoreError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Transport(_) | Self::Fetch(FetchError::Broken(_)) => true,
+            Self::Transport(_) | Self::Silent(_) | Self::Fetch(FetchError::Broken(_)) => true,
             Self::Status(status) => status.is_server_error() || matches!(status.as_u16(), 408 | 429),
             Self::Urls(error) => error.is_retryable(),
-            Self::Bad(_) | Self::Fetch(FetchError::TooLarge { .. }) => false,
+            Self::Bad(_) | Self::Lora(_) | Self::Fetch(FetchError::TooLarge { .. }) => false,
         }
     }
 }
@@ -67,6 +75,8 @@ pub(crate) struct Store<'a> {
 
 /// For one transfer; a large canvas on a slow link from a desk.
 const TRANSFER: Duration = Duration::from_mins(5);
+/// Between two pieces of a file that may take longer than that as a whole.
+const SILENCE: Duration = Duration::from_secs(30);
 /// Presigned URLs die with the session that signed them; more than one renewal in a row means something else.
 const RENEWALS: u32 = 2;
 const TRIES: u32 = 8;
@@ -96,6 +106,23 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// The run's LoRA in this place, into a file. `told` hears how many bytes have come.
+    pub(crate) async fn lora(
+        &self,
+        place: usize,
+        lora: &LoraFile,
+        path: &Path,
+        told: impl Fn(u64),
+    ) -> Result<(), StoreError> {
+        let mut tries = Tries::new("lora", self.timing);
+        loop {
+            match self.lora_once(place, lora, path, &told).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.after(error, &mut tries).await?,
+            }
+        }
+    }
+
     /// Uploads the result.
     pub(crate) async fn put(&self, blob: &Bytes) -> Result<(), StoreError> {
         let mut tries = Tries::new("result", self.timing);
@@ -120,6 +147,28 @@ impl<'a> Store<'a> {
             Err(FetchError::TooLarge { .. }) => Err(BadInput::Incomplete.into()),
             other => Ok(other?),
         }
+    }
+
+    async fn lora_once(
+        &self,
+        place: usize,
+        lora: &LoraFile,
+        path: &Path,
+        told: impl Fn(u64),
+    ) -> Result<(), StoreError> {
+        let gone = || LoraError::Bad(BadLora::Gone(lora.name.clone()));
+        let url = self.urls.lock().await.loras.get(place).cloned().ok_or_else(gone)?;
+        let mut reply = timeout(SILENCE, self.http.get(url).send()).await??;
+        if reply.status() == StatusCode::NOT_FOUND {
+            return Err(gone().into());
+        }
+        reply = good(reply)?;
+        let mut part = Part::create(lora, path, self.run_id).await?;
+        while let Some(bytes) = timeout(SILENCE, reply.chunk()).await?? {
+            part.write(&bytes).await?;
+            told(part.size);
+        }
+        Ok(part.finish().await?)
     }
 
     async fn put_once(&self, blob: &Bytes) -> Result<(), StoreError> {

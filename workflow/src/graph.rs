@@ -22,6 +22,19 @@ impl Graph {
         self.0
     }
 
+    /// Sets every strength of a LoRA to 0.
+    pub(crate) fn silence(&mut self, lora: &str) {
+        let inputs = self
+            .0
+            .values_mut()
+            .filter_map(|node| node.get_mut("inputs")?.as_object_mut());
+        for inputs in inputs.filter(|inputs| inputs.get("lora_name").is_some_and(|name| name == lora)) {
+            for strength in ["strength_model", "strength_clip"] {
+                inputs.insert(strength.to_owned(), 0.0.into());
+            }
+        }
+    }
+
     /// Gives a text input of some nodes to `change`, which may replace it.
     pub(crate) fn edit<E>(
         &mut self,

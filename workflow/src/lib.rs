@@ -26,6 +26,7 @@ mod frame;
 mod graph;
 mod input;
 mod kinds;
+mod lora;
 mod models;
 mod nodes;
 mod offer;
@@ -48,6 +49,7 @@ pub use input::{
     Arch, Conditioning, Control, ControlMode, Extents, Fill, ImageData, Images, Inpaint, InpaintMode, Kind, Lora,
     Models, Region, Sampling, Upscale, WorkflowInput,
 };
+pub use lora::{LoraFit, lora_fit};
 pub use nodes::{OPTIONAL_NODES, OptionalNode, optional_node};
 pub use plan::{BindError, Output, Plan, Work};
 pub use recipe::{Colour, Filling, Filter, Input, Operation, Source};

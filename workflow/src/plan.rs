@@ -113,6 +113,11 @@ pub enum BindError {
 }
 
 impl Plan {
+    /// Lets a LoRA do nothing, wherever the graph applies it: ComfyUI passes over strengths of 0 without loading the file.
+    pub fn silence(&mut self, lora: &str) {
+        self.graph.silence(lora);
+    }
+
     /// The graph with every placeholder replaced: `LoadImage` gets the name that ComfyUI returned for each input,
     /// `SaveImage` a file name prefix, which should be unique to the run.
     pub fn bind(&self, uploads: &[String], filename_prefix: &str) -> Result<Graph, BindError> {

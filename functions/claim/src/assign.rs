@@ -1,14 +1,15 @@
 //! Giving a worker its next run.
 
 use cloud::{
-    StoreError, bodies,
+    StoreError,
+    bodies::{self, Body},
     http::{HttpError, chain},
     runs::{claim, end_run},
     tables::Backlog,
 };
 use model::{
     Failure, FailureClass, Millis, Outcome, RunId, TaskId, Worker, WorkerState,
-    worker_api::{Assignment, InputBlob, RunUrls},
+    worker_api::{Assignment, RunUrls},
 };
 use tracing::warn;
 
@@ -94,16 +95,17 @@ async fn hand_over(
     now: Millis,
 ) -> Result<Option<Assignment>, HttpError> {
     match bodies::read(&app.cloud.store, &app.cloud.bucket, task_id).await {
-        Ok((plan, inputs)) => Ok(Some(Assignment {
+        Ok(body) => Ok(Some(Assignment {
             task_id,
             run_id,
             team: worker
                 .team
                 .clone()
                 .unwrap_or_else(|| model::TeamId::new(worker.pool.as_str())),
-            plan,
-            urls: urls(app, task_id, run_id, inputs.as_ref()).await?,
-            inputs,
+            urls: urls(app, task_id, run_id, &body).await?,
+            plan: body.plan,
+            inputs: body.inputs,
+            loras: body.loras,
             limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
         })),
         Err(bodies::BodyError::Plan(_)) => {
@@ -120,19 +122,19 @@ async fn hand_over(
 }
 
 /// Presigned URLs for this run.
-pub(crate) async fn urls(
-    app: &App,
-    task_id: TaskId,
-    run_id: RunId,
-    inputs: Option<&InputBlob>,
-) -> Result<RunUrls, HttpError> {
+pub(crate) async fn urls(app: &App, task_id: TaskId, run_id: RunId, body: &Body) -> Result<RunUrls, HttpError> {
     let life = app.settings.url_life;
-    let input = match inputs.and_then(|inputs| inputs.key.as_ref()) {
+    let mut loras = Vec::with_capacity(body.loras.len());
+    for lora in &body.loras {
+        loras.push(app.cloud.models.presign_get(&lora.key, life).await?);
+    }
+    let input = match body.inputs.as_ref().and_then(|inputs| inputs.key.as_ref()) {
         Some(key) => Some(app.cloud.bucket.presign_get(key, life).await?),
         None => None,
     };
     Ok(RunUrls {
         input,
+        loras,
         upload: app.cloud.bucket.presign_put(&result_key(task_id, run_id), life).await?,
     })
 }

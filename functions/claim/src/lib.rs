@@ -87,6 +87,7 @@ impl App {
             key,
             offsets: result.offsets,
             size: result.size,
+            lora_warning: result.lora_warning,
         };
         let outcome = Outcome::Succeeded(pictures, result.times);
         self.end(worker, result.task_id, result.run_id, &outcome, now).await
@@ -155,10 +156,7 @@ impl App {
         if !held {
             return Err(HttpError::new(409, "This run is not yours (any more)."));
         }
-        let (_, inputs) = cloud::bodies::read(&self.cloud.store, &self.cloud.bucket, wanted.task_id).await?;
-        reply(
-            200,
-            &assign::urls(self, wanted.task_id, wanted.run_id, inputs.as_ref()).await?,
-        )
+        let body = cloud::bodies::read(&self.cloud.store, &self.cloud.bucket, wanted.task_id).await?;
+        reply(200, &assign::urls(self, wanted.task_id, wanted.run_id, &body).await?)
     }
 }

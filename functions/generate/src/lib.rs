@@ -2,6 +2,7 @@
 
 mod catalog;
 mod held;
+mod loras;
 mod status;
 mod submit;
 
@@ -42,6 +43,7 @@ impl App {
             "GET /v1/tasks/{id}" => self.task(event, now).await,
             "POST /v1/cancel/{worker}/{id}" => self.cancel(event, now).await,
             "POST /v1/upload/image" => self.upload(event).await,
+            "POST /v1/upload/lora" => self.upload_lora(event, now).await,
             "GET /v1/plugin/resources" => self.resources(event, now).await,
             "POST /v1/admin/cost" => return text(event, self.cost(event, now).await),
             _ => Err(HttpError::new(404, "There is nothing here.")),
@@ -101,6 +103,11 @@ impl App {
         let key = submit::upload_key(&caller.user(), &object);
         let url = self.cloud.bucket.presign_put(&key, self.settings.url_life).await?;
         reply(200, &json!({ "url": url, "object": object }))
+    }
+
+    async fn upload_lora(&self, event: &Event, now: Millis) -> Reply {
+        let caller = Caller::of(event, Role::Painter)?;
+        loras::upload(&self.cloud, &self.settings, event, &caller, now).await
     }
 
     /// The task in the path, if it is the caller's: another painter's task does not exist. Notes that its owner asked.

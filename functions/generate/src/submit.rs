@@ -11,8 +11,9 @@ use cloud::{
     tables::WorkersOf,
 };
 use model::{
-    Account, MicroUsd, Millis, Settings, Task, TaskId, TaskState, Usage, UserId, socket::ServerMessage,
-    worker_api::InputBlob,
+    Account, MicroUsd, Millis, Settings, Task, TaskId, TaskState, Usage, UserId,
+    socket::ServerMessage,
+    worker_api::{InputBlob, LoraFile},
 };
 use policy::{hold, scale::first_to_wake};
 use serde_json::{Map, Value, json};
@@ -20,7 +21,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 use workflow::{ImageData, Plan, WorkflowInput};
 
-use crate::{catalog::Cache, held, status};
+use crate::{catalog::Cache, held, loras, status};
 
 /// Largest body of a request, bytes. Pictures over 4 KB come by upload, so this is far more than any real one.
 const MAX_BODY: usize = 1024 * 1024;
@@ -46,7 +47,7 @@ pub(crate) async fn submit(
     let mut body = body(event)?;
     let workflow = body.pointer_mut("/input/workflow").map(Value::take);
     let input = read(workflow.ok_or_else(unreadable)?)?;
-    let (account, plan) = compile(cloud, catalogs, &input, caller, now).await?;
+    let (account, plan, loras) = compile(cloud, catalogs, &input, caller, now).await?;
     let inputs = async {
         match &input.image_data {
             Some(data) if !plan.inputs.is_empty() => blob(cloud, settings, caller, data).await.map(Some),
@@ -87,6 +88,7 @@ pub(crate) async fn submit(
         task_id,
         plan,
         inputs,
+        loras,
         (task.expires_at + BODY_LIFE).seconds(),
     )
     .await?;
@@ -142,28 +144,33 @@ pub(crate) async fn cost(
     now: Millis,
 ) -> Result<String, HttpError> {
     let input = read(body(event)?)?;
-    let (account, plan) = compile(cloud, catalogs, &input, caller, now).await?;
+    let (account, plan, _) = compile(cloud, catalogs, &input, caller, now).await?;
     let reserved = reservation(cloud, &account, &plan).await?;
     Ok(reserved.credits_needed().to_string())
 }
 
-/// The caller's account, and the request as a plan for their team.
+/// The caller's account, and the request as a plan for their team with the uploaded LoRAs that it loads.
 async fn compile(
     cloud: &Cloud,
     catalogs: &Cache,
     input: &WorkflowInput,
     caller: &Caller,
     now: Millis,
-) -> Result<(Account, Plan), HttpError> {
+) -> Result<(Account, Plan, Vec<LoraFile>), HttpError> {
     let account = accounts::of(&cloud.store, caller).await?;
-    let catalog = catalogs.of(&cloud.store, &account, now).await?;
-    if let Ok(plan) = workflow::compile(input, &catalog) {
-        return Ok((account, plan));
+    let (catalog, loras) = tokio::try_join!(
+        async { Ok(catalogs.of(&cloud.store, &account, now).await?) },
+        loras::Named::by(cloud, &account.team, input)
+    )?;
+    let mut plan = workflow::compile(input, &loras.over(catalog));
+    if plan.is_err() {
+        // Nothing is refused because of what was true a minute ago.
+        let catalog = catalogs.fresh(&cloud.store, &account, now).await?;
+        plan = workflow::compile(input, &loras.over(catalog));
     }
-    // Nothing is refused because of what was true a minute ago.
-    let catalog = catalogs.fresh(&cloud.store, &account, now).await?;
-    let plan = workflow::compile(input, &catalog).map_err(|refusal| HttpError::new(400, refusal.to_string()))?;
-    Ok((account, plan))
+    let plan = plan.map_err(|refusal| HttpError::new(400, refusal.to_string()))?;
+    let loras = loras.files(&plan, input);
+    Ok((account, plan, loras))
 }
 
 async fn reservation(cloud: &Cloud, account: &Account, plan: &Plan) -> Result<MicroUsd, HttpError> {

@@ -1,6 +1,9 @@
 //! The large part of a task: in the table, or in the bucket when it is too large for it.
 
-use model::{TaskBody, TaskId, worker_api::InputBlob};
+use model::{
+    TaskBody, TaskId,
+    worker_api::{InputBlob, LoraFile},
+};
 use serde_json::Value;
 
 use crate::{Bucket, Store, StoreError, bucket::BucketError, tables::BodyOf};
@@ -28,6 +31,7 @@ pub async fn make(
     task_id: TaskId,
     plan: String,
     inputs: Option<InputBlob>,
+    loras: Vec<LoraFile>,
     ttl: u64,
 ) -> Result<TaskBody, BodyError> {
     let mut body = TaskBody {
@@ -36,6 +40,7 @@ pub async fn make(
         plan: None,
         plan_key: None,
         inputs,
+        loras,
         ttl,
     };
     if plan.len() <= INLINE {
@@ -48,8 +53,19 @@ pub async fn make(
     Ok(body)
 }
 
-/// Reads plan and inputs.
-pub async fn read(store: &Store, bucket: &Bucket, task_id: TaskId) -> Result<(Value, Option<InputBlob>), BodyError> {
+/// A task's large part, in hand.
+#[derive(Debug)]
+pub struct Body {
+    /// The compiled plan.
+    pub plan: Value,
+    /// The input pictures, if any.
+    pub inputs: Option<InputBlob>,
+    /// The uploaded LoRAs that the plan loads.
+    pub loras: Vec<LoraFile>,
+}
+
+/// Reads it.
+pub async fn read(store: &Store, bucket: &Bucket, task_id: TaskId) -> Result<Body, BodyError> {
     let body = store.get(&BodyOf(task_id)).await?.ok_or(BodyError::Plan(task_id))?;
     let plan = match (body.plan, body.plan_key) {
         (Some(plan), _) => plan,
@@ -57,5 +73,9 @@ pub async fn read(store: &Store, bucket: &Bucket, task_id: TaskId) -> Result<(Va
         (None, None) => return Err(BodyError::Plan(task_id)),
     };
     let plan = serde_json::from_str(&plan).map_err(|_| BodyError::Plan(task_id))?;
-    Ok((plan, body.inputs))
+    Ok(Body {
+        plan,
+        inputs: body.inputs,
+        loras: body.loras,
+    })
 }

@@ -1,4 +1,5 @@
-//! The bucket of pictures. Bytes travel by presigned URLs; only plans too large for a table pass through here.
+//! The buckets of pictures and of model files. Bytes travel by presigned URLs; only plans too large for a table pass
+//! through here.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +31,15 @@ pub struct Stored {
 pub trait BucketPort: std::fmt::Debug + Send + Sync {
     /// A URL that puts the object.
     fn presign_put<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>>;
+    /// A URL that puts a file of this SHA-256 (base64) and size, and no other: both are signed, so that S3 refuses other
+    /// bytes. The sender must send the hash as `x-amz-checksum-sha256`.
+    fn presign_put_exactly<'a>(
+        &'a self,
+        key: &'a str,
+        sha256: &'a str,
+        size: u64,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<String, BucketError>>;
     /// A URL that gets the object.
     fn presign_get<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>>;
     /// Whether the object is there.
@@ -40,7 +50,7 @@ pub trait BucketPort: std::fmt::Debug + Send + Sync {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>>;
 }
 
-/// The bucket of pictures.
+/// A bucket.
 #[derive(Debug, Clone)]
 pub struct Bucket(Arc<dyn BucketPort>);
 
@@ -69,13 +79,13 @@ pub(crate) struct S3 {
 }
 
 impl S3 {
-    pub(crate) fn new(sdk: &aws_config::SdkConfig, bucket: String, path_style: bool) -> Self {
-        let config = Builder::from(sdk).force_path_style(path_style).build();
-        Self {
-            client: Client::from_conf(config),
-            bucket,
-        }
+    pub(crate) fn new(client: Client, bucket: String) -> Self {
+        Self { client, bucket }
     }
+}
+
+pub(crate) fn client(sdk: &aws_config::SdkConfig, path_style: bool) -> Client {
+    Client::from_conf(Builder::from(sdk).force_path_style(path_style).build())
 }
 
 fn presigning(life: Duration) -> Result<PresigningConfig, BucketError> {
@@ -99,6 +109,23 @@ impl BucketPort for S3 {
                 .key(key)
                 .presigned(presigning(life)?)
                 .await;
+            request
+                .map(|request| request.uri().to_owned())
+                .map_err(|error| fail("presign", error))
+        })
+    }
+
+    fn presign_put_exactly<'a>(
+        &'a self,
+        key: &'a str,
+        sha256: &'a str,
+        size: u64,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(async move {
+            let put = self.client.put_object().bucket(&self.bucket).key(key);
+            let put = put.checksum_sha256(sha256).content_length(size.cast_signed());
+            let request = put.presigned(presigning(life)?).await;
             request
                 .map(|request| request.uri().to_owned())
                 .map_err(|error| fail("presign", error))

@@ -72,6 +72,8 @@ pub struct Config {
     pub queue_url: String,
     /// The bucket of pictures.
     pub bucket: String,
+    /// The bucket of model files.
+    pub models_bucket: String,
     /// Where messages to WebSockets are posted.
     pub socket_callback_url: String,
     /// The WebSocket API's address for clients.
@@ -94,6 +96,7 @@ impl Config {
             tables: TableNames::read(|table: Table| env.required(table.variable())),
             queue_url: env.required("TASK_QUEUE_URL"),
             bucket: env.required("BUCKET"),
+            models_bucket: env.required("MODELS_BUCKET"),
             socket_callback_url: env.required("SOCKET_CALLBACK_URL"),
             socket_url: env.required("SOCKET_URL"),
             settings,

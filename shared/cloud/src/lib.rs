@@ -47,6 +47,8 @@ pub struct Cloud {
     pub queue: Queue,
     /// The bucket of pictures.
     pub bucket: Bucket,
+    /// The bucket of model files.
+    pub models: Bucket,
     /// Open WebSockets.
     pub sockets: Sockets,
 }
@@ -56,10 +58,12 @@ impl Cloud {
     /// instead of in the first call.
     pub async fn connect(config: &Config) -> Self {
         let sdk = sdk_config().await;
+        let s3 = bucket::client(&sdk, config.local_endpoint);
         let cloud = Self {
             store: Store::dynamo(&sdk, config.tables.clone()),
             queue: Queue::new(queue::Sqs::new(&sdk, config.queue_url.clone())),
-            bucket: Bucket::new(bucket::S3::new(&sdk, config.bucket.clone(), config.local_endpoint)),
+            bucket: Bucket::new(bucket::S3::new(s3.clone(), config.bucket.clone())),
+            models: Bucket::new(bucket::S3::new(s3, config.models_bucket.clone())),
             sockets: Sockets::new(sockets::Management::new(&sdk, &config.socket_callback_url)),
         };
         let prime = async {

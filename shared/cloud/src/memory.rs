@@ -89,6 +89,8 @@ impl Memory {
             store: Store::new(self.clone()),
             queue: Queue::new(self.clone()),
             bucket: Bucket::new(self.clone()),
+            // No key of one could be in the other.
+            models: Bucket::new(self.clone()),
             sockets: Sockets::new(self.clone()),
         }
     }
@@ -245,6 +247,15 @@ impl SocketPort for Memory {
 impl BucketPort for Memory {
     fn presign_put<'a>(&'a self, key: &'a str, _: Duration) -> BoxFuture<'a, Result<String, BucketError>> {
         Box::pin(async move { Ok(format!("memory:put/{key}")) })
+    }
+    fn presign_put_exactly<'a>(
+        &'a self,
+        key: &'a str,
+        sha256: &'a str,
+        size: u64,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(async move { Ok(format!("memory:put/{key}?sha256={sha256}&size={size}")) })
     }
     fn presign_get<'a>(&'a self, key: &'a str, _: Duration) -> BoxFuture<'a, Result<String, BucketError>> {
         Box::pin(async move { Ok(format!("memory:get/{key}")) })

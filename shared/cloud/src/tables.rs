@@ -2,7 +2,7 @@
 
 use model::{
     Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Invitation, Pool, PoolId, PoolNames, PoolNodes, Session,
-    SignIn, Task, TaskBody, TaskId, TeamId, Usage, UserId, Worker, WorkerId,
+    SignIn, Task, TaskBody, TaskId, TeamId, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -169,6 +169,15 @@ pub struct NodesOf(pub PoolId);
 #[derive(Debug, Clone)]
 pub struct CatalogKey(pub TeamId, pub String);
 
+/// Names an [`UploadedLora`] by its team and the SHA-256 of the file, hexadecimal.
+#[derive(Debug, Clone)]
+pub struct LoraOf(pub TeamId, pub String);
+
+/// Apart from what the team's catalogue is read from with each minute: no team can have such a name.
+fn loras_of(team: &TeamId) -> String {
+    format!("{team}#loras")
+}
+
 entity!(Task, TaskId, |it| it.task_id, |id| Key::simple(Table::Tasks, id));
 entity!(TaskBody, BodyOf, |it| BodyOf(it.task_id), |id| Key::simple(
     Table::TaskBodies,
@@ -223,6 +232,17 @@ entity!(
     |id| Key {
         table: Table::Catalog,
         partition: id.0.to_string(),
+        sort: Some(id.1.clone())
+    }
+);
+
+entity!(
+    UploadedLora,
+    LoraOf,
+    |it| LoraOf(it.owner.clone(), it.sha256.clone()),
+    |id| Key {
+        table: Table::Catalog,
+        partition: loras_of(&id.0),
         sort: Some(id.1.clone())
     }
 );
@@ -284,6 +304,10 @@ impl AccountKey {
 /// What a team has in the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub struct CatalogOf<'a>(pub &'a str);
+
+/// The LoRAs that a team has uploaded.
+#[derive(Debug, Clone, Copy)]
+pub struct LorasOf<'a>(pub &'a TeamId);
 
 impl List for Backlog<'_> {
     type Entry = BacklogEntry;
@@ -350,6 +374,25 @@ impl List for CatalogOf<'_> {
             attribute: "team",
             order: Some("entry"),
             partition: self.0.to_owned(),
+            limit: 1000,
+        }
+    }
+}
+
+impl LorasOf<'_> {
+    /// Most LoRAs that a team may have, so that a list shows all.
+    pub const MOST: u64 = 999;
+}
+
+impl List for LorasOf<'_> {
+    type Entry = UploadedLora;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Catalog,
+            index: None,
+            attribute: "team",
+            order: Some("entry"),
+            partition: loras_of(self.0),
             limit: 1000,
         }
     }

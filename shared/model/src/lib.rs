@@ -20,7 +20,7 @@ mod worker;
 pub mod worker_api;
 
 pub use account::{Account, Role, Usage};
-pub use catalog::CatalogEntry;
+pub use catalog::{CatalogEntry, UploadedLora};
 pub use failure::{Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;

@@ -32,6 +32,9 @@ pub struct TaskResult {
     pub offsets: Vec<u64>,
     /// Size of the blob in bytes.
     pub size: u64,
+    /// A LoRA was left out, or did nothing, since it is made for another kind of model.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lora_warning: bool,
 }
 
 /// How long the parts of a run took on the worker, in milliseconds.

@@ -43,10 +43,17 @@ pub struct Settings {
     pub dead_man: Duration,
     /// Largest input blob, bytes.
     pub max_upload: u64,
+    /// Largest LoRA that a painter may upload, bytes. S3 takes 5 GiB in one PUT.
+    pub max_lora: u64,
+    /// Most uploaded LoRAs of a team.
+    pub max_team_loras: u64,
+    /// Most bytes of a team's uploaded LoRAs together.
+    pub max_team_lora_bytes: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
         const fn minutes(n: u64) -> Duration {
             Duration::from_secs(60 * n)
         }
@@ -69,7 +76,10 @@ impl Default for Settings {
             url_life: minutes(60),
             worker_token: minutes(60),
             dead_man: minutes(60),
-            max_upload: 64 * 1024 * 1024,
+            max_upload: 64 * MIB,
+            max_lora: 1024 * MIB,
+            max_team_loras: 200,
+            max_team_lora_bytes: 50 * 1024 * MIB,
         }
     }
 }
@@ -133,8 +143,14 @@ impl Settings {
                 self.gpu_quiet_percent = value.parse().map_err(|_| bad())?;
                 return Ok(());
             }
-            "max_upload" => {
-                self.max_upload = value.parse().map_err(|_| bad())?;
+            "max_upload" | "max_lora" | "max_team_loras" | "max_team_lora_bytes" => {
+                let limit = match key {
+                    "max_upload" => &mut self.max_upload,
+                    "max_lora" => &mut self.max_lora,
+                    "max_team_loras" => &mut self.max_team_loras,
+                    _ => &mut self.max_team_lora_bytes,
+                };
+                *limit = value.parse().map_err(|_| bad())?;
                 return Ok(());
             }
             _ => return Err(SettingsError::Unknown(key.to_owned())),

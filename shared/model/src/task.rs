@@ -361,6 +361,9 @@ pub struct TaskBody {
     /// The input pictures, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<crate::worker_api::InputBlob>,
+    /// The uploaded LoRAs that the plan loads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<crate::worker_api::LoraFile>,
     /// When DynamoDB may delete the item, seconds.
     pub ttl: u64,
 }

@@ -84,6 +84,9 @@ pub struct Assignment {
     /// The input pictures.
     #[serde(default)]
     pub inputs: Option<InputBlob>,
+    /// The uploaded LoRAs that the graph loads.
+    #[serde(default)]
+    pub loras: Vec<LoraFile>,
     /// Where to get and put bytes.
     pub urls: RunUrls,
     /// How long the run may take, ms.
@@ -108,12 +111,32 @@ pub struct InputBlob {
     pub size: u64,
 }
 
+/// An uploaded LoRA that a run needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoraFile {
+    /// What the painter calls it, for messages.
+    pub name: String,
+    /// Path below ComfyUI's folder of LoRAs, as the graph names it.
+    pub file: String,
+    /// The bucket key.
+    pub key: String,
+    /// SHA-256 of the file, 64 hexadecimal digits in lower case.
+    pub sha256: String,
+    /// Size of the file, bytes.
+    pub size: u64,
+    /// Architecture of the checkpoint that it is to act on, e.g. `sd15`.
+    pub arch: String,
+}
+
 /// Presigned URLs of a run. They die with the session that signed them; `POST /v1/workers/{id}/urls` gives fresh ones.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct RunUrls {
     /// GET of the input blob.
     #[serde(default)]
     pub input: Option<String>,
+    /// GET of each of [`Assignment::loras`].
+    #[serde(default)]
+    pub loras: Vec<String>,
     /// PUT of the result.
     pub upload: String,
 }
@@ -185,6 +208,9 @@ pub struct RunResult {
     pub size: u64,
     /// How long its parts took.
     pub times: RunTimes,
+    /// A LoRA was left out, or did nothing, since it is made for another kind of model.
+    #[serde(default)]
+    pub lora_warning: bool,
 }
 
 /// `POST /v1/workers/{id}/failure`.

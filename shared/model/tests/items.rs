@@ -43,6 +43,7 @@ fn succeeded(pictures: u64) -> Task {
     let result = TaskResult {
         key: format!("results/{}/{}", task(NOW).task_id, run().run_id),
         offsets: (0..pictures).map(|number| number * 1_301_220).collect(),
+        lora_warning: false,
         size: pictures * 1_301_220,
     };
     let times = RunTimes {

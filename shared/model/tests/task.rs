@@ -87,6 +87,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 key: "results/x".to_owned(),
                 offsets,
                 size: 1000,
+                lora_warning: false,
             };
             Outcome::Succeeded(result, RunTimes::default())
         }),
@@ -250,6 +251,7 @@ fn a_result_while_canceling_is_refused() {
             key: String::new(),
             offsets: vec![0],
             size: 1,
+            lora_warning: false,
         };
         let end = task.end_run(run_id(1), Outcome::Succeeded(result, RunTimes::default()), Millis(4));
         assert_eq!(end, Ok(RunEnd::Ended));
@@ -290,6 +292,7 @@ fn a_late_result_counts_if_nobody_replaced_the_run() {
         key: String::new(),
         offsets: vec![0],
         size: 1,
+        lora_warning: false,
     };
     let outcome = Outcome::Succeeded(result, RunTimes::default());
     let wrong = task.end_run(run_id(2), outcome.clone(), Millis(u64::MAX));

@@ -39,7 +39,7 @@ async fn golden_events() {
         let before = NOW - seconds(30);
         match name {
             "submit" => drop(reachable(&world, WORKER, WORKER_SOCKET, NOW).await),
-            "submit-refine-inline" | "upload-image" | "plugin-resources" | "admin-cost" => {}
+            "submit-refine-inline" | "upload-image" | "upload-lora" | "plugin-resources" | "admin-cost" => {}
             "submit-refine-uploaded" => world.memory.put_object(UPLOAD, 48_213, ""),
             "status" => {
                 world.running(before).await;
@@ -504,6 +504,7 @@ async fn each_state_has_its_words() {
         key: format!("results/{TASK}/{}", run_id()),
         offsets: vec![0, 5],
         size: 9,
+        lora_warning: false,
     };
     let failure = |class, message: &str| Outcome::Failed(Failure::new(class, message));
     let times = RunTimes {
@@ -672,6 +673,7 @@ async fn a_cancel_that_comes_too_late_says_how_it_ended() {
         key: String::new(),
         offsets: vec![0],
         size: 1,
+        lora_warning: false,
     };
     world
         .alter_task(&task_id(), |task| {

@@ -16,6 +16,7 @@ mod golden;
 mod held;
 mod idle_reaper;
 mod lifecycle;
+mod loras;
 mod nodes;
 mod port;
 mod progress_push;

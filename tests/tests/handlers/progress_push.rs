@@ -208,6 +208,7 @@ async fn progress_of_anothers_or_a_lost_run_is_ignored() {
         key: String::new(),
         offsets: vec![0],
         size: 1,
+        lora_warning: false,
     };
     world
         .alter_task(&task_id(), |task| {

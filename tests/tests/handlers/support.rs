@@ -445,6 +445,7 @@ impl World {
             plan: Some(json!({ "graph": {} }).to_string()),
             plan_key: None,
             inputs: None,
+            loras: vec![],
             ttl: 0,
         })
         .await;

@@ -90,6 +90,7 @@ pub(crate) async fn late_result_of_a_lost_run(studio: Studio) -> Result<()> {
         offsets: vec![0, 10],
         size: 20,
         times: RunTimes::default(),
+        lora_warning: false,
     };
     let client = studio.painter.with_token(token);
     let path = format!("workers/{}/result", worker.worker_id);

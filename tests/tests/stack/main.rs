@@ -10,6 +10,7 @@ mod faults;
 mod features;
 mod kinds;
 mod krita;
+mod loras;
 mod pictures;
 mod requests;
 mod scaling;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         features::each_one_offered_is_painted,
         kinds::as_captured,
         kinds::with_a_mask_of_another_size,
+        loras::uploaded_and_painted_with,
         cancel::while_queued,
         cancel::while_running,
         faults::worker_killed,

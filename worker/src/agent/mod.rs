@@ -26,6 +26,7 @@ use crate::{
     gpu::Gpu,
     heartbeat::{self, Rhythm},
     identity::Identity,
+    loras::Shelf,
     registrar,
     render::{Finished, Host, Renderer, Stop},
     status::StatusBoard,
@@ -106,12 +107,17 @@ impl Agent {
             team: options.team_command.clone(),
             ..Host::default()
         };
+        let lora_limit = options.lora_cache.saturating_mul(1 << 30);
         let renderer = Renderer {
             http: cloud,
             api: Arc::clone(&api),
             comfy: Arc::new(Comfy::new(local, &options.comfyui_url)),
             status: status.clone(),
             host,
+            loras: options
+                .models
+                .as_ref()
+                .map(|models| Arc::new(Shelf::new(models, lora_limit))),
             timing: timing.clone(),
             serving: Mutex::default(),
         };

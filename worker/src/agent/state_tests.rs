@@ -80,6 +80,7 @@ fn assignment() -> Box<Assignment> {
         run_id: RunId::new(Uuid::now_v7()),
         team: TeamId::new("red"),
         plan: serde_json::Value::Null,
+        loras: vec![],
         inputs: None,
         urls: RunUrls::default(),
         limit_ms: 1,

@@ -6,6 +6,7 @@ use super::Stop;
 use crate::{
     comfy::{ComfyError, RunLost},
     inputs::BadInput,
+    loras::LoraError,
     result_blob::BadOutput,
     store::StoreError,
 };
@@ -26,6 +27,10 @@ pub(crate) enum RunError {
     Input(#[from] BadInput),
     #[error("the input pictures could not be fetched")]
     Fetch(#[source] StoreError),
+    #[error("an uploaded LoRA cannot be used: {0}")]
+    Lora(#[from] LoraError),
+    #[error("an uploaded LoRA could not be fetched")]
+    FetchLora(#[source] StoreError),
     #[error("ComfyUI failed")]
     Comfy(#[from] ComfyError),
     #[error("the run is lost")]
@@ -82,6 +87,14 @@ impl RunError {
                 say(Infrastructure, "The render machine could not read the picture's plan.")
             }
             Self::Input(bad) | Self::Fetch(StoreError::Bad(bad)) => say(User, &bad.to_string()),
+            Self::Lora(error) | Self::FetchLora(StoreError::Lora(error)) => match error {
+                LoraError::Bad(bad) => say(User, &bad.to_string()),
+                LoraError::NoFolder => say(Infrastructure, "The render machine is not set up for uploaded LoRAs."),
+                LoraError::Path | LoraError::Disk(_) => {
+                    say(Infrastructure, "The render machine could not store your LoRA.")
+                }
+            },
+            Self::FetchLora(_) => say(Infrastructure, "Your LoRA could not be fetched."),
             Self::Fetch(_) => say(Infrastructure, "The input pictures could not be fetched."),
             Self::Comfy(ComfyError::Rejected(failure)) | Self::Graph(failure) => Some((
                 Some(failure.class),

@@ -2,6 +2,7 @@
 
 mod error;
 mod host;
+mod loras;
 mod report;
 mod steps;
 
@@ -18,6 +19,7 @@ use crate::{
     comfy::{self, Comfy, Halted},
     config::{Timing, millis},
     error::chain,
+    loras::Shelf,
     status::StatusBoard,
 };
 use error::RunError;
@@ -52,6 +54,8 @@ pub(crate) struct Renderer {
     pub(crate) comfy: Arc<Comfy>,
     pub(crate) status: StatusBoard,
     pub(crate) host: Host,
+    /// Where uploaded LoRAs are kept, if anywhere.
+    pub(crate) loras: Option<Arc<Shelf>>,
     pub(crate) timing: Timing,
     /// Whose pictures ComfyUI may still hold.
     pub(crate) serving: Mutex<Serving>,

@@ -26,7 +26,7 @@ const MAX_PICTURE: u64 = 512 * 1024 * 1024;
 impl Renderer {
     /// The whole of a run but its report.
     pub(super) async fn make(&self, run: &Assignment, brake: &mut Brake) -> Result<RunResult, RunError> {
-        let plan: Plan = serde::Deserialize::deserialize(&run.plan).map_err(RunError::plan)?;
+        let mut plan: Plan = serde::Deserialize::deserialize(&run.plan).map_err(RunError::plan)?;
         let store = Store::new(&self.http, &self.api, &self.timing, run);
 
         let begun = Instant::now();
@@ -34,14 +34,18 @@ impl Renderer {
             let ready = self.pictures(&plan, run, &store).await?;
             self.wait_until_it_answers().await;
             self.serve(&run.team).await?;
+            let loras = self.loras(run, &store).await?;
             let uploads = self.upload_inputs(run, &plan, ready.uploads).await?;
-            Ok::<_, RunError>((uploads, ready.shelf))
+            Ok::<_, RunError>((uploads, ready.shelf, loras))
         };
         // The socket must be open before the graph is posted; it opens while pictures are fetched.
         // Boxed: decoding, uploading and the commands of a host make a large future.
         let prepared =
             Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.comfy.base()).await) }) });
-        let ((uploads, shelf), mut listener) = brake.guard(prepared).await?;
+        let ((uploads, shelf, loras), mut listener) = brake.guard(prepared).await?;
+        for lora in &loras.misfits {
+            plan.silence(lora);
+        }
         let graph = plan.bind(&uploads, &format!("{}/out", folder(run)))?.into_map();
         let fetch = elapsed(begun);
 
@@ -72,6 +76,7 @@ impl Renderer {
             size: blob.bytes.len() as u64,
             offsets: blob.offsets,
             times: RunTimes { fetch, execute, upload },
+            lora_warning: loras.warning,
         })
     }
 

@@ -2,7 +2,8 @@
 
 use std::{
     io::Write,
-    sync::{Arc, Mutex},
+    path::PathBuf,
+    sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use model::{
     worker_api::{Assignment, InputBlob, RunUrls},
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{
     sync::{OwnedMutexGuard, oneshot},
     task::JoinHandle,
@@ -29,6 +31,9 @@ pub(crate) struct Bench {
     /// None where ComfyUI is real.
     pub(crate) double: Option<Double>,
     pub(crate) comfy: String,
+    /// ComfyUI's folder of models, if this is its machine.
+    pub(crate) models: Option<PathBuf>,
+    folder: Option<TempDir>,
     agent: Option<(oneshot::Sender<()>, JoinHandle<Exit>)>,
     _alone: Option<OwnedMutexGuard<()>>,
 }
@@ -40,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) shutdown: String,
     pub(crate) restart: Option<String>,
     pub(crate) team: Option<String>,
+    /// Whether the worker knows ComfyUI's folder of models.
+    pub(crate) has_models: bool,
 }
 
 impl Default for Setup {
@@ -61,6 +68,7 @@ impl Default for Setup {
             shutdown: "false".into(),
             restart: None,
             team: None,
+            has_models: true,
         }
     }
 }
@@ -68,7 +76,9 @@ impl Default for Setup {
 impl Bench {
     /// With the double, whose steps take a moment so that a run can be met in its middle.
     pub(crate) async fn double() -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let builder = Double::builder()
+            .models_in(folder.path())
             .model("checkpoints", "tiny.ckpt")
             .model("loras", "tiny-lora.safetensors")
             .model("controlnet", "net.safetensors")
@@ -78,7 +88,11 @@ impl Bench {
             .model("diffusion_models", "unet.safetensors")
             .metadata(true)
             .previews(true);
-        Self::with_double(builder.step_delay(Duration::from_millis(20)).start().await.unwrap()).await
+        let double = builder.step_delay(Duration::from_millis(20)).start().await.unwrap();
+        let mut bench = Self::with_double(double).await;
+        bench.models = Some(folder.path().to_owned());
+        bench.folder = Some(folder);
+        bench
     }
 
     pub(crate) async fn with_double(double: Double) -> Self {
@@ -87,6 +101,8 @@ impl Bench {
             cloud: Cloud::start(Behaviour::default()).await,
             double: Some(double),
             comfy,
+            models: None,
+            folder: None,
             agent: None,
             _alone: None,
         }
@@ -96,13 +112,8 @@ impl Bench {
     pub(crate) async fn real() -> Option<Self> {
         static ALONE: std::sync::LazyLock<Arc<tokio::sync::Mutex<()>>> = std::sync::LazyLock::new(Arc::default);
         let Some(comfy) = std::env::var_os("COMFYUI_URL").filter(|url| !url.is_empty()) else {
-            static SAID: std::sync::Once = std::sync::Once::new();
-            // Not by `println!`, which the test harness swallows.
-            SAID.call_once(|| {
-                std::io::stderr()
-                    .write_all(b"skipped: COMFYUI_URL is not set (real ComfyUI)\n")
-                    .unwrap();
-            });
+            static SAID: Once = Once::new();
+            skipped(&SAID, "COMFYUI_URL is not set (real ComfyUI)");
             return None;
         };
         let alone = Arc::clone(&ALONE).lock_owned().await;
@@ -112,9 +123,22 @@ impl Bench {
             cloud,
             double: None,
             comfy,
+            models: std::env::var_os("COMFYUI_MODELS").map(PathBuf::from),
+            folder: None,
             agent: None,
             _alone: Some(alone),
         })
+    }
+
+    /// The same, if its folder of models is here.
+    pub(crate) async fn real_with_models() -> Option<Self> {
+        static SAID: Once = Once::new();
+        let bench = Self::real().await?;
+        if bench.models.is_none() {
+            skipped(&SAID, "COMFYUI_MODELS is not set (the real ComfyUI's folder of models)");
+            return None;
+        }
+        Some(bench)
     }
 
     /// Starts the worker and waits until it has said that it is ready.
@@ -136,6 +160,8 @@ impl Bench {
             shutdown_command: setup.shutdown,
             comfyui_restart_command: setup.restart,
             team_command: setup.team,
+            models: self.models.clone().filter(|_| setup.has_models),
+            lora_cache: 1,
             image: Some("test-1".into()),
             no_socket: false,
             exit_with_parent: false,
@@ -186,8 +212,10 @@ impl Bench {
             team: TeamId::new("red"),
             plan: serde_json::to_value(plan).unwrap(),
             inputs,
+            loras: vec![],
             urls: RunUrls {
                 input,
+                loras: vec![],
                 upload: self.cloud.bucket(&result_key(run_id)),
             },
             limit_ms: 60_000,
@@ -222,6 +250,12 @@ impl Bench {
             .map(|(start, end)| &blob[*start as usize..*end as usize]);
         parts.map(|png| image::load_from_memory(png).unwrap()).collect()
     }
+}
+
+/// Says so once, and not by `println!`, which the test harness swallows.
+fn skipped(said: &Once, why: &str) {
+    let line = format!("skipped: {why}\n");
+    said.call_once(|| std::io::stderr().write_all(line.as_bytes()).unwrap());
 }
 
 impl Drop for Bench {

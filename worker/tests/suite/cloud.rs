@@ -2,13 +2,15 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    convert::Infallible,
+    future::ready,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use axum::{
     Json, Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{
         DefaultBodyLimit, Path, State, WebSocketUpgrade,
         ws::{Message, WebSocket},
@@ -17,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
+use futures_util::{StreamExt, stream};
 use model::{
     RunId, TaskId,
     socket::{ClientMessage, ServerMessage},
@@ -43,6 +46,7 @@ pub(crate) enum Seen {
     Failure(RunFailure),
     FreshUrls,
     Put { status: StatusCode },
+    Get,
     SocketOpened,
     Said(ClientMessage),
 }
@@ -53,6 +57,8 @@ pub(crate) struct Behaviour {
     /// What to say about this run only.
     pub(crate) about: HashMap<RunId, HeartbeatReply>,
     pub(crate) token: String,
+    /// Keys of uploaded LoRAs that fresh addresses are given for.
+    pub(crate) loras: Vec<String>,
     /// How many uploads meet an expired URL.
     pub(crate) expired: u32,
     pub(crate) next_is_given_with_result: bool,
@@ -71,6 +77,7 @@ impl Default for Behaviour {
             reply: HeartbeatReply::default(),
             about: HashMap::new(),
             token: "token-1".into(),
+            loras: vec![],
             expired: 0,
             next_is_given_with_result: true,
             registrations_refused: 0,
@@ -97,6 +104,11 @@ struct Shared {
     pushed: broadcast::Sender<ServerMessage>,
     url: String,
 }
+
+/// Addresses of such keys have expired.
+pub(crate) const EXPIRED: &str = "expired/";
+/// Of such keys only the first half comes.
+pub(crate) const STALLED: &str = "stalled/";
 
 /// A running control plane.
 pub(crate) struct Cloud {
@@ -333,13 +345,29 @@ async fn verb(
             let fresh: FreshUrls = serde_json::from_value(body).unwrap();
             cloud.note(Seen::FreshUrls);
             let upload = format!("{}/bucket/results/{}", cloud.url, fresh.run_id);
-            Json(RunUrls { input: None, upload }).into_response()
+            let loras = cloud.lock().behaviour.loras.clone();
+            let loras = loras.iter().map(|key| format!("{}/bucket/{key}", cloud.url)).collect();
+            let input = None;
+            Json(RunUrls { input, loras, upload }).into_response()
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
 async fn object(State(cloud): State<Arc<Shared>>, Path(key): Path<String>) -> Response {
+    cloud.note(Seen::Get);
+    if key.starts_with(EXPIRED) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    if let Some(key) = key.strip_prefix(STALLED) {
+        let half = cloud
+            .lock()
+            .objects
+            .get(key)
+            .map(|(bytes, _)| bytes[..bytes.len() / 2].to_vec());
+        let begun = stream::once(ready(Ok::<_, Infallible>(half.unwrap_or_default())));
+        return Body::from_stream(begun.chain(stream::pending())).into_response();
+    }
     match cloud.lock().objects.get(&key) {
         Some((bytes, etag)) => ([(header::ETAG, format!("\"{etag}\""))], bytes.clone()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

@@ -98,21 +98,21 @@ fn png(picture: &RgbImage) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn canvas(side: u32) -> RgbImage {
+pub(crate) fn canvas(side: u32) -> RgbImage {
     RgbImage::from_fn(side, side, |x, y| {
         Rgb([(x * 3) as u8, (y * 3) as u8, if x > side / 2 { 200 } else { 30 }])
     })
 }
 
 /// White in the rectangle x, y, width, height.
-fn mask(side: u32, [left, top, width, height]: [u32; 4]) -> RgbImage {
+pub(crate) fn mask(side: u32, [left, top, width, height]: [u32; 4]) -> RgbImage {
     RgbImage::from_fn(side, side, |x, y| {
         let inside = (left..left + width).contains(&x) && (top..top + height).contains(&y);
         Rgb([if inside { 255 } else { 0 }; 3])
     })
 }
 
-fn blob(pictures: &[RgbImage]) -> InputBlob {
+pub(crate) fn blob(pictures: &[RgbImage]) -> InputBlob {
     let (mut bytes, mut offsets) = (vec![], vec![]);
     for picture in pictures {
         offsets.push(bytes.len() as u64);

@@ -7,4 +7,5 @@ mod both;
 mod cloud;
 mod faults;
 mod kinds;
+mod loras;
 mod nodes;

@@ -41,7 +41,10 @@ pub(crate) async fn measure(strokes: usize, comfyui: Option<String>) -> Result<(
     for (name, settings) in [("polls only", "hold=0s"), ("calls kept open", "")] {
         let renderer = comfyui
             .clone()
-            .map_or(Renderer::StandIn { step_delay: STEP }, Renderer::ComfyUi);
+            .map_or(Renderer::StandIn { step_delay: STEP }, |url| Renderer::ComfyUi {
+                url,
+                models: None,
+            });
         let options = Options {
             renderer,
             settings: settings.to_owned(),

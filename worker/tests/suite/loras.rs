@@ -1,0 +1,354 @@
+//! LoRAs that painters upload; on the double, and on a real ComfyUI whose folder of models `COMFYUI_MODELS` names.
+
+use std::{fs, path::PathBuf};
+
+use model::{
+    FailureClass, RunId, TeamId,
+    worker_api::{Assignment, HeartbeatReply, LoraFile},
+};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use workflow::{Catalog, Plan};
+
+use crate::{
+    bench::{Bench, Setup, compiled},
+    cloud::{EXPIRED, STALLED, Seen},
+    kinds::{blob, canvas, mask},
+};
+
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        mod double {
+            $(#[tokio::test]
+            async fn $name() {
+                let bench = crate::bench::Bench::double().await.ready().await;
+                super::$name(&super::Studio::new(bench)).await;
+            })*
+        }
+        mod real {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(bench) = crate::bench::Bench::real_with_models().await else { return };
+                super::$name(&super::Studio::new(bench.ready().await)).await;
+            })*
+        }
+    };
+}
+
+scenarios! {
+    is_fetched_once_and_matters
+    acts_on_a_region
+    does_nothing_on_another_kind_of_model
+    that_nobody_knows_is_left_to_comfyui
+    that_is_damaged_is_the_painters
+    is_asked_for_again_with_fresh_addresses
+    is_dropped_when_the_picture_is_canceled
+}
+
+/// A worker, and a team whose folder is cleared away at the end.
+struct Studio {
+    bench: Bench,
+    team: TeamId,
+    folder: PathBuf,
+}
+
+impl Studio {
+    fn new(bench: Bench) -> Self {
+        let team = TeamId::new(format!("test-{}", uuid::Uuid::new_v4().simple()));
+        let folder = bench.models.as_ref().unwrap().join("loras/atelier").join(team.as_str());
+        Self { bench, team, folder }
+    }
+
+    /// What `upload/lora` and a PUT leave.
+    fn upload(&self, bytes: &[u8]) -> LoraFile {
+        let sha256 = format!("{:x}", Sha256::digest(bytes));
+        let key = format!("loras/{}/{sha256}", self.team);
+        self.bench.cloud.store(&key, bytes.to_vec());
+        LoraFile {
+            name: "mine.safetensors".into(),
+            file: format!("atelier/{}/{sha256}.safetensors", self.team),
+            key,
+            sha256,
+            size: bytes.len() as u64,
+            arch: "sd15".into(),
+        }
+    }
+
+    fn assignment(&self, lora: &LoraFile, plan: &Plan, key: &str) -> Assignment {
+        let mut run = self.bench.assignment(plan, None);
+        run.team = self.team.clone();
+        run.loras = vec![lora.clone()];
+        run.urls.loras = vec![self.bench.cloud.bucket(key)];
+        run
+    }
+
+    fn run_from(&self, lora: &LoraFile, plan: &Plan, key: &str) -> RunId {
+        let run = self.assignment(lora, plan, key);
+        let id = run.run_id;
+        self.bench.cloud.enqueue(run);
+        id
+    }
+
+    fn run(&self, lora: &LoraFile, plan: &Plan) -> RunId {
+        self.run_from(lora, plan, &lora.key)
+    }
+
+    async fn picture(&self, run: RunId) -> image::RgbImage {
+        self.bench.pictures(run).await.remove(0)
+    }
+
+    fn gets(&self) -> usize {
+        self.bench.cloud.count(|seen| matches!(seen, Seen::Get))
+    }
+
+    /// What lies in the team's folder.
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+}
+
+impl Drop for Studio {
+    fn drop(&mut self) {
+        // A worker that refused everything has made none.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn plan(lora: &LoraFile, strength: f64) -> Plan {
+    let lora_of_the_request = json!([{"name": "mine", "strength": strength, "storage_id": "hash"}]);
+    plan_of(lora, &json!({"/models/loras": lora_of_the_request}))
+}
+
+fn plan_of(lora: &LoraFile, changes: &Value) -> Plan {
+    let catalog: Catalog = serde_json::from_value(json!({
+        "checkpoints": {"tiny.ckpt": {"filename": "tiny.ckpt", "arch": "sd15"}},
+        "uploads": {"hash": lora.file},
+    }))
+    .unwrap();
+    let mut request = json!({
+        "kind": "generate",
+        "images": {"extent": {"input": [64, 64], "initial": [64, 64], "desired": [64, 64], "target": [64, 64]}},
+        "models": {"checkpoint": "tiny.ckpt", "version": "sd15", "loras": []},
+        "sampling": {"sampler": "euler", "scheduler": "normal", "cfg_scale": 7.0, "total_steps": 2, "seed": 5},
+        "conditioning": {"positive": "a red fox, ink", "control": [], "regions": []},
+    });
+    for (pointer, value) in changes.as_object().unwrap() {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        request.pointer_mut(parent).unwrap()[key] = value.clone();
+    }
+    compiled(request, &catalog)
+}
+
+/// A safetensors file with tensors of these names and shapes.
+fn safetensors(tensors: &[(&str, &[u64])]) -> Vec<u8> {
+    let (mut header, mut data) = (Map::new(), vec![]);
+    for (name, shape) in tensors {
+        let begin = data.len();
+        for element in 0..shape.iter().product::<u64>() {
+            let value = (element as f32 * 0.7 + name.len() as f32).sin() * 0.2;
+            data.extend_from_slice(&value.to_le_bytes());
+        }
+        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, data.len()]});
+        header.insert((*name).to_owned(), entry);
+    }
+    let header = Value::from(header).to_string();
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()
+}
+
+/// For the tiny checkpoint that the real server has.
+fn fitting() -> Vec<u8> {
+    const QUERY: &str = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q";
+    const KEY: &str = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn2_to_k";
+    safetensors(&[
+        (&format!("{QUERY}.lora_down.weight"), &[4, 320]),
+        (&format!("{QUERY}.lora_up.weight"), &[320, 4]),
+        (&format!("{KEY}.lora_down.weight"), &[4, 768]),
+        (&format!("{KEY}.lora_up.weight"), &[320, 4]),
+    ])
+}
+
+/// Of SDXL: of its layers, the tiny checkpoint has the first under the same name, too.
+fn of_sdxl() -> Vec<u8> {
+    const KEY: &str = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn2_to_k";
+    const DEEP: &str = "lora_unet_middle_block_1_transformer_blocks_9_attn1_to_q";
+    safetensors(&[
+        (&format!("{KEY}.lora_down.weight"), &[4, 2048]),
+        (&format!("{KEY}.lora_up.weight"), &[640, 4]),
+        (&format!("{DEEP}.lora_down.weight"), &[4, 1280]),
+        (&format!("{DEEP}.lora_up.weight"), &[1280, 4]),
+    ])
+}
+
+async fn is_fetched_once_and_matters(studio: &Studio) {
+    let lora = studio.upload(&fitting());
+    let ask = async |strength| {
+        let run = studio.run(&lora, &plan(&lora, strength));
+        let picture = studio.picture(run).await;
+        assert!(!studio.bench.cloud.result(run).await.lora_warning);
+        picture
+    };
+    // The second one is wanted a moment after ComfyUI has listed its files.
+    let (weak, strong) = (ask(0.0).await, ask(1.0).await);
+    assert!(weak != strong, "an uploaded LoRA must matter");
+    assert!(ask(1.0).await == strong);
+    assert_eq!(studio.gets(), 1, "it must be kept");
+    assert_eq!(studio.files(), [format!("{}.safetensors", lora.sha256)]);
+    assert_eq!(fs::read(studio.folder.join(&studio.files()[0])).unwrap(), fitting());
+
+    // Another one, while ComfyUI runs: it must be seen without a restart.
+    let other = studio.upload(&safetensors(&[
+        ("lora_unet_input_blocks_1_1_proj_in.lora_down.weight", &[4, 320, 1, 1]),
+        ("lora_unet_input_blocks_1_1_proj_in.lora_up.weight", &[320, 4, 1, 1]),
+    ]));
+    let run = studio.run(&other, &plan(&other, 1.0));
+    assert!(studio.picture(run).await != strong);
+}
+
+async fn acts_on_a_region(studio: &Studio) {
+    let pictures = blob(&[canvas(64), mask(64, [0, 0, 64, 64]), mask(64, [0, 0, 32, 64])]);
+    let ask = async |lora: &LoraFile, strength: f64| {
+        let own = json!([{"name": "mine", "strength": strength, "storage_id": "hash"}]);
+        let region = |mask: u32, loras: Value| json!({"mask": mask, "bounds": [0, 0, 64, 64], "positive": "a tree", "control": [], "loras": loras});
+        let regions = json!([region(1, json!([])), region(2, own)]);
+        let data = json!({"base64": "AAAA", "offsets": [0, 1, 2]});
+        let plan = plan_of(lora, &json!({"/conditioning/regions": regions, "/image_data": data}));
+        let mut run = studio.assignment(lora, &plan, &lora.key);
+        run.inputs = Some(pictures.clone());
+        let id = run.run_id;
+        studio.bench.cloud.enqueue(run);
+        (
+            studio.picture(id).await,
+            studio.bench.cloud.result(id).await.lora_warning,
+        )
+    };
+    let lora = studio.upload(&fitting());
+    let (weak, strong) = (ask(&lora, 0.0).await, ask(&lora, 1.0).await);
+    assert!(weak.0 != strong.0 && !strong.1);
+    let other = ask(&studio.upload(&of_sdxl()), 1.0).await;
+    assert!(other.1 && (studio.bench.double.is_some() || other.0 == weak.0));
+}
+
+async fn does_nothing_on_another_kind_of_model(studio: &Studio) {
+    let plain = studio.upload(&fitting());
+    let without = studio.picture(studio.run(&plain, &plan(&plain, 0.0))).await;
+    let flux = safetensors(&[
+        ("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", &[4, 3072]),
+        ("lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight", &[9216, 4]),
+    ]);
+    for bytes in [of_sdxl(), flux] {
+        let lora = studio.upload(&bytes);
+        let run = studio.run(&lora, &plan(&lora, 1.0));
+        let picture = studio.picture(run).await;
+        assert!(
+            studio.bench.cloud.result(run).await.lora_warning,
+            "the painter must be told"
+        );
+        if studio.bench.double.is_none() {
+            assert!(picture == without, "it must do nothing");
+        }
+    }
+}
+
+async fn that_nobody_knows_is_left_to_comfyui(studio: &Studio) {
+    let lora = studio.upload(&safetensors(&[
+        ("lora_unet_blocks_0_cross_attn_k.lora_down.weight", &[4, 64]),
+        ("lora_unet_blocks_0_cross_attn_k.lora_up.weight", &[64, 4]),
+    ]));
+    let run = studio.run(&lora, &plan(&lora, 1.0));
+    studio.picture(run).await;
+    assert!(studio.bench.cloud.result(run).await.lora_warning);
+}
+
+async fn that_is_damaged_is_the_painters(studio: &Studio) {
+    let whole = fitting();
+    let checkpoint = safetensors(&[("model.diffusion_model.out.0.weight", &[320])]);
+    let mut outside = whole.clone();
+    let place = outside.windows(4).position(|bytes| bytes == b"[0,5").unwrap();
+    outside[place + 1] = b'9';
+    for (bytes, words) in [
+        (b"a zip file, perhaps".to_vec(), "no safetensors file"),
+        (whole[..whole.len() / 2].to_vec(), "damaged"),
+        (outside, "damaged"),
+        (checkpoint, "no LoRA"),
+    ] {
+        let lora = studio.upload(&bytes);
+        let failure = studio.bench.cloud.failure(studio.run(&lora, &plan(&lora, 1.0))).await;
+        assert_eq!(failure.class, Some(FailureClass::User), "{failure:?}");
+        assert!(
+            failure.message.contains(words) && failure.message.contains("mine.safetensors"),
+            "{failure:?}"
+        );
+    }
+    // Other bytes than were announced never get the name.
+    let lora = studio.upload(&whole);
+    let mut other = whole.clone();
+    *other.last_mut().unwrap() ^= 1;
+    for bytes in [other, whole[1..].to_vec(), [whole.as_slice(), b"more"].concat()] {
+        studio.bench.cloud.store(&lora.key, bytes);
+        let failure = studio.bench.cloud.failure(studio.run(&lora, &plan(&lora, 1.0))).await;
+        assert_eq!(failure.class, Some(FailureClass::User));
+        assert!(failure.message.contains("damaged"), "{failure:?}");
+        assert!(
+            !studio.files().iter().any(|file| file.contains(&lora.sha256)),
+            "{:?}",
+            studio.files()
+        );
+    }
+    let failure = studio.run_from(&lora, &plan(&lora, 1.0), "loras/nobody/nothing");
+    let failure = studio.bench.cloud.failure(failure).await;
+    assert_eq!(failure.class, Some(FailureClass::User));
+    assert!(failure.message.contains("no longer on the server"), "{failure:?}");
+    if let Some(double) = &studio.bench.double {
+        assert_eq!(double.stats().prompts_accepted, 0, "ComfyUI must not be asked");
+    }
+}
+
+async fn is_asked_for_again_with_fresh_addresses(studio: &Studio) {
+    let lora = studio.upload(&fitting());
+    studio
+        .bench
+        .cloud
+        .behave(|behaviour| behaviour.loras = vec![lora.key.clone()]);
+    let run = studio.run_from(&lora, &plan(&lora, 1.0), &format!("{EXPIRED}{}", lora.key));
+    studio.picture(run).await;
+    assert_eq!(studio.bench.cloud.count(|seen| matches!(seen, Seen::FreshUrls)), 1);
+}
+
+async fn is_dropped_when_the_picture_is_canceled(studio: &Studio) {
+    let lora = studio.upload(&fitting());
+    let run = studio.run_from(&lora, &plan(&lora, 1.0), &format!("{STALLED}{}", lora.key));
+    // Half of it is there, and the painter sees that something happens.
+    let share = |beat: &model::worker_api::Heartbeat| beat.run.is_some_and(|run| run.value > 0.05);
+    studio.bench.cloud.beat("progress", share).await;
+    assert_eq!(studio.files().len(), 1);
+    let cancel = HeartbeatReply {
+        cancel: true,
+        ..HeartbeatReply::default()
+    };
+    studio
+        .bench
+        .cloud
+        .behave(|behaviour| drop(behaviour.about.insert(run, cancel)));
+    let failure = studio.bench.cloud.failure(run).await;
+    assert_eq!(failure.class, None);
+    assert_eq!(studio.files(), [""; 0], "nothing half must be left");
+}
+
+/// The machine's fault, so that another one may try.
+#[tokio::test]
+async fn without_a_folder_for_it_nothing_is_painted() {
+    let mut bench = Bench::double().await;
+    bench.start(Setup {
+        has_models: false,
+        ..Setup::default()
+    });
+    bench.cloud.beat("ready", |beat| beat.ready).await;
+    let studio = Studio::new(bench);
+    let lora = studio.upload(&fitting());
+    let failure = studio.bench.cloud.failure(studio.run(&lora, &plan(&lora, 1.0))).await;
+    assert_eq!(failure.class, Some(FailureClass::Infrastructure));
+    assert!(failure.message.contains("not set up"), "{failure:?}");
+}
