@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod invite;
 pub mod keys;
+pub mod lora;
 pub mod outputs;
 pub mod seed;
 pub mod user;

@@ -10,11 +10,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use cloud::{Store, token::Signer};
+use cloud::{Bucket, Store, token::Signer};
 use model::{MicroUsd, PoolId, TeamId, UserId};
 use ops::{
     connect::connect,
-    keys,
+    keys, lora,
     outputs::Outputs,
     seed,
     user::{self, UserRole},
@@ -45,6 +45,14 @@ enum Command {
         outputs: PathBuf,
         #[command(subcommand)]
         command: user::Command,
+    },
+    /// Show and remove the LoRAs that a team's painters have uploaded.
+    Lora {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json", global = true)]
+        outputs: PathBuf,
+        #[command(subcommand)]
+        command: lora::Command,
     },
     /// Print an invitation for a user: with it they sign in from Krita's browser page, once.
     Invite {
@@ -124,6 +132,7 @@ async fn main() -> ExitCode {
         Command::Keys { out } => make_keys(&out),
         Command::Seed(arguments) => run_seed(*arguments).await,
         Command::User { outputs, command } => run_user(&outputs, command).await,
+        Command::Lora { outputs, command } => run_lora(&outputs, command).await,
         Command::Invite { outputs, user, hours } => invite(&outputs, &user, hours).await,
     };
     match done {
@@ -158,6 +167,13 @@ async fn store(outputs: &Path) -> Result<Store> {
 
 async fn run_user(outputs: &Path, command: user::Command) -> Result<String> {
     user::run(&store(outputs).await?, command, cloud::now()).await
+}
+
+async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {
+    let outputs = Outputs::read(outputs)?;
+    let sdk = connect().await?;
+    let models = Bucket::s3(&sdk, outputs.get("ModelsBucket")?.to_owned());
+    lora::run(&Store::dynamo(&sdk, outputs.tables()?), &models, command).await
 }
 
 async fn invite(outputs: &Path, user: &UserId, hours: u64) -> Result<String> {

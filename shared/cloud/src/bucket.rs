@@ -44,6 +44,8 @@ pub trait BucketPort: std::fmt::Debug + Send + Sync {
     fn presign_get<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>>;
     /// Whether the object is there.
     fn head<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Stored>, BucketError>>;
+    /// Deletes the object, if it is there.
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BucketError>>;
     /// Puts a text.
     fn put<'a>(&'a self, key: &'a str, text: String) -> BoxFuture<'a, Result<(), BucketError>>;
     /// Gets a text.
@@ -58,6 +60,11 @@ impl Bucket {
     /// A bucket over this port.
     pub fn new(port: impl BucketPort + 'static) -> Self {
         Self(Arc::new(port))
+    }
+
+    /// The bucket of this name on S3, or on an emulator if the configuration names an endpoint.
+    pub fn s3(sdk: &aws_config::SdkConfig, name: String) -> Self {
+        Self::new(S3::new(client(sdk, sdk.endpoint_url().is_some()), name))
     }
 
     pub(crate) async fn prime(&self) {
@@ -160,6 +167,13 @@ impl BucketPort for S3 {
                 Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
                 Err(error) => Err(fail("HeadObject", error)),
             }
+        })
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            let delete = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+            delete.map(drop).map_err(|error| fail("DeleteObject", error))
         })
     }
 

@@ -269,6 +269,12 @@ impl BucketPort for Memory {
             }))
         })
     }
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            self.state().objects.remove(key);
+            Ok(())
+        })
+    }
     fn put<'a>(&'a self, key: &'a str, text: String) -> BoxFuture<'a, Result<(), BucketError>> {
         Box::pin(async move {
             self.put_object(key, text.len() as u64, &text);

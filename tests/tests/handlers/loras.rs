@@ -6,6 +6,7 @@ use model::{
     Account, Millis, RunId, TaskId, TeamId, UploadedLora, UserId,
     worker_api::{Assignment, FreshUrls, RunUrls},
 };
+use ops::lora::{self, Command};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, INSTANCE, MARA, NOW, OTHER, TEAM, WORKER, World, minutes, wire};
@@ -262,4 +263,45 @@ async fn a_worker_gets_it_and_says_whether_it_did_something() {
         .ok();
     assert_eq!(status["status"], "COMPLETED");
     assert!(status["output"].get("lora_warning").is_none());
+}
+
+#[tokio::test]
+async fn an_operator_shows_and_removes_them() {
+    let world = world().await;
+    let ops = async |command: Command| {
+        let done = lora::run(&world.cloud.store, &world.cloud.models, command).await;
+        done.unwrap_or_else(|error| format!("{error:#}"))
+    };
+    let team = || TeamId::new(TEAM);
+    assert_eq!(
+        ops(Command::List { team: team() }).await,
+        "team studio has uploaded no LoRAs"
+    );
+    for user in [MARA, ZOE] {
+        upload(&world, user, 7, NOW).await;
+    }
+    upload(&world, MARA, 8, NOW).await;
+    world.memory.put_object(&key(TEAM, 7), SIZE, "");
+    upload(&world, MARA, 7, NOW).await;
+    let sha256 = "07".repeat(32);
+    let listed = ops(Command::List { team: team() }).await;
+    let line = |number: &str, note: &str| format!("{}     144.1 MiB{note}\n", number.repeat(32));
+    let wanted = [
+        line("07", ""),
+        line("08", "  not seen in the bucket yet"),
+        "2 files, 288.2 MiB".to_owned(),
+    ];
+    assert_eq!(listed, wanted.concat());
+
+    let remove = |sha256: &str| Command::Remove {
+        team: team(),
+        sha256: vec![sha256.to_owned()],
+    };
+    assert_eq!(ops(remove(&sha256)).await, "removed 1 of team studio");
+    assert_eq!(world.cloud.models.head(&key(TEAM, 7)).await.unwrap(), None);
+    assert_eq!(world.submit(MARA, &request(7), NOW).await.status, 400);
+    assert_eq!(upload(&world, MARA, 7, NOW).await["status"], "upload");
+    let unknown = ops(remove("../rivals/x")).await;
+    assert!(unknown.contains("`ops lora list --team studio`"), "{unknown}");
+    assert_eq!(entries(&world), 3, "the other team's is still there");
 }

@@ -1,0 +1,88 @@
+//! The LoRAs that a team's painters have uploaded: shown, removed.
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use cloud::{
+    Bucket, Store, StoreError, Write,
+    retry::on_conflict,
+    tables::{LoraOf, LorasOf},
+};
+use model::TeamId;
+
+/// `ops lora`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List a team's uploaded LoRAs.
+    List {
+        /// The team.
+        #[arg(long, default_value = "studio")]
+        team: TeamId,
+    },
+    /// Delete uploaded LoRAs. Whoever still paints with one uploads it again.
+    Remove {
+        /// The team.
+        #[arg(long, default_value = "studio")]
+        team: TeamId,
+        /// SHA-256 of each file, as `list` shows it.
+        #[arg(required = true)]
+        sha256: Vec<String>,
+    },
+}
+
+/// Does it; what is to be said about it.
+pub async fn run(store: &Store, models: &Bucket, command: Command) -> Result<String> {
+    match command {
+        Command::List { team } => list(store, &team).await,
+        Command::Remove { team, sha256 } => {
+            for sha256 in &sha256 {
+                remove(store, models, &team, sha256).await?;
+            }
+            Ok(format!("removed {} of team {team}", sha256.len()))
+        }
+    }
+}
+
+async fn list(store: &Store, team: &TeamId) -> Result<String> {
+    let loras = store
+        .list(LorasOf(team))
+        .await
+        .context("the catalogue cannot be read")?;
+    if loras.is_empty() {
+        return Ok(format!("team {team} has uploaded no LoRAs"));
+    }
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let lines = loras.iter().map(|lora| {
+        let note = if lora.stored {
+            ""
+        } else {
+            "  not seen in the bucket yet"
+        };
+        format!("{}  {:8.1} MiB{note}\n", lora.sha256, mib(lora.size))
+    });
+    let all = loras.iter().map(|lora| lora.size).sum();
+    Ok(format!(
+        "{}{} files, {:.1} MiB",
+        lines.collect::<String>(),
+        loras.len(),
+        mib(all)
+    ))
+}
+
+async fn remove(store: &Store, models: &Bucket, team: &TeamId, sha256: &str) -> Result<()> {
+    let id = LoraOf(team.clone(), sha256.to_owned());
+    let unknown = || format!("team {team} has no LoRA {sha256}; `ops lora list --team {team}` shows what it has");
+    let lora = store
+        .get(&id)
+        .await
+        .context("the catalogue cannot be read")?
+        .with_context(unknown)?;
+    // The file first: an entry without one is forgotten, a file without an entry would stay.
+    models.delete(&lora.key()).await.context("the file was not deleted")?;
+    let deleted = on_conflict(async || match store.get(&id).await? {
+        Some(mut lora) => store.commit([Write::delete(&mut lora)]).await,
+        None => Ok::<_, StoreError>(()),
+    });
+    deleted
+        .await
+        .context("the file is gone, but its entry is not: run this again")
+}
