@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
-use cloud::{Store, token::Signer};
+use cloud::{Bucket, Store, token::Signer};
 use fleet::ec2::{FleetConfig, connect_with};
 use model::{InstanceId, PoolId, Role, TeamId, UserId};
 use ops::{keys, outputs::Outputs, seed};
@@ -78,6 +78,7 @@ pub struct Stack {
     emulator: Emulator,
     outputs: Outputs,
     store: Store,
+    models: Bucket,
     signer: Signer,
     keys: keys::Keys,
     catalog: Vec<seed::ModelFile>,
@@ -130,6 +131,7 @@ impl Stack {
         let sdk = cloud::emulator_config(&endpoint).await;
         cloud::secret::write(&sdk, outputs.get("SigningSecretArn")?, &keys.private_pem).await?;
         let store = Store::dynamo(&sdk, outputs.tables()?);
+        let models = Bucket::s3(&sdk, outputs.get("ModelsBucket")?.to_owned());
         let signer = Signer::new(&keys.private_pem, outputs.get("TokenIssuer")?, AUDIENCE)?;
         let fleet = FleetConfig {
             launch_template: String::new(),
@@ -153,6 +155,7 @@ impl Stack {
             emulator,
             outputs,
             store,
+            models,
             signer,
             keys,
             catalog,
@@ -225,6 +228,11 @@ impl Stack {
     /// The tables, for a test's assertions.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The bucket of model files, for a test's assertions.
+    pub fn models(&self) -> &Bucket {
+        &self.models
     }
 
     fn calls(&self) -> &Calls {

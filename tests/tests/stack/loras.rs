@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use local::pump::models_of;
+use model::TeamId;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -89,6 +90,19 @@ pub(crate) async fn uploaded_and_painted_with(studio: Studio) -> Result<()> {
         status["output"]["lora_warning"] == true,
         "nobody said that it does not fit"
     );
+
+    // An operator takes it away: it is not there any more, until it is uploaded again.
+    let remove = ops::lora::Command::Remove {
+        team: TeamId::new(format!("team-of-{}", studio.pool)),
+        sha256: vec![format!("{:x}", Sha256::digest(&lora))],
+    };
+    ops::lora::run(studio.stack.store(), studio.stack.models(), remove).await?;
+    let refused = studio
+        .painter
+        .call("POST", "generate", Some(request.to_string()))
+        .await?;
+    ensure!(refused.status == 400, "it was painted with after all: {refused:?}");
+    ensure!(ask(&studio.painter).await?["status"] == "upload", "it is still there");
 
     let log = std::fs::read_to_string(studio.stack.folder.join(format!("{}.log", machine.worker_id)))?;
     ensure!(
