@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use cloud::{Bucket, Store, token::Signer};
-use model::{MicroUsd, PoolId, TeamId, UserId};
+use model::{Account, MicroUsd, PoolId, TeamId, UserId};
 use ops::{
     connect::connect,
     keys, lora,
@@ -105,7 +105,7 @@ struct SeedArguments {
     #[arg(long, value_delimiter = ',', value_parser = price)]
     prices: Vec<(String, MicroUsd)>,
     /// The user's budget of each month (UTC), in credits. A credit is US$ 0.001 of GPU time; 0 is none at all.
-    #[arg(long, default_value_t = user::CREDITS)]
+    #[arg(long, default_value_t = Account::CREDITS)]
     credits: u64,
     /// The catalogue: a JSON list of {kind, name, file, arch}. Without it, the plugin's default checkpoints.
     #[arg(long)]

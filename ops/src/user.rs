@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use cloud::{
-    Store, StoreError, Write,
+    Store, StoreError, accounts,
     retry::on_conflict,
     runs::usage,
     tables::{AccountsOf, AllPools},
@@ -73,6 +73,18 @@ pub struct Change {
     /// user: 10000]
     #[arg(long)]
     pub credits: Option<u64>,
+    /// E-mail address at the studio's OIDC provider, by which the user signs in there; empty for none. Setting it, also
+    /// to what it is, lets another identity with that address in than the one that came first.
+    #[arg(long, value_parser = email)]
+    pub email: Option<String>,
+    /// `ISSUER SUBJECT`, for a provider that verifies no e-mail addresses; the sign-in page says it.
+    #[arg(long)]
+    pub subject: Option<String>,
+}
+
+fn email(text: &str) -> Result<String, &'static str> {
+    let fits = text.is_empty() || (text.contains('@') && text.len() <= 254 && !text.contains(char::is_whitespace));
+    fits.then(|| text.to_lowercase()).ok_or("this is no e-mail address")
 }
 
 /// A role that a user may have.
@@ -92,9 +104,6 @@ impl From<UserRole> for Role {
         }
     }
 }
-
-/// Budget of a user for whom nobody said how much, in credits: US$ 10 a month, about ten hours of a g5.xlarge.
-pub const CREDITS: u64 = 10_000;
 
 /// What is said when a table cannot be used.
 const TABLES: &str =
@@ -127,6 +136,10 @@ fn unknown(user: &UserId) -> String {
     format!("there is no user {user}; `ops user list` shows who there is, `ops user add {user}` makes one")
 }
 
+fn taken(other: &UserId) -> String {
+    format!("that is {other}'s e-mail address or subject; `ops user set {other} --email ''` takes it away")
+}
+
 impl Change {
     fn apply(&self, account: &mut Account) {
         fn put<T: Clone>(field: &mut T, value: Option<&T>) {
@@ -139,6 +152,13 @@ impl Change {
         put(&mut account.pool, self.pool.as_ref());
         put(&mut account.role, self.role.map(Role::from).as_ref());
         put(&mut account.credits, self.credits.as_ref());
+        if let Some(email) = &self.email {
+            account.email = Some(email.clone()).filter(|it| !it.is_empty());
+            account.subject = None;
+        }
+        if self.subject.is_some() {
+            account.subject.clone_from(&self.subject);
+        }
     }
 }
 
@@ -148,14 +168,14 @@ async fn add(store: &Store, user: UserId, change: &Change, now: Millis) -> Resul
     let team = change.team.clone().unwrap_or_else(|| TeamId::new("studio"));
     let pool = change.pool.clone().unwrap_or_else(|| PoolId::new("default"));
     let mut account = Account::new(user.clone(), team, pool, now);
-    account.credits = CREDITS;
     change.apply(&mut account);
     must_exist(store, &account.pool).await?;
-    match store.commit([Write::put(&mut account)?]).await {
-        Ok(()) => Ok(format!(
-            "{user} is in team {}; `ops invite --user {user}` prints an invitation",
-            account.team
+    let team = account.team.clone();
+    match accounts::write(store, None, Some(account)).await {
+        Ok(None) => Ok(format!(
+            "{user} is in team {team}; `ops invite --user {user}` prints an invitation"
         )),
+        Ok(Some(other)) => bail!(taken(&other)),
         Err(StoreError::Conflict) => bail!("there is a user {user} already; `ops user set {user}` changes them"),
         Err(error) => Err(error).context(TABLES),
     }
@@ -172,15 +192,18 @@ async fn set(store: &Store, user: &UserId, change: &Change) -> Result<String> {
 /// Changes the account of a user who exists.
 async fn alter(store: &Store, user: &UserId, change: impl Fn(&mut Account)) -> Result<Account> {
     let altered = on_conflict(async || {
-        let Some(mut account) = store.get(user).await? else {
-            return Ok(None);
+        let Some(before) = store.get(user).await? else {
+            return Ok(Err(unknown(user)));
         };
-        change(&mut account);
-        store.commit([Write::put(&mut account)?]).await?;
-        Ok::<_, StoreError>(Some(account))
-    })
-    .await;
-    altered.context(TABLES)?.with_context(|| unknown(user))
+        let mut after = before.clone();
+        change(&mut after);
+        let other = accounts::write(store, Some(before), Some(after.clone())).await?;
+        Ok::<_, StoreError>(match other {
+            None => Ok(after),
+            Some(other) => Err(taken(&other)),
+        })
+    });
+    altered.await.context(TABLES)?.map_err(anyhow::Error::msg)
 }
 
 async fn must_exist(store: &Store, pool: &PoolId) -> Result<()> {
@@ -219,10 +242,17 @@ fn lines(account: &Account) -> String {
         Role::Worker => "worker",
         Role::Operator => "operator",
     };
-    format!(
+    let mut text = format!(
         "user      {}\nname      {}\nrole      {role}\nteam      {}\npool      {}\ncredits   {} a month",
         account.user_id, account.name, account.team, account.pool, account.credits
-    )
+    );
+    for (what, value) in [("e-mail", &account.email), ("subject", &account.subject)] {
+        if let Some(value) = value {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n{what:<9} {value}");
+        }
+    }
+    text
 }
 
 async fn list(store: &Store, team: &TeamId) -> Result<String> {
@@ -247,10 +277,10 @@ async fn list(store: &Store, team: &TeamId) -> Result<String> {
 
 async fn remove(store: &Store, user: &UserId) -> Result<String> {
     let removed = on_conflict(async || {
-        let Some(mut account) = store.get(user).await? else {
+        let Some(account) = store.get(user).await? else {
             return Ok(false);
         };
-        store.commit([Write::delete(&mut account)]).await.map(|()| true)
+        accounts::write(store, Some(account), None).await.map(|_| true)
     });
     ensure!(removed.await.context(TABLES)?, unknown(user));
     Ok(format!("{user} is removed; what they painted and used stays"))

@@ -1,11 +1,13 @@
 //! Sign-in and its web page, and the painter's own account.
 
+pub mod oidc;
 mod page;
+mod provider;
 mod sign_in;
 
 use cloud::{
     Cloud,
-    http::{Caller, Event, HttpError, Reply, Response, html, reply, respond, route},
+    http::{Caller, Event, HttpError, Redirect, Reply, Response, html, redirect, reply, respond, route},
     runs::usage,
     token::Signer,
 };
@@ -23,6 +25,8 @@ pub struct App {
     pub socket_url: String,
     /// Issues the painters' tokens.
     pub signer: Signer,
+    /// The studio's OIDC provider, if it has one.
+    pub provider: Option<oidc::Provider>,
 }
 
 impl App {
@@ -35,6 +39,8 @@ impl App {
             "POST /v1/auth/confirm" => sign_in::confirm(self, event, now).await,
             "GET /v1/sign-in" => return Self::page(event, sign_in::show(self, event, now).await),
             "POST /v1/sign-in" => return Self::page(event, sign_in::approve(self, event, now).await),
+            "GET /v1/sign-in/provider" => return Self::redirect(event, provider::leave(self, event, now).await),
+            "GET /v1/sign-in/callback" => return Self::redirect(event, provider::come_back(self, event, now).await),
             _ => Err(HttpError::new(404, "There is nothing here.")),
         };
         respond(event, reply)
@@ -42,6 +48,10 @@ impl App {
 
     fn page(event: &Event, page: Result<String, HttpError>) -> Response {
         html(event, page, page::problem, page::POLICY)
+    }
+
+    fn redirect(event: &Event, to: Result<Redirect, HttpError>) -> Response {
+        redirect(event, to, page::problem, page::POLICY)
     }
 
     /// The plugin's own version, so that it never offers to install another.

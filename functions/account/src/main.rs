@@ -1,20 +1,51 @@
 //! Lambda entry point of `account`.
 
-use account::App;
-use cloud::{Cloud, Config, config::process_env, token::Signer};
+use account::{
+    App,
+    oidc::{Config, Provider, is_safe},
+};
+use cloud::{Cloud, config::process_env, token::Signer};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use model::TeamId;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     cloud::telemetry::init();
     let mut env = process_env();
-    let config = Config::read(&mut env);
+    let config = cloud::Config::read(&mut env);
     let (issuer, audience) = (env.required("TOKEN_ISSUER"), env.required("TOKEN_AUDIENCE"));
     let secret = env.required("SIGNING_SECRET");
+    let oidc = env.optional("OIDC_ISSUER").map(|issuer| {
+        if !is_safe(&issuer) {
+            env.problem("OIDC_ISSUER is no https address");
+        }
+        Config {
+            issuer,
+            client_id: env.required("OIDC_CLIENT_ID"),
+            client_secret: None,
+            redirect_url: env.required("OIDC_REDIRECT_URL"),
+            team: env.optional("OIDC_TEAM").map(TeamId::new),
+        }
+    });
+    let client_secret = env.optional("OIDC_CLIENT_SECRET");
     env.finish()?;
     let sdk = cloud::sdk_config().await;
     let (cloud, key) = tokio::join!(Cloud::connect(&config), cloud::secret::read(&sdk, &secret));
+    let provider = match oidc {
+        None => None,
+        Some(config) => {
+            let client_secret = match client_secret {
+                Some(name) => Some(cloud::secret::read(&sdk, &name).await?),
+                None => None,
+            };
+            Some(Provider::new(Config {
+                client_secret,
+                ..config
+            })?)
+        }
+    };
     let app = App {
+        provider,
         cloud,
         settings: config.settings,
         socket_url: config.socket_url,

@@ -1,53 +1,91 @@
 //! The sign-in page: one file, no scripts, readable on a phone and by a screen reader.
 
+use cloud::http::Event;
 use model::SignIn;
+
+use crate::{App, sign_in::address};
 
 /// What the page may load and do: nothing but its own style and its own form.
 pub(crate) const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const STYLE: &str = "\
-:root{color-scheme:light dark}\
-body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.5rem}\
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem}dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}\
-label{display:block;font-weight:600;margin-top:1.5rem}\
-input{font:inherit;width:100%;box-sizing:border-box;padding:.6rem;border:1px solid #767676;border-radius:.3rem}\
-button{font:inherit;font-weight:600;margin-top:1rem;padding:.6rem 1.2rem;border:0;border-radius:.3rem;background:#1f5fbf;color:#fff}\
-:focus-visible{outline:3px solid #f5a623;outline-offset:2px}\
-.warning{border-left:.4rem solid #b3261e;padding:.5rem 1rem;background:#b3261e18}";
+const STYLE: &str = include_str!("page.css");
 
-/// Asks for the invitation.
-pub(crate) fn ask(sign_in: &SignIn, browser: &str, problem: Option<&str>) -> String {
-    let problem = problem.map_or_else(String::new, |text| {
-        format!("<p class=\"warning\" role=\"alert\">{}</p>", escape(text))
-    });
-    let elsewhere = if sign_in.address == browser {
+/// What the page asks about.
+pub(crate) struct Ask<'a> {
+    pub(crate) sign_in: &'a SignIn,
+    /// The browser's address.
+    pub(crate) browser: String,
+    /// Whether the studio has a provider.
+    pub(crate) provider: bool,
+    /// Whom the provider has named to this browser.
+    pub(crate) name: Option<&'a str>,
+    /// What was wrong with the last answer.
+    pub(crate) problem: Option<&'a str>,
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) fn of(app: &App, sign_in: &'a SignIn, event: &Event) -> Self {
+        Self {
+            sign_in,
+            browser: address(event),
+            provider: app.provider.is_some(),
+            name: None,
+            problem: None,
+        }
+    }
+}
+
+/// Asks who it is, or for the confirmation of whom the provider has named.
+pub(crate) fn ask(ask: &Ask<'_>) -> String {
+    let alert = |html: &str| format!("<p class=\"warning\" role=\"alert\">{html}</p>");
+    let problem = ask.problem.map_or_else(String::new, |text| alert(&escape(text)));
+    let elsewhere = if ask.sign_in.address == ask.browser {
         String::new()
     } else {
+        alert(&format!(
+            "<strong>This sign-in was started from another network</strong> than this browser’s ({}). If you did not \
+             start it yourself in Krita a moment ago, somebody may be trying to paint at your studio’s expense: close \
+             this page.",
+            escape(&ask.browser)
+        ))
+    };
+    let (device, address, code) = (
+        escape(&ask.sign_in.device),
+        escape(&ask.sign_in.address),
+        escape(&ask.sign_in.code),
+    );
+    let you = ask
+        .name
+        .map_or_else(String::new, |name| format!("<dt>You</dt><dd>{}</dd>", escape(name)));
+    let form = |fields: &str, class: &str| {
         format!(
-            "<p class=\"warning\" role=\"alert\"><strong>This sign-in was started from another network</strong> than this \
-             browser’s ({}). If you did not start it yourself in Krita a moment ago, somebody may be trying to paint at \
-             your studio’s expense: close this page.</p>",
-            escape(browser)
+            "<form method=\"post\" action=\"sign-in\"><input type=\"hidden\" name=\"code\" value=\"{code}\">{fields}\
+             <button class=\"{class}\">Yes, let it in</button></form>"
         )
     };
-    let (device, address, code) = (escape(&sign_in.device), escape(&sign_in.address), escape(&sign_in.code));
+    let answer = match (ask.name, ask.provider) {
+        (Some(_), _) => form("", ""),
+        (None, true) => format!(
+            "<p><a class=\"button\" href=\"sign-in/provider?code={code}\">Sign in with your studio account</a></p>\
+             <p class=\"or\">or</p>{}",
+            form(INVITATION, "quiet")
+        ),
+        (None, false) => form(INVITATION, ""),
+    };
     page(
         "Let Krita in?",
         &format!(
             "<p>A program asks to paint on your studio’s machines in your name.</p>\
-             <dl><dt>Device</dt><dd>{device}</dd><dt>Address</dt><dd>{address}</dd></dl>{elsewhere}{problem}\
-             <form method=\"post\" action=\"sign-in\">\
-             <input type=\"hidden\" name=\"code\" value=\"{code}\">\
-             <label for=\"invitation\">Your invitation</label>\
-             <input id=\"invitation\" name=\"invitation\" required maxlength=\"100\" autocomplete=\"one-time-code\" \
-             autocapitalize=\"none\" spellcheck=\"false\">\
-             <button>Yes, let it in</button></form>\
-             <p>If you did not start this in Krita, just close this page: without your invitation nothing happens.</p>"
+             <dl><dt>Device</dt><dd>{device}</dd><dt>Address</dt><dd>{address}</dd>{you}</dl>{elsewhere}{problem}{answer}\
+             <p class=\"note\">If you did not start this in Krita, just close this page: without your answer nothing happens.</p>"
         ),
     )
 }
+
+const INVITATION: &str = "<label for=\"invitation\">Your invitation</label>\
+    <input id=\"invitation\" name=\"invitation\" required maxlength=\"100\" autocomplete=\"one-time-code\" \
+    autocapitalize=\"none\" spellcheck=\"false\">";
 
 /// Says that it is done.
 pub(crate) fn approved(sign_in: &SignIn) -> String {
@@ -70,7 +108,7 @@ fn page(title: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{title} · Atelier</title>\
-         <style>{STYLE}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
+         <style>{STYLE}</style></head><body><main><p class=\"brand\">Atelier</p><h1>{title}</h1>{body}</main></body></html>"
     )
 }
 

@@ -1,5 +1,5 @@
-//! Signing in from a device: the plugin starts it, a person approves it in a browser with an invitation, and the plugin
-//! picks its token up, once.
+//! Signing in from a device: the plugin starts it, a person approves it in a browser with an invitation or as whom the
+//! studio's provider names, and the plugin picks its token up, once.
 
 use cloud::{
     StoreError, Write,
@@ -8,11 +8,15 @@ use cloud::{
     retry::on_conflict,
     tables::{DeviceOf, InvitationOf, SignInOf},
 };
-use model::{Device, Millis, SignIn};
+use model::{Device, Invitation, Millis, SignIn, UserId};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{App, page};
+use crate::{
+    App,
+    page::{self, Ask},
+    provider::Browser,
+};
 
 /// Longest client id and device name taken, bytes.
 const MAX_TEXT: usize = 200;
@@ -46,6 +50,7 @@ pub(crate) async fn initiate(app: &App, event: &Event, now: Millis) -> Reply {
         device: client_info.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect(),
         address: address(event),
         started_at: now,
+        identified: None,
         approved_by: None,
         ttl,
     };
@@ -106,14 +111,30 @@ pub(crate) async fn confirm(app: &App, event: &Event, now: Millis) -> Reply {
     }
 }
 
-/// `GET /v1/sign-in`: asks for the invitation, and says which device from which address is being let in.
+/// `GET /v1/sign-in`: asks for the invitation, or for the confirmation of whom the provider has named; says which device
+/// from which address is being let in.
 pub(crate) async fn show(app: &App, event: &Event, now: Millis) -> Result<String, HttpError> {
     let code = event.query_string_parameters.first("code").unwrap_or_default();
     let sign_in = open(app, code, now).await?;
-    Ok(page::ask(&sign_in, &address(event), None))
+    let named = match identified(&sign_in, event) {
+        Some(user) => app.cloud.store.get(user).await?.map(|account| account.name),
+        None => None,
+    };
+    Ok(page::ask(&Ask {
+        name: named.as_deref(),
+        ..Ask::of(app, &sign_in, event)
+    }))
 }
 
-/// `POST /v1/sign-in`: approves, if the invitation is good. The invitation is used up with it.
+/// The user whom the provider has named to the very browser that asks.
+fn identified<'a>(sign_in: &'a SignIn, event: &Event) -> Option<&'a UserId> {
+    let identified = sign_in.identified.as_ref()?;
+    let browser = Browser::of(event)?;
+    browser.was(identified).then_some(&identified.user_id)
+}
+
+/// `POST /v1/sign-in`: approves, if the invitation is good, which is used up with it, or if this browser is the one whose
+/// user the provider has named.
 pub(crate) async fn approve(app: &App, event: &Event, now: Millis) -> Result<String, HttpError> {
     let body = cloud::http::bytes(event)?;
     let field = |name: &str| {
@@ -126,34 +147,43 @@ pub(crate) async fn approve(app: &App, event: &Event, now: Millis) -> Result<Str
     let (code, invitation) = (field("code"), field("invitation").to_lowercase());
     let approved = on_conflict(async || {
         let mut sign_in = open(app, &code, now).await?;
-        let invited = app.cloud.store.get(&InvitationOf(fingerprint(&invitation))).await?;
-        let Some(mut invited) = invited.filter(|it| it.expires_at > now) else {
-            return Ok(Err(sign_in));
+        let (user, mut invited) = if invitation.is_empty() {
+            (identified(&sign_in, event).cloned(), None)
+        } else {
+            let invited = invited(app, &invitation, now).await?;
+            (invited.as_ref().map(|it| it.user_id.clone()), invited)
         };
-        let account = app.cloud.store.get(&invited.user_id).await?;
-        if account.is_none_or(|it| it.is_revoked(invited.made_at)) {
+        if user.is_none() {
             return Ok(Err(sign_in));
         }
-        sign_in.approved_by = Some(invited.user_id.clone());
-        app.cloud
-            .store
-            .commit([Write::put(&mut sign_in)?, Write::delete(&mut invited)])
-            .await?;
+        sign_in.approved_by = user;
+        let mut writes = vec![Write::put(&mut sign_in)?];
+        writes.extend(invited.as_mut().map(Write::delete));
+        app.cloud.store.commit_all(&writes).await?;
         Ok::<_, HttpError>(Ok(sign_in))
     })
     .await?;
     Ok(match approved {
         Ok(sign_in) => page::approved(&sign_in),
-        Err(sign_in) => page::ask(
-            &sign_in,
-            &address(event),
-            Some("This invitation is not good: it was used, has ended, or was mistyped. Ask for a new one."),
-        ),
+        Err(sign_in) => page::ask(&Ask {
+            problem: Some("This invitation is not good: it was used, has ended, or was mistyped. Ask for a new one."),
+            ..Ask::of(app, &sign_in, event)
+        }),
     })
 }
 
+/// The invitation with these words, if it is good.
+async fn invited(app: &App, words: &str, now: Millis) -> Result<Option<Invitation>, HttpError> {
+    let invited = app.cloud.store.get(&InvitationOf(fingerprint(words))).await?;
+    let Some(invited) = invited.filter(|it| it.expires_at > now) else {
+        return Ok(None);
+    };
+    let account = app.cloud.store.get(&invited.user_id).await?;
+    Ok(account.filter(|it| !it.is_revoked(invited.made_at)).map(|_| invited))
+}
+
 /// The sign-in with this code, if it still waits.
-async fn open(app: &App, code: &str, now: Millis) -> Result<SignIn, HttpError> {
+pub(crate) async fn open(app: &App, code: &str, now: Millis) -> Result<SignIn, HttpError> {
     let sign_in = app.cloud.store.get(&SignInOf(code.to_owned())).await?;
     sign_in
         .filter(|it| it.approved_by.is_none() && it.is_open(now))
@@ -161,6 +191,6 @@ async fn open(app: &App, code: &str, now: Millis) -> Result<SignIn, HttpError> {
 }
 
 /// The caller's address, as API Gateway saw it.
-fn address(event: &Event) -> String {
+pub(crate) fn address(event: &Event) -> String {
     event.request_context.http.source_ip.clone().unwrap_or_default()
 }

@@ -4,7 +4,10 @@ use std::fmt::Display;
 
 use aws_lambda_events::{apigw::ApiGatewayV2httpRequest, encodings::Body};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderValue, header::CONTENT_TYPE};
+use http::{
+    HeaderValue,
+    header::{CONTENT_TYPE, LOCATION},
+};
 use model::{PoolId, Role, TeamId, UserId, WorkerId};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -254,10 +257,44 @@ pub fn html(
     problem: impl Fn(&str) -> String,
     policy: &'static str,
 ) -> Response {
-    let (status, page) = match log(event, page.map(|page| (200, page))) {
-        Ok(page) => page,
-        Err(error) => (error.status, problem(&error.message)),
-    };
+    match log(event, page.map(|page| (200, page))) {
+        Ok((status, page)) => page_response(status, page, policy),
+        Err(error) => page_response(error.status, problem(&error.message), policy),
+    }
+}
+
+/// Another page to go to.
+#[derive(Debug)]
+pub struct Redirect {
+    /// Its address.
+    pub location: String,
+    /// A cookie for the browser, as `Set-Cookie` has it.
+    pub cookie: Option<String>,
+}
+
+/// The same for a way to another page.
+pub fn redirect(
+    event: &ApiGatewayV2httpRequest,
+    to: Result<Redirect, HttpError>,
+    problem: impl Fn(&str) -> String,
+    policy: &'static str,
+) -> Response {
+    let to = to.and_then(|to| {
+        let location = HeaderValue::from_str(&to.location).map_err(HttpError::unavailable)?;
+        Ok((303, (location, to.cookie)))
+    });
+    match log(event, to) {
+        Ok((status, (location, cookie))) => {
+            let mut response = page_response(status, String::new(), policy);
+            response.headers.insert(LOCATION, location);
+            response.cookies.extend(cookie);
+            response
+        }
+        Err(error) => page_response(error.status, problem(&error.message), policy),
+    }
+}
+
+fn page_response(status: u16, page: String, policy: &'static str) -> Response {
     let mut response = response(status, "text/html; charset=utf-8", page);
     response
         .headers

@@ -1,4 +1,4 @@
-//! The key that signs tokens, in Secrets Manager.
+//! Secrets Manager: the key that signs tokens, and what the OIDC provider knows us by.
 
 use aws_sdk_secretsmanager::Client;
 
@@ -6,8 +6,9 @@ use crate::BoxError;
 
 /// The secret could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("the signing key could not be {action}; `ops seed` stores it")]
+#[error("the secret {name} could not be {action}; `ops seed` stores the signing key")]
 pub struct SecretError {
+    name: String,
     action: &'static str,
     #[source]
     source: BoxError,
@@ -15,7 +16,11 @@ pub struct SecretError {
 
 /// Reads the secret with this name or ARN.
 pub async fn read(sdk: &aws_config::SdkConfig, name: &str) -> Result<String, SecretError> {
-    let fail = |source: BoxError| SecretError { action: "read", source };
+    let fail = |source: BoxError| SecretError {
+        name: name.to_owned(),
+        action: "read",
+        source,
+    };
     let value = Client::new(sdk)
         .get_secret_value()
         .secret_id(name)
@@ -34,6 +39,7 @@ pub async fn write(sdk: &aws_config::SdkConfig, name: &str, text: &str) -> Resul
         .send()
         .await;
     put.map(drop).map_err(|error| SecretError {
+        name: name.to_owned(),
         action: "written",
         source: error.into(),
     })

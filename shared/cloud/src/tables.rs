@@ -1,8 +1,8 @@
 //! Tables, keys and indexes: the one place that knows them.
 
 use model::{
-    Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Invitation, Pool, PoolId, PoolNames, PoolNodes, Session,
-    SignIn, Task, TaskBody, TaskId, TeamId, UploadedLora, Usage, UserId, Worker, WorkerId,
+    Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Identity, Invitation, Pool, PoolId, PoolNames,
+    PoolNodes, Session, SignIn, Task, TaskBody, TaskId, TeamId, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -157,6 +157,10 @@ pub struct DeviceOf(pub String);
 #[derive(Debug, Clone)]
 pub struct InvitationOf(pub String);
 
+/// Names an [`Identity`].
+#[derive(Debug, Clone)]
+pub struct IdentityOf(pub String);
+
 /// Names the [`PoolNames`].
 #[derive(Debug, Clone, Copy)]
 pub struct AllPools;
@@ -218,6 +222,9 @@ entity!(Device, DeviceOf, |it| DeviceOf(it.client.clone()), |id| Key::simple(
 ));
 entity!(Invitation, InvitationOf, |it| InvitationOf(it.secret.clone()), |id| {
     Key::simple(Table::Accounts, format!("invitation#{}", id.0))
+});
+entity!(Identity, IdentityOf, |it| IdentityOf(it.name.clone()), |id| {
+    Key::simple(Table::Accounts, format!("identity#{}", id.0))
 });
 entity!(PoolNames, AllPools, |_it| AllPools, |_id| Key {
     table: Table::Pools,

@@ -29,6 +29,12 @@ pub struct Account {
     pub pool: PoolId,
     /// What the account may do.
     pub role: Role,
+    /// E-mail address at the studio's OIDC provider: whoever has it there, verified, signs in as this user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The identity that has done so, as [`crate::Identity::subject`] writes it: from then on no other may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// Tokens issued earlier than this are refused.
     #[serde(default)]
     pub tokens_valid_from: Millis,
@@ -39,6 +45,9 @@ pub struct Account {
 }
 
 impl Account {
+    /// Budget of an account for which nobody said how much, in credits: US$ 10 a month, about ten hours of a g5.xlarge.
+    pub const CREDITS: u64 = 10_000;
+
     /// A new painter. A token of an account that had this name before is not good for it.
     pub fn new(user_id: UserId, team: TeamId, pool: PoolId, now: Millis) -> Self {
         Self {
@@ -48,8 +57,10 @@ impl Account {
             team,
             pool,
             role: Role::Painter,
+            email: None,
+            subject: None,
             tokens_valid_from: Millis(now.seconds() * 1000),
-            credits: 0,
+            credits: Self::CREDITS,
         }
     }
 

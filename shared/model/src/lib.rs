@@ -28,7 +28,7 @@ pub use pool::{Pool, PoolNames, PoolNodes, StartingWorker};
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use session::Session;
 pub use settings::{Settings, SettingsError};
-pub use sign_in::{Device, Invitation, SignIn};
+pub use sign_in::{Device, Identified, Identity, Invitation, SignIn};
 pub use task::{BacklogEntry, CancelCause, Canceled, Lane, Task, TaskBody, TaskState, TransitionError};
 pub use time::Millis;
 pub use worker::{GpuUse, RunRef, Worker, WorkerEdgeError, WorkerState};

@@ -17,6 +17,9 @@ pub struct SignIn {
     pub address: String,
     /// When it was started.
     pub started_at: Millis,
+    /// Whom the studio's provider has named; the browser has yet to confirm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identified: Option<Identified>,
     /// Who approved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<UserId>,
@@ -31,6 +34,38 @@ impl SignIn {
     /// Whether it may still be approved or used.
     pub fn is_open(&self, now: Millis) -> bool {
         now.since(self.started_at) < Self::LIFE
+    }
+}
+
+/// Whom the studio's OIDC provider has named in the course of a sign-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identified {
+    /// The user.
+    pub user_id: UserId,
+    /// SHA-256 of a secret of the browser that came back from the provider, hex. No other may confirm.
+    pub browser: String,
+}
+
+/// Whose account an identity at the studio's OIDC provider opens: `identity#<name>` in Accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// An e-mail address or an issuer and its subject, as [`Self::email`] and [`Self::subject`] write them.
+    pub name: String,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// The user.
+    pub user_id: UserId,
+}
+
+impl Identity {
+    /// Names an identity by its e-mail address, which is taken only where the provider has verified it.
+    pub fn email(address: &str) -> String {
+        format!("mailto:{}", address.to_lowercase())
+    }
+
+    /// Names an identity by what never changes of it.
+    pub fn subject(issuer: &str, subject: &str) -> String {
+        format!("{issuer} {subject}")
     }
 }
 

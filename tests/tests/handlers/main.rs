@@ -18,6 +18,7 @@ mod idle_reaper;
 mod lifecycle;
 mod loras;
 mod nodes;
+mod oidc;
 mod port;
 mod progress_push;
 mod register;

@@ -64,12 +64,60 @@ fn only_signing_in_and_registering_need_no_token() {
         [
             "GET /v1/plugin/latest",
             "GET /v1/sign-in",
+            "GET /v1/sign-in/callback",
+            "GET /v1/sign-in/provider",
             "POST /v1/auth/confirm",
             "POST /v1/auth/initiate",
             "POST /v1/sign-in",
             "POST /v1/workers/register",
         ]
     );
+}
+
+#[test]
+fn whoever_is_not_signed_in_meets_a_throttle_of_its_own() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let stage = text
+        .split("  HttpStage:\n")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    for route in http_routes().into_iter().filter(|route| route.open) {
+        let own = stage
+            .lines()
+            .find(|line| line.trim().starts_with(&format!("{}:", route.key)));
+        let rate = own.and_then(|line| {
+            line.split("ThrottlingRateLimit: ")
+                .nth(1)?
+                .split(',')
+                .next()?
+                .parse()
+                .ok()
+        });
+        assert!(rate.is_some_and(|rate: u32| rate <= 20), "{route:?}: {own:?}");
+    }
+    // The stage is refused if it names a route that is not there yet.
+    let waited: BTreeSet<_> = stage
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- "))
+        .collect();
+    for key in stage
+        .lines()
+        .filter_map(|line| line.trim().split_once(": {").or(line.trim().split_once(":\n")))
+    {
+        let named = text
+            .split("\n\n")
+            .find(|part| part.contains(&format!("RouteKey: {}\n", key.0)));
+        let name = named
+            .unwrap()
+            .trim_start()
+            .lines()
+            .find(|line| line.trim_end().ends_with("Route:"))
+            .unwrap();
+        assert!(waited.contains(name.trim().trim_end_matches(':')), "{name} {waited:?}");
+    }
 }
 
 #[tokio::test]

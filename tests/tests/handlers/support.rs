@@ -109,6 +109,9 @@ impl IdentityPort for FakeSts {
 pub(crate) struct Answer {
     pub(crate) status: i64,
     pub(crate) body: Value,
+    /// Where a page sends on to.
+    pub(crate) location: Option<String>,
+    pub(crate) cookies: Vec<String>,
 }
 
 impl Answer {
@@ -203,6 +206,7 @@ impl World {
                 settings: settings.clone(),
                 socket_url: socket_url.clone(),
                 signer: signer(&keys.private_pem),
+                provider: None,
             },
             claim: claim::App {
                 cloud: cloud.clone(),
@@ -268,6 +272,11 @@ impl World {
         seed::seed(&self.cloud.store, &self.signer, &seed, made).await.unwrap();
     }
 
+    /// Gives the studio an OIDC provider.
+    pub(crate) fn provided(&mut self, config: account::oidc::Config) {
+        self.account.provider = Some(account::oidc::Provider::new(config).unwrap());
+    }
+
     pub(crate) fn verifier(&self) -> Verifier {
         Verifier::new(&self.public_key, "atelier", AUDIENCE).unwrap()
     }
@@ -278,7 +287,7 @@ impl World {
     pub(crate) async fn http(&self, event: Value, now: Millis) -> Answer {
         let event: cloud::http::Event = serde_json::from_value(event).unwrap();
         let route = event.route_key.clone().unwrap();
-        let page = route.ends_with("/v1/sign-in");
+        let page = route.contains("/v1/sign-in");
         let response = if route.contains("/v1/workers/") {
             self.claim.handle(&event, now).await
         } else if route == "GET /v1/user" || route == "GET /v1/plugin/latest" || route.contains("/auth/") || page {
@@ -297,7 +306,10 @@ impl World {
         let Some(aws_lambda_events::encodings::Body::Text(text)) = response.body else {
             panic!("no text");
         };
+        let location = response.headers.get("location");
         Answer {
+            location: location.map(|it| it.to_str().unwrap().to_owned()),
+            cookies: response.cookies,
             status: response.status_code,
             body: if page {
                 Value::String(text)

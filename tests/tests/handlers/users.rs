@@ -33,7 +33,7 @@ async fn a_user_is_made_changed_shown_listed_and_removed() {
     assert!(made.contains("ops invite --user eva"), "{made}");
     let account: Account = world.get(&eva()).await;
     assert_eq!((account.name.as_str(), account.team.as_str()), (EVA, "studio"));
-    assert_eq!((account.pool.as_str(), account.credits), ("default", user::CREDITS));
+    assert_eq!((account.pool.as_str(), account.credits), ("default", Account::CREDITS));
 
     let change = Change {
         name: Some("Eva".to_owned()),

@@ -1,0 +1,219 @@
+//! Signing in at the studio's provider: there, back, and whose account that is.
+//!
+//! All of one browser's way hangs on a secret in its cookie. State, nonce and PKCE verifier are made from it and from
+//! the sign-in's code, so they are kept nowhere, and an answer that belongs to another browser or another sign-in fits
+//! nothing. The provider says who somebody is; that the device may paint is confirmed on our page, afterwards.
+
+use cloud::{
+    StoreError, accounts,
+    http::{Event, HttpError, Redirect},
+    retry::on_conflict,
+    tables::IdentityOf,
+};
+use model::{Account, Identified, Identity, Millis, PoolId, SignIn, UserId};
+
+use crate::{
+    App,
+    oidc::{Claims, OidcError, Provider},
+    sign_in::open,
+};
+
+/// Only this host sets it, only over HTTPS, for all its paths.
+const COOKIE: &str = "__Host-sign-in";
+
+/// A browser on its way.
+pub(crate) struct Browser {
+    code: String,
+    /// `<code>.<random>`.
+    cookie: String,
+}
+
+impl Browser {
+    /// One that is about to leave.
+    fn leaving(code: &str) -> Self {
+        let cookie = format!("{code}.{}", uuid::Uuid::new_v4().simple());
+        Self {
+            code: code.to_owned(),
+            cookie,
+        }
+    }
+
+    /// The one that sent this request, if it has left before.
+    pub(crate) fn of(event: &Event) -> Option<Self> {
+        // API Gateway takes cookies out of the headers; what plays it on a laptop does not.
+        let listed = event.cookies.iter().flatten().map(String::as_str);
+        let header = event.headers.get("cookie").and_then(|it| it.to_str().ok());
+        let mut cookies = listed.chain(header.into_iter().flat_map(|it| it.split(';')));
+        let cookie = cookies.find_map(|it| it.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
+        let (code, _) = cookie.split_once('.')?;
+        Some(Self {
+            code: code.to_owned(),
+            cookie: cookie.to_owned(),
+        })
+    }
+
+    fn derived(&self, what: &str) -> String {
+        accounts::fingerprint(&format!("{what} {}", self.cookie))
+    }
+
+    /// Whether it is the one that came back from the provider as this user.
+    pub(crate) fn was(&self, identified: &Identified) -> bool {
+        self.derived("browser") == identified.browser
+    }
+}
+
+/// `GET /v1/sign-in/provider`: sends the browser to the provider.
+pub(crate) async fn leave(app: &App, event: &Event, now: Millis) -> Result<Redirect, HttpError> {
+    let provider = configured(app)?;
+    let code = event.query_string_parameters.first("code").unwrap_or_default();
+    open(app, code, now).await?;
+    let browser = Browser::leaving(code);
+    let (state, nonce, verifier) = (
+        browser.derived("state"),
+        browser.derived("nonce"),
+        browser.derived("verifier"),
+    );
+    let location = provider.address(&state, &nonce, &verifier, now).await.map_err(words)?;
+    let life = SignIn::LIFE.as_secs();
+    let cookie = format!(
+        "{COOKIE}={}; Path=/; Max-Age={life}; Secure; HttpOnly; SameSite=Lax",
+        browser.cookie
+    );
+    Ok(Redirect {
+        location,
+        cookie: Some(cookie),
+    })
+}
+
+/// `GET /v1/sign-in/callback`: the browser is back. Finds out whose account it is and shows the sign-in's page again,
+/// where it is to confirm.
+pub(crate) async fn come_back(app: &App, event: &Event, now: Millis) -> Result<Redirect, HttpError> {
+    let provider = configured(app)?;
+    let query = |name: &str| event.query_string_parameters.first(name);
+    let browser = Browser::of(event).filter(|it| query("state") == Some(&it.derived("state")));
+    let browser = browser.ok_or_else(|| {
+        HttpError::new(
+            400,
+            "This answer is not for a sign-in of this browser. Start it again in Krita, and allow cookies.",
+        )
+    })?;
+    let mut sign_in = open(app, &browser.code, now).await?;
+    if query("iss").is_some_and(|issuer| issuer != provider.config.issuer) {
+        return Err(words(OidcError::Wrong("answer is another's")));
+    }
+    let Some(code) = query("code") else {
+        let error: String = query("error").unwrap_or("no code").chars().take(60).collect();
+        return Err(HttpError::new(
+            403,
+            format!(
+                "Your studio’s sign-in service did not let you in ({error}). Start again in Krita, or use an invitation."
+            ),
+        ));
+    };
+    let claims = provider
+        .claims(code, &browser.derived("verifier"), &browser.derived("nonce"), now)
+        .await
+        .map_err(words)?;
+    let user_id = on_conflict(async || account_of(app, provider, &claims, now).await).await?;
+    on_conflict(async || {
+        sign_in = open(app, &browser.code, now).await?;
+        sign_in.identified = Some(Identified {
+            user_id: user_id.clone(),
+            browser: browser.derived("browser"),
+        });
+        Ok::<_, HttpError>(app.cloud.store.commit([cloud::Write::put(&mut sign_in)?]).await?)
+    })
+    .await?;
+    Ok(Redirect {
+        location: format!("../sign-in?code={}", browser.code),
+        cookie: None,
+    })
+}
+
+/// Whose account these claims open: that of their subject; else that of their verified e-mail address, which is theirs
+/// from then on; else a new one, where the studio wants that.
+async fn account_of(app: &App, provider: &Provider, claims: &Claims, now: Millis) -> Result<UserId, HttpError> {
+    let store = &app.cloud.store;
+    let subject = Identity::subject(&provider.config.issuer, &claims.sub);
+    if let Some(identity) = store.get(&IdentityOf(subject.clone())).await? {
+        return Ok(identity.user_id);
+    }
+    let named = match claims.email() {
+        Some(email) => store.get(&IdentityOf(Identity::email(email))).await?,
+        None => None,
+    };
+    let before = match named {
+        Some(identity) => store.get(&identity.user_id).await?,
+        None => None,
+    };
+    let account = match (&before, &provider.config.team) {
+        (Some(account), _) if account.subject.is_some() => {
+            return Err(unknown(&format!(
+                "Somebody else has signed in with your e-mail address before. Ask whoever looks after Atelier to run \
+                 ops user set {} --email {}",
+                account.user_id,
+                claims.email().unwrap_or_default()
+            )));
+        }
+        (Some(account), _) => account.clone(),
+        (None, Some(team)) => {
+            let id = UserId::new(format!("u-{}", &accounts::fingerprint(&subject)[..16]));
+            let mut account = Account::new(id, team.clone(), PoolId::new("default"), now);
+            account.email = claims.email().map(str::to_lowercase);
+            let name = claims.name.as_ref().or(account.email.as_ref());
+            account.name = name.unwrap_or(&account.name).chars().take(100).collect();
+            account
+        }
+        (None, None) => {
+            let flag = match claims.email() {
+                Some(email) => format!("--email {email}"),
+                None => format!("--subject '{subject}'"),
+            };
+            return Err(unknown(&format!(
+                "Your studio knows you, but you have no account here yet. Ask whoever looks after Atelier to run \
+                 ops user add YOUR-NAME {flag}"
+            )));
+        }
+    };
+    let after = Account {
+        subject: Some(subject),
+        ..account
+    };
+    let user_id = after.user_id.clone();
+    match accounts::write(store, before, Some(after)).await? {
+        None => Ok(user_id),
+        // Written in between: look again.
+        Some(_) => Err(StoreError::Conflict.into()),
+    }
+}
+
+fn unknown(words: &str) -> HttpError {
+    HttpError::new(403, words)
+}
+
+fn configured(app: &App) -> Result<&Provider, HttpError> {
+    let provider = app.provider.as_ref();
+    provider.ok_or_else(|| HttpError::new(404, "This studio signs in by invitation. Start again in Krita."))
+}
+
+fn words(error: OidcError) -> HttpError {
+    let (status, message) = match &error {
+        OidcError::Unreachable(_) | OidcError::Wrong(_) => (
+            503,
+            "Your studio’s sign-in service does not answer as it should. Try again in a minute, or use an invitation.",
+        ),
+        OidcError::Refused(_) => (
+            400,
+            "This answer was used before, or came too late. Start again in Krita.",
+        ),
+        OidcError::Token(_) => (
+            403,
+            "Your studio’s sign-in service sent an answer that cannot be trusted. Start again in Krita; if it happens \
+             again, tell whoever looks after Atelier.",
+        ),
+    };
+    HttpError {
+        source: Some(error.into()),
+        ..HttpError::new(status, message)
+    }
+}
