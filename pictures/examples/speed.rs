@@ -1,4 +1,4 @@
-//! How long each operation takes at 2048²: `cargo run --release -p pictures --example speed`.
+//! How long each operation takes at 2048², and how large files become: `cargo run --release -p pictures --example speed`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -59,6 +59,9 @@ fn main() {
         png
     };
     time("write a PNG with alpha", write);
+    for side in [1_024, SIDE] {
+        files(side);
+    }
     let png = write();
     time("read a PNG with alpha", || image::load_from_memory(&png).unwrap());
     time("match colours", || {
@@ -81,4 +84,37 @@ fn main() {
             Filter::Lanczos,
         )
     });
+}
+
+/// Time and size of a result as each kind of file: a picture with soft and fine structure, as a diffusion makes them.
+fn files(side: u32) {
+    let wave = |at: u32, length: f32| (at as f32 / length).sin() * 40.0;
+    let mut state = 1_u32;
+    let picture = RgbImage::from_fn(side, side, |x, y| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let grain = (state >> 29) as f32;
+        let gray = 128.0 + wave(x, 90.0) + wave(y, 60.0) + wave(x + y, 11.0) * 0.3 + grain;
+        Rgb([gray as u8, (gray * 0.8 + wave(y, 200.0)) as u8, (255.0 - gray) as u8])
+    });
+    let show = |what: &str, write: &dyn Fn() -> Vec<u8>| {
+        time(&format!("{what} of {side}²: {} KB", write().len() / 1_024), write);
+    };
+    let png = |compression| {
+        let mut png = Vec::new();
+        let encoder = PngEncoder::new_with_quality(&mut png, compression, FilterType::Sub);
+        encoder
+            .write_image(&picture, side, side, ExtendedColorType::Rgb8)
+            .unwrap();
+        png
+    };
+    show("PNG", &|| png(CompressionType::Fast));
+    show("lossless WebP", &|| {
+        let mut file = Vec::new();
+        let encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut file);
+        encoder
+            .write_image(&picture, side, side, ExtendedColorType::Rgb8)
+            .unwrap();
+        file
+    });
+    show("WebP", &|| pictures::webp(&picture, side, side, false).unwrap());
 }

@@ -12,6 +12,7 @@
 
 mod blur;
 mod border;
+mod coding;
 mod colour_match;
 mod combine;
 mod fill;
@@ -20,6 +21,7 @@ mod rows;
 mod scale;
 mod spread;
 
+pub use coding::{WEBP_SIDE, webp};
 pub use colour_match::match_colours;
 pub use combine::{crop, flatten, hint, invert, with_alpha};
 pub use fill::{Fill, fill};

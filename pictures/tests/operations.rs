@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use image::{GrayImage, Luma, Rgb, RgbImage, RgbaImage};
+use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use pictures::{
     Fill, Filter, Mismatch, clean, composite, crop, expand, fill, flatten, hint, invert, match_colours, remainder,
     scale, scale_mask, stable, with_alpha,
@@ -325,4 +325,22 @@ proptest! {
         }
         match_colours(&picture, &invert(&picture), &mask, 0.7).unwrap();
     }
+}
+
+#[test]
+fn a_webp_keeps_alpha_exactly_and_colours_nearly() {
+    let picture = RgbaImage::from_fn(64, 48, |x, y| Rgba([(x * 4) as u8, (y * 5) as u8, 90, (x * 4) as u8]));
+    let coded = pictures::webp(&picture, 64, 48, true).unwrap();
+    let decoded = image::load_from_memory_with_format(&coded, image::ImageFormat::WebP).unwrap();
+    let decoded = decoded.as_rgba8().unwrap();
+    for (sent, got) in picture.pixels().zip(decoded.pixels()) {
+        assert_eq!(sent.0[3], got.0[3]);
+        // What is transparent may have any colour.
+        let near = (0..3).all(|place| sent.0[place].abs_diff(got.0[place]) < 24);
+        assert!(near || sent.0[3] < 8, "{sent:?} {got:?}");
+    }
+    assert_eq!(pictures::webp(&picture, 64, 47, true), None);
+    assert_eq!(pictures::webp(&picture, 64, 48, false), None);
+    assert_eq!(pictures::webp(&[], 0, 9, false), None);
+    assert_eq!(pictures::webp(&vec![0; 3 * 16_384], 16_384, 1, false), None);
 }

@@ -134,6 +134,17 @@ impl Picture {
         }
     }
 
+    /// As a lossy WebP; as a PNG if it is too large for one.
+    fn webp(&self) -> Result<Bytes, Misfit> {
+        let (width, height) = self.dimensions();
+        let coded = match self {
+            Self::Colours(picture) => pictures::webp(picture, width, height, false),
+            Self::Clear(picture) => pictures::webp(picture, width, height, true),
+            Self::Mask(_) => None,
+        };
+        coded.map_or_else(|| self.png(), |coded| Ok(coded.into()))
+    }
+
     /// As a PNG that is made fast rather than small: it lives for seconds.
     pub(crate) fn png(&self) -> Result<Bytes, Misfit> {
         let (width, height) = self.dimensions();
@@ -172,13 +183,18 @@ pub(crate) fn looks_at(operation: &Operation) -> Vec<usize> {
 }
 
 /// What the renderer made, finished; each picture by itself.
-pub(crate) fn finish(made: &[Bytes], operations: &[Operation], shelf: &Shelf) -> Result<Vec<Bytes>, Misfit> {
+pub(crate) fn finish(
+    made: &[Bytes],
+    operations: &[Operation],
+    shelf: &Shelf,
+    webp: bool,
+) -> Result<Vec<Bytes>, Misfit> {
     let one = |png: &Bytes| {
         let mut picture = Picture::Colours(decode(png)?);
         for operation in operations {
             picture = picture.apply(operation, shelf)?;
         }
-        picture.png()
+        if webp { picture.webp() } else { picture.png() }
     };
     thread::scope(|scope| {
         let running: Vec<_> = made.iter().map(|png| scope.spawn(move || one(png))).collect();
@@ -233,7 +249,7 @@ mod tests {
                 only: None,
             },
         ];
-        let done = finish(&[made(), made()], &operations, &shelf()).unwrap();
+        let done = finish(&[made(), made()], &operations, &shelf(), false).unwrap();
         assert_eq!(done.len(), 2);
         let picture = image::load_from_memory(&done[1]).unwrap();
         let picture = picture.as_rgba8().unwrap();
@@ -244,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_an_error() {
-        let refused = |operation: Operation| finish(&[made()], &[operation], &shelf()).unwrap_err();
+        let refused = |operation: Operation| finish(&[made()], &[operation], &shelf(), false).unwrap_err();
         assert_eq!(refused(Operation::Alpha { mask: 1 }), Misfit::Kind);
         assert_eq!(refused(Operation::Alpha { mask: 2 }), Misfit::Absent);
         assert_eq!(refused(Operation::Alpha { mask: 9 }), Misfit::Absent);
@@ -255,7 +271,7 @@ mod tests {
         };
         assert!(matches!(refused(outside), Misfit::Size(_)));
         assert_eq!(
-            finish(&[Bytes::from_static(b"no PNG")], &[], &shelf()).unwrap_err(),
+            finish(&[Bytes::from_static(b"no PNG")], &[], &shelf(), false).unwrap_err(),
             Misfit::Unreadable
         );
     }

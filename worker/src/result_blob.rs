@@ -1,6 +1,9 @@
 //! The finished pictures as one blob: checked, freed of metadata, put one after the other. No pixel is decoded here.
 
+use std::io::Cursor;
+
 use bytes::{BufMut, Bytes, BytesMut};
+use image::{ImageFormat, ImageReader};
 use workflow::Output;
 
 use crate::darkroom::Misfit;
@@ -43,7 +46,11 @@ impl ResultBlob {
         let mut offsets = Vec::with_capacity(pictures.len());
         for picture in pictures {
             offsets.push(bytes.len() as u64);
-            let (width, height) = append(picture, &mut bytes)?;
+            let (width, height) = if picture.starts_with(SIGNATURE) {
+                append(picture, &mut bytes)?
+            } else {
+                append_webp(picture, &mut bytes)?
+            };
             if (width, height) != (wanted.width, wanted.height) {
                 return Err(BadOutput::Size(width, height, wanted.width, wanted.height));
             }
@@ -80,17 +87,28 @@ fn append(png: &[u8], to: &mut BytesMut) -> Result<(u32, u32), BadOutput> {
     }
 }
 
+/// Width and height. The plugin takes gray pictures for masks, and knows no more than 8 bits.
 fn header(kind: [u8; 4], data: &[u8]) -> Option<(u32, u32)> {
+    const COLOURS: u8 = 2;
+    const WITH_ALPHA: u8 = 6;
     let (width, rest) = data.split_first_chunk()?;
-    let (height, _) = rest.split_first_chunk()?;
-    (&kind == b"IHDR").then(|| (u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
+    let (height, rest) = rest.split_first_chunk()?;
+    let coloured = matches!(rest, [8, COLOURS | WITH_ALPHA, ..]);
+    (&kind == b"IHDR" && coloured).then(|| (u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
+}
+
+/// Appends a WebP. It was coded by this worker, without metadata.
+fn append_webp(webp: &[u8], to: &mut BytesMut) -> Result<(u32, u32), BadOutput> {
+    let reader = ImageReader::with_format(Cursor::new(webp), ImageFormat::WebP);
+    let size = reader.into_dimensions().map_err(|_| BadOutput::Damaged)?;
+    to.put_slice(webp);
+    Ok(size)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ImageFormat, RgbImage};
-    use std::io::Cursor;
+    use image::RgbImage;
 
     fn png(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -112,6 +130,7 @@ mod tests {
         count: 2,
         width: 4,
         height: 2,
+        webp: false,
     };
 
     #[test]
@@ -132,6 +151,14 @@ mod tests {
             refused(&[plain.clone(), plain.slice(..plain.len() - 1)]),
             BadOutput::Damaged
         );
-        assert_eq!(refused(&[plain, Bytes::from_static(b"no PNG")]), BadOutput::Damaged);
+        assert_eq!(
+            refused(&[plain.clone(), Bytes::from_static(b"no PNG")]),
+            BadOutput::Damaged
+        );
+        let mut gray = Vec::new();
+        image::GrayImage::new(4, 2)
+            .write_to(&mut Cursor::new(&mut gray), ImageFormat::Png)
+            .unwrap();
+        assert_eq!(refused(&[plain, gray.into()]), BadOutput::Damaged);
     }
 }

@@ -168,6 +168,7 @@ impl Draft {
             count: 0,
             width: 0,
             height: 0,
+            webp: false,
         })
     }
 

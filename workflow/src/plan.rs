@@ -52,6 +52,9 @@ pub struct Output {
     pub width: u32,
     /// Pixels.
     pub height: u32,
+    /// As lossy WebP files instead of PNGs, for painters whose line is slow.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub webp: bool,
 }
 
 impl Output {
@@ -61,6 +64,7 @@ impl Output {
             count,
             width: extent.width(),
             height: extent.height(),
+            webp: false,
         }
     }
 }

@@ -12,7 +12,8 @@ use cloud::{
     token::Signer,
 };
 use model::{
-    Failure, FailureClass, Millis, Outcome, Role, RunEnd, Settings, TaskResult, TaskState, Worker, WorkerId, worker_api,
+    Failure, FailureClass, Millis, Outcome, Pose, Role, RunEnd, Settings, TaskResult, TaskState, Worker, WorkerId,
+    worker_api,
 };
 
 use crate::identity::Identity;
@@ -82,12 +83,16 @@ impl App {
         if result.offsets.first() != Some(&0) || !rising || !inside {
             return Err(HttpError::new(400, "The offsets do not fit the blob."));
         }
+        if !result.pose.as_ref().is_none_or(Pose::is_sound) {
+            return Err(HttpError::new(400, "The pose is not of the form it should have."));
+        }
         let key = assign::result_key(result.task_id, result.run_id);
         let pictures = TaskResult {
             key,
             offsets: result.offsets,
             size: result.size,
             lora_warning: result.lora_warning,
+            pose: result.pose,
         };
         let outcome = Outcome::Succeeded(pictures, result.times);
         self.end(worker, result.task_id, result.run_id, &outcome, now).await

@@ -23,16 +23,19 @@ pub(crate) async fn of(cloud: &Cloud, settings: &Settings, task: &Task) -> Resul
         (TaskState::Running, _) => json!({ "status": status, "output": { "progress": task.progress() } }),
         (TaskState::Succeeded, Some(result)) => {
             let url = cloud.bucket.presign_get(&result.key, settings.url_life).await?;
-            let mut value = json!({
+            let mut output = json!({ "images": { "url": url, "offsets": result.offsets } });
+            if let Some(pose) = &result.pose {
+                output["pose"] = pose.openpose();
+            }
+            if result.lora_warning {
+                output["lora_warning"] = true.into();
+            }
+            json!({
                 "status": status,
-                "output": { "images": { "url": url, "offsets": result.offsets } },
+                "output": output,
                 // Beyond the protocol, for whoever measures: where the time went.
                 "times": task.times,
-            });
-            if result.lora_warning {
-                value["output"]["lora_warning"] = true.into();
-            }
-            value
+            })
         }
         (TaskState::Failed, _) => {
             let message = task

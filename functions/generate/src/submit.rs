@@ -47,7 +47,8 @@ pub(crate) async fn submit(
     let mut body = body(event)?;
     let workflow = body.pointer_mut("/input/workflow").map(Value::take);
     let input = read(workflow.ok_or_else(unreadable)?)?;
-    let (account, plan, loras) = compile(cloud, catalogs, &input, caller, now).await?;
+    let (account, mut plan, loras) = compile(cloud, catalogs, &input, caller, now).await?;
+    plan.output.webp = body.pointer("/input/options/useWebpCompression") == Some(&Value::Bool(true));
     let inputs = async {
         match &input.image_data {
             Some(data) if !plan.inputs.is_empty() => blob(cloud, settings, caller, data).await.map(Some),

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Millis, RunId, WorkerId};
+use crate::{Failure, Millis, Pose, RunId, WorkerId};
 
 /// One attempt at a task, kept on the task while it lasts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct TaskResult {
     /// A LoRA was left out, or did nothing, since it is made for another kind of model.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lora_warning: bool,
+    /// The people in the picture, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pose: Option<Pose>,
 }
 
 /// How long the parts of a run took on the worker, in milliseconds.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{FailureClass, GpuUse, PoolId, RunId, RunTimes, TaskId, TeamId};
+use crate::{FailureClass, GpuUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId};
 
 /// Version of this protocol. A worker with another one is told to stop.
 pub const PROTOCOL: u32 = 1;
@@ -211,6 +211,9 @@ pub struct RunResult {
     /// A LoRA was left out, or did nothing, since it is made for another kind of model.
     #[serde(default)]
     pub lora_warning: bool,
+    /// The people in the picture, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pose: Option<Pose>,
 }
 
 /// `POST /v1/workers/{id}/failure`.

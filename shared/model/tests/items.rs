@@ -45,6 +45,7 @@ fn succeeded(pictures: u64) -> Task {
         offsets: (0..pictures).map(|number| number * 1_301_220).collect(),
         lora_warning: false,
         size: pictures * 1_301_220,
+        pose: None,
     };
     let times = RunTimes {
         fetch: 120,

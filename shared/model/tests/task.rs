@@ -88,6 +88,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 offsets,
                 size: 1000,
                 lora_warning: false,
+                pose: None,
             };
             Outcome::Succeeded(result, RunTimes::default())
         }),
@@ -252,6 +253,7 @@ fn a_result_while_canceling_is_refused() {
             offsets: vec![0],
             size: 1,
             lora_warning: false,
+            pose: None,
         };
         let end = task.end_run(run_id(1), Outcome::Succeeded(result, RunTimes::default()), Millis(4));
         assert_eq!(end, Ok(RunEnd::Ended));
@@ -293,6 +295,7 @@ fn a_late_result_counts_if_nobody_replaced_the_run() {
         offsets: vec![0],
         size: 1,
         lora_warning: false,
+        pose: None,
     };
     let outcome = Outcome::Succeeded(result, RunTimes::default());
     let wrong = task.end_run(run_id(2), outcome.clone(), Millis(u64::MAX));

@@ -505,6 +505,7 @@ async fn each_state_has_its_words() {
         offsets: vec![0, 5],
         size: 9,
         lora_warning: false,
+        pose: None,
     };
     let failure = |class, message: &str| Outcome::Failed(Failure::new(class, message));
     let times = RunTimes {
@@ -674,6 +675,7 @@ async fn a_cancel_that_comes_too_late_says_how_it_ended() {
         offsets: vec![0],
         size: 1,
         lora_warning: false,
+        pose: None,
     };
     world
         .alter_task(&task_id(), |task| {

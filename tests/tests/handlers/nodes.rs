@@ -1,12 +1,12 @@
 //! What the render machines say that they can do, what is offered because of it, and that nothing else is accepted.
 
-use cloud::tables::NodesOf;
-use model::{PoolId, PoolNodes, TeamId, Worker, WorkerState};
+use cloud::tables::{BodyOf, NodesOf};
+use model::{PoolId, PoolNodes, TaskBody, TeamId, Worker, WorkerState};
 use serde_json::{Value, json};
 use system_tests::features::{DETECTED, Feature, MODES, Offer, control, detect, generate, rich_catalog};
-use workflow::OPTIONAL_NODES;
+use workflow::{OPTIONAL_NODES, Plan};
 
-use crate::support::{INSTANCE, MARA, NOW, POOL, TEAM, WORKER, World, seconds};
+use crate::support::{INSTANCE, MARA, NOW, POOL, RUN, TASK, TEAM, WORKER, World, seconds, wire};
 
 fn all_nodes() -> Vec<&'static str> {
     OPTIONAL_NODES.iter().map(|node| node.class).collect()
@@ -172,6 +172,60 @@ async fn exactly(world: &World, resources: &Value, with_nodes: bool) {
     assert!(error.contains("hands"), "{error}");
     for mode in DETECTED.iter().filter(|mode| with_nodes && **mode != "hands") {
         ask(world, &detect(mode)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_pose_gets_to_the_painter_and_nothing_else_does() {
+    let world = World::new().await;
+    let (_, worker) = world.running(NOW - seconds(10)).await;
+    let result = |pose: Value| {
+        json!({
+            "task_id": TASK, "run_id": RUN, "offsets": [0], "size": 1000, "pose": pose,
+            "times": { "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 },
+        })
+    };
+    for bad in [
+        json!({ "canvas": [512, 512], "people": [[1, 2, 3]] }),
+        json!({ "canvas": [512, 0], "people": [] }),
+        json!({ "canvas": [512, 512], "people": vec![vec![0; 54]; 17] }),
+        json!({ "canvas": [512, 512], "people": [vec![-1; 54]] }),
+        json!("<svg>"),
+    ] {
+        assert_eq!(world.work(&worker, "result", &result(bad), NOW).await.status, 400);
+    }
+    let person: Vec<_> = (0..54).collect();
+    let pose = json!({ "canvas": [640, 512], "people": [person] });
+    world.work(&worker, "result", &result(pose), NOW).await.ok();
+    let status = world
+        .paint(MARA, "POST /v1/status/{id}", TASK, &json!({}), NOW)
+        .await
+        .ok();
+    let shown = &status["output"]["pose"];
+    assert_eq!(
+        (shown["canvas_width"].clone(), shown["canvas_height"].clone()),
+        (json!(640), json!(512))
+    );
+    assert_eq!(shown["people"][0]["pose_keypoints_2d"][53], 5.3);
+    assert_eq!(shown["people"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn results_are_webp_only_when_asked_for() {
+    for (options, webp) in [
+        (json!({ "useWebpCompression": true }), true),
+        (json!({ "useWebpCompression": false }), false),
+        (json!({ "useWebpCompression": "yes" }), false),
+        (json!(7), false),
+        (Value::Null, false),
+    ] {
+        let world = World::new().await;
+        let mut request = wire("01_generate");
+        request["input"]["options"] = options.clone();
+        let id = world.submit(MARA, &request, NOW).await.ok()["id"].clone();
+        let body: TaskBody = world.get(&BodyOf(serde_json::from_value(id).unwrap())).await;
+        let plan: Plan = serde_json::from_str(&body.plan.unwrap()).unwrap();
+        assert_eq!(plan.output.webp, webp, "{options}");
     }
 }
 

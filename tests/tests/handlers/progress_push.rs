@@ -209,6 +209,7 @@ async fn progress_of_anothers_or_a_lost_run_is_ignored() {
         offsets: vec![0],
         size: 1,
         lora_warning: false,
+        pose: None,
     };
     world
         .alter_task(&task_id(), |task| {

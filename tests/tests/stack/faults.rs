@@ -91,6 +91,7 @@ pub(crate) async fn late_result_of_a_lost_run(studio: Studio) -> Result<()> {
         size: 20,
         times: RunTimes::default(),
         lora_warning: false,
+        pose: None,
     };
     let client = studio.painter.with_token(token);
     let path = format!("workers/{}/result", worker.worker_id);

@@ -73,6 +73,12 @@ async fn submit(studio: &Studio, feature: &Feature) -> Result<TaskId> {
 
 async fn painted(studio: &Studio, feature: &Feature, task: TaskId) -> Result<()> {
     let status = studio.finish(task).await?;
+    let joints = status.pointer("/output/pose/people/0/pose_keypoints_2d");
+    let joints = joints.and_then(Value::as_array).map_or(0, Vec::len);
+    ensure!(
+        joints == if feature.pose { 54 } else { 0 },
+        "{joints} numbers of joints"
+    );
     let pictures = studio.painter.pictures(&status).await?;
     ensure!(pictures.len() == 1, "{} pictures", pictures.len());
     let picture = image::load_from_memory_with_format(&pictures[0], image::ImageFormat::Png)?;

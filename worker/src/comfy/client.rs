@@ -95,6 +95,9 @@ pub(crate) struct History {
 pub(crate) struct NodeOutput {
     #[serde(default)]
     pub(crate) images: Vec<OutputFile>,
+    /// What a node that shows text has shown.
+    #[serde(default)]
+    pub(crate) text: Vec<Value>,
 }
 
 /// A file that ComfyUI has written.

@@ -8,4 +8,4 @@ mod trouble;
 
 pub(crate) use client::{Comfy, ComfyError, OutputFile};
 pub(crate) use events::{Listener, RunEvent};
-pub(crate) use run::{Ending, Halted, RunLost, follow, halt, submit};
+pub(crate) use run::{Ending, Halted, Made, RunLost, follow, halt, submit};

@@ -14,12 +14,21 @@ use crate::{config::Timing, error::chain};
 /// How a graph ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// It made these files, in the order of the output nodes.
-    Done(Vec<OutputFile>),
+    /// It made this.
+    Done(Made),
     /// A node failed.
     Failed(Failure),
     /// Somebody interrupted it.
     Interrupted,
+}
+
+/// What a graph made.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    /// In the order of the output nodes.
+    pub(crate) files: Vec<OutputFile>,
+    /// What was shown as text.
+    pub(crate) texts: Vec<Value>,
 }
 
 /// ComfyUI has lost the run.
@@ -155,7 +164,12 @@ fn ending(history: History) -> Ending {
     // Node ids are numbers; "10" comes after "9".
     let mut nodes: Vec<_> = history.outputs.into_iter().collect();
     nodes.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
-    Ending::Done(nodes.into_iter().flat_map(|(_, output)| output.images).collect())
+    let mut made = Made::default();
+    for (_, output) in nodes {
+        made.files.extend(output.images);
+        made.texts.extend(output.text);
+    }
+    Ending::Done(made)
 }
 
 /// How an attempt to end a run went.
@@ -213,9 +227,10 @@ mod tests {
             "outputs": {"10": node("b"), "9": node("a"), "11": {"text": ["x"]}},
             "status": {"status_str": "success", "messages": []}
         }));
-        let Ending::Done(files) = done else { panic!("{done:?}") };
+        let Ending::Done(made) = done else { panic!("{done:?}") };
+        assert_eq!(made.texts, ["x"]);
         assert_eq!(
-            files.iter().map(|file| file.filename.as_str()).collect::<Vec<_>>(),
+            made.files.iter().map(|file| file.filename.as_str()).collect::<Vec<_>>(),
             ["a", "b"]
         );
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use model::{
-    RunTimes,
+    Pose, RunTimes,
     worker_api::{Assignment, RunResult},
 };
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use workflow::Plan;
 
 use super::{Brake, Renderer, RunError, Stop};
 use crate::{
-    comfy::{self, Comfy, Ending, Listener, OutputFile},
+    comfy::{self, Comfy, Ending, Listener, Made, OutputFile},
     darkroom,
     error::chain,
     inputs::{self, BadInput, Ready},
@@ -50,8 +50,9 @@ impl Renderer {
         let fetch = elapsed(begun);
 
         let begun = Instant::now();
-        let files = self.execute(run, &plan, &graph, &mut listener, brake).await?;
-        let pictures = brake.guard(read(&self.comfy, &ours(files, run))).await?;
+        let made = self.execute(run, &plan, &graph, &mut listener, brake).await?;
+        let pose = plan.pose.then(|| pose(&made.texts)).flatten();
+        let pictures = brake.guard(read(&self.comfy, &ours(made.files, run))).await?;
         let execute = elapsed(begun);
         drop(listener);
         self.status.loaded(&plan.models);
@@ -60,8 +61,8 @@ impl Renderer {
         let (finish, output) = (plan.finish.clone(), plan.output);
         let finished = tokio::task::spawn_blocking(move || {
             let pictures = match finish.as_slice() {
-                [] => pictures,
-                operations => darkroom::finish(&pictures, operations, &shelf)?,
+                [] if !output.webp => pictures,
+                operations => darkroom::finish(&pictures, operations, &shelf, output.webp)?,
             };
             ResultBlob::new(&pictures, output)
         });
@@ -77,6 +78,7 @@ impl Renderer {
             offsets: blob.offsets,
             times: RunTimes { fetch, execute, upload },
             lora_warning: loras.warning,
+            pose,
         })
     }
 
@@ -116,7 +118,7 @@ impl Renderer {
         graph: &Map<String, Value>,
         listener: &mut Listener,
         brake: &mut Brake,
-    ) -> Result<Vec<OutputFile>, RunError> {
+    ) -> Result<Made, RunError> {
         let id = run.run_id;
         // Not under the brake: once sent, it is not known whether ComfyUI has taken the graph.
         comfy::submit(&self.comfy, id, &listener.client, graph).await?;
@@ -130,7 +132,7 @@ impl Renderer {
         };
         match followed {
             Ok(ending) => match ending? {
-                Ending::Done(files) => Ok(files),
+                Ending::Done(made) => Ok(made),
                 Ending::Failed(failure) => Err(RunError::Graph(failure)),
                 Ending::Interrupted => Err(RunError::Interrupted),
             },
@@ -172,6 +174,16 @@ fn ours(files: Vec<OutputFile>, run: &Assignment) -> Vec<OutputFile> {
         .into_iter()
         .filter(|file| file.folder == "output" && file.subfolder.replace('\\', "/") == folder)
         .collect()
+}
+
+/// The people that a detector has shown. Without them the picture is still worth having.
+fn pose(texts: &[Value]) -> Option<Pose> {
+    let shown = texts.iter().find_map(Value::as_str)?;
+    let pose = serde_json::from_str(shown).ok().and_then(|found| Pose::read(&found));
+    if pose.is_none() {
+        tracing::warn!("the detector's keypoints cannot be read");
+    }
+    pose
 }
 
 async fn read(comfy: &Comfy, files: &[OutputFile]) -> Result<Vec<Bytes>, RunError> {

@@ -6,7 +6,7 @@ use model::{RunId, worker_api::InputBlob};
 use serde_json::{Value, json};
 use workflow::{Catalog, Plan};
 
-use crate::bench::{Bench, compiled};
+use crate::bench::{Bench, compiled, result_key};
 
 macro_rules! scenarios {
     ($($name:ident)*) => {
@@ -333,6 +333,34 @@ async fn applies_loras(bench: Bench) {
     assert!(weak != strong, "a LoRA must matter");
     let uploaded = ask(json!({"name": "mine", "strength": 1.0, "storage_id": "hash"})).await;
     assert!(uploaded == strong, "an uploaded LoRA is found by its hash");
+}
+
+/// Smaller files for a slow line: colours nearly the same, the alpha exactly.
+#[tokio::test]
+async fn results_are_webp_where_that_is_wanted() {
+    let bench = Bench::double().await.ready().await;
+    let pictures = [canvas(64), mask(64, SELECTED)];
+    let changes = json!({"/inpaint": inpaint([0, 0, 64, 64]), "/images/hires_mask": 1});
+    let mut plan = compiled(request("inpaint", [64; 4], &changes), &catalog(&bench));
+    let plain = bench.images(start(&bench, &plan, &pictures)).await;
+    plan.output.webp = true;
+    let run = start(&bench, &plan, &pictures);
+    let small = bench.images(run).await;
+    assert!(bench.cloud.object(&result_key(run)).unwrap().starts_with(b"RIFF"));
+    for (plain, small) in clear(&plain[0]).pixels().zip(clear(&small[0]).pixels()) {
+        assert_eq!(plain.0[3], small.0[3]);
+    }
+    let plain = compiled(request("generate", [64; 4], &json!({})), &catalog(&bench));
+    let mut small = plain.clone();
+    small.output.webp = true;
+    let [plain, small] = [plain, small].map(|plan| start(&bench, &plan, &[canvas(64)]));
+    let (plain, small) = (bench.pictures(plain).await, bench.pictures(small).await);
+    let apart = plain[0]
+        .as_raw()
+        .iter()
+        .zip(small[0].as_raw())
+        .map(|(a, b)| u64::from(a.abs_diff(*b)));
+    assert!(apart.sum::<u64>() < 64 * 64 * 3 * 12);
 }
 
 /// What no small real server has: control nets, SDXL, Flux.

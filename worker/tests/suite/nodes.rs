@@ -72,6 +72,25 @@ async fn are_told_when_the_worker_is_ready() {
     }
 }
 
+/// The people come with the picture, also when ComfyUI has seen it before and need not look again.
+#[tokio::test]
+async fn a_pose_comes_as_a_picture_and_as_joints() {
+    let bench = with_packs().await.ready().await;
+    for time in 1..=2 {
+        let result = bench.cloud.result(start(&bench, &detect("pose"))).await;
+        let pose = result.pose.unwrap_or_else(|| panic!("no pose the {time}. time"));
+        assert_eq!((pose.canvas, pose.people.len()), ([512, 512], 1));
+        let openpose = pose.openpose();
+        assert_eq!(openpose["canvas_width"], 512);
+        let joints = openpose["people"][0]["pose_keypoints_2d"].as_array().unwrap();
+        let first: Vec<_> = joints[..3].iter().map(|number| number.as_f64().unwrap()).collect();
+        assert_eq!((joints.len(), first), (54, vec![256.0, 25.6, 1.0]));
+        assert_eq!(joints[53], 0.0);
+    }
+    let other = bench.cloud.result(start(&bench, &detect("depth"))).await;
+    assert_eq!(other.pose, None);
+}
+
 /// A machine of an older image than the one that the pool's list is from: another machine may have the node.
 #[tokio::test]
 async fn that_are_missing_are_the_machines_fault() {

@@ -123,15 +123,16 @@ pub(crate) fn text(plan: &Plan) -> String {
     });
     let inputs: Vec<_> = inputs.collect();
     let finish: Vec<_> = plan.finish.iter().map(|operation| line(&json!(operation))).collect();
+    let output = plan.output;
+    let output = format!(
+        "Output {{ count: {}, width: {}, height: {} }}",
+        output.count, output.width, output.height
+    );
     let Plan {
-        output,
-        models,
-        work,
-        graph,
-        ..
+        models, work, graph, ..
     } = plan;
     format!(
-        "inputs:\n{}\nfinish: {}\noutput: {output:?}\nmodels: {models:?}\nwork: {work:?} = {:.3}\n{graph}",
+        "inputs:\n{}\nfinish: {}\noutput: {output}\nmodels: {models:?}\nwork: {work:?} = {:.3}\n{graph}",
         inputs.join("\n"),
         finish.join(" "),
         work.units()
