@@ -6,6 +6,7 @@ use model::{
     TaskId,
     socket::{ClientMessage, ServerMessage, TaskView},
 };
+use reqwest::header::{self, HeaderValue};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -44,7 +45,19 @@ pub struct Events(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Painter {
     pub(crate) fn new(api: &str, socket: &str, token: String) -> Result<Self> {
+        // What Qt's client, which the plugin uses, says of itself.
+        let headers = [
+            (header::ACCEPT_ENCODING, "gzip, deflate"),
+            (header::ACCEPT_LANGUAGE, "en-US,*"),
+            (header::USER_AGENT, "Mozilla/5.0"),
+        ];
         let client = reqwest::Client::builder()
+            .default_headers(
+                headers
+                    .map(|(name, value)| (name, HeaderValue::from_static(value)))
+                    .into_iter()
+                    .collect(),
+            )
             .timeout(std::time::Duration::from_mins(1))
             .build()?;
         Ok(Self {

@@ -52,6 +52,14 @@ pub(crate) async fn ask(base: &str, case: &Case) -> Value {
     verdict(status, &reply)
 }
 
+/// Which control nets a real server has is its owner's affair.
+fn details(error: &Value) -> Value {
+    match error["details"].as_str().and_then(|text| text.split_once(" not in ")) {
+        Some((what, _)) if what.starts_with("control_net_name") => format!("{what} not in []").into(),
+        _ => error["details"].clone(),
+    }
+}
+
 fn verdict(status: u16, reply: &Value) -> Value {
     let mut nodes = serde_json::Map::new();
     for (id, node) in reply["node_errors"].as_object().into_iter().flatten() {
@@ -63,7 +71,7 @@ fn verdict(status: u16, reply: &Value) -> Value {
                 json!([
                     error["type"],
                     error["message"],
-                    error["details"],
+                    details(error),
                     error["extra_info"]["received_value"]
                 ])
             })

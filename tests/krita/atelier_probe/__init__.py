@@ -55,7 +55,7 @@ async def paint(report, document, name, images, token):
     if images:
         workflow["image_data"] = await upload(images, token)
         (OUT / f"{name}.jpg").write_bytes(images[0])
-    job = await call("generate", request, token)
+    job = status = await call("generate", request, token)
     said = [job["status"]]
     while said[-1] in ("IN_QUEUE", "IN_PROGRESS"):
         status = await call(f"status/{job['id']}", {}, token)

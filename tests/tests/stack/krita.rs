@@ -52,7 +52,7 @@ async fn session(studio: &Studio, desktop: &Desktop, folder: &Path) -> Result<()
         url = opened => url,
         ended = krita.wait() => anyhow::bail!("Krita ended before it opened the sign-in page: {ended:?}"),
     };
-    approve(studio, &url).await?;
+    studio.approve(&url).await?;
     let ended = krita.wait().await?;
     ensure!(ended.success(), "Krita ended with {ended}");
     Ok(())
@@ -93,31 +93,6 @@ fn start(studio: &Studio, desktop: &Desktop, folder: &Path) -> Result<Child> {
         .stderr(log.try_clone()?)
         .stdout(log);
     command.spawn().context("Krita cannot be started")
-}
-
-/// What a person does in the browser.
-async fn approve(studio: &Studio, url: &str) -> Result<()> {
-    let browser = studio.painter.with_token("");
-    let page = url
-        .strip_prefix(&studio.painter.api)
-        .with_context(|| format!("Krita opened {url}"))?;
-    let page = page.trim_start_matches('/');
-    let shown = browser.call("GET", page, None).await?;
-    ensure!(
-        shown.status == 200
-            && shown
-                .body
-                .as_str()
-                .is_some_and(|text| text.contains("Generative AI for Krita")),
-        "{shown:?}"
-    );
-    let code = page.split_once("code=").context("no code")?.1;
-    let invitation = studio.stack.invite(&format!("painter-of-{}", studio.pool)).await?;
-    let approved = browser
-        .form("sign-in", &[("code", code), ("invitation", &invitation)])
-        .await?;
-    ensure!(approved.status == 200, "{approved:?}");
-    Ok(())
 }
 
 /// What Krita heard, and what it has made of it.

@@ -1,6 +1,7 @@
 //! The whole stack on this machine: template, functions, queue, tables, machines, workers, a stand-in for ComfyUI.
 //!
-//! One stack serves all tests; each has a pool, a team and a painter of its own, so they run side by side.
+//! One stack serves all tests; each has a pool, a team and a painter of its own, so they run side by side. Where
+//! `COMFYUI_URL` names a real ComfyUI, that renders instead of the stand-in, and only [`ON_REAL`] run, one by one.
 
 mod access;
 mod cancel;
@@ -14,6 +15,7 @@ mod loras;
 mod pictures;
 mod requests;
 mod scaling;
+mod session;
 mod sign_in;
 mod sockets;
 mod studio;
@@ -34,6 +36,10 @@ const SETTINGS: &str = "lease=5s,heartbeat_busy=1s,heartbeat_ready=2s,worker_sil
                         idle_stop=25s,drain_confirm=1s";
 /// Nothing here takes as long as this.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// The same on a real ComfyUI without a GPU.
+const PATIENCE_ON_REAL: Duration = Duration::from_mins(8);
+/// What needs nothing that only the stand-in does, as dying when it is told to.
+const ON_REAL: [&str; 2] = ["kinds::as_captured", "session::of_the_plugin"];
 /// Runs when it is asked for: `cargo test -p system-tests --test stack -- --ignored krita`.
 const NEEDS_KRITA: &str = "krita::paints";
 
@@ -49,7 +55,12 @@ macro_rules! trials {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    let real = real();
+    let patience = if real.is_some() { PATIENCE_ON_REAL } else { PATIENCE };
+    if real.is_some() {
+        arguments.test_threads = Some(1);
+    }
     let trials = trials![
         pictures::cold_wake_then_warm,
         pictures::refine_with_an_upload,
@@ -76,6 +87,7 @@ fn main() -> ExitCode {
         credits::spent_on_pictures_only,
         credits::twenty_submits_at_once,
         sign_in::as_the_plugin_does,
+        session::of_the_plugin,
         krita::paints,
     ];
     let runtime = Arc::new(
@@ -87,23 +99,24 @@ fn main() -> ExitCode {
     let stack = if arguments.list {
         None
     } else {
-        Some(Arc::new(start(&runtime)))
+        Some(Arc::new(start(&runtime, real.clone())))
     };
     let trials = trials.map(|(name, run)| {
         let (stack, runtime) = (stack.clone(), Arc::clone(&runtime));
+        let real = real.is_some();
         Trial::test(name, move || {
             let Some(stack) = stack else { return Ok(()) };
             runtime.block_on(async {
-                let studio = Studio::open(stack, name)
+                let studio = Studio::open(stack, name, real)
                     .await
                     .map_err(|error| Failed::from(format!("{error:#}")))?;
-                match tokio::time::timeout(PATIENCE, run(studio)).await {
+                match tokio::time::timeout(patience, run(studio)).await {
                     Ok(result) => result.map_err(|error| Failed::from(format!("{error:#}"))),
-                    Err(_) => Err(Failed::from(format!("not done after {PATIENCE:?}"))),
+                    Err(_) => Err(Failed::from(format!("not done after {patience:?}"))),
                 }
             })
         })
-        .with_ignored_flag(name == NEEDS_KRITA)
+        .with_ignored_flag(name == NEEDS_KRITA || (real && !ON_REAL.contains(&name)))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.into());
     if let Some(stack) = stack.and_then(Arc::into_inner) {
@@ -122,13 +135,28 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-fn start(runtime: &tokio::runtime::Runtime) -> Stack {
+#[expect(clippy::disallowed_methods, reason = "the tests' one switch; nothing is configured")]
+fn real() -> Option<String> {
+    std::env::var("COMFYUI_URL").ok().filter(|url| !url.is_empty())
+}
+
+fn start(runtime: &tokio::runtime::Runtime, real: Option<String>) -> Stack {
     let started = Instant::now();
+    say(&real.as_ref().map_or_else(
+        || "stack: renders on the stand-in, since COMFYUI_URL names no real ComfyUI".to_owned(),
+        |url| {
+            format!(
+                "stack: renders on the real ComfyUI at {url}, only what can: {}",
+                ON_REAL.join(", ")
+            )
+        },
+    ));
+    let stand_in = Renderer::StandIn {
+        step_delay: Duration::from_millis(50),
+    };
     let options = Options {
         port: None,
-        renderer: Renderer::StandIn {
-            step_delay: Duration::from_millis(50),
-        },
+        renderer: real.map_or(stand_in, |url| Renderer::ComfyUi { url, models: None }),
         boot_delay: Duration::from_millis(300),
         settings: SETTINGS.to_owned(),
         iam: true,

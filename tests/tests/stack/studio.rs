@@ -9,7 +9,7 @@ use local::{
     pump::Machine,
 };
 use model::{PoolId, RunId, Task, TaskId, TaskState};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What a test returns.
 pub(crate) type Outcome = Pin<Box<dyn Future<Output = Result<()>>>>;
@@ -21,17 +21,68 @@ pub(crate) struct Studio {
     pub(crate) stack: Arc<Stack>,
     pub(crate) pool: PoolId,
     pub(crate) painter: Painter,
+    /// A real ComfyUI renders, perhaps without a GPU.
+    pub(crate) real: bool,
 }
 
 impl Studio {
-    pub(crate) async fn open(stack: Arc<Stack>, test: &str) -> Result<Self> {
+    pub(crate) async fn open(stack: Arc<Stack>, test: &str, real: bool) -> Result<Self> {
         let pool = test.replace("::", "-").replace('_', "-");
         let seeded = stack.seed(&format!("painter-of-{pool}"), &pool).await?;
         Ok(Self {
             pool: seeded.pool,
             painter: seeded.painter,
             stack,
+            real,
         })
+    }
+
+    /// A captured request as it is; on a real ComfyUI, which may have no GPU, with fewer pictures and steps.
+    pub(crate) fn captured(&self, wire: &str) -> Result<Value> {
+        let mut request: Value = serde_json::from_str(wire)?;
+        // The last two were made by hand, without what is around them.
+        if request.get("input").is_none() {
+            request = json!({ "input": { "workflow": request } });
+        }
+        if self.real {
+            let workflow = &mut request["input"]["workflow"];
+            let pictures = if workflow["kind"] == "inpaint" { 1 } else { 2 };
+            for (less, value) in [
+                ("/batch_count", pictures),
+                ("/sampling/total_steps", 2),
+                ("/sampling/start_step", 1),
+            ] {
+                if let Some(many) = workflow.pointer_mut(less) {
+                    *many = value.into();
+                }
+            }
+        }
+        Ok(request)
+    }
+
+    /// Approves a device on the sign-in page that was opened, as a person with an invitation does.
+    pub(crate) async fn approve(&self, url: &str) -> Result<()> {
+        let browser = self.painter.with_token("");
+        let page = url
+            .strip_prefix(&self.painter.api)
+            .with_context(|| format!("{url} is not ours"))?;
+        let page = page.trim_start_matches('/');
+        let shown = browser.call("GET", page, None).await?;
+        ensure!(
+            shown.status == 200
+                && shown
+                    .body
+                    .as_str()
+                    .is_some_and(|text| text.contains("Generative AI for Krita")),
+            "{shown:?}"
+        );
+        let code = page.split_once("code=").context("no code")?.1;
+        let invitation = self.stack.invite(&format!("painter-of-{}", self.pool)).await?;
+        let approved = browser
+            .form("sign-in", &[("code", code), ("invitation", &invitation)])
+            .await?;
+        ensure!(approved.status == 200, "{approved:?}");
+        Ok(())
     }
 
     /// The task as the tables have it.
@@ -127,7 +178,7 @@ pub(crate) fn small(steps: u32, seed: u32) -> Result<Value> {
     let mut request = wire_01()?;
     let workflow = &mut request["input"]["workflow"];
     for extent in ["input", "initial", "desired", "target"] {
-        workflow["images"]["extent"][extent] = serde_json::json!([128, 128]);
+        workflow["images"]["extent"][extent] = json!([128, 128]);
     }
     workflow["batch_count"] = 1.into();
     workflow["sampling"]["total_steps"] = steps.into();
