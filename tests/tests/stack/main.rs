@@ -4,7 +4,9 @@
 //! `COMFYUI_URL` names a real ComfyUI, that renders instead of the stand-in, and only [`ON_REAL`] run, one by one.
 
 mod access;
+mod browser;
 mod cancel;
+mod chromium;
 mod credits;
 mod desktop;
 mod faults;
@@ -40,8 +42,9 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const PATIENCE_ON_REAL: Duration = Duration::from_mins(8);
 /// What needs nothing that only the stand-in does, as dying when it is told to.
 const ON_REAL: [&str; 2] = ["kinds::as_captured", "session::of_the_plugin"];
-/// Runs when it is asked for: `cargo test -p system-tests --test stack -- --ignored krita`.
-const NEEDS_KRITA: &str = "krita::paints";
+/// Run when they are asked for, since they need more than is on every machine:
+/// `cargo test -p system-tests --test stack -- --ignored krita`.
+const NEED_PROGRAMS: [&str; 2] = ["krita::paints", "browser::signs_in"];
 
 macro_rules! trials {
     ($($module:ident::$name:ident),* $(,)?) => {
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         sign_in::as_the_plugin_does,
         session::of_the_plugin,
         krita::paints,
+        browser::signs_in,
     ];
     let runtime = Arc::new(
         tokio::runtime::Builder::new_multi_thread()
@@ -116,7 +120,7 @@ fn main() -> ExitCode {
                 }
             })
         })
-        .with_ignored_flag(name == NEEDS_KRITA || (real && !ON_REAL.contains(&name)))
+        .with_ignored_flag(NEED_PROGRAMS.contains(&name) || (real && !ON_REAL.contains(&name)))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.into());
     if let Some(stack) = stack.and_then(Arc::into_inner) {
