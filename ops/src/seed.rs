@@ -89,16 +89,8 @@ pub async fn seed(store: &Store, signer: &Signer, seed: &Seed, now: Millis) -> R
 async fn put_pool(store: &Store, seed: &Seed) -> Result<(), StoreError> {
     on_conflict(async || {
         let found = store.get(&seed.pool).await?;
-        let mut pool = found.unwrap_or(Pool {
-            pool: seed.pool.clone(),
-            version: 0,
-            max_workers: 2,
-            instance_types: INSTANCE_TYPES.map(str::to_owned).to_vec(),
-            starting: Vec::new(),
-            no_capacity_at: None,
-            warm_up: None,
-            prices: BTreeMap::new(),
-        });
+        let mut pool =
+            found.unwrap_or_else(|| Pool::new(seed.pool.clone(), 2, INSTANCE_TYPES.map(str::to_owned).to_vec()));
         pool.max_workers = seed.max_workers.unwrap_or(pool.max_workers);
         if let Some(types) = &seed.instance_types {
             pool.instance_types.clone_from(types);

@@ -53,7 +53,10 @@ pub(crate) async fn next(
         return Ok(Some(assignment));
     }
     let backlog = app.cloud.store.list(Backlog(&worker.pool, PAGE)).await?;
-    for task_id in policy::claim::choose(&backlog, &worker, now).into_iter().take(TRIES) {
+    for task_id in policy::claim::choose(&backlog, &worker, &app.settings, now)
+        .into_iter()
+        .take(TRIES)
+    {
         if let Some(assignment) = try_claim(app, &worker, task_id, now).await? {
             return Ok(Some(assignment));
         }

@@ -1,8 +1,9 @@
 //! Tables, keys and indexes: the one place that knows them.
 
 use model::{
-    Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Identity, Invitation, Pool, PoolId, PoolNames,
-    PoolNodes, Session, SignIn, Task, TaskBody, TaskId, TeamId, UploadedLora, Usage, UserId, Worker, WorkerId,
+    Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Identity, Invitation, Pace, Pool, PoolId, PoolNames,
+    PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TeamId, UploadedLora, Usage, UserId, Worker,
+    WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -161,6 +162,19 @@ pub struct InvitationOf(pub String);
 #[derive(Debug, Clone)]
 pub struct IdentityOf(pub String);
 
+/// Names a pool's [`Pace`].
+#[derive(Debug, Clone)]
+pub struct PaceOf(pub PoolId);
+
+/// Names a painter's [`Presence`] in a pool.
+#[derive(Debug, Clone)]
+pub struct PresenceOf(pub PoolId, pub UserId);
+
+/// The partition of a pool's presence. No pool can have this name.
+fn presence(pool: &PoolId) -> String {
+    format!("presence#{pool}")
+}
+
 /// Names the [`PoolNames`].
 #[derive(Debug, Clone, Copy)]
 pub struct AllPools;
@@ -212,6 +226,21 @@ entity!(PoolNodes, NodesOf, |it| NodesOf(it.pool.clone()), |id| Key {
     partition: id.0.to_string(),
     sort: Some("nodes".to_owned())
 });
+entity!(Pace, PaceOf, |it| PaceOf(it.pool.clone()), |id| Key {
+    table: Table::Pools,
+    partition: id.0.to_string(),
+    sort: Some("pace".to_owned())
+});
+entity!(
+    Presence,
+    PresenceOf,
+    |it| PresenceOf(it.pool.clone(), it.user.clone()),
+    |id| Key {
+        table: Table::Pools,
+        partition: presence(&id.0),
+        sort: Some(id.1.to_string())
+    }
+);
 entity!(SignIn, SignInOf, |it| SignInOf(it.code.clone()), |id| Key::simple(
     Table::Accounts,
     format!("code#{}", id.0)
@@ -287,6 +316,10 @@ pub struct Backlog<'a>(pub &'a PoolId, pub u32);
 #[derive(Debug, Clone, Copy)]
 pub struct WorkersOf<'a>(pub &'a PoolId);
 
+/// Who is, or was lately, present in a pool.
+#[derive(Debug, Clone, Copy)]
+pub struct PresenceIn<'a>(pub &'a PoolId);
+
 /// The open WebSockets of an owner.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionsOf<'a>(pub &'a UserId);
@@ -339,6 +372,20 @@ impl List for WorkersOf<'_> {
             attribute: "pool",
             order: None,
             partition: self.0.to_string(),
+            limit: 1000,
+        }
+    }
+}
+
+impl List for PresenceIn<'_> {
+    type Entry = Presence;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Pools,
+            index: None,
+            attribute: "pool",
+            order: Some("slot"),
+            partition: presence(self.0),
             limit: 1000,
         }
     }

@@ -6,13 +6,14 @@ use cloud::{
     notify::{tell_owner, tell_worker},
     retry::MayConflict,
     runs::{RunError, change_worker, move_worker},
-    tables::{Backlog, WorkersOf},
+    tables::{Backlog, PaceOf, PresenceIn, WorkersOf},
 };
 use model::{
-    BacklogEntry, Millis, Pool, PoolId, Settings, StartingWorker, Worker, WorkerId, WorkerState, socket::ServerMessage,
+    BacklogEntry, Estimates, Millis, Pool, PoolId, Presence, Settings, StartingWorker, Worker, WorkerId, WorkerState,
+    socket::ServerMessage,
 };
 use policy::{
-    PoolSnapshot,
+    PoolSnapshot, breaker, estimate, forecast,
     scale::{Grow, ScalePlan, plan, starting},
 };
 use tracing::{info, warn};
@@ -31,15 +32,22 @@ pub struct Loaded {
     pub workers: Vec<Worker>,
     /// Its waiting tasks, as the index shows them.
     pub backlog: Vec<BacklogEntry>,
+    /// Who is, or was lately, at their canvas.
+    pub presence: Vec<Presence>,
+    /// How long things take there.
+    pub estimates: Estimates,
 }
 
 impl Loaded {
     /// Reads a pool; none if there is no such pool.
     pub async fn read(cloud: &Cloud, pool: &PoolId) -> Result<Option<Self>, StoreError> {
-        let (pool_item, workers, backlog) = tokio::try_join!(
+        let pace = PaceOf(pool.clone());
+        let (pool_item, workers, backlog, presence, pace) = tokio::try_join!(
             cloud.store.get(pool),
             cloud.store.list(WorkersOf(pool)),
-            cloud.store.list(Backlog(pool, PAGE))
+            cloud.store.list(Backlog(pool, PAGE)),
+            cloud.store.list(PresenceIn(pool)),
+            cloud.store.get(&pace)
         )?;
         let Some(pool_item) = pool_item else { return Ok(None) };
         // The index may not show a worker that was just started.
@@ -55,6 +63,8 @@ impl Loaded {
             pool: pool_item,
             workers,
             backlog,
+            presence,
+            estimates: pace.map(|pace| pace.estimates).unwrap_or_default(),
         }))
     }
 
@@ -64,6 +74,8 @@ impl Loaded {
             pool: &self.pool,
             workers: &self.workers,
             backlog: &self.backlog,
+            presence: &self.presence,
+            estimates: &self.estimates,
             settings,
             now,
         }
@@ -101,16 +113,42 @@ pub async fn scale(
     pool: &PoolId,
     now: Millis,
 ) -> Result<(), ScaleError> {
-    let Some(loaded) = Loaded::read(cloud, pool).await? else {
-        warn!(pool = %pool, "there is work for a pool that does not exist; make it with `ops seed`");
-        return Ok(());
-    };
-    let snapshot = loaded.snapshot(settings, now);
-    let plan = plan(&snapshot);
-    info!(pool = %pool, plan = serde_json::to_string(&plan).unwrap_or_default(), "scaling");
-    wake(cloud, &loaded, &plan).await;
+    for _ in 0..ATTEMPTS {
+        let Some(loaded) = Loaded::read(cloud, pool).await? else {
+            warn!(pool = %pool, "there is work for a pool that does not exist; make it with `ops seed`");
+            return Ok(());
+        };
+        let snapshot = loaded.snapshot(settings, now);
+        let plan = plan(&snapshot);
+        info!(pool = %pool, plan = serde_json::to_string(&plan).unwrap_or_default(), "scaling");
+        wake(cloud, &loaded, &plan).await;
+        if carry_out(cloud, fleet, &snapshot, &plan).await? == Next::Done {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Most plans in a row: another instance or offering after one that had no capacity.
+const ATTEMPTS: usize = 4;
+
+/// What comes after a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Done,
+    /// There was no capacity for this one: another plan finds another.
+    PlanAgain,
+}
+
+async fn carry_out(
+    cloud: &Cloud,
+    fleet: &Fleet,
+    snapshot: &PoolSnapshot<'_>,
+    plan: &ScalePlan,
+) -> Result<Next, ScaleError> {
+    let now = snapshot.now;
     match &plan.grow {
-        Grow::No => Ok(()),
+        Grow::No => Ok(Next::Done),
         Grow::Undrain(worker) => {
             let undrained = move_worker(cloud, worker, WorkerState::Ready, now, |w| {
                 w.state == WorkerState::Draining && w.run.is_none()
@@ -118,10 +156,10 @@ pub async fn scale(
             if let Some(worker) = undrained.await? {
                 tell_worker(cloud, &worker, &ServerMessage::Wake { task_id: None }).await;
             }
-            Ok(())
+            Ok(Next::Done)
         }
-        Grow::Start(worker) => start(cloud, fleet, &snapshot, worker).await,
-        Grow::Launch => launch(cloud, fleet, &snapshot).await,
+        Grow::Start(worker) => start(cloud, fleet, snapshot, plan, worker).await,
+        Grow::Launch => launch(cloud, fleet, snapshot, plan).await,
     }
 }
 
@@ -148,13 +186,22 @@ async fn tell_waiting(cloud: &Cloud, snapshot: &PoolSnapshot<'_>, note: &str) {
 }
 
 /// The pool's item after this plan has won: only one planner can write it.
-fn won(snapshot: &PoolSnapshot<'_>, worker_id: &WorkerId) -> Pool {
+fn won(snapshot: &PoolSnapshot<'_>, plan: &ScalePlan, worker_id: &WorkerId) -> Pool {
     let mut pool = snapshot.pool.clone();
     pool.starting = starting(snapshot.pool, snapshot).cloned().collect();
     pool.starting.push(StartingWorker {
         worker_id: worker_id.clone(),
         since: snapshot.now,
     });
+    breaker::probing(&mut pool.breaker, snapshot.now);
+    if plan.for_forecast
+        && let Some(forecast) = pool.forecast.as_mut()
+    {
+        let start = estimate::start(snapshot.estimates);
+        forecast.credit_ms = forecast
+            .credit_ms
+            .saturating_sub(forecast::price(start, snapshot.settings));
+    }
     pool
 }
 
@@ -176,37 +223,43 @@ async fn start(
     cloud: &Cloud,
     fleet: &Fleet,
     snapshot: &PoolSnapshot<'_>,
+    plan: &ScalePlan,
     worker_id: &WorkerId,
-) -> Result<(), ScaleError> {
+) -> Result<Next, ScaleError> {
     let now = snapshot.now;
     let Some(mut worker) = cloud.store.get(worker_id).await? else {
-        return Ok(());
+        return Ok(Next::Done);
     };
     let Some(instance) = worker.instance_id.clone() else {
-        return Ok(());
+        return Ok(Next::Done);
     };
     if worker.become_state(WorkerState::Starting, now).is_err() {
-        return Ok(());
+        return Ok(Next::Done);
     }
-    if !commit_plan(cloud, won(snapshot, worker_id), &mut worker).await? {
-        return Ok(());
+    if !commit_plan(cloud, won(snapshot, plan, worker_id), &mut worker).await? {
+        return Ok(Next::Done);
     }
     match fleet.start(&instance).await {
         Ok(()) => {
             tell_waiting(cloud, snapshot, WAKING).await;
-            Ok(())
+            Ok(Next::Done)
         }
         Err(error) => no_capacity(cloud, snapshot, worker_id, Some(WorkerState::Stopped), error).await,
     }
 }
 
-async fn launch(cloud: &Cloud, fleet: &Fleet, snapshot: &PoolSnapshot<'_>) -> Result<(), ScaleError> {
+async fn launch(
+    cloud: &Cloud,
+    fleet: &Fleet,
+    snapshot: &PoolSnapshot<'_>,
+    plan: &ScalePlan,
+) -> Result<Next, ScaleError> {
     let now = snapshot.now;
     let worker_id = WorkerId::new(format!("w-{}", uuid::Uuid::now_v7().simple()));
     let pool = &snapshot.pool.pool;
     let mut worker = Worker::launching(worker_id.clone(), pool.clone(), now);
-    if !commit_plan(cloud, won(snapshot, &worker_id), &mut worker).await? {
-        return Ok(());
+    if !commit_plan(cloud, won(snapshot, plan, &worker_id), &mut worker).await? {
+        return Ok(Next::Done);
     }
     match fleet.launch(&worker_id, pool, &snapshot.pool.instance_types).await {
         Ok(instance) => {
@@ -217,21 +270,21 @@ async fn launch(cloud: &Cloud, fleet: &Fleet, snapshot: &PoolSnapshot<'_>) -> Re
             })
             .await?;
             tell_waiting(cloud, snapshot, WAKING).await;
-            Ok(())
+            Ok(Next::Done)
         }
         Err(error) => no_capacity(cloud, snapshot, &worker_id, None, error).await,
     }
 }
 
-/// Takes a start back. Whatever the reason was, nothing is tried for a while: a failing launch must not be repeated
-/// by every message.
+/// Takes a start back. Whatever the reason was, the same is not tried again for a while: a failing launch must not be
+/// repeated by every message. A stopped instance that cannot be started keeps nobody from launching elsewhere.
 async fn no_capacity(
     cloud: &Cloud,
     snapshot: &PoolSnapshot<'_>,
     worker_id: &WorkerId,
     back_to: Option<WorkerState>,
     error: FleetError,
-) -> Result<(), ScaleError> {
+) -> Result<Next, ScaleError> {
     warn!(worker.id = %worker_id, error = chain(&error), "no machine came");
     match back_to {
         Some(state) => {
@@ -258,11 +311,19 @@ async fn no_capacity(
         let Some(mut pool) = cloud.store.get(&snapshot.pool.pool).await? else {
             return Ok(());
         };
-        pool.no_capacity_at = Some(snapshot.now);
+        if back_to.is_none() {
+            pool.no_capacity_at = Some(snapshot.now);
+        }
+        if matches!(error, FleetError::Aws { .. }) {
+            breaker::record(&mut pool.breaker, false, snapshot.now);
+        }
         pool.starting.retain(|starting| starting.worker_id != *worker_id);
         cloud.store.commit([Write::put(&mut pool)?]).await
     })
     .await?;
+    if back_to.is_some() && matches!(error, FleetError::NoCapacity(_)) {
+        return Ok(Next::PlanAgain);
+    }
     tell_waiting(
         cloud,
         snapshot,
@@ -270,7 +331,7 @@ async fn no_capacity(
     )
     .await;
     match error {
-        FleetError::NoCapacity(_) => Ok(()),
+        FleetError::NoCapacity(_) => Ok(Next::Done),
         error @ FleetError::Aws { .. } => Err(error.into()),
     }
 }

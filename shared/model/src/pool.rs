@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MicroUsd, Millis, PoolId, WorkerId};
+use crate::{Breaker, Forecast, MicroUsd, Millis, PoolId, WorkerId};
 
 /// A pool's state: the item on which one planner wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Pool {
     /// Workers that a plan has started and that the index may not show yet.
     #[serde(default)]
     pub starting: Vec<StartingWorker>,
-    /// When the last start or launch found no capacity; until some minutes after it nothing is tried.
+    /// When the last launch found no capacity in any zone; until some minutes after it nothing is launched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_capacity_at: Option<Millis>,
     /// The checkpoint a fresh worker warms up with: a name in the catalogue.
@@ -28,6 +28,30 @@ pub struct Pool {
     /// unknown type, those under a desk among them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, MicroUsd>,
+    /// Pauses automatic starts when they fail.
+    #[serde(default)]
+    pub breaker: Breaker,
+    /// What the forecast asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
+}
+
+impl Pool {
+    /// A pool with these limits, in which nothing has happened yet.
+    pub fn new(pool: PoolId, max_workers: u32, instance_types: Vec<String>) -> Self {
+        Self {
+            pool,
+            version: 0,
+            max_workers,
+            instance_types,
+            starting: Vec::new(),
+            no_capacity_at: None,
+            warm_up: None,
+            prices: BTreeMap::new(),
+            breaker: Breaker::default(),
+            forecast: None,
+        }
+    }
 }
 
 /// What the workers of a pool can do beyond ComfyUI's own nodes, as one of them said last: known also while none is up.

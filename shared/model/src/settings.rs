@@ -17,6 +17,35 @@ pub struct Settings {
     pub boot_limit: Duration,
     /// A ready worker without a run for this long, with a quiet GPU, stops.
     pub idle_stop: Duration,
+    /// The same where nobody present is known to be, and clients only show when they call.
+    pub idle_blind: Duration,
+    /// The same where every painter of the last hour has a client that reports the canvas, and for a second worker: the
+    /// time in which idling has cost as much as the next start (break-even).
+    pub idle_watched: Duration,
+    /// How long a painter counts as present after the last sign of it.
+    pub presence: Duration,
+    /// Longest predicted wait that needs no further worker.
+    pub wait_target: Duration,
+    /// How far, in GPU time of one user, a task whose model is loaded may overtake.
+    pub look_ahead: Duration,
+    /// A task that has waited this long is not overtaken.
+    pub pass_over: Duration,
+    /// GPU utilisation, percent, above which a worker counts as hot.
+    pub hot_percent: u32,
+    /// A worker hot for this long asks for another one.
+    pub hot_for: Duration,
+    /// After launches failed too often nothing is started for this long; then one is tried.
+    pub breaker_pause: Duration,
+    /// A machine is not stopped earlier than this after it was asked for, since it is paid for anyway.
+    pub min_billing: Duration,
+    /// Least time between two requests of a painter, in the long run.
+    pub rate_interval: Duration,
+    /// How many requests a painter may send at once.
+    pub rate_burst: u32,
+    /// Least time between two requests of a team, in the long run.
+    pub team_rate_interval: Duration,
+    /// How many requests a team may send at once.
+    pub team_rate_burst: u32,
     /// Least time between the decision to drain and the stop: the second look.
     pub drain_confirm: Duration,
     /// GPU utilisation, percent, below which it counts as quiet.
@@ -64,6 +93,20 @@ impl Default for Settings {
             worker_silent: Duration::from_secs(90),
             boot_limit: minutes(10),
             idle_stop: minutes(30),
+            idle_blind: minutes(10),
+            idle_watched: minutes(2),
+            presence: minutes(5),
+            wait_target: Duration::from_secs(20),
+            look_ahead: minutes(1),
+            pass_over: Duration::from_secs(20),
+            hot_percent: 95,
+            hot_for: minutes(5),
+            breaker_pause: minutes(5),
+            min_billing: minutes(1),
+            rate_interval: Duration::from_secs(1),
+            rate_burst: 60,
+            team_rate_interval: Duration::from_millis(250),
+            team_rate_burst: 240,
             drain_confirm: Duration::from_secs(50),
             gpu_quiet_percent: 5,
             capacity_pause: minutes(3),
@@ -128,6 +171,17 @@ impl Settings {
             "worker_silent" => &mut self.worker_silent,
             "boot_limit" => &mut self.boot_limit,
             "idle_stop" => &mut self.idle_stop,
+            "idle_blind" => &mut self.idle_blind,
+            "idle_watched" => &mut self.idle_watched,
+            "presence" => &mut self.presence,
+            "wait_target" => &mut self.wait_target,
+            "look_ahead" => &mut self.look_ahead,
+            "pass_over" => &mut self.pass_over,
+            "hot_for" => &mut self.hot_for,
+            "breaker_pause" => &mut self.breaker_pause,
+            "min_billing" => &mut self.min_billing,
+            "rate_interval" => &mut self.rate_interval,
+            "team_rate_interval" => &mut self.team_rate_interval,
             "drain_confirm" => &mut self.drain_confirm,
             "capacity_pause" => &mut self.capacity_pause,
             "task_expiry" => &mut self.task_expiry,
@@ -139,8 +193,14 @@ impl Settings {
             "url_life" => &mut self.url_life,
             "worker_token" => &mut self.worker_token,
             "dead_man" => &mut self.dead_man,
-            "gpu_quiet_percent" => {
-                self.gpu_quiet_percent = value.parse().map_err(|_| bad())?;
+            "gpu_quiet_percent" | "hot_percent" | "rate_burst" | "team_rate_burst" => {
+                let number = match key {
+                    "gpu_quiet_percent" => &mut self.gpu_quiet_percent,
+                    "hot_percent" => &mut self.hot_percent,
+                    "rate_burst" => &mut self.rate_burst,
+                    _ => &mut self.team_rate_burst,
+                };
+                *number = value.parse().map_err(|_| bad())?;
                 return Ok(());
             }
             "max_upload" | "max_lora" | "max_team_loras" | "max_team_lora_bytes" => {

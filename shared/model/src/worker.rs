@@ -115,6 +115,9 @@ pub struct Worker {
     pub state: WorkerState,
     /// Since when it stands there.
     pub state_since: Millis,
+    /// When its machine was last asked for: what is paid counts from here.
+    #[serde(default)]
+    pub up_since: Millis,
     /// Rises at each start and each registration; part of the worker's token.
     pub generation: u32,
     /// Its instance, once known.
@@ -138,6 +141,9 @@ pub struct Worker {
     /// What its GPU does; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<GpuUse>,
+    /// Since when its GPU has been at its limit, by [`crate::Settings::hot_percent`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hot_since: Option<Millis>,
     /// Model files it has loaded, latest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
@@ -186,6 +192,7 @@ impl Worker {
             pool,
             state: WorkerState::Launching,
             state_since: now,
+            up_since: now,
             generation: 0,
             instance_id: None,
             instance_type: None,
@@ -194,6 +201,7 @@ impl Worker {
             last_seen: now,
             idle_since: None,
             gpu: None,
+            hot_since: None,
             models: Vec::new(),
             nodes: None,
             team: None,
@@ -231,10 +239,12 @@ impl Worker {
             WorkerState::Starting => {
                 self.generation += 1;
                 self.last_seen = now;
+                self.up_since = now;
             }
             WorkerState::Stopped | WorkerState::Gone => {
                 self.connection = None;
                 self.gpu = None;
+                self.hot_since = None;
                 self.models.clear();
             }
             WorkerState::Failed => self.failures += 1,

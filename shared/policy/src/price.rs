@@ -70,18 +70,13 @@ mod tests {
     use super::*;
 
     fn pool(types: &[&str], prices: &[(&str, u64)]) -> Pool {
+        let types = types.iter().map(|&name| name.to_owned()).collect();
         Pool {
-            pool: PoolId::new("default"),
-            version: 0,
-            max_workers: 1,
-            instance_types: types.iter().map(|&name| name.to_owned()).collect(),
-            starting: Vec::new(),
-            no_capacity_at: None,
-            warm_up: None,
             prices: prices
                 .iter()
                 .map(|&(name, usd)| (name.to_owned(), MicroUsd(usd)))
                 .collect(),
+            ..Pool::new(PoolId::new("default"), 1, types)
         }
     }
 

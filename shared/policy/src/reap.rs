@@ -1,9 +1,16 @@
 //! When an idle worker stops: drain first, look again one tick later, then stop.
+//!
+//! Idling is renting when a start would be buying (the ski-rental problem): without any knowledge of what comes, idling
+//! for as long as a start costs is at most twice as dear as knowing. Presence is knowledge, so the first worker stays
+//! while somebody is there; where silence says little it stays longer. Further workers stop in the reverse order of
+//! their coming, so that instances can empty.
 
-use model::{Worker, WorkerId, WorkerState};
+use std::time::Duration;
+
+use model::{Millis, Worker, WorkerId, WorkerState};
 use serde::Serialize;
 
-use crate::PoolSnapshot;
+use crate::{PoolSnapshot, forecast, presence, scale, wait};
 
 /// What to do with one worker, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,9 +35,7 @@ pub enum ReapAction {
     Stop,
 }
 
-/// The plain rule: [`model::Settings::idle_stop`] without a run, and a GPU that is quiet or unknown.
-///
-/// Break-even stops, presence and the forecast come with the scheduling issue, behind this signature.
+/// The steps for a pool's workers.
 pub fn plan(snapshot: &PoolSnapshot<'_>) -> Vec<ReapStep> {
     snapshot
         .workers
@@ -44,16 +49,21 @@ pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
     let PoolSnapshot { settings, now, .. } = *snapshot;
     let wanted = snapshot.wanted().next().is_some();
     let quiet = worker.gpu.is_none_or(|gpu| gpu.percent < settings.gpu_quiet_percent);
+    // Draining can be taken back, so it begins early enough for the second look to fall on the end of the idle time.
+    // A tick is a little longer than the least time between the looks.
+    let soon = now + settings.drain_confirm * 6 / 5;
     let (action, reason) = match worker.state {
         WorkerState::Ready if worker.run.is_none() && !wanted && quiet => {
-            let idle = now.since(worker.idle_since.unwrap_or(now));
-            (idle >= settings.idle_stop).then_some((ReapAction::Drain, "idle with a quiet GPU"))?
+            (ReapAction::Drain, stops(worker, snapshot, soon)?)
         }
         WorkerState::Draining if wanted => (ReapAction::Undrain, "work arrived"),
         WorkerState::Draining if worker.run.is_some() => return None,
         WorkerState::Draining if !quiet => (ReapAction::Undrain, "the GPU is busy"),
+        WorkerState::Draining if stops(worker, snapshot, soon).is_none() => {
+            (ReapAction::Undrain, "it is to stay after all")
+        }
         WorkerState::Draining if now.since(worker.state_since) >= settings.drain_confirm => {
-            (ReapAction::Stop, "still idle on the second look")
+            (ReapAction::Stop, stops(worker, snapshot, now)?)
         }
         _ => return None,
     };
@@ -62,4 +72,78 @@ pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
         action,
         reason,
     })
+}
+
+/// Why an idle worker should be off at this moment, by what is known now; none if it is to stay.
+fn stops(worker: &Worker, snapshot: &PoolSnapshot<'_>, at: Millis) -> Option<&'static str> {
+    let level = level(worker, snapshot);
+    let floor = forecast::floor(snapshot.pool.forecast.as_ref(), snapshot.now);
+    stops_with(worker, snapshot, at, level, floor)
+}
+
+fn stops_with(
+    worker: &Worker,
+    snapshot: &PoolSnapshot<'_>,
+    at: Millis,
+    level: u32,
+    floor: u32,
+) -> Option<&'static str> {
+    let settings = snapshot.settings;
+    let idle = worker.idle_since.map_or(Duration::ZERO, |since| at.since(since));
+    if idle >= settings.idle_stop {
+        return Some("idle for as long as anybody may be, with a quiet GPU");
+    }
+    if at.since(worker.up_since) < settings.min_billing {
+        return None;
+    }
+    if level <= floor {
+        return None;
+    }
+    if level > 1 {
+        // While the workers before it would make painters wait under this load, it stays.
+        let busy = wait::steady(snapshot, level - 1) > settings.wait_target / 2;
+        return (idle >= settings.idle_watched && !busy).then_some("fewer workers are enough, and this one came last");
+    }
+    if present(snapshot, at) {
+        return None;
+    }
+    let (limit, why) = if presence::all_watched(snapshot.presence, snapshot.now) {
+        (settings.idle_watched, "nobody is at their canvas")
+    } else {
+        (settings.idle_blind, "idle with a quiet GPU")
+    };
+    (idle >= limit).then_some(why)
+}
+
+fn present(snapshot: &PoolSnapshot<'_>, at: Millis) -> bool {
+    let mut stays = snapshot.presence.iter();
+    stays.any(|stay| presence::keeps_worker(stay, snapshot.settings, at))
+}
+
+/// The worker's place among those that serve, by when they came up, from 1.
+fn level(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> u32 {
+    let place = |it: &Worker| (it.up_since, it.worker_id.clone());
+    let mine = place(worker);
+    let before = snapshot.workers.iter().filter(|it| {
+        matches!(it.state, WorkerState::Ready | WorkerState::Busy) && scale::alive(it, snapshot) && place(it) < mine
+    });
+    u32::try_from(before.count()).map_or(u32::MAX, |before| before.saturating_add(1))
+}
+
+/// How many workers are up anyway, and how many are kept for the forecast alone: what its credit is settled by. Workers
+/// that it started were paid for when they were.
+pub fn kept_for_forecast(snapshot: &PoolSnapshot<'_>) -> (u32, u32) {
+    let floor = forecast::floor(snapshot.pool.forecast.as_ref(), snapshot.now);
+    let wanted = snapshot.wanted().next().is_some();
+    let (mut anyway, mut kept) = (0, 0);
+    for worker in snapshot.workers.iter().filter(|worker| worker.state.is_up()) {
+        let level = level(worker, snapshot);
+        let idle = worker.state == WorkerState::Ready && !wanted;
+        if idle && level <= floor && stops_with(worker, snapshot, snapshot.now, level, 0).is_some() {
+            kept += 1;
+        } else {
+            anyway += 1;
+        }
+    }
+    (anyway, kept)
 }

@@ -1,17 +1,25 @@
-//! When to wake, start or launch a worker for waiting work.
+//! When to wake, start or launch a worker.
 
-use model::{Millis, Pool, Settings, StartingWorker, WorkerId, WorkerState};
+use std::{collections::BTreeSet, time::Duration};
+
+use model::{BacklogEntry, Millis, Pool, Settings, StartingWorker, Worker, WorkerId, WorkerState};
 use serde::Serialize;
 
-use crate::PoolSnapshot;
+use crate::{
+    PoolSnapshot,
+    breaker::{self, Verdict},
+    estimate, forecast, presence, wait,
+};
 
-/// What to do for a pool's waiting work, and why.
+/// What to do for a pool, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ScalePlan {
     /// Ready workers to tell that there is work.
     pub wake: Vec<WorkerId>,
     /// At most one change of the fleet.
     pub grow: Grow,
+    /// Only the forecast asks for it, and pays with its credit.
+    pub for_forecast: bool,
     /// In words, for the log.
     pub reason: &'static str,
 }
@@ -30,11 +38,104 @@ pub enum Grow {
     Launch,
 }
 
-/// Reactive, one worker at a time: work that somebody waits for wakes the ready workers; if none is up or coming, one
-/// is started.
-///
-/// Predicted wait, presence and the forecast's floor come with the scheduling issue, behind this signature.
+/// One worker for whoever waits or is present, or for the forecast; a further one when the predicted wait is long and
+/// what it saves in waiting is worth what it costs. One change at a time.
 pub fn plan(snapshot: &PoolSnapshot<'_>) -> ScalePlan {
+    let wake = if snapshot.backlog.is_empty() {
+        Vec::new()
+    } else {
+        in_state(snapshot, WorkerState::Ready)
+            .map(|w| w.worker_id.clone())
+            .collect()
+    };
+    let (grow, reason) = match need(snapshot) {
+        Ok(reason) => grow(snapshot, reason),
+        Err(reason) => (Grow::No, reason),
+    };
+    ScalePlan {
+        wake,
+        grow,
+        for_forecast: reason == FORECAST,
+        reason,
+    }
+}
+
+const FORECAST: &str = "the forecast asks for more";
+
+/// Why one more worker is needed, or why not.
+fn need(snapshot: &PoolSnapshot<'_>) -> Result<&'static str, &'static str> {
+    let PoolSnapshot {
+        pool, settings, now, ..
+    } = *snapshot;
+    let waits = snapshot.wanted().next().is_some();
+    let serving = snapshot.workers.iter().filter(|w| serves(w, snapshot)).count();
+    let coming = coming(snapshot);
+    let have = u32::try_from(serving + coming).unwrap_or(u32::MAX);
+    if coming > 0 {
+        return Err("a worker is coming");
+    }
+    if serving == 0 && waits {
+        return Ok("somebody waits");
+    }
+    let mut stays = snapshot.presence.iter();
+    if serving == 0 && stays.any(|stay| presence::keeps_worker(stay, settings, now)) {
+        return Ok("somebody is present");
+    }
+    if waits && let Some(reason) = helps(snapshot) {
+        return Ok(reason);
+    }
+    if serving > 0 && wait::steady(snapshot, have) > settings.wait_target {
+        return Ok("if the load goes on, the wait will be long");
+    }
+    let forecast = pool.forecast.as_ref();
+    if forecast::floor(forecast, now) > have
+        && forecast::affords(forecast, estimate::start(snapshot.estimates), settings)
+    {
+        return Ok(FORECAST);
+    }
+    Err(match (serving, waits) {
+        (0, _) => "nothing waits that anybody asks for",
+        (_, true) => "the workers that are up do",
+        (_, false) => "a worker is up",
+    })
+}
+
+/// A painter's time is worth at least this many times a GPU's.
+const PAINTER: u32 = 4;
+
+/// Whether a worker more than those that are up would help those who wait by what it costs.
+fn helps(snapshot: &PoolSnapshot<'_>) -> Option<&'static str> {
+    let PoolSnapshot { settings, now, .. } = *snapshot;
+    let mut ready = in_state(snapshot, WorkerState::Ready);
+    if in_state(snapshot, WorkerState::Draining).any(|w| alive(w, snapshot)) && !ready.any(|w| alive(w, snapshot)) {
+        return Some("everybody is busy, and one drains");
+    }
+    let start = estimate::start(snapshot.estimates);
+    let mut free = wait::free_in(snapshot);
+    let sum = |line: &[(&BacklogEntry, Duration, Duration)]| {
+        line.iter()
+            .fold(Duration::ZERO, |sum, (_, wait, _)| sum.saturating_add(*wait))
+    };
+    let without = wait::waits(snapshot, &free);
+    let longest = without.iter().map(|(_, wait, _)| *wait).max()?;
+    if longest <= settings.wait_target {
+        return None;
+    }
+    free.push(start);
+    let saved = sum(&without).saturating_sub(sum(&wait::waits(snapshot, &free)));
+    let hot = in_state(snapshot, WorkerState::Busy)
+        .any(|w| w.hot_since.is_some_and(|since| now.since(since) >= settings.hot_for));
+    if saved.saturating_mul(PAINTER) >= start.saturating_add(settings.idle_watched) {
+        Some("a further worker saves more waiting than it costs")
+    } else if hot {
+        Some("a GPU has been at its limit for minutes, and the wait is long")
+    } else {
+        None
+    }
+}
+
+/// The cheapest way to one more worker.
+fn grow(snapshot: &PoolSnapshot<'_>, reason: &'static str) -> (Grow, &'static str) {
     let PoolSnapshot {
         pool,
         workers,
@@ -42,84 +143,71 @@ pub fn plan(snapshot: &PoolSnapshot<'_>) -> ScalePlan {
         now,
         ..
     } = *snapshot;
-    let wake: Vec<_> = if snapshot.backlog.is_empty() {
-        Vec::new()
-    } else {
-        workers
-            .iter()
-            .filter(|w| w.state == WorkerState::Ready)
-            .map(|w| w.worker_id.clone())
-            .collect()
-    };
-    let no = |wake, reason| ScalePlan {
-        wake,
-        grow: Grow::No,
-        reason,
-    };
-    if snapshot.wanted().next().is_none() {
-        return no(wake, "nothing waits that anybody asks for");
+    if let Some(worker) = in_state(snapshot, WorkerState::Draining).find(|w| alive(w, snapshot)) {
+        return (Grow::Undrain(worker.worker_id.clone()), reason);
     }
-    if workers
-        .iter()
-        .any(|w| matches!(w.state, WorkerState::Ready | WorkerState::Busy) && alive(w, snapshot))
-    {
-        return no(wake, "a worker is up");
-    }
-    if workers.iter().any(|w| w.state.is_coming()) || starting(pool, snapshot).next().is_some() {
-        return no(wake, "a worker is coming");
-    }
-    if let Some(worker) = workers
-        .iter()
-        .find(|w| w.state == WorkerState::Draining && alive(w, snapshot))
-    {
-        return ScalePlan {
-            wake,
-            grow: Grow::Undrain(worker.worker_id.clone()),
-            reason: "a draining worker goes on",
-        };
-    }
-    let stops = |worker: &model::Worker| {
-        worker.state == WorkerState::Stopping && now.since(worker.state_since) < settings.boot_limit
-    };
-    if workers.iter().any(stops) {
-        // The event that it has stopped brings the next look, which starts it again.
-        return no(wake, "a worker is stopping and will be started again");
-    }
-    if pool
-        .no_capacity_at
-        .is_some_and(|at| now.since(at) < settings.capacity_pause)
-    {
-        return no(wake, "there was no capacity a moment ago");
+    if breaker::verdict(&pool.breaker, settings, now) == Verdict::Open {
+        return (Grow::No, "starts are paused, since too many failed");
     }
     let up = workers.iter().filter(|w| w.state.is_up()).count();
     if up >= pool.max_workers as usize {
-        return no(wake, "the pool's limit is reached");
+        return (Grow::No, "the pool's limit is reached");
     }
-    // A start that found no capacity is not tried again before other zones and types were.
-    let startable = |worker: &&model::Worker| {
-        worker.state == WorkerState::Stopped
-            && worker
-                .no_capacity_at
-                .is_none_or(|at| now.since(at) >= 3 * settings.capacity_pause)
-    };
-    let stopped = workers.iter().filter(startable).max_by_key(|worker| worker.state_since);
-    match stopped {
-        Some(worker) => ScalePlan {
-            wake,
-            grow: Grow::Start(worker.worker_id.clone()),
-            reason: "a stopped instance starts",
-        },
-        None if pool.instance_types.is_empty() => no(wake, "the pool has no instance types"),
-        None => ScalePlan {
-            wake,
-            grow: Grow::Launch,
-            reason: "a new instance launches",
-        },
+    // Each offering that had no capacity is left alone for a while; a stopped instance is an offering of its own.
+    let rested = |at: Option<Millis>| at.is_none_or(|at| now.since(at) >= settings.capacity_pause);
+    let startable = in_state(snapshot, WorkerState::Stopped).filter(|w| rested(w.no_capacity_at));
+    if let Some(worker) = startable.max_by_key(|worker| worker.state_since) {
+        return (Grow::Start(worker.worker_id.clone()), reason);
     }
+    // Sooner there than one that has to stop first. Once there are two, one of them is stopped for good.
+    let launchable = !pool.instance_types.is_empty() && rested(pool.no_capacity_at);
+    if !launchable && in_state(snapshot, WorkerState::Stopping).any(|w| now.since(w.state_since) < settings.boot_limit)
+    {
+        // The event that it has stopped brings the next look, which starts it again.
+        return (Grow::No, "a worker is stopping and will be started again");
+    }
+    if pool.instance_types.is_empty() {
+        return (Grow::No, "the pool has no instance types");
+    }
+    if !launchable {
+        return (Grow::No, "there was no capacity a moment ago");
+    }
+    (Grow::Launch, reason)
 }
 
-fn alive(worker: &model::Worker, snapshot: &PoolSnapshot<'_>) -> bool {
+fn in_state<'a>(snapshot: &PoolSnapshot<'a>, state: WorkerState) -> impl Iterator<Item = &'a Worker> {
+    snapshot.workers.iter().filter(move |w| w.state == state)
+}
+
+/// Whether the worker was heard of lately.
+pub(crate) fn alive(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> bool {
     snapshot.now.since(worker.last_seen) < snapshot.settings.worker_silent
+}
+
+fn serves(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> bool {
+    matches!(worker.state, WorkerState::Ready | WorkerState::Busy) && alive(worker, snapshot)
+}
+
+/// A worker that has not come after this many times the usual start is not counted on any more.
+const LATE: u32 = 2;
+const LEAST_LATE: Duration = Duration::from_mins(3);
+
+/// How many workers come, in time: shown by the index, or only known to have been started.
+fn coming(snapshot: &PoolSnapshot<'_>) -> usize {
+    let late = (estimate::start(snapshot.estimates) * LATE).max(LEAST_LATE);
+    let in_time = |since| snapshot.now.since(since) < late;
+    let shown = snapshot
+        .workers
+        .iter()
+        .filter(|w| w.state.is_coming() && in_time(w.up_since));
+    let started = starting(snapshot.pool, snapshot)
+        .filter(|it| in_time(it.since))
+        .map(|it| &it.worker_id);
+    shown
+        .map(|w| &w.worker_id)
+        .chain(started)
+        .collect::<BTreeSet<_>>()
+        .len()
 }
 
 /// Workers that an earlier plan started and that the index may not show: kept until the boot limit, unless the
@@ -144,24 +232,28 @@ pub fn starting<'a>(pool: &'a Pool, snapshot: &PoolSnapshot<'_>) -> impl Iterato
         .filter(move |s| now.since(s.since) < limit && !settled.contains(&s.worker_id))
 }
 
-/// The ready worker to wake for a new task: one that answers, and rather one that has the model loaded.
+/// The ready worker to wake for a new task, of those that answer: rather one that has the model loaded, then one with
+/// room for it, then the one that came up first, so that the last ones can stop.
 pub fn first_to_wake<'a>(
-    workers: &'a [model::Worker],
+    workers: &'a [Worker],
     model: Option<&str>,
     settings: &Settings,
     now: Millis,
-) -> Option<&'a model::Worker> {
-    let free = |worker: &&model::Worker| {
+) -> Option<&'a Worker> {
+    let free = |worker: &&Worker| {
         worker.state == WorkerState::Ready
             && worker.connection.is_some()
             && now.since(worker.last_seen) < settings.worker_silent
     };
-    let has_model = |worker: &&model::Worker| model.is_some_and(|model| worker.models.iter().any(|it| it == model));
-    workers.iter().filter(free).max_by_key(has_model)
+    let has_model = |worker: &Worker| model.is_some_and(|model| worker.models.iter().any(|it| it == model));
+    workers
+        .iter()
+        .filter(free)
+        .min_by_key(|worker| (!has_model(worker), worker.models.len(), worker.up_since))
 }
 
 /// What to tell somebody whose task waits, by what the pool's workers do.
-pub fn note(workers: &[model::Worker]) -> &'static str {
+pub fn note(workers: &[Worker]) -> &'static str {
     let any = |wanted: fn(WorkerState) -> bool| workers.iter().any(|worker| wanted(worker.state));
     if any(|state| state == WorkerState::Ready) {
         "Starting."

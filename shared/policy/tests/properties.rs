@@ -2,17 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use model::{
-    BacklogEntry, CancelCause, GpuUse, InstanceId, Lane, MicroUsd, Millis, Pool, PoolId, Run, RunId, RunRef, Settings,
-    StartingWorker, Task, TaskId, TaskState, TeamId, UserId, Worker, WorkerId, WorkerState,
+    BacklogEntry, CancelCause, Estimates, GpuUse, InstanceId, Lane, MicroUsd, Millis, Pool, PoolId, Presence, Run,
+    RunId, RunRef, Settings, StartingWorker, Task, TaskId, TaskState, TeamId, UserId, Worker, WorkerId, WorkerState,
 };
 use policy::{
-    PoolSnapshot, claim,
+    PoolSnapshot, claim, presence,
     reap::{self, ReapAction},
     scale::{self, Grow, ScalePlan},
     watch::{self, Converge, FAILURES_BEFORE_TERMINATE, InstanceState, InstanceView},
@@ -100,18 +97,22 @@ prop_compose! {
         starting in proptest::collection::vec((0_usize..8, time()), 0..3),
     ) -> Pool {
         Pool {
-            pool: PoolId::new("default"),
-            version: 1,
-            max_workers,
-            instance_types: vec!["g6.xlarge".to_owned(); types],
             starting: starting
                 .into_iter()
                 .map(|(number, since)| StartingWorker { worker_id: WorkerId::new(format!("w-{number}")), since })
                 .collect(),
             no_capacity_at,
-            warm_up: None,
-            prices: BTreeMap::new(),
+            ..Pool::new(PoolId::new("default"), max_workers, vec!["g6.xlarge".to_owned(); types])
         }
+    }
+}
+
+prop_compose! {
+    fn stay()(
+        since in time(), at in time(), asked_at in proptest::option::of(time()), watched in any::<bool>(),
+    ) -> Presence {
+        let (pool, user) = (PoolId::new("default"), UserId::new("mara"));
+        Presence { pool, user, version: 1, since, at, asked_at, watched, ttl: 0 }
     }
 }
 
@@ -120,6 +121,8 @@ struct World {
     pool: Pool,
     workers: Vec<Worker>,
     backlog: Vec<BacklogEntry>,
+    presence: Vec<Presence>,
+    estimates: Estimates,
     settings: Settings,
     now: Millis,
 }
@@ -130,6 +133,8 @@ impl World {
             pool: &self.pool,
             workers: &self.workers,
             backlog: &self.backlog,
+            presence: &self.presence,
+            estimates: &self.estimates,
             settings: &self.settings,
             now: self.now,
         }
@@ -142,6 +147,17 @@ impl World {
     fn alive(&self, worker: &Worker) -> bool {
         self.now.since(worker.last_seen) < self.settings.worker_silent
     }
+
+    /// On its way, and not so late that nobody counts on it: 2 × 2 min, as nothing has been learned.
+    fn comes(&self, worker: &Worker) -> bool {
+        worker.state.is_coming() && self.now.since(worker.up_since) < Duration::from_mins(4)
+    }
+
+    fn somebody_is_present(&self, at: Millis) -> bool {
+        self.presence
+            .iter()
+            .any(|stay| presence::keeps_worker(stay, &self.settings, at))
+    }
 }
 
 prop_compose! {
@@ -149,9 +165,11 @@ prop_compose! {
         pool in pool(),
         workers in (0_usize..6).prop_flat_map(|count| (0..count).map(worker).collect::<Vec<_>>()),
         backlog in proptest::collection::vec(entry(), 0..4),
+        presence in proptest::collection::vec(stay(), 0..3),
         now in prop_oneof![9 => Just(NOW), 1 => time()],
     ) -> World {
-        World { pool, workers, backlog, settings: Settings::default(), now }
+        let (settings, estimates) = (Settings::default(), Estimates::default());
+        World { pool, workers, backlog, presence, estimates, settings, now }
     }
 }
 
@@ -170,7 +188,7 @@ proptest! {
     fn the_choice_is_in_order_whole_and_without_what_expired(
         backlog in proptest::collection::vec(entry(), 0..12), worker in worker(1), now in time(),
     ) {
-        let chosen = claim::choose(&backlog, &worker, now);
+        let chosen = claim::choose(&backlog, &worker, &Settings::default(), now);
         let place = |id: &TaskId| {
             let entry = backlog.iter().find(|entry| entry.task_id == *id).unwrap();
             (entry.start_tag, entry.task_id)
@@ -181,7 +199,7 @@ proptest! {
         // The order in which an index lists them is no reason.
         let mut turned = backlog.clone();
         turned.reverse();
-        prop_assert_eq!(claim::choose(&turned, &worker, now), chosen);
+        prop_assert_eq!(claim::choose(&turned, &worker, &Settings::default(), now), chosen);
     }
 }
 
@@ -207,11 +225,13 @@ proptest! {
         if plan.grow == Grow::No {
             return Ok(());
         }
-        prop_assert!(world.backlog.iter().any(|entry| somebody_waits(entry, world.now)), "for nobody");
+        let waits = world.backlog.iter().any(|entry| somebody_waits(entry, world.now));
+        prop_assert!(waits || world.somebody_is_present(world.now), "for nobody");
         let serves = |worker: &Worker| matches!(worker.state, WorkerState::Ready | WorkerState::Busy) && world.alive(worker);
-        prop_assert!(!world.workers.iter().any(serves), "somebody serves");
-        prop_assert!(!world.workers.iter().any(|worker| worker.state.is_coming()), "somebody is coming");
-        prop_assert_eq!(scale::starting(&world.pool, &snapshot).count(), 0, "somebody was started");
+        prop_assert!(waits || !world.workers.iter().any(serves), "one is enough for whoever is only present");
+        prop_assert!(!world.workers.iter().any(|worker| world.comes(worker)), "somebody is coming");
+        let started = |it: &&StartingWorker| world.now.since(it.since) < Duration::from_mins(4);
+        prop_assert_eq!(scale::starting(&world.pool, &snapshot).filter(started).count(), 0, "somebody was started");
         if let Grow::Undrain(id) = &plan.grow {
             prop_assert_eq!(world.worker(id).state, WorkerState::Draining);
             prop_assert!(world.alive(world.worker(id)));
@@ -220,15 +240,14 @@ proptest! {
         let up = world.workers.iter().filter(|worker| worker.state.is_up()).count();
         prop_assert!(up < world.pool.max_workers as usize, "the pool is full");
         let pause = world.settings.capacity_pause;
-        prop_assert!(world.pool.no_capacity_at.is_none_or(|at| world.now.since(at) >= pause), "there is none to be had");
-        // One that found no capacity is left alone until others were tried.
-        let startable = |worker: &Worker| {
-            worker.state == WorkerState::Stopped && worker.no_capacity_at.is_none_or(|at| world.now.since(at) >= 3 * pause)
-        };
+        let rested = |at: Option<Millis>| at.is_none_or(|at| world.now.since(at) >= pause);
+        // Each that found no capacity is left alone for a while.
+        let startable = |worker: &Worker| worker.state == WorkerState::Stopped && rested(worker.no_capacity_at);
         match &plan.grow {
             Grow::Start(id) => prop_assert!(startable(world.worker(id))),
             Grow::Launch => {
                 prop_assert!(!world.pool.instance_types.is_empty());
+                prop_assert!(rested(world.pool.no_capacity_at), "there is none to be had");
                 prop_assert!(!world.workers.iter().any(startable), "a stopped instance comes before a new one");
             }
             Grow::No | Grow::Undrain(_) => unreachable!(),
@@ -275,7 +294,7 @@ proptest! {
         let known: Vec<_> = scale::starting(&world.pool, &world.snapshot()).cloned().collect();
         world.pool.starting = known;
         world.pool.starting.push(StartingWorker { worker_id: id, since: world.now });
-        for later in [0, 1, 60, 599] {
+        for later in [0, 1, 60, 239] {
             let mut later = World { now: world.now + Duration::from_secs(later), ..world.clone() };
             for entry in &mut later.backlog {
                 entry.seen_at = later.now;
@@ -312,7 +331,13 @@ proptest! {
                 ReapAction::Drain => {
                     prop_assert_eq!(worker.state, WorkerState::Ready);
                     let idle = world.now.since(worker.idle_since.unwrap());
-                    prop_assert!(idle >= world.settings.idle_stop);
+                    let settings = &world.settings;
+                    let early = settings.drain_confirm * 6 / 5;
+                    prop_assert!(idle + early >= settings.idle_watched);
+                    // The first worker stays for whoever is present, but not for ever.
+                    let only = world.workers.iter().filter(|it| it.state.is_up()).count() == 1;
+                    let present = world.somebody_is_present(world.now + early);
+                    prop_assert!(!only || !present || idle + early >= settings.idle_stop);
                     prop_assert!(worker.run.is_none() && quiet && !waits);
                 }
                 ReapAction::Stop => {
@@ -323,7 +348,8 @@ proptest! {
                 }
                 ReapAction::Undrain => {
                     prop_assert_eq!(worker.state, WorkerState::Draining);
-                    prop_assert!(waits || !quiet);
+                    let idle = world.now.since(worker.idle_since.unwrap_or(world.now));
+                    prop_assert!(waits || !quiet || idle < world.settings.idle_stop);
                 }
             }
         }
@@ -336,6 +362,7 @@ proptest! {
             worker.state = WorkerState::Ready;
             worker.run = None;
             worker.idle_since = Some(NOW - world.settings.idle_stop);
+            worker.up_since = NOW - world.settings.idle_stop;
             worker.gpu = percent.map(|percent| GpuUse { percent, vram_used_mib: 0, vram_total_mib: 0 });
         }
         let steps = reap::plan(&world.snapshot());

@@ -230,18 +230,22 @@ async fn no_capacity_waits_says_so_and_is_no_failure() {
         world.power(INSTANCE)
     };
     assert_eq!(again(NOW + seconds(179)).await, InstanceState::Stopped);
-    // First another machine: where this one would run there was none.
-    assert_eq!(again(NOW + seconds(180)).await, InstanceState::Stopped);
+    // Then the stopped instance comes first again: its disk is paid for.
+    assert_eq!(again(NOW + seconds(180)).await, InstanceState::Up);
+    assert_eq!(world.instances.launches(), 0);
+}
+
+#[tokio::test]
+async fn where_a_stopped_instance_has_no_capacity_another_one_is_launched_at_once() {
+    let world = World::new().await;
+    stopped(&world, WORKER, INSTANCE, NOW - minutes(9)).await;
+    world
+        .alter_worker(WORKER, |worker| worker.no_capacity_at = Some(NOW - seconds(1)))
+        .await;
+    let id = world.queued(TASK, MARA, NOW).await;
+    world.dispatch_tasks(&[id], NOW).await;
+    assert_eq!(world.power(INSTANCE), InstanceState::Stopped);
     assert_eq!(world.instances.launches(), 1);
-    for worker in world.workers() {
-        if worker.worker_id.as_str() != WORKER {
-            world
-                .alter_worker(worker.worker_id.as_str(), |it| it.state = WorkerState::Gone)
-                .await;
-        }
-    }
-    let late = NOW + minutes(20);
-    assert_eq!(again(late).await, InstanceState::Up);
 }
 
 #[tokio::test]

@@ -1,0 +1,466 @@
+//! Fair order, rate limit, breaker, presence, forecast and estimates: what holds for any input.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use model::{
+    BacklogEntry, Breaker, BreakerForce, Estimate, Estimates, Forecast, Lane, Load, Millis, Pool, PoolId, Presence,
+    Settings, TaskId, TeamId, UserId, Worker, WorkerId, WorkerState,
+};
+use policy::{
+    PoolSnapshot,
+    breaker::{self, Verdict},
+    claim, estimate, fair, forecast,
+    presence::{self, Sign},
+    rate::{Rate, take},
+    reap, scale, wait,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const NOW: Millis = Millis(1_788_264_000_000);
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+fn lane() -> impl Strategy<Value = Lane> {
+    prop_oneof![Just(Lane::Live), Just(Lane::Interactive), Just(Lane::Batch)]
+}
+
+fn entry(id: u128, start_tag: u64, model: &str, created: Millis) -> BacklogEntry {
+    BacklogEntry {
+        task_id: TaskId::new(Uuid::from_u128(id)),
+        owner: UserId::new("mara"),
+        team: TeamId::new("studio"),
+        start_tag,
+        lane: Lane::Interactive,
+        model: Some(model.to_owned()),
+        work: 30.0,
+        created,
+        expires_at: Millis(u64::MAX),
+        seen_at: NOW,
+    }
+}
+
+fn worker(id: &str, state: WorkerState) -> Worker {
+    let mut worker = Worker::launching(WorkerId::new(id), PoolId::new("default"), NOW - Duration::from_hours(1));
+    worker.state = state;
+    worker.last_seen = NOW;
+    worker.idle_since = (state == WorkerState::Ready).then_some(NOW - Duration::from_mins(20));
+    worker
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+// ---------------------------------------------------------------- fair order
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    /// Two users who always have a task waiting: at any moment their GPU time differs by at most twice the largest task.
+    #[test]
+    fn users_who_always_wait_get_the_same(lengths in proptest::collection::vec((1_u64..60_000, 1_u64..60_000), 2..200)) {
+        let largest = lengths.iter().flat_map(|(a, b)| [*a, *b]).max().unwrap();
+        let mut virtual_time = 0;
+        let (mut finish, mut served, mut next) = ([None; 2], [0_u64; 2], [0_usize; 2]);
+        let length = |user: usize, at: usize| if user == 0 { lengths[at].0 } else { lengths[at].1 };
+        let mut waiting = [0, 1].map(|user| {
+            let tags = fair::tags(virtual_time, None, ms(length(user, 0)), Lane::Interactive);
+            finish[user] = Some(tags.finish);
+            tags.start
+        });
+        while next.iter().all(|at| at + 1 < lengths.len()) {
+            let user = usize::from(waiting[1] < waiting[0]);
+            virtual_time = fair::advanced(virtual_time, waiting[user]).unwrap_or(virtual_time);
+            served[user] += length(user, next[user]);
+            next[user] += 1;
+            let tags = fair::tags(virtual_time, finish[user], ms(length(user, next[user])), Lane::Interactive);
+            finish[user] = Some(tags.finish);
+            waiting[user] = tags.start;
+            prop_assert!(served[0].abs_diff(served[1]) <= 2 * largest, "{served:?}");
+        }
+    }
+
+    #[test]
+    fn who_was_idle_earns_no_credit(virtual_time in any::<u64>(), finish in any::<u64>(), length in any::<u64>(), lane in lane()) {
+        let tags = fair::tags(virtual_time, Some(finish), ms(length), lane);
+        prop_assert!(tags.start >= virtual_time && tags.start >= finish);
+        prop_assert!(tags.finish > tags.start || tags.start == u64::MAX);
+        // Virtual time never runs back.
+        prop_assert!(fair::advanced(virtual_time, tags.start).is_none_or(|time| time > virtual_time));
+    }
+
+    #[test]
+    fn a_loaded_model_overtakes_within_bounds(
+        models in proptest::collection::vec((0_usize..4, 0_u64..40_000_000, 0_u64..60), 1..60), loaded in 0_usize..4,
+    ) {
+        let settings = Settings::default();
+        let backlog: Vec<_> = models
+            .iter()
+            .enumerate()
+            .map(|(id, (model, tag, age))| entry(id as u128, *tag, &format!("m{model}"), NOW - Duration::from_secs(*age)))
+            .collect();
+        let mut worker = worker("w", WorkerState::Ready);
+        worker.models = vec![format!("m{loaded}")];
+        let chosen = claim::choose(&backlog, &worker, &settings, NOW);
+        prop_assert_eq!(chosen.len(), backlog.len(), "a free worker never idles while it could serve");
+        let of = |id: &TaskId| backlog.iter().find(|entry| entry.task_id == *id).unwrap();
+        let first = of(&chosen[0]);
+        let mut line: Vec<_> = backlog.iter().collect();
+        line.sort_by_key(|entry| (entry.start_tag, entry.task_id));
+        let overtaken = line.iter().take_while(|entry| entry.task_id != first.task_id);
+        for entry in overtaken {
+            prop_assert!(worker.models.contains(first.model.as_ref().unwrap()), "only a loaded model overtakes");
+            prop_assert!(NOW.since(entry.created) < settings.pass_over, "nobody starves");
+            let reach = fair::length(settings.look_ahead, first.lane);
+            prop_assert!(first.start_tag - entry.start_tag <= reach, "no further than it may");
+        }
+    }
+}
+
+// ---------------------------------------------------------------- rate limit
+
+proptest! {
+    #![proptest_config(cases(400))]
+
+    /// In any stretch of time no more pass than the burst and what the rate gives back.
+    #[test]
+    fn no_more_pass_than_the_rate_allows(
+        gaps in proptest::collection::vec(0_u64..3_000, 1..300), interval in 1_u64..5_000, burst in 1_u32..20,
+    ) {
+        let rate = Rate { interval: ms(interval), burst };
+        let (mut due, mut now, mut passed) = (Millis(0), NOW, Vec::new());
+        for gap in gaps {
+            now = now + ms(gap);
+            match take(due, rate, now) {
+                Ok(next) => { prop_assert!(next > due); due = next; passed.push(now); }
+                Err(after) => prop_assert!(take(due, rate, now + after).is_ok(), "whoever waits as told passes"),
+            }
+        }
+        for (at, first) in passed.iter().enumerate() {
+            for (count, last) in passed[at..].iter().enumerate() {
+                let allowed = u64::from(burst) + last.since(*first).as_millis() as u64 / interval;
+                prop_assert!(allowed >= count as u64, "{} in {:?}", count + 1, last.since(*first));
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_is_total(due in any::<u64>(), now in any::<u64>(), interval in any::<u64>(), burst in any::<u32>()) {
+        let rate = Rate { interval: ms(interval), burst };
+        let _ = take(Millis(due), rate, Millis(now));
+        // A state that another clock wrote far ahead keeps nobody out for longer than a bucket takes to fill.
+        if let Err(after) = take(Millis(u64::MAX), Rate { interval: ms(1000), burst: 5 }, NOW) {
+            prop_assert!(after <= ms(6000));
+        }
+    }
+}
+
+// ---------------------------------------------------------------- breaker
+
+#[test]
+fn a_breaker_opens_probes_and_closes() {
+    let settings = Settings::default();
+    let minutes = |n| NOW + Duration::from_mins(n);
+    let mut it = Breaker::default();
+    for n in 0..10 {
+        breaker::record(&mut it, true, minutes(n));
+    }
+    breaker::record(&mut it, false, minutes(10));
+    assert_eq!(
+        breaker::verdict(&it, &settings, minutes(10)),
+        Verdict::Closed,
+        "one failure is no pattern"
+    );
+    breaker::record(&mut it, false, minutes(11));
+    assert_eq!(breaker::verdict(&it, &settings, minutes(11)), Verdict::Open, "2 of 12");
+    assert_eq!(breaker::verdict(&it, &settings, minutes(16)), Verdict::Probe);
+    breaker::probing(&mut it, minutes(16));
+    assert_eq!(
+        breaker::verdict(&it, &settings, minutes(17)),
+        Verdict::Open,
+        "one probe at a time"
+    );
+    breaker::record(&mut it, false, minutes(20));
+    assert_eq!(breaker::verdict(&it, &settings, minutes(22)), Verdict::Open);
+    breaker::record(&mut it, true, minutes(26));
+    assert_eq!(breaker::verdict(&it, &settings, minutes(26)), Verdict::Closed);
+    // Old failures are forgotten.
+    breaker::record(&mut it, false, minutes(27));
+    breaker::record(&mut it, false, minutes(27 + 25 * 60));
+    assert_eq!(breaker::verdict(&it, &settings, minutes(27 + 25 * 60)), Verdict::Closed);
+    for (forced, verdict) in [
+        (BreakerForce::Open, Verdict::Open),
+        (BreakerForce::Closed, Verdict::Closed),
+    ] {
+        it.forced = Some(forced);
+        it.opened_at = Some(NOW);
+        assert_eq!(breaker::verdict(&it, &settings, NOW), verdict);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn nothing_starts_while_the_breaker_is_open(
+        outcomes in proptest::collection::vec((any::<bool>(), 0_u64..2_000_000), 0..60), later in 0_u64..600_000,
+    ) {
+        let (settings, mut now) = (Settings::default(), NOW);
+        let mut pool = Pool::new(PoolId::new("default"), 3, vec!["g5.xlarge".to_owned()]);
+        for (ok, gap) in outcomes {
+            now = now + ms(gap);
+            breaker::record(&mut pool.breaker, ok, now);
+            prop_assert!(pool.breaker.outcomes.len() <= 20, "the pool's item stays small");
+        }
+        let now = now + ms(later);
+        let verdict = breaker::verdict(&pool.breaker, &settings, now);
+        let backlog = [BacklogEntry { seen_at: now, ..entry(1, 0, "m", now) }];
+        let estimates = Estimates::default();
+        let snapshot = PoolSnapshot { pool: &pool, workers: &[], backlog: &backlog, presence: &[], estimates: &estimates, settings: &settings, now };
+        let plan = scale::plan(&snapshot);
+        prop_assert_eq!(plan.grow == scale::Grow::Launch, verdict != Verdict::Open, "{}", plan.reason);
+    }
+}
+
+// ---------------------------------------------------------------- presence
+
+proptest! {
+    #![proptest_config(cases(400))]
+
+    /// Signs come late, twice and from clocks that differ: a stay ends, and it is written about once a minute.
+    #[test]
+    fn a_stay_follows_its_signs(signs in proptest::collection::vec((0_u64..200_000, 0_u8..3), 1..60)) {
+        let settings = Settings::default();
+        let (pool, user) = (PoolId::new("default"), UserId::new("mara"));
+        let (mut stay, mut now, mut last): (Option<Presence>, _, _) = (None, NOW, NOW);
+        for (gap, sign) in signs {
+            now = now + ms(gap);
+            last = now;
+            let sign = [Sign::Call, Sign::Canvas, Sign::Ask][usize::from(sign)];
+            let before = stay.as_ref().map(|it| it.at);
+            if let Some(noted) = presence::noted(stay.as_ref(), &pool, &user, sign, &settings, now) {
+                prop_assert!(noted.at >= noted.since && before.is_none_or(|before| noted.at >= before));
+                stay = Some(noted);
+            }
+            let stay = stay.as_ref().unwrap();
+            prop_assert!(presence::is_present(stay, &settings, now), "whoever gives a sign is present");
+        }
+        let stay = stay.unwrap();
+        prop_assert!(!presence::is_present(&stay, &settings, last + settings.presence));
+        prop_assert!(presence::is_present(&stay, &settings, last + settings.presence - Duration::from_secs(61)));
+        let ahead = Presence { at: Millis(u64::MAX), ..stay };
+        prop_assert!(!presence::is_present(&ahead, &settings, now), "a broken clock keeps nobody present");
+    }
+}
+
+#[test]
+fn presence_starts_one_worker_keeps_it_and_lets_it_go() {
+    let settings = Settings::default();
+    let estimates = Estimates::default();
+    let pool = Pool::new(PoolId::new("default"), 3, vec!["g5.xlarge".to_owned()]);
+    let mara = UserId::new("mara");
+    let stay = presence::noted(None, &pool.pool, &mara, Sign::Canvas, &settings, NOW).unwrap();
+    let at = |workers: &[Worker], stays: &[Presence], now| {
+        let snapshot = PoolSnapshot {
+            pool: &pool,
+            workers,
+            backlog: &[],
+            presence: stays,
+            estimates: &estimates,
+            settings: &settings,
+            now,
+        };
+        (scale::plan(&snapshot).grow, reap::plan(&snapshot).len())
+    };
+    let stays = [stay.clone()];
+    assert_eq!(at(&[], &stays, NOW).0, scale::Grow::Launch);
+    assert_eq!(at(&[], &[], NOW).0, scale::Grow::No);
+    let ready = [worker("w", WorkerState::Ready)];
+    assert_eq!(at(&ready, &stays, NOW), (scale::Grow::No, 0), "somebody is present");
+    let gone = [Presence {
+        at: NOW - settings.presence,
+        since: NOW - Duration::from_mins(9),
+        ..stay.clone()
+    }];
+    assert_eq!(
+        at(&ready, &gone, NOW),
+        (scale::Grow::No, 1),
+        "idle for 20 min, and nobody is there"
+    );
+    // Somebody who asked for nothing for half an hour neither keeps a worker nor starts one again.
+    let idle = [Presence {
+        since: NOW - settings.idle_stop,
+        ..stay
+    }];
+    assert_eq!(at(&[], &idle, NOW).0, scale::Grow::No);
+}
+
+#[test]
+fn silence_says_more_of_those_whose_canvas_is_reported() {
+    let settings = Settings::default();
+    let estimates = Estimates::default();
+    let pool = Pool::new(PoolId::new("default"), 3, vec!["g5.xlarge".to_owned()]);
+    let mut idle = worker("w", WorkerState::Ready);
+    idle.idle_since = Some(NOW - Duration::from_mins(6));
+    let mut stay = presence::noted(None, &pool.pool, &UserId::new("mara"), Sign::Canvas, &settings, NOW).unwrap();
+    stay.at = NOW - Duration::from_mins(6);
+    let drains = |stay: &Presence| {
+        let (workers, stays) = ([idle.clone()], [stay.clone()]);
+        let snapshot = PoolSnapshot {
+            pool: &pool,
+            workers: &workers,
+            backlog: &[],
+            presence: &stays,
+            estimates: &estimates,
+            settings: &settings,
+            now: NOW,
+        };
+        reap::plan(&snapshot).len()
+    };
+    assert_eq!(drains(&stay), 1);
+    stay.watched = false;
+    assert_eq!(drains(&stay), 0, "it may come back within ten minutes");
+}
+
+#[test]
+fn the_worker_that_came_last_stops_first() {
+    let (settings, estimates) = (Settings::default(), Estimates::default());
+    let pool = Pool::new(PoolId::new("default"), 3, vec!["g5.xlarge".to_owned()]);
+    let stays = [presence::noted(None, &pool.pool, &UserId::new("mara"), Sign::Ask, &settings, NOW).unwrap()];
+    let mut workers = ["a", "b", "c"].map(|id| worker(id, WorkerState::Ready));
+    workers[1].up_since = NOW - Duration::from_hours(2);
+    let snapshot = PoolSnapshot {
+        pool: &pool,
+        workers: &workers,
+        backlog: &[],
+        presence: &stays,
+        estimates: &estimates,
+        settings: &settings,
+        now: NOW,
+    };
+    let stop: Vec<_> = reap::plan(&snapshot).into_iter().map(|step| step.worker_id).collect();
+    assert_eq!(stop, [WorkerId::new("a"), WorkerId::new("c")]);
+}
+
+// ---------------------------------------------------------------- forecast
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn a_forecast_spends_what_it_earned(ticks in proptest::collection::vec((0_u32..5, 0_u32..50), 1..500)) {
+        let tick = Duration::from_mins(1);
+        let (mut credit, mut earned, mut spent) = (0, 0.0, 0.0);
+        for (anyway, kept) in ticks {
+            let it = Forecast { workers: kept, until: Millis(u64::MAX), credit_ms: credit };
+            let kept = forecast::floor(Some(&it), NOW);
+            credit = forecast::settled(credit, tick * anyway, tick * kept);
+            earned += tick.as_secs_f64() * f64::from(anyway);
+            spent += tick.as_secs_f64() * f64::from(kept);
+            // The last tick may overdraw it.
+            prop_assert!(spent <= earned * forecast::SHARE + 50.0 * 60.0 + 1.0);
+        }
+    }
+}
+
+// ---------------------------------------------------------------- estimates and waiting
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn estimates_are_total_and_learn(
+        samples in proptest::collection::vec((any::<f64>(), 0_u64..10_000_000), 0..40), work in any::<f64>(),
+        mean in any::<f64>(), count in any::<u32>(), erlangs in any::<f64>(),
+    ) {
+        let settings = Settings::default();
+        let mut estimates = Estimates { load: Load { erlangs, at: NOW }, ..Estimates::default() };
+        estimates.any = Estimate { mean, samples: count };
+        for (work, took) in samples {
+            estimate::learn_run(&mut estimates, Some("m"), work, ms(took));
+            estimate::learn_load(&mut estimates.load, ms(took), NOW);
+        }
+        prop_assert!(estimate::run(&estimates, Some("m"), work) <= Duration::from_hours(24));
+        let limit = estimate::limit(&estimates, Some("m"), work, &settings);
+        prop_assert!(limit >= settings.run_floor && limit <= settings.run_limit(work));
+        prop_assert!(estimate::erlangs(estimates.load, NOW).is_finite());
+        let mut steady = Estimates::default();
+        for _ in 0..100 {
+            estimate::learn_run(&mut steady, Some("m"), 30.0, ms(6000));
+        }
+        let learned = estimate::run(&steady, Some("m"), 60.0).as_secs_f64();
+        prop_assert!((learned - 12.0).abs() < 0.1, "{learned}");
+    }
+
+    #[test]
+    fn the_line_is_told_in_order(tags in proptest::collection::vec(0_u64..100, 0..40), ready in 0_usize..4, load in 0.0_f64..9.0) {
+        let settings = Settings::default();
+        let estimates = Estimates { load: Load { erlangs: load, at: NOW }, ..Estimates::default() };
+        let pool = Pool::new(PoolId::new("default"), 3, vec!["g5.xlarge".to_owned()]);
+        let workers: Vec<_> = (0..ready).map(|n| worker(&format!("w{n}"), WorkerState::Ready)).collect();
+        let backlog: Vec<_> = tags.iter().enumerate().map(|(id, tag)| entry(id as u128, *tag, "m", NOW)).collect();
+        let snapshot = PoolSnapshot { pool: &pool, workers: &workers, backlog: &backlog, presence: &[], estimates: &estimates, settings: &settings, now: NOW };
+        let mut told = BTreeMap::new();
+        for entry in &backlog {
+            let eta = wait::eta(&snapshot, entry.task_id).unwrap();
+            prop_assert!(eta.done >= eta.wait);
+            told.insert(eta.position, eta.wait);
+        }
+        prop_assert_eq!(told.keys().copied().collect::<Vec<_>>(), (1..=backlog.len()).collect::<Vec<_>>());
+        prop_assert!(told.values().is_sorted());
+        prop_assert!(told.values().take(ready).all(Duration::is_zero), "free workers take them at once");
+        prop_assert!(wait::steady(&snapshot, 2) <= wait::steady(&snapshot, 1));
+        prop_assert_eq!(wait::eta(&snapshot, TaskId::new(Uuid::from_u128(u128::MAX))), None);
+    }
+}
+
+#[test]
+fn a_long_line_gets_a_further_worker_and_a_short_one_does_not() {
+    let (settings, estimates) = (Settings::default(), Estimates::default());
+    let mut pool = Pool::new(PoolId::new("default"), 2, vec!["g5.xlarge".to_owned()]);
+    let workers = [worker("w", WorkerState::Busy)];
+    let line = |count: u32, pool: &Pool, workers: &[Worker]| {
+        let backlog: Vec<_> = (0..count)
+            .map(|id| entry(u128::from(id), u64::from(id), "m", NOW))
+            .collect();
+        let snapshot = PoolSnapshot {
+            pool,
+            workers,
+            backlog: &backlog,
+            presence: &[],
+            estimates: &estimates,
+            settings: &settings,
+            now: NOW,
+        };
+        scale::plan(&snapshot)
+    };
+    assert_eq!(line(3, &pool, &workers).grow, scale::Grow::No);
+    assert_eq!(line(60, &pool, &workers).grow, scale::Grow::Launch);
+    let mut hot = workers.clone();
+    hot[0].hot_since = Some(NOW - settings.hot_for);
+    assert_eq!(line(3, &pool, &hot).grow, scale::Grow::No, "a short wait needs no help");
+    assert_eq!(line(8, &pool, &hot).grow, scale::Grow::Launch);
+    // No offerings, no room: nothing happens, and the plan says why.
+    pool.max_workers = 0;
+    let plan = line(60, &pool, &workers);
+    assert_eq!(
+        (plan.grow, plan.reason),
+        (scale::Grow::No, "the pool's limit is reached")
+    );
+    pool.max_workers = 9;
+    pool.instance_types.clear();
+    let plan = line(60, &pool, &workers);
+    assert_eq!(
+        (plan.grow, plan.reason),
+        (scale::Grow::No, "the pool has no instance types")
+    );
+}

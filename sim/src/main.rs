@@ -1,0 +1,202 @@
+//! `sim`: what the policies cost and how long painters wait, on a recorded or a painted demand.
+
+#![allow(clippy::print_stdout, reason = "it is a command")]
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use serde::Serialize;
+use sim::{
+    cases::{self, OURS, compare},
+    demand::Demand,
+    draw,
+    goals::{self, Goal},
+    sensitivity,
+    stats::Report,
+    world::World,
+};
+
+/// Compares scheduling policies on a recorded demand, or on that of a painted studio.
+///
+/// The policies are the functions of `shared/policy` that the Lambdas call. The same arguments give the same numbers.
+#[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
+struct Args {
+    /// The trace: CSV with a request a line (`t` in seconds; `user`, `model`, `steps`, `n_img` where known) or with
+    /// `minute,count`; gzipped or not. Without it a studio is painted.
+    #[arg(long)]
+    trace: Option<PathBuf>,
+    /// Keep this share of the trace's requests.
+    #[arg(long, default_value_t = 1.0)]
+    keep: f64,
+    /// JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// What becomes of the results when an assumption is wrong, instead of comparing policies.
+    #[arg(long, conflicts_with_all = ["goals", "speed"])]
+    sensitivity: bool,
+    /// The goals and whether this demand meets them; those in hours hold for a hundred requests a day.
+    #[arg(long, conflicts_with = "speed")]
+    goals: bool,
+    /// How long a month of this demand, and a claim over 1000 waiting tasks, take to compute.
+    #[arg(long)]
+    speed: bool,
+    /// Draw cost against time-outs and the busiest day into this folder.
+    #[arg(long)]
+    svg: Option<PathBuf>,
+    /// How long painters wait for a run to begin, seconds.
+    #[arg(long, default_value_t = World::default().patience_s)]
+    patience: f64,
+    /// Most workers of the pool.
+    #[arg(long, default_value_t = World::default().max_workers)]
+    max_workers: u32,
+    /// Painters of the painted studio.
+    #[arg(long, default_value_t = 12)]
+    painters: u32,
+    /// Days of the painted studio.
+    #[arg(long, default_value_t = 28)]
+    days: u64,
+    /// Decides every draw.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let world = World {
+        patience_s: args.patience,
+        max_workers: args.max_workers,
+        seed: args.seed,
+        ..World::default()
+    };
+    let demand = match &args.trace {
+        Some(path) => read(path, args.keep, args.seed)?,
+        None => Demand::painted(args.painters.min(1000), args.days.min(366), args.seed)
+            .context("a studio without painters or days asks for nothing")?,
+    };
+    if args.goals {
+        return print(args.json, &goals::all(&demand, &world), goals_table);
+    }
+    if args.sensitivity {
+        return print(args.json, &sensitivity::all(&demand, &world), table);
+    }
+    if args.speed {
+        return print(args.json, &speed(&demand, &world), goals_table);
+    }
+    let results = compare(&demand, &world, &cases::all(&demand));
+    let reports: Vec<_> = results.iter().map(|(report, _)| report.clone()).collect();
+    if let Some(folder) = &args.svg {
+        let day = demand.busiest_day();
+        let ours = results.iter().find(|(report, _)| report.policy == OURS);
+        let moments = ours.map_or(&[][..], |(_, stats)| &stats.moments);
+        let requests = demand.requests.len() as f64 / demand.days as f64;
+        let title = format!(
+            "{}: {requests:.0} requests a day, patience {:.0} s",
+            demand.name, world.patience_s
+        );
+        write(folder, "cost.svg", &draw::cost_against_timeouts(&title, &reports))?;
+        let title = format!("{}: the busiest day, with presence", demand.name);
+        write(folder, "day.svg", &draw::day(&title, day, moments))?;
+    }
+    print(args.json, &reports, table)
+}
+
+fn read(path: &Path, keep: f64, seed: u64) -> Result<Demand> {
+    let shown = path.display();
+    let file = std::fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+    let mut text = Vec::new();
+    if file.starts_with(&[0x1f, 0x8b]) {
+        let mut gzip = flate2::read::MultiGzDecoder::new(file.as_slice()).take(MOST_BYTES + 1);
+        gzip.read_to_end(&mut text)
+            .with_context(|| format!("{shown} is not whole gzip"))?;
+    } else {
+        text = file;
+    }
+    if text.len() as u64 > MOST_BYTES {
+        bail!("{shown} is longer than a gigabyte");
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".csv");
+    Demand::read(name, &text, keep, seed).with_context(|| format!("{shown} is no trace"))
+}
+
+const MOST_BYTES: u64 = 1 << 30;
+
+fn write(folder: &Path, name: &str, svg: &str) -> Result<()> {
+    let path = folder.join(name);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&path, svg))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// The time that ours takes over the whole demand, as a month; and a claim.
+fn speed(demand: &Demand, world: &World) -> Vec<Goal> {
+    let since = Instant::now();
+    let case = cases::ours(OURS, sim::signals::Signals::Canvas);
+    drop(compare(demand, world, &[case]));
+    let month = since.elapsed().as_secs_f64() * 30.0 / demand.days as f64;
+    [
+        ("a month of this demand, seconds", month, 2.0),
+        (
+            "a claim over 1000 waiting tasks, microseconds",
+            goals::claim_micros(1000),
+            100.0,
+        ),
+    ]
+    .map(|(goal, measured, at_most)| Goal {
+        goal: goal.to_owned(),
+        measured,
+        at_most,
+        met: measured <= at_most,
+    })
+    .to_vec()
+}
+
+fn print<T: Serialize>(json: bool, rows: &[T], table: fn(&[T])) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(rows)?);
+    } else {
+        table(rows);
+    }
+    Ok(())
+}
+
+fn table(reports: &[Report]) {
+    println!(
+        "| policy | time-outs % | late % | h/month | $/picture | mean s | p95 s | wait s | × clairvoyant | × bound | \
+         VRAM misses % | starts/month | busy % | ETA off s |"
+    );
+    println!("|---|{}", "--:|".repeat(13));
+    for it in reports {
+        println!(
+            "| {} | {:.2} | {:.2} | {:.1} | {:.4} | {:.1} | {:.1} | {:.1} | {:.2} | {:.2} | {:.0} | {:.0} | {:.1} | {:.1} |",
+            it.policy,
+            it.timeouts_pct,
+            it.late_pct,
+            it.hours_month,
+            it.cost_per_picture,
+            it.mean_s,
+            it.p95_s,
+            it.wait_s,
+            it.clairvoyant_ratio,
+            it.lower_bound_ratio,
+            it.vram_miss_pct,
+            it.starts_month,
+            it.busy_pct,
+            it.eta_error_s,
+        );
+    }
+}
+
+fn goals_table(goals: &[Goal]) {
+    println!("| goal | measured | at most | met |\n|---|--:|--:|---|");
+    for it in goals {
+        let met = if it.met { "yes" } else { "no" };
+        println!("| {} | {:.3} | {} | {met} |", it.goal, it.measured, it.at_most);
+    }
+}

@@ -1,0 +1,119 @@
+//! What painters' clients show of them besides their requests.
+
+use std::collections::BTreeMap;
+
+use policy::presence::Sign;
+
+use crate::{chance::Chance, demand::Demand, world::World};
+
+/// What clients report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signals {
+    /// Nothing but the requests.
+    None,
+    /// A call when Krita starts.
+    Start,
+    /// Activity on the canvas.
+    Canvas,
+}
+
+/// A sign of a painter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shown {
+    /// Milliseconds since the demand's first midnight.
+    pub at: u64,
+    /// Who.
+    pub user: u32,
+    /// On the canvas; otherwise a call.
+    pub canvas: bool,
+}
+
+impl Shown {
+    /// As `policy` knows it.
+    pub fn sign(self) -> Sign {
+        if self.canvas { Sign::Canvas } else { Sign::Call }
+    }
+}
+
+/// Activity is reported this often.
+const EVERY_MS: u64 = 30_000;
+
+/// The signs for this demand, in order of time.
+pub fn signs(demand: &Demand, world: &World, signals: Signals) -> Vec<Shown> {
+    let mut times: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+    for request in &demand.requests {
+        times.entry(request.user).or_default().push(request.at);
+    }
+    let mut shown = Vec::new();
+    for (&user, times) in &times {
+        match signals {
+            Signals::None => {}
+            Signals::Start => starts(user, times, world, &mut shown),
+            Signals::Canvas => canvas(user, times, world, &mut shown),
+        }
+    }
+    shown.sort_unstable();
+    shown
+}
+
+fn lead(user: u32, at: u64, world: &World) -> u64 {
+    let (low, high) = world.painters.lead_s;
+    millis(Chance::new(world.seed, "lead", at ^ u64::from(user) << 40).between(low, high))
+}
+
+fn starts(user: u32, times: &[u64], world: &World, shown: &mut Vec<Shown>) {
+    let mut last = None;
+    for &at in times {
+        if last.is_none_or(|last| at - last > millis(world.painters.restart_s)) {
+            let at = at.saturating_sub(lead(user, at, world));
+            shown.push(Shown {
+                at,
+                user,
+                canvas: false,
+            });
+            alarm(user, at, world, |at| {
+                shown.push(Shown {
+                    at,
+                    user,
+                    canvas: false,
+                });
+            });
+        }
+        last = Some(at);
+    }
+}
+
+fn canvas(user: u32, times: &[u64], world: &World, shown: &mut Vec<Shown>) {
+    let mut stays: Vec<(u64, u64)> = Vec::new();
+    let mut alarms = Vec::new();
+    for &at in times {
+        let begin = at.saturating_sub(lead(user, at, world));
+        let end = at + millis(world.painters.linger_s);
+        match stays.last_mut() {
+            Some(stay) if begin <= stay.1 => stay.1 = stay.1.max(end),
+            _ => {
+                stays.push((begin, end));
+                alarm(user, at, world, |at| alarms.push((at, at + lead(user, at, world))));
+            }
+        }
+    }
+    for (begin, end) in stays.into_iter().chain(alarms) {
+        let signs = (begin..=end)
+            .step_by(usize::try_from(EVERY_MS).unwrap_or(1))
+            .chain([end]);
+        shown.extend(signs.map(|at| Shown { at, user, canvas: true }));
+    }
+}
+
+/// Now and then somebody opens Krita some hours later and asks for nothing.
+fn alarm(user: u32, at: u64, world: &World, mut push: impl FnMut(u64)) {
+    let mut chance = Chance::new(world.seed, "alarm", at ^ u64::from(user) << 40);
+    if chance.happens(world.painters.false_alarms) {
+        push(at + millis(chance.between(3600.0, 8.0 * 3600.0)));
+    }
+}
+
+/// Seconds as whole milliseconds.
+pub fn millis(seconds: f64) -> u64 {
+    (seconds.max(0.0) * 1000.0) as u64
+}

@@ -1,0 +1,111 @@
+//! The defaults meet their goals on a painted studio, and on the recorded traces where they are at hand.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stderr, reason = "a test says what it left out")]
+
+use std::{io::Read, path::Path};
+
+use proptest::prelude::*;
+use sim::{
+    cases::{OURS, always_on, compare, ours},
+    demand::Demand,
+    engine::run,
+    goals,
+    signals::Signals,
+    world::World,
+};
+
+/// With this world nothing that the policies do not decide goes wrong.
+fn meets(demand: &Demand) {
+    let missed: Vec<_> = goals::all(demand, &World::default())
+        .into_iter()
+        .filter(|goal| !goal.met)
+        .collect();
+    assert!(missed.is_empty(), "{}: {missed:#?}", demand.name);
+}
+
+#[test]
+fn a_painted_studio_meets_its_goals() {
+    meets(&Demand::painted(12, 28, 1).unwrap());
+}
+
+#[test]
+fn the_recorded_traces_meet_their_goals() {
+    for name in ["studio", "service"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../shared/traces/{name}.csv.gz"));
+        let Ok(file) = std::fs::read(&path) else {
+            eprintln!("{name}: NOT CHECKED, there is no trace at {}", path.display());
+            continue;
+        };
+        let mut text = Vec::new();
+        flate2::read::MultiGzDecoder::new(file.as_slice())
+            .read_to_end(&mut text)
+            .unwrap();
+        meets(&Demand::read(name, &text, 1.0, 1).unwrap());
+    }
+}
+
+#[test]
+fn other_studios_and_other_luck_do_as_well() {
+    for seed in 2..6 {
+        let demand = Demand::painted(10 + u32::try_from(seed).unwrap(), 28, seed).unwrap();
+        let world = World {
+            seed,
+            ..World::default()
+        };
+        let (report, _) = compare(&demand, &world, &[ours(OURS, Signals::Canvas)]).remove(0);
+        assert!(
+            report.timeouts_pct <= 0.5 && report.cost_per_picture <= 0.045,
+            "{report:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_numbers() {
+    let demand = Demand::painted(6, 7, 3).unwrap();
+    let world = World::default();
+    let line = || {
+        let results = compare(&demand, &world, &[ours(OURS, Signals::Canvas), always_on(2)]);
+        serde_json::to_string(&results.into_iter().map(|(report, _)| report).collect::<Vec<_>>()).unwrap()
+    };
+    assert_eq!(line(), line());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// In whatever goes wrong, every request is rendered or given up, and no more is paid than there is time.
+    #[test]
+    fn nothing_is_lost_and_nothing_runs_for_ever(
+        seed in any::<u64>(), no_capacity in 0.0_f64..0.9, launch_fails in 0.0_f64..0.9, lost_per_hour in 0.0_f64..5.0,
+        service in 0.1_f64..20.0, max_workers in 0_u32..4, patience in 1.0_f64..600.0,
+    ) {
+        let demand = Demand::painted(5, 3, seed).unwrap_or_else(|| Demand::painted(9, 7, 1).unwrap());
+        let world = World {
+            no_capacity, launch_fails, lost_per_hour, service_factor: service, max_workers, patience_s: patience, seed,
+            ..World::default()
+        };
+        for signals in [Signals::Canvas, Signals::None] {
+            let case = ours(OURS, signals);
+            let stats = run(&demand, &world, &case);
+            let served = stats.response_s.iter().flatten().count();
+            prop_assert_eq!(served as u64 + stats.timeouts, demand.requests.len() as u64);
+            prop_assert!(stats.hours() <= demand.days as f64 * 24.0 * f64::from(max_workers));
+            prop_assert!(max_workers > 0 || stats.starts == 0, "a limit of zero starts nothing");
+        }
+    }
+}
+
+#[test]
+fn a_trace_that_is_none_is_refused() {
+    for text in ["", "t\n", "x,y\n1,2\n", "t\n-5\n", "t\nNaN\n", "t,user\n1e300,a\n"] {
+        assert!(Demand::read("bad", text.as_bytes(), 1.0, 1).is_err(), "{text:?}");
+    }
+    let odd = "t,steps,n_img\n5,,\n7,99999,-3\n6,30,1\n";
+    let demand = Demand::read("odd", odd.as_bytes(), 1.0, 1).unwrap();
+    assert!(demand.requests.is_sorted_by_key(|request| request.at));
+    assert_eq!(demand.requests.len(), 3);
+    let minutes = Demand::read("minutes", b"minute,count\n0,42\n1,3\n", 1.0, 1).unwrap();
+    assert_eq!(minutes.requests.len(), 45);
+}
