@@ -13,7 +13,7 @@ use model::{
 };
 use tracing::warn;
 
-use crate::App;
+use crate::{App, learn};
 
 /// Most waiting tasks looked at.
 const PAGE: u32 = 50;
@@ -80,7 +80,12 @@ async fn try_claim(app: &App, worker: &Worker, task_id: TaskId, now: Millis) -> 
             Ok(Some((task, worker))) => {
                 let Some(run) = &task.run else { return Ok(None) };
                 cloud::notify::tell_owner(&app.cloud, &task, None).await;
-                return hand_over(app, &worker, task_id, run.run_id, run.deadline.since(now), now).await;
+                let limit = run.deadline.since(now);
+                let (assignment, ()) = tokio::join!(
+                    hand_over(app, &worker, task_id, run.run_id, limit, now),
+                    learn::claimed(app, &task, now)
+                );
+                return assignment;
             }
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),

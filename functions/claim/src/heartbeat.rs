@@ -14,7 +14,7 @@ use model::{
 
 use workflow::optional_node;
 
-use crate::App;
+use crate::{App, learn};
 
 /// Most model names kept: what fits into a GPU is few.
 const MODELS: usize = 8;
@@ -26,7 +26,10 @@ pub(crate) async fn heartbeat(
     beat: &Heartbeat,
     now: Millis,
 ) -> Reply {
-    let worker = note(app, caller, worker_id, beat, now).await?;
+    let (worker, came_up) = note(app, caller, worker_id, beat, now).await?;
+    if came_up {
+        learn::started(app, &worker, now).await;
+    }
     let mut answer = HeartbeatReply {
         drain: matches!(
             worker.state,
@@ -62,7 +65,7 @@ async fn note(
     worker_id: &WorkerId,
     beat: &Heartbeat,
     now: Millis,
-) -> Result<Worker, HttpError> {
+) -> Result<(Worker, bool), HttpError> {
     on_conflict(async || {
         let worker = app.cloud.store.get(worker_id).await?;
         // A new process may have registered in between: it is not ready because the old one was.
@@ -71,6 +74,8 @@ async fn note(
             worker.ok_or_else(|| HttpError::new(401, "Register again: this token is an earlier process's."))?;
         worker.last_seen = now;
         worker.gpu = beat.gpu;
+        let hot = beat.gpu.is_some_and(|gpu| gpu.percent > app.settings.hot_percent);
+        worker.hot_since = if hot { worker.hot_since.or(Some(now)) } else { None };
         worker.models = beat.models.iter().take(MODELS).cloned().collect();
         let next = match (worker.state, beat.ready) {
             (WorkerState::Warming, true) => Some(WorkerState::Ready),
@@ -88,7 +93,7 @@ async fn note(
         }
         writes.push(Write::put(&mut worker)?);
         app.cloud.store.commit_all(&writes).await?;
-        Ok(worker)
+        Ok((worker, next == Some(WorkerState::Ready)))
     })
     .await
 }

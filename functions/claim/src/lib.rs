@@ -3,6 +3,7 @@
 mod assign;
 mod heartbeat;
 pub mod identity;
+mod learn;
 mod register;
 
 use cloud::{
@@ -120,7 +121,12 @@ impl App {
         let by = Some(&worker.worker_id);
         let ended = end_run(&self.cloud, task_id, run_id, by, outcome, now).await;
         let accepted = match ended {
-            Ok((end, _)) => end == RunEnd::Committed || !matches!(outcome, Outcome::Succeeded(..)),
+            Ok((end, task)) => {
+                if end == RunEnd::Committed {
+                    learn::finished(self, &task, now).await;
+                }
+                end == RunEnd::Committed || !matches!(outcome, Outcome::Succeeded(..))
+            }
             // The run was lost, or this is a repetition of what already counts.
             Err(RunError::Refused(_) | RunError::NoTask) => self.counts(task_id, outcome).await?,
             Err(error) => return Err(error.into()),

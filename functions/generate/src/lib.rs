@@ -5,13 +5,13 @@ mod held;
 mod loras;
 mod status;
 mod submit;
+mod waiting;
 
 use cloud::{
     Cloud, accounts,
     http::{Caller, Event, HttpError, Reply, Response, chain, path, reply, respond, route, text},
     runs,
     store::Write,
-    tables::WorkersOf,
 };
 use model::{CancelCause, Millis, Role, Settings, Task, TaskId, TaskState, socket::TaskView};
 use serde_json::json;
@@ -75,10 +75,12 @@ impl App {
     /// The same for our own extension: the whole snapshot, with words.
     async fn task(&self, event: &Event, now: Millis) -> Reply {
         let task = self.own_task(event, now).await?;
-        let mut view = TaskView::from(&task);
+        let view = TaskView::from(&task);
         if task.state == TaskState::Queued {
-            let workers = self.cloud.store.list(WorkersOf(&task.pool)).await?;
-            view.note = Some(policy::scale::note(&workers).to_owned());
+            return reply(
+                200,
+                &waiting::view(&self.cloud, &self.settings, &task, view, now).await?,
+            );
         }
         reply(200, &view)
     }

@@ -2,7 +2,7 @@
 
 use cloud::{
     memory::{Memory, Unkind},
-    tables::{BodyOf, Table, UsageOf},
+    tables::{BodyOf, PaceOf, Table, UsageOf},
 };
 use model::{
     CancelCause, FailureClass, GpuUse, Millis, RunId, Task, TaskId, TaskState, Usage, UserId, Worker, WorkerId,
@@ -861,4 +861,35 @@ async fn the_unkind_memory_is_unkind() {
         behind += u32::from(seen < memory.items().len());
     }
     assert!((5..50).contains(&conflicts) && behind > 20, "{conflicts} {behind}");
+}
+
+#[tokio::test]
+async fn what_starts_and_runs_take_is_learned() {
+    let world = World::new().await;
+    let (task, worker) = world.running(NOW).await;
+    let pace = PaceOf(worker.pool.clone());
+    let done = result_of(task.task_id, run_id(), &[0]);
+    // Said twice, learned once.
+    for later in [12, 13] {
+        world.work(&worker, "result", &done, NOW + seconds(later)).await.ok();
+    }
+    let run = world.get(&pace).await.estimates.run;
+    assert_eq!(run.samples, 1);
+    assert!((run.mean - 12_000.0).abs() < 1e-6, "{run:?}");
+
+    let came = NOW + seconds(20);
+    world
+        .alter_worker(WORKER, |worker| {
+            worker.state = WorkerState::Warming;
+            worker.up_since = came - seconds(90);
+        })
+        .await;
+    let hot = json!({ "ready": true, "gpu": { "percent": 99, "vram_used_mib": 1, "vram_total_mib": 2 } });
+    for later in [0, 15] {
+        world.work(&worker, "heartbeat", &hot, came + seconds(later)).await.ok();
+    }
+    let start = world.get(&pace).await.estimates.start;
+    assert_eq!(start.samples, 1);
+    assert!((start.mean - 90_000.0).abs() < 1e-6, "{start:?}");
+    assert_eq!(world.worker(WORKER).await.hot_since, Some(came));
 }
