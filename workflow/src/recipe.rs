@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A picture to prepare. Later ones may be made from earlier ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Input {
-    /// File name to upload it under, unique within the plan.
+    /// Its name, unique within the plan.
     pub name: String,
     /// Where it comes from.
     #[serde(flatten)]

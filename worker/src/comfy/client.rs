@@ -1,6 +1,9 @@
 //! ComfyUI's HTTP API, as far as a worker needs it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use model::{Failure, RunId};
@@ -10,6 +13,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use workflow::OptionalNode;
 
@@ -126,12 +130,16 @@ pub(crate) struct Comfy {
     base: String,
     /// Whether this server can cancel jobs in one call; unknown until asked. It may be another server after a restart.
     jobs: Mutex<Option<bool>>,
+    /// Input pictures that it was given, by their path, with the names that it gave them.
+    inputs: Mutex<HashMap<String, String>>,
 }
 
 /// Answers come from memory, but ComfyUI's interpreter can be held by a node for a while.
 const CALL: Duration = Duration::from_secs(15);
 /// Posting validates the whole graph.
 const POST: Duration = Duration::from_mins(1);
+/// Input pictures that are remembered.
+const MAX_INPUTS: usize = 4096;
 /// Of one node class; a description holds the names of the files that the node may be given.
 const MAX_DESCRIPTION: u64 = 4 << 20;
 /// For moving pictures on one host.
@@ -143,6 +151,7 @@ impl Comfy {
             http,
             base: base.trim_end_matches('/').to_owned(),
             jobs: Mutex::new(None),
+            inputs: Mutex::default(),
         }
     }
 
@@ -179,6 +188,8 @@ impl Comfy {
                 Ok(())
             }
             StatusCode::BAD_REQUEST => {
+                // A picture may be what it misses, if somebody has emptied its folder.
+                self.forget_inputs().await;
                 let reply = reply.json().await.unwrap_or_default();
                 Err(ComfyError::Rejected(refusal::failure(&reply)))
             }
@@ -219,6 +230,7 @@ impl Comfy {
     /// Forgets what was learned about this server: another one may come in its place.
     pub(crate) async fn forget_server(&self) {
         *self.jobs.lock().await = None;
+        self.forget_inputs().await;
     }
 
     pub(crate) async fn forget(&self, id: RunId) -> Result<(), ComfyError> {
@@ -227,6 +239,7 @@ impl Comfy {
 
     /// Forgets every finished prompt, and lets go of models and cached results.
     pub(crate) async fn clear(&self) -> Result<(), ComfyError> {
+        self.forget_inputs().await;
         self.post("/history", &json!({"clear": true})).await?;
         self.post("/free", &json!({"unload_models": true, "free_memory": true}))
             .await
@@ -244,8 +257,29 @@ impl Comfy {
         Ok(serde_json::from_slice(&text).is_ok_and(|described| node.fits(&described)))
     }
 
+    /// Gives it an input picture, unless it has it; the reply is the name under which the graph finds it. The name goes by what
+    /// is in the picture: whatever ComfyUI has made of it is still good in the next run.
+    pub(crate) async fn input(&self, folder: &str, picture: Bytes) -> Result<String, ComfyError> {
+        let name = format!("{:x}.png", Sha256::digest(&picture));
+        let path = format!("{folder}/{name}");
+        if let Some(known) = self.inputs.lock().await.get(&path) {
+            return Ok(known.clone());
+        }
+        let uploaded = self.upload(folder, &name, picture).await?;
+        let mut inputs = self.inputs.lock().await;
+        if inputs.len() >= MAX_INPUTS {
+            inputs.clear();
+        }
+        inputs.insert(path, uploaded.clone());
+        Ok(uploaded)
+    }
+
+    async fn forget_inputs(&self) {
+        self.inputs.lock().await.clear();
+    }
+
     /// Uploads an input picture; the reply is the name under which the graph finds it.
-    pub(crate) async fn upload(&self, folder: &str, name: &str, picture: Bytes) -> Result<String, ComfyError> {
+    async fn upload(&self, folder: &str, name: &str, picture: Bytes) -> Result<String, ComfyError> {
         #[derive(Deserialize)]
         struct Uploaded {
             name: String,

@@ -35,7 +35,7 @@ impl Renderer {
             self.wait_until_it_answers().await;
             self.serve(&run.team).await?;
             let loras = self.loras(run, &store).await?;
-            let uploads = self.upload_inputs(run, &plan, ready.uploads).await?;
+            let uploads = self.upload_inputs(run, ready.uploads).await?;
             Ok::<_, RunError>((uploads, ready.shelf, loras))
         };
         // The socket must be open before the graph is posted; it opens while pictures are fetched.
@@ -96,17 +96,11 @@ impl Renderer {
         Ok(tokio::task::spawn_blocking(move || inputs::prepare(&blob, &bytes, &wanted, &finish)).await??)
     }
 
-    /// The names under which the graph finds the pictures.
-    async fn upload_inputs(
-        &self,
-        run: &Assignment,
-        plan: &Plan,
-        pictures: Vec<Bytes>,
-    ) -> Result<Vec<String>, RunError> {
+    /// The names under which the graph finds the pictures. Another team's are out of reach: its folders are another's.
+    async fn upload_inputs(&self, run: &Assignment, pictures: Vec<Bytes>) -> Result<Vec<String>, RunError> {
         let mut names = Vec::with_capacity(pictures.len());
-        let uploaded = plan.inputs.iter().filter(|input| input.upload);
-        for (input, picture) in uploaded.zip(pictures) {
-            names.push(self.comfy.upload(&folder(run), &input.name, picture).await?);
+        for picture in pictures {
+            names.push(self.comfy.input(&format!("teams/{}", run.team), picture).await?);
         }
         Ok(names)
     }
@@ -160,7 +154,7 @@ impl Renderer {
     }
 }
 
-/// Where this run's files lie, below ComfyUI's input and output folders.
+/// Where this run's results lie, below ComfyUI's output folder.
 fn folder(run: &Assignment) -> String {
     format!("tasks/{}", run.run_id)
 }

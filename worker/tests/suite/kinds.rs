@@ -335,6 +335,32 @@ async fn applies_loras(bench: Bench) {
     assert!(uploaded == strong, "an uploaded LoRA is found by its hash");
 }
 
+/// The painter asks again with another seed: the picture is not given to ComfyUI again, and all that it has made of it by then
+/// is still good.
+#[tokio::test]
+async fn the_same_canvas_is_uploaded_and_encoded_once() {
+    let bench = Bench::double().await.ready().await;
+    let double = bench.double.as_ref().unwrap();
+    let refine = async |seed: u32, side: u32| {
+        let before = double.stats();
+        let changes = json!({"/sampling/seed": seed, "/sampling/start_step": 1});
+        let plan = compiled(request("refine", [64; 4], &changes), &catalog(&bench));
+        bench
+            .images(start(&bench, &plan, &[mask(64, [0, 0, side, side])]))
+            .await;
+        let after = double.stats();
+        (after.uploads - before.uploads, after.nodes_run - before.nodes_run)
+    };
+    let (first, whole) = refine(1, 20).await;
+    let (second, rest) = refine(2, 20).await;
+    assert_eq!((first, second), (1, 0));
+    // Noise, sampler, decoder, saver: neither loaders, nor prompts, nor the encoder.
+    assert!(rest == 4 && whole > 8, "{rest} of {whole} nodes");
+    let (other, again) = refine(2, 30).await;
+    assert_eq!(other, 1);
+    assert!(again > rest && again < whole, "{again} of {whole} nodes");
+}
+
 /// Smaller files for a slow line: colours nearly the same, the alpha exactly.
 #[tokio::test]
 async fn results_are_webp_where_that_is_wanted() {
