@@ -1,5 +1,6 @@
 //! The painters' task API: submit, status, cancel, uploads.
 
+mod admit;
 mod catalog;
 mod held;
 mod loras;

@@ -2,26 +2,24 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use cloud::{
-    Cloud, StoreError, Write, accounts, bodies,
+    Cloud, accounts, bodies,
     http::{Caller, Event, HttpError, Reply, bytes, chain, reply},
     notify::tell_worker,
     queue::Queued,
-    retry::on_conflict,
     runs,
-    tables::WorkersOf,
 };
 use model::{
-    Account, MicroUsd, Millis, Settings, Task, TaskId, TaskState, Usage, UserId,
+    Account, MicroUsd, Millis, Settings, Task, TaskId, TaskState, UserId,
     socket::ServerMessage,
     worker_api::{InputBlob, LoraFile},
 };
-use policy::{hold, scale::first_to_wake};
+use policy::{hold, price::reservation, scale::first_to_wake};
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 use uuid::Uuid;
 use workflow::{ImageData, Plan, WorkflowInput};
 
-use crate::{catalog::Cache, held, loras, status};
+use crate::{admit::admit, catalog::Cache, held, loras, status, waiting::Line};
 
 /// Largest body of a request, bytes. Pictures over 4 KB come by upload, so this is far more than any real one.
 const MAX_BODY: usize = 1024 * 1024;
@@ -55,7 +53,8 @@ pub(crate) async fn submit(
             _ => Ok(None),
         }
     };
-    let (inputs, reserved) = tokio::try_join!(inputs, reservation(cloud, &account, &plan))?;
+    let line = async { Ok(Line::read(cloud, &account.pool).await?) };
+    let (inputs, line) = tokio::try_join!(inputs, line)?;
     let task_id = task_id(event, caller);
     let task = Task {
         task_id,
@@ -64,16 +63,17 @@ pub(crate) async fn submit(
         team: account.team.clone(),
         pool: account.pool.clone(),
         backlog: Some(account.pool.clone()),
-        start_tag: now.0,
+        start_tag: 0, // `admit` gives the place
         lane: hold::lane(plan.output.count, plan.work.steps),
         state: TaskState::Queued,
         model: plan.models.first().cloned(),
         work: plan.work.units(),
-        reserved,
+        reserved: reservation(line.pool.as_ref(), plan.work.units()),
         cost: MicroUsd::default(),
         created: now,
         expires_at: now + settings.task_expiry,
         seen_at: now,
+        eta: None,
         run: None,
         cancel: None,
         failures: 0,
@@ -93,28 +93,10 @@ pub(crate) async fn submit(
         (task.expires_at + BODY_LIFE).seconds(),
     )
     .await?;
-    let (is_new, mut usage) = on_conflict(async || {
-        let before = runs::usage(&cloud.store, &account.user_id, now).await?;
-        let (mut task, mut body, mut usage) = (task.clone(), body.clone(), before.clone());
-        let refused = if usage.reserve(reserved, &account) {
-            let writes = [Write::put(&mut task)?, Write::put(&mut body)?, Write::put(&mut usage)?];
-            match cloud.store.commit(writes).await {
-                Ok(()) => return Ok((true, usage)),
-                Err(error @ StoreError::Conflict) => error.into(),
-                Err(error) => return Err(error.into()),
-            }
-        } else {
-            over_budget(reserved, &usage, &account)
-        };
-        // A repeated request with the same idempotency key: the first one counts.
-        match cloud.store.get(&task_id).await? {
-            Some(_) => Ok((false, before)),
-            None => Err(refused),
-        }
-    })
-    .await?;
-    let woken = is_new && announce(cloud, &task, settings, now).await;
-    info!(task.id = %task_id, task.work = task.work, task.reserved = reserved.0, "submitted");
+    let admitted = admit(cloud, settings, &account, &line, &task, &body).await?;
+    let mut usage = admitted.usage;
+    let woken = admitted.is_new && announce(cloud, &task, &line, settings, now).await;
+    info!(task.id = %task_id, task.work = task.work, task.reserved = task.reserved.0, "submitted");
     let mut answer = Map::from_iter([
         ("id".to_owned(), json!(task_id)),
         ("worker_id".to_owned(), json!(account.pool)),
@@ -133,6 +115,10 @@ pub(crate) async fn submit(
     let credits = usage.left(&account).credits_left();
     let user = json!({ "images_generated": usage.images, "credits": credits });
     answer.insert("user".to_owned(), user);
+    if let Some(eta) = admitted.eta {
+        answer.insert("position".to_owned(), json!(eta.position));
+        answer.insert("eta_s".to_owned(), json!(eta.done.as_secs()));
+    }
     reply(200, &answer)
 }
 
@@ -146,7 +132,8 @@ pub(crate) async fn cost(
 ) -> Result<String, HttpError> {
     let input = read(body(event)?)?;
     let (account, plan, _) = compile(cloud, catalogs, &input, caller, now).await?;
-    let reserved = reservation(cloud, &account, &plan).await?;
+    let pool = cloud.store.get(&account.pool).await?;
+    let reserved = reservation(pool.as_ref(), plan.work.units());
     Ok(reserved.credits_needed().to_string())
 }
 
@@ -172,24 +159,6 @@ async fn compile(
     let plan = plan.map_err(|refusal| HttpError::new(400, refusal.to_string()))?;
     let loras = loras.files(&plan, input);
     Ok((account, plan, loras))
-}
-
-async fn reservation(cloud: &Cloud, account: &Account, plan: &Plan) -> Result<MicroUsd, HttpError> {
-    let pool = cloud.store.get(&account.pool).await?;
-    Ok(policy::price::reservation(pool.as_ref(), plan.work.units()))
-}
-
-fn over_budget(wanted: MicroUsd, usage: &Usage, account: &Account) -> HttpError {
-    let (wanted, left, budget) = (
-        wanted.credits_needed(),
-        usage.left(account).credits_left(),
-        account.credits,
-    );
-    let message = format!(
-        "This needs up to {wanted} credits; {left} of this month's {budget} are free. Ask for fewer or smaller pictures, \
-         wait for those on the way, or ask your studio for more credits."
-    );
-    HttpError::no_credits(message, left)
 }
 
 /// A fresh id, or the same one for the same `Idempotency-Key` of the same user.
@@ -272,26 +241,22 @@ async fn blob(cloud: &Cloud, settings: &Settings, caller: &Caller, data: &ImageD
 
 /// Wakes a free worker at once, if there is one, and leaves the guarantee to the queue. A failure of either is made good
 /// by the tick.
-async fn announce(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) -> bool {
+async fn announce(cloud: &Cloud, task: &Task, line: &Line, settings: &Settings, now: Millis) -> bool {
     let queued = Queued {
         task_id: task.task_id,
         pool: task.pool.clone(),
     };
-    let (sent, woken) = tokio::join!(cloud.queue.send(&queued), wake(cloud, task, settings, now));
+    let (sent, woken) = tokio::join!(cloud.queue.send(&queued), wake(cloud, task, line, settings, now));
     if let Err(error) = sent {
         warn!(task.id = %task.task_id, error = chain(&error), "the task was not queued; the next tick will see it");
     }
-    woken.unwrap_or_else(|error| {
-        warn!(task.id = %task.task_id, error = chain(&error), "no worker was woken; the queue will");
-        false
-    })
+    woken
 }
 
-async fn wake(cloud: &Cloud, task: &Task, settings: &Settings, now: Millis) -> Result<bool, StoreError> {
-    let workers = cloud.store.list(WorkersOf(&task.pool)).await?;
-    let Some(worker) = first_to_wake(&workers, task.model.as_deref(), settings, now) else {
-        return Ok(false);
-    };
+async fn wake(cloud: &Cloud, task: &Task, line: &Line, settings: &Settings, now: Millis) -> bool {
     let task_id = Some(task.task_id);
-    Ok(tell_worker(cloud, worker, &ServerMessage::Wake { task_id }).await)
+    match first_to_wake(&line.workers, task.model.as_deref(), settings, now) {
+        Some(worker) => tell_worker(cloud, worker, &ServerMessage::Wake { task_id }).await,
+        None => false,
+    }
 }

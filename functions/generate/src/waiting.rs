@@ -1,17 +1,75 @@
-//! A waiting task as its painter sees it: with its place in line and how long it will take.
+//! A pool's line as its painters see it: places, and how long they will take.
 
 use cloud::{
     Cloud, StoreError,
     tables::{Backlog, PaceOf, WorkersOf},
 };
-use model::{Millis, Settings, Task, socket::TaskView};
-use policy::{PoolSnapshot, scale, wait};
+use model::{BacklogEntry, Millis, Pace, Pool, PoolId, Settings, Task, TaskId, Worker, socket::TaskView};
+use policy::{
+    PoolSnapshot, scale,
+    wait::{self, Eta},
+};
 use serde::Serialize;
 
 /// Most of the line that is looked at.
 const PAGE: u32 = 200;
 
-/// The view, and what is known of the wait.
+/// What is known of a pool's line.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// The pool; none if nobody made it.
+    pub(crate) pool: Option<Pool>,
+    /// How fast it goes on.
+    pub(crate) pace: Pace,
+    /// Who renders, as the index shows it.
+    pub(crate) workers: Vec<Worker>,
+    backlog: Vec<BacklogEntry>,
+}
+
+impl Line {
+    pub(crate) async fn read(cloud: &Cloud, id: &PoolId) -> Result<Self, StoreError> {
+        let pace = PaceOf(id.clone());
+        let (pool, pace, workers, backlog) = tokio::try_join!(
+            cloud.store.get(id),
+            cloud.store.get(&pace),
+            cloud.store.list(WorkersOf(id)),
+            cloud.store.list(Backlog(id, PAGE))
+        )?;
+        Ok(Self {
+            pool,
+            pace: pace.unwrap_or_else(|| Pace::new(id.clone())),
+            workers,
+            backlog,
+        })
+    }
+
+    /// Place in line and time left of a task that waits.
+    pub(crate) fn eta(&self, task: TaskId, settings: &Settings, now: Millis) -> Option<Eta> {
+        self.eta_in(&self.backlog, task, settings, now)
+    }
+
+    /// The same for a task that is only about to wait.
+    pub(crate) fn eta_of_new(&self, task: &Task, settings: &Settings, now: Millis) -> Option<Eta> {
+        let mut backlog = self.backlog.clone();
+        backlog.push(task.into());
+        self.eta_in(&backlog, task.task_id, settings, now)
+    }
+
+    fn eta_in(&self, backlog: &[BacklogEntry], task: TaskId, settings: &Settings, now: Millis) -> Option<Eta> {
+        let snapshot = PoolSnapshot {
+            pool: self.pool.as_ref()?,
+            workers: &self.workers,
+            backlog,
+            presence: &[],
+            estimates: &self.pace.estimates,
+            settings,
+            now,
+        };
+        wait::eta(&snapshot, task)
+    }
+}
+
+/// A task's view, and what is known of the wait.
 #[derive(Debug, Serialize)]
 pub(crate) struct Waiting {
     #[serde(flatten)]
@@ -31,27 +89,9 @@ pub(crate) async fn view(
     mut view: TaskView,
     now: Millis,
 ) -> Result<Waiting, StoreError> {
-    let pace = PaceOf(task.pool.clone());
-    let (pool, pace, workers, backlog) = tokio::try_join!(
-        cloud.store.get(&task.pool),
-        cloud.store.get(&pace),
-        cloud.store.list(WorkersOf(&task.pool)),
-        cloud.store.list(Backlog(&task.pool, PAGE))
-    )?;
-    view.note = Some(scale::note(&workers).to_owned());
-    let estimates = pace.map(|pace| pace.estimates).unwrap_or_default();
-    let eta = pool.and_then(|pool| {
-        let snapshot = PoolSnapshot {
-            pool: &pool,
-            workers: &workers,
-            backlog: &backlog,
-            presence: &[],
-            estimates: &estimates,
-            settings,
-            now,
-        };
-        wait::eta(&snapshot, task.task_id)
-    });
+    let line = Line::read(cloud, &task.pool).await?;
+    view.note = Some(scale::note(&line.workers).to_owned());
+    let eta = line.eta(task.task_id, settings, now);
     Ok(Waiting {
         view,
         position: eta.map(|eta| eta.position),

@@ -2,8 +2,8 @@
 
 use model::{
     Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Identity, Invitation, Pace, Pool, PoolId, PoolNames,
-    PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TeamId, UploadedLora, Usage, UserId, Worker,
-    WorkerId,
+    PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TeamId, TeamRate, UploadedLora, Usage, UserId,
+    Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -162,6 +162,10 @@ pub struct InvitationOf(pub String);
 #[derive(Debug, Clone)]
 pub struct IdentityOf(pub String);
 
+/// Names a [`TeamRate`].
+#[derive(Debug, Clone)]
+pub struct TeamRateOf(pub TeamId);
+
 /// Names a pool's [`Pace`].
 #[derive(Debug, Clone)]
 pub struct PaceOf(pub PoolId);
@@ -225,6 +229,9 @@ entity!(PoolNodes, NodesOf, |it| NodesOf(it.pool.clone()), |id| Key {
     table: Table::Pools,
     partition: id.0.to_string(),
     sort: Some("nodes".to_owned())
+});
+entity!(TeamRate, TeamRateOf, |it| TeamRateOf(it.team.clone()), |id| {
+    Key::simple(Table::Accounts, format!("team#{}", id.0))
 });
 entity!(Pace, PaceOf, |it| PaceOf(it.pool.clone()), |id| Key {
     table: Table::Pools,

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{MicroUsd, Millis, PoolId, Task, TaskState, TeamId, UserId};
@@ -95,6 +97,13 @@ pub struct Usage {
     /// What the tasks that are not over may cost yet.
     #[serde(default)]
     pub reserved: MicroUsd,
+    /// State of the user's rate limit: when their bucket is full again. It and [`Self::finish`] are here because each
+    /// submit writes this item anyway; a new month begins with a full bucket and at the present of the line.
+    #[serde(default)]
+    pub bucket: Millis,
+    /// Where the next task of each flow (`<pool>#<lane>`) starts at the earliest, in virtual time.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub finish: BTreeMap<String, u64>,
 }
 
 impl Usage {
@@ -108,6 +117,8 @@ impl Usage {
             gpu_ms: 0,
             spent: MicroUsd(0),
             reserved: MicroUsd(0),
+            bucket: Millis(0),
+            finish: BTreeMap::new(),
         }
     }
 
@@ -136,4 +147,16 @@ impl Usage {
             self.gpu_ms += u64::try_from(task.run_time().as_millis()).unwrap_or(u64::MAX);
         }
     }
+}
+
+/// A team's rate limit: `team#<team>` in Accounts. Written only where the team has one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamRate {
+    /// Whose.
+    #[serde(rename = "limits")]
+    pub team: TeamId,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// When the bucket is full again.
+    pub bucket: Millis,
 }

@@ -21,7 +21,7 @@ mod time;
 mod worker;
 pub mod worker_api;
 
-pub use account::{Account, Role, Usage};
+pub use account::{Account, Role, TeamRate, Usage};
 pub use catalog::{CatalogEntry, UploadedLora};
 pub use failure::{Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};

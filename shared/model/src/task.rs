@@ -70,6 +70,17 @@ pub enum Lane {
     Batch,
 }
 
+impl Lane {
+    /// The lane as it is written in keys.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Interactive => "interactive",
+            Self::Batch => "batch",
+        }
+    }
+}
+
 /// Why a task is being ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -149,6 +160,9 @@ pub struct Task {
     pub expires_at: Millis,
     /// When its owner last asked for it.
     pub seen_at: Millis,
+    /// When its pictures were expected at submit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<Millis>,
     /// The current run; present while running or canceling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,

@@ -496,6 +496,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         created: NOW,
         expires_at,
         seen_at,
+        eta: None,
         run: held.then(|| Run {
             run_id: RunId::new(Uuid::nil()),
             worker_id: WorkerId::new("w-1"),

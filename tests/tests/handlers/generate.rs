@@ -77,7 +77,7 @@ async fn a_submitted_task_is_small_and_its_plan_lies_apart() {
         body,
         json!({
             "id": body["id"], "worker_id": POOL, "status": "IN_QUEUE",
-            "user": { "images_generated": 0, "credits": 985 },
+            "user": { "images_generated": 0, "credits": 985 }, "position": 1, "eta_s": body["eta_s"],
         }),
         "what the plugin requires"
     );

@@ -69,6 +69,8 @@ async fn a_brush_stroke_is_answered_with_its_picture() {
             "times": { "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 },
             // Settled already: a run of no time costs nothing.
             "user": { "images_generated": 1, "credits": 1000 },
+            "position": 1,
+            "eta_s": answer["eta_s"],
         })
     );
 }

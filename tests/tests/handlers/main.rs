@@ -11,6 +11,7 @@ mod bad_input;
 mod claim;
 mod credits;
 mod dispatch;
+mod fair;
 mod generate;
 mod golden;
 mod held;

@@ -1,7 +1,7 @@
 //! What the render machines say that they can do, what is offered because of it, and that nothing else is accepted.
 
 use cloud::tables::{BodyOf, NodesOf};
-use model::{PoolId, PoolNodes, TaskBody, TeamId, Worker, WorkerState};
+use model::{PoolId, PoolNodes, Settings, TaskBody, TeamId, Worker, WorkerState};
 use serde_json::{Value, json};
 use system_tests::features::{DETECTED, Feature, MODES, Offer, control, detect, generate, rich_catalog};
 use workflow::{OPTIONAL_NODES, Plan};
@@ -28,7 +28,7 @@ async fn resources(world: &World) -> Value {
 
 /// A world whose catalogue has something of every kind.
 async fn rich() -> World {
-    let world = World::new().await;
+    let world = World::set(Settings::parse("rate_interval=0s").unwrap()).await;
     for entry in rich_catalog(&TeamId::new(TEAM)) {
         world.put(entry).await;
     }

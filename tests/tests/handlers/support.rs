@@ -625,6 +625,7 @@ pub(crate) fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         created: now,
         expires_at: now + minutes(60),
         seen_at: now,
+        eta: None,
         run: None,
         cancel: None,
         failures: 0,

@@ -92,6 +92,7 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         created: now,
         expires_at: now + std::time::Duration::from_mins(10),
         seen_at: now,
+        eta: None,
         run: None,
         cancel: None,
         failures: 0,
@@ -117,7 +118,8 @@ pub(crate) async fn idle_stop_and_wake_again(studio: Studio) -> Result<()> {
             .await?
             .context("no worker")?;
         ensure!(worker.run.is_none(), "an idle worker holds a run");
-        if matches!(worker.state, WorkerState::Stopping | WorkerState::Stopped) {
+        // Work that comes while it still stops is better off with another machine.
+        if worker.state == WorkerState::Stopped {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;

@@ -67,6 +67,7 @@ async fn main() -> Result<()> {
         renderer: Renderer::StandIn {
             step_delay: Duration::from_millis(20),
         },
+        settings: "rate_interval=0s".to_owned(),
         ..Options::default()
     };
     let boot = options.boot_delay;

@@ -46,6 +46,7 @@ pub(crate) fn task(now: Millis) -> Task {
         created: now,
         expires_at: now + Duration::from_hours(1),
         seen_at: now,
+        eta: None,
         run: None,
         cancel: None,
         failures: 0,
