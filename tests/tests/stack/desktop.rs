@@ -29,6 +29,8 @@ impl Desktop {
                 "1",
                 "-nolisten",
                 "tcp",
+                // Krita connects to probe OpenGL, leaves, and comes back: it must not meet a server that starts anew.
+                "-noreset",
                 "-screen",
                 "0",
                 "1280x800x24",
