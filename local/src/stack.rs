@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use cloud::{Bucket, Store, token::Signer};
 use fleet::ec2::{FleetConfig, connect_with};
 use model::{InstanceId, PoolId, Role, TeamId, UserId};
-use ops::{keys, outputs::Outputs, seed};
+use ops::{keys, outputs::Outputs, pool::Limits, seed};
 use serde_json::{Value, json};
 
 use crate::{
@@ -171,10 +171,11 @@ impl Stack {
             name: user.to_owned(),
             role: Role::Painter,
             pool: PoolId::new(pool),
-            max_workers: Some(2),
-            instance_types: None,
-            warm_up: self.catalog.first().map(|file| file.name.clone()),
-            prices: BTreeMap::new(),
+            limits: Limits {
+                max_workers: Some(2),
+                warm_up: self.catalog.first().map(|file| file.name.clone()),
+                ..Limits::default()
+            },
             credits: 1_000_000, // more than the benchmark has in flight
             catalog: self.catalog.clone(),
             token_life: Duration::from_hours(24),

@@ -5,5 +5,6 @@ pub mod invite;
 pub mod keys;
 pub mod lora;
 pub mod outputs;
+pub mod pool;
 pub mod seed;
 pub mod user;

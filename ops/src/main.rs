@@ -11,12 +11,12 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use cloud::{Bucket, Store, token::Signer};
-use model::{Account, MicroUsd, PoolId, TeamId, UserId};
+use model::{Account, PoolId, TeamId, UserId};
 use ops::{
     connect::connect,
     keys, lora,
     outputs::Outputs,
-    seed,
+    pool, seed,
     user::{self, UserRole},
 };
 
@@ -45,6 +45,14 @@ enum Command {
         outputs: PathBuf,
         #[command(subcommand)]
         command: user::Command,
+    },
+    /// Show pools, set their limits, and pause or resume what they start.
+    Pool {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json", global = true)]
+        outputs: PathBuf,
+        #[command(subcommand)]
+        command: pool::Command,
     },
     /// Show and remove the LoRAs that a team's painters have uploaded.
     Lora {
@@ -91,19 +99,9 @@ struct SeedArguments {
     /// The pool that renders for the team.
     #[arg(long, default_value = "default")]
     pool: PoolId,
-    /// Most GPU instances of the pool at once. [default: as it is; 2 for a new pool]
-    #[arg(long)]
-    max_workers: Option<u32>,
-    /// Instance types of the pool, best first. [default: as they are; g6.xlarge,g5.xlarge,g4dn.xlarge for a new pool]
-    #[arg(long, value_delimiter = ',')]
-    instance_types: Option<Vec<String>>,
-    /// The checkpoint that a fresh worker loads before it counts as ready. [default: as it is; none for a new pool]
-    #[arg(long)]
-    warm_up: Option<String>,
-    /// Prices of an hour in US$, where they are not those of on-demand Linux in us-east-1: `g5.xlarge=0.45,default=0.10`;
-    /// `default` is for machines of another or no type. [default: as they are]
-    #[arg(long, value_delimiter = ',', value_parser = price)]
-    prices: Vec<(String, MicroUsd)>,
+    /// The pool's limits.
+    #[command(flatten)]
+    limits: pool::Limits,
     /// The user's budget of each month (UTC), in credits. A credit is US$ 0.001 of GPU time; 0 is none at all.
     #[arg(long, default_value_t = Account::CREDITS)]
     credits: u64,
@@ -115,23 +113,13 @@ struct SeedArguments {
     days: u64,
 }
 
-fn price(text: &str) -> Result<(String, MicroUsd), String> {
-    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    let price = pair.and_then(|(name, usd)| Some((name, usd.parse::<f64>().ok()?)));
-    match price {
-        Some((name, usd)) if (0.0..=1000.0).contains(&usd) => {
-            Ok((name.to_owned(), MicroUsd((usd * 1e6).round() as u64)))
-        }
-        _ => Err("write it as type=US$ of an hour, 0 to 1000, e.g. g5.xlarge=1.006".to_owned()),
-    }
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Keys { out } => make_keys(&out),
         Command::Seed(arguments) => run_seed(*arguments).await,
         Command::User { outputs, command } => run_user(&outputs, command).await,
+        Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
         Command::Invite { outputs, user, hours } => invite(&outputs, &user, hours).await,
     };
@@ -169,6 +157,10 @@ async fn run_user(outputs: &Path, command: user::Command) -> Result<String> {
     user::run(&store(outputs).await?, command, cloud::now()).await
 }
 
+async fn run_pool(outputs: &Path, command: pool::Command) -> Result<String> {
+    pool::run(&store(outputs).await?, command, cloud::now()).await
+}
+
 async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {
     let outputs = Outputs::read(outputs)?;
     let sdk = connect().await?;
@@ -203,10 +195,7 @@ async fn run_seed(arguments: SeedArguments) -> Result<String> {
         name: arguments.name,
         role: arguments.role.into(),
         pool: arguments.pool,
-        max_workers: arguments.max_workers,
-        instance_types: arguments.instance_types,
-        warm_up: arguments.warm_up,
-        prices: arguments.prices.into_iter().collect(),
+        limits: arguments.limits,
         credits: arguments.credits,
         catalog,
         token_life: Duration::from_secs(arguments.days * 24 * 60 * 60),

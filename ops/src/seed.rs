@@ -2,17 +2,14 @@
 //!
 //! Doing it again changes what differs and leaves the rest.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cloud::{
-    Store, StoreError, Write,
-    retry::on_conflict,
-    tables::{AllPools, CatalogKey},
-    token::Signer,
-};
-use model::{Account, CatalogEntry, MicroUsd, Millis, Pool, PoolId, Role, TeamId, UserId};
+use cloud::{Store, StoreError, Write, retry::on_conflict, tables::CatalogKey, token::Signer};
+use model::{Account, CatalogEntry, Millis, PoolId, Role, TeamId, UserId};
 use serde::Deserialize;
+
+use crate::pool::{self, Limits};
 
 /// What to seed.
 #[derive(Debug, Clone)]
@@ -27,14 +24,8 @@ pub struct Seed {
     pub role: Role,
     /// The pool that renders for the team.
     pub pool: PoolId,
-    /// Most workers of the pool; none: as it is, 2 for a new pool.
-    pub max_workers: Option<u32>,
-    /// Instance types of the pool, best first; none: as they are, [`INSTANCE_TYPES`] for a new pool.
-    pub instance_types: Option<Vec<String>>,
-    /// The checkpoint that a fresh worker warms up with; none: as it is.
-    pub warm_up: Option<String>,
-    /// Prices of an hour by instance type, over those that the pool has.
-    pub prices: BTreeMap<String, MicroUsd>,
+    /// What of the pool is to change.
+    pub limits: Limits,
     /// The user's budget of each month, in credits.
     pub credits: u64,
     /// The catalogue's entries.
@@ -42,9 +33,6 @@ pub struct Seed {
     /// How long the token is good for.
     pub token_life: Duration,
 }
-
-/// What a new pool tries, best first.
-pub const INSTANCE_TYPES: [&str; 3] = ["g6.xlarge", "g5.xlarge", "g4dn.xlarge"];
 
 /// A model file that the team may use.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,7 +62,9 @@ pub fn default_catalog() -> Result<Vec<ModelFile>> {
 
 /// Seeds, and returns a token for the user.
 pub async fn seed(store: &Store, signer: &Signer, seed: &Seed, now: Millis) -> Result<String> {
-    put_pool(store, seed).await.context("the pool was not written")?;
+    pool::put(store, &seed.pool, &seed.limits)
+        .await
+        .context("the pool was not written")?;
     put_account(store, seed, now)
         .await
         .context("the account was not written")?;
@@ -84,30 +74,6 @@ pub async fn seed(store: &Store, signer: &Signer, seed: &Seed, now: Millis) -> R
             .with_context(|| format!("{} was not written", file.name))?;
     }
     Ok(signer.user(seed.user.as_str(), &seed.team, seed.role, now, seed.token_life)?)
-}
-
-async fn put_pool(store: &Store, seed: &Seed) -> Result<(), StoreError> {
-    on_conflict(async || {
-        let found = store.get(&seed.pool).await?;
-        let mut pool =
-            found.unwrap_or_else(|| Pool::new(seed.pool.clone(), 2, INSTANCE_TYPES.map(str::to_owned).to_vec()));
-        pool.max_workers = seed.max_workers.unwrap_or(pool.max_workers);
-        if let Some(types) = &seed.instance_types {
-            pool.instance_types.clone_from(types);
-        }
-        if seed.warm_up.is_some() {
-            pool.warm_up.clone_from(&seed.warm_up);
-        }
-        pool.prices.extend(seed.prices.clone());
-        let mut writes = vec![Write::put(&mut pool)?];
-        let mut names = store.get(&AllPools).await?.unwrap_or_default();
-        if !names.pools.contains(&seed.pool) {
-            names.pools.push(seed.pool.clone());
-            writes.push(Write::put(&mut names)?);
-        }
-        store.commit_all(&writes).await
-    })
-    .await
 }
 
 async fn put_account(store: &Store, seed: &Seed, now: Millis) -> Result<(), StoreError> {

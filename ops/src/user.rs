@@ -4,13 +4,10 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use cloud::{
-    Store, StoreError, accounts,
-    retry::on_conflict,
-    runs::usage,
-    tables::{AccountsOf, AllPools},
-};
+use cloud::{Store, StoreError, accounts, retry::on_conflict, runs::usage, tables::AccountsOf};
 use model::{Account, Millis, PoolId, Role, TeamId, UserId};
+
+use crate::pool;
 
 /// `ops user`.
 #[derive(Debug, Subcommand)]
@@ -106,7 +103,7 @@ impl From<UserRole> for Role {
 }
 
 /// What is said when a table cannot be used.
-const TABLES: &str =
+pub(crate) const TABLES: &str =
     "the stack's tables could not be used; are region and credentials those of the stack in the outputs file?";
 
 /// Does it; returns what to print.
@@ -169,7 +166,7 @@ async fn add(store: &Store, user: UserId, change: &Change, now: Millis) -> Resul
     let pool = change.pool.clone().unwrap_or_else(|| PoolId::new("default"));
     let mut account = Account::new(user.clone(), team, pool, now);
     change.apply(&mut account);
-    must_exist(store, &account.pool).await?;
+    pool::find(store, &account.pool).await?;
     let team = account.team.clone();
     match accounts::write(store, None, Some(account)).await {
         Ok(None) => Ok(format!(
@@ -183,7 +180,7 @@ async fn add(store: &Store, user: UserId, change: &Change, now: Millis) -> Resul
 
 async fn set(store: &Store, user: &UserId, change: &Change) -> Result<String> {
     if let Some(pool) = &change.pool {
-        must_exist(store, pool).await?;
+        pool::find(store, pool).await?;
     }
     let account = alter(store, user, |account| change.apply(account)).await?;
     Ok(lines(&account))
@@ -204,21 +201,6 @@ async fn alter(store: &Store, user: &UserId, change: impl Fn(&mut Account)) -> R
         })
     });
     altered.await.context(TABLES)?.map_err(anyhow::Error::msg)
-}
-
-async fn must_exist(store: &Store, pool: &PoolId) -> Result<()> {
-    let known = store.get(&AllPools).await.context(TABLES)?.unwrap_or_default().pools;
-    let names: Vec<_> = known.iter().map(PoolId::as_str).collect();
-    ensure!(
-        known.contains(pool),
-        "there is no pool {pool}; {}`ops seed --pool {pool}` makes it",
-        if names.is_empty() {
-            String::new()
-        } else {
-            format!("there is {}, and ", names.join(", "))
-        }
-    );
-    Ok(())
 }
 
 async fn show(store: &Store, user: &UserId, now: Millis) -> Result<String> {

@@ -5,6 +5,7 @@ use cloud::{
     http::{Caller, HttpError, Reply, reply},
     notify::tell_owner,
     retry::on_conflict,
+    runs::outcome,
     tables::{Backlog, NodesOf},
 };
 use model::{
@@ -77,7 +78,8 @@ async fn note(
         let hot = beat.gpu.is_some_and(|gpu| gpu.percent > app.settings.hot_percent);
         worker.hot_since = if hot { worker.hot_since.or(Some(now)) } else { None };
         worker.models = beat.models.iter().take(MODELS).cloned().collect();
-        let next = match (worker.state, beat.ready) {
+        let before = worker.state;
+        let next = match (before, beat.ready) {
             (WorkerState::Warming, true) => Some(WorkerState::Ready),
             // Its ComfyUI is down: it is no capacity until it has warmed up again.
             (WorkerState::Ready, false) => Some(WorkerState::Warming),
@@ -87,13 +89,14 @@ async fn note(
             // Cannot fail: both edges exist.
             let _ = worker.become_state(next, now);
         }
-        let mut writes = vec![];
+        let mut writes = Vec::from_iter(outcome(&app.cloud, before, &mut worker, now).await?);
+        let came_up = !writes.is_empty();
         if beat.ready {
             writes.extend(note_nodes(app, &mut worker, beat).await?);
         }
         writes.push(Write::put(&mut worker)?);
         app.cloud.store.commit_all(&writes).await?;
-        Ok((worker, next == Some(WorkerState::Ready)))
+        Ok((worker, came_up))
     })
     .await
 }

@@ -6,7 +6,7 @@ use cloud::{
 };
 use model::{BacklogEntry, Millis, Pace, Pool, PoolId, Settings, Task, TaskId, Worker, socket::TaskView};
 use policy::{
-    PoolSnapshot, scale,
+    PoolSnapshot, breaker, scale,
     wait::{self, Eta},
 };
 use serde::Serialize;
@@ -90,7 +90,9 @@ pub(crate) async fn view(
     now: Millis,
 ) -> Result<Waiting, StoreError> {
     let line = Line::read(cloud, &task.pool).await?;
-    view.note = Some(scale::note(&line.workers).to_owned());
+    let pool = line.pool.as_ref();
+    let paused = pool.and_then(|pool| breaker::paused(&pool.breaker, settings, now));
+    view.note = Some(scale::note(&line.workers, paused).to_owned());
     let eta = line.eta(task.task_id, settings, now);
     Ok(Waiting {
         view,

@@ -4,6 +4,7 @@ use model::{
     CancelCause, Canceled, Failure, FailureClass, Millis, Outcome, Run, RunEnd, RunId, RunRef, Settings, Task, TaskId,
     TaskState, TransitionError, Usage, UserId, Worker, WorkerId, WorkerState, socket::ServerMessage,
 };
+use policy::breaker;
 use tracing::{info, warn};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     queue::Queued,
     retry::{MayConflict, on_conflict},
     store::Write,
-    tables::UsageOf,
+    tables::{PaceOf, UsageOf},
 };
 
 /// A transition did not happen.
@@ -54,19 +55,22 @@ pub async fn claim(
     task_id: TaskId,
     now: Millis,
 ) -> Result<Option<(Task, Worker)>, StoreError> {
-    let Some(mut task) = cloud.store.get(&task_id).await? else {
+    let pace = PaceOf(worker.pool.clone());
+    let (task, pace) = tokio::try_join!(cloud.store.get(&task_id), cloud.store.get(&pace))?;
+    let Some(mut task) = task else {
         return Ok(None);
     };
     if task.state != TaskState::Queued || task.pool != worker.pool || task.expires_at <= now {
         return Ok(None);
     }
+    let estimates = pace.map(|pace| pace.estimates).unwrap_or_default();
     let run_id = RunId::new(uuid::Uuid::now_v7());
     let run = Run {
         run_id,
         worker_id: worker.worker_id.clone(),
         claimed_at: now,
         lease_until: now + settings.lease,
-        deadline: now + settings.run_limit(task.work),
+        deadline: now + policy::estimate::limit(&estimates, task.model.as_deref(), task.work, settings),
         seq: 0,
         progress: 0.0,
     };
@@ -247,11 +251,12 @@ where
         let Some(mut worker) = cloud.store.get(worker_id).await? else {
             return Ok(None);
         };
-        let held = worker.run;
+        let (held, before) = (worker.run, worker.state);
         if !change(&mut worker)? {
             return Ok(None);
         }
-        let mut writes = vec![Write::put(&mut worker)?];
+        let mut writes = Vec::from_iter(outcome(cloud, before, &mut worker, now).await?);
+        writes.push(Write::put(&mut worker)?);
         let mut ended = None;
         if let Some(run) = held.filter(|_| worker.run.is_none())
             && let Some(mut task) = cloud.store.get(&run.task_id).await?
@@ -273,6 +278,27 @@ where
         after_end(cloud, end, &task).await;
     }
     Ok(Some(worker))
+}
+
+/// The write that tells the pool's breaker what became of a start, if this change of the worker shows it: to be committed
+/// with the worker, so that each start counts once.
+pub async fn outcome(
+    cloud: &Cloud,
+    before: WorkerState,
+    worker: &mut Worker,
+    now: Millis,
+) -> Result<Option<Write>, StoreError> {
+    let Some(ok) = breaker::outcome(before, worker) else {
+        return Ok(None);
+    };
+    worker.outcome_due = false;
+    let Some(mut pool) = cloud.store.get(&worker.pool).await? else {
+        return Ok(None);
+    };
+    breaker::record(&mut pool.breaker, ok, now);
+    pool.starting.retain(|it| it.worker_id != worker.worker_id);
+    info!(pool = %pool.pool, worker.id = %worker.worker_id, ok, open = pool.breaker.opened_at.is_some(), "a start's outcome");
+    Write::put(&mut pool).map(Some)
 }
 
 /// Moves a worker along an edge if `wanted` still holds on a consistent read.

@@ -14,7 +14,7 @@ use model::{
 };
 use policy::{
     PoolSnapshot, breaker, estimate, forecast,
-    scale::{Grow, ScalePlan, plan, starting},
+    scale::{Grow, ScalePlan, note, plan, starting},
 };
 use tracing::{info, warn};
 
@@ -115,7 +115,7 @@ pub async fn scale(
 ) -> Result<(), ScaleError> {
     for _ in 0..ATTEMPTS {
         let Some(loaded) = Loaded::read(cloud, pool).await? else {
-            warn!(pool = %pool, "there is work for a pool that does not exist; make it with `ops seed`");
+            warn!(pool = %pool, "there is work for a pool that does not exist; make it with `ops pool set`");
             return Ok(());
         };
         let snapshot = loaded.snapshot(settings, now);
@@ -148,7 +148,13 @@ async fn carry_out(
 ) -> Result<Next, ScaleError> {
     let now = snapshot.now;
     match &plan.grow {
-        Grow::No => Ok(Next::Done),
+        Grow::No => {
+            if plan.paused {
+                let paused = breaker::paused(&snapshot.pool.breaker, snapshot.settings, now);
+                tell_waiting(cloud, snapshot, note(snapshot.workers, paused)).await;
+            }
+            Ok(Next::Done)
+        }
         Grow::Undrain(worker) => {
             let undrained = move_worker(cloud, worker, WorkerState::Ready, now, |w| {
                 w.state == WorkerState::Draining && w.run.is_none()
@@ -174,9 +180,12 @@ async fn wake(cloud: &Cloud, loaded: &Loaded, plan: &ScalePlan) {
     }
 }
 
+/// Most waiting tasks whose owners are told at once; who is further back learns it by asking.
+const TOLD: usize = 100;
+
 /// Tells those who wait what is happening.
 async fn tell_waiting(cloud: &Cloud, snapshot: &PoolSnapshot<'_>, note: &str) {
-    for entry in snapshot.wanted() {
+    for entry in snapshot.wanted().take(TOLD) {
         match cloud.store.get(&entry.task_id).await {
             Ok(Some(task)) => tell_owner(cloud, &task, Some(note)).await,
             Ok(None) => {}
@@ -286,50 +295,43 @@ async fn no_capacity(
     error: FleetError,
 ) -> Result<Next, ScaleError> {
     warn!(worker.id = %worker_id, error = chain(&error), "no machine came");
-    match back_to {
-        Some(state) => {
-            change_worker::<ScaleError>(cloud, worker_id, snapshot.now, |worker| {
-                worker.no_capacity_at = Some(snapshot.now);
-                Ok(worker.state == WorkerState::Starting && worker.become_state(state, snapshot.now).is_ok())
-            })
-            .await?;
-        }
-        // There never was such a worker. Should there be an instance after all, `lifecycle` ends it.
-        None => {
-            cloud::retry::on_conflict(async || {
-                let worker = cloud.store.get(worker_id).await?;
-                let never_was = |it: &Worker| it.state == WorkerState::Launching && it.instance_id.is_none();
-                match worker.filter(never_was) {
-                    Some(mut worker) => cloud.store.commit([Write::delete(&mut worker)]).await,
-                    None => Ok(()),
-                }
-            })
-            .await?;
-        }
+    let failed = matches!(error, FleetError::Aws { .. });
+    if let Some(state) = back_to {
+        change_worker::<ScaleError>(cloud, worker_id, snapshot.now, |worker| {
+            worker.no_capacity_at = Some(snapshot.now);
+            worker.outcome_due &= failed;
+            Ok(worker.state == WorkerState::Starting && worker.become_state(state, snapshot.now).is_ok())
+        })
+        .await?;
     }
-    cloud::retry::on_conflict(async || {
+    let paused = cloud::retry::on_conflict(async || {
         let Some(mut pool) = cloud.store.get(&snapshot.pool.pool).await? else {
-            return Ok(());
+            return Ok(None);
         };
+        let mut writes = Vec::new();
         if back_to.is_none() {
             pool.no_capacity_at = Some(snapshot.now);
-        }
-        if matches!(error, FleetError::Aws { .. }) {
-            breaker::record(&mut pool.breaker, false, snapshot.now);
+            // There never was such a worker. Should there be an instance after all, `lifecycle` ends it.
+            let worker = cloud.store.get(worker_id).await?;
+            let never_was = |it: &Worker| it.state == WorkerState::Launching && it.instance_id.is_none();
+            if let Some(mut worker) = worker.filter(never_was) {
+                writes.push(Write::delete(&mut worker));
+                if failed {
+                    breaker::record(&mut pool.breaker, false, snapshot.now);
+                }
+            }
         }
         pool.starting.retain(|starting| starting.worker_id != *worker_id);
-        cloud.store.commit([Write::put(&mut pool)?]).await
+        writes.push(Write::put(&mut pool)?);
+        cloud.store.commit_all(&writes).await?;
+        Ok::<_, StoreError>(breaker::paused(&pool.breaker, snapshot.settings, snapshot.now))
     })
     .await?;
-    if back_to.is_some() && matches!(error, FleetError::NoCapacity(_)) {
+    if back_to.is_some() && !failed {
         return Ok(Next::PlanAgain);
     }
-    tell_waiting(
-        cloud,
-        snapshot,
-        "No GPU is to be had at the moment; the picture waits and is tried again.",
-    )
-    .await;
+    let none = "No GPU is to be had at the moment; the picture waits and is tried again.";
+    tell_waiting(cloud, snapshot, paused.unwrap_or(none)).await;
     match error {
         FleetError::NoCapacity(_) => Ok(Next::Done),
         error @ FleetError::Aws { .. } => Err(error.into()),

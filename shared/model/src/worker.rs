@@ -156,6 +156,9 @@ pub struct Worker {
     /// Failures in a row to come up or to stay alive.
     #[serde(default)]
     pub failures: u32,
+    /// Whether its pool's breaker has yet to hear what became of its last start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outcome_due: bool,
     /// When its last start found no capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_capacity_at: Option<Millis>,
@@ -206,6 +209,7 @@ impl Worker {
             nodes: None,
             team: None,
             failures: 0,
+            outcome_due: true,
             no_capacity_at: None,
             proof_date: 0,
             image: None,
@@ -238,6 +242,7 @@ impl Worker {
             }
             WorkerState::Starting => {
                 self.generation += 1;
+                self.outcome_due = true;
                 self.last_seen = now;
                 self.up_since = now;
             }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use model::{Breaker, BreakerForce, LaunchOutcome, Millis, Settings};
+use model::{Breaker, BreakerForce, LaunchOutcome, Millis, Settings, Worker, WorkerState};
 use serde::Serialize;
 
 /// The sliding window: this many outcomes, none older than [`WINDOW`].
@@ -38,6 +38,28 @@ pub fn verdict(breaker: &Breaker, settings: &Settings, now: Millis) -> Verdict {
                 Verdict::Open
             }
         }
+    }
+}
+
+/// What to tell those who wait while nothing may be started.
+pub fn paused(breaker: &Breaker, settings: &Settings, now: Millis) -> Option<&'static str> {
+    (verdict(breaker, settings, now) == Verdict::Open).then_some(match breaker.forced {
+        Some(_) => "Your studio has paused its machines. Your picture stays in line.",
+        None => {
+            "Machines do not come up at the moment; one is tried every few minutes. Your picture stays in line. \
+             If this goes on, tell your studio's operator."
+        }
+    })
+}
+
+/// What a worker's change of state shows of its last start, if that was still to be seen. One that is stopped on
+/// purpose while it comes up shows nothing.
+pub fn outcome(before: WorkerState, after: &Worker) -> Option<bool> {
+    match after.state {
+        _ if !after.outcome_due => None,
+        WorkerState::Ready if before == WorkerState::Warming => Some(true),
+        WorkerState::Failed | WorkerState::Stopped | WorkerState::Gone if before.is_coming() => Some(false),
+        _ => None,
     }
 }
 

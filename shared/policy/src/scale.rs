@@ -20,6 +20,8 @@ pub struct ScalePlan {
     pub grow: Grow,
     /// Only the forecast asks for it, and pays with its credit.
     pub for_forecast: bool,
+    /// More is needed, and the breaker is open: those who wait should know.
+    pub paused: bool,
     /// In words, for the log.
     pub reason: &'static str,
 }
@@ -56,11 +58,13 @@ pub fn plan(snapshot: &PoolSnapshot<'_>) -> ScalePlan {
         wake,
         grow,
         for_forecast: reason == FORECAST,
+        paused: reason == PAUSED,
         reason,
     }
 }
 
 const FORECAST: &str = "the forecast asks for more";
+const PAUSED: &str = "starts are paused, since too many failed";
 
 /// Why one more worker is needed, or why not.
 fn need(snapshot: &PoolSnapshot<'_>) -> Result<&'static str, &'static str> {
@@ -147,7 +151,7 @@ fn grow(snapshot: &PoolSnapshot<'_>, reason: &'static str) -> (Grow, &'static st
         return (Grow::Undrain(worker.worker_id.clone()), reason);
     }
     if breaker::verdict(&pool.breaker, settings, now) == Verdict::Open {
-        return (Grow::No, "starts are paused, since too many failed");
+        return (Grow::No, PAUSED);
     }
     let up = workers.iter().filter(|w| w.state.is_up()).count();
     if up >= pool.max_workers as usize {
@@ -252,8 +256,8 @@ pub fn first_to_wake<'a>(
         .min_by_key(|worker| (!has_model(worker), worker.models.len(), worker.up_since))
 }
 
-/// What to tell somebody whose task waits, by what the pool's workers do.
-pub fn note(workers: &[Worker]) -> &'static str {
+/// What to tell somebody whose task waits, by what the pool's workers do. `paused`: by [`breaker::paused`].
+pub fn note(workers: &[Worker], paused: Option<&'static str>) -> &'static str {
     let any = |wanted: fn(WorkerState) -> bool| workers.iter().any(|worker| wanted(worker.state));
     if any(|state| state == WorkerState::Ready) {
         "Starting."
@@ -262,6 +266,6 @@ pub fn note(workers: &[Worker]) -> &'static str {
     } else if any(WorkerState::is_coming) {
         "A GPU is waking up; this takes one or two minutes."
     } else {
-        "Waiting for a GPU."
+        paused.unwrap_or("Waiting for a GPU.")
     }
 }

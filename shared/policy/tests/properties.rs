@@ -306,8 +306,11 @@ proptest! {
 
     #[test]
     fn whoever_waits_is_told_something(workers in (0_usize..6).prop_flat_map(|count| (0..count).map(worker).collect::<Vec<_>>())) {
-        let note = scale::note(&workers);
+        let note = scale::note(&workers, None);
         prop_assert!(note.ends_with('.'));
+        // What happens goes before why nothing does.
+        let idle = scale::note(&[], None);
+        prop_assert_eq!(scale::note(&workers, Some("Paused.")), if note == idle { "Paused." } else { note });
         let coming = workers.iter().any(|worker| worker.state.is_coming());
         prop_assert!(coming || !note.contains("waking up"));
     }

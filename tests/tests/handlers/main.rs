@@ -20,6 +20,7 @@ mod lifecycle;
 mod loras;
 mod nodes;
 mod oidc;
+mod pools;
 mod port;
 mod progress_push;
 mod register;

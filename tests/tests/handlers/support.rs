@@ -22,7 +22,7 @@ use model::{
     Account, CatalogEntry, ConnectionId, InstanceId, Lane, MicroUsd, Millis, PoolId, Role, Run, RunId, RunRef, Session,
     Settings, Task, TaskBody, TaskId, TaskState, TeamId, UserId, Worker, WorkerId, WorkerState,
 };
-use ops::{keys, seed};
+use ops::{keys, pool::Limits, seed};
 use policy::watch::{InstanceState, InstanceView};
 use serde_json::{Value, json};
 
@@ -259,10 +259,12 @@ impl World {
             name: user.to_uppercase(),
             role: Role::Painter,
             pool: PoolId::new(POOL),
-            max_workers: Some(2),
-            instance_types: Some(vec!["g6.xlarge".to_owned(), "g5.xlarge".to_owned()]),
-            warm_up: Some("dreamshaper_8.safetensors".to_owned()),
-            prices: BTreeMap::new(),
+            limits: Limits {
+                max_workers: Some(2),
+                instance_types: Some(vec!["g6.xlarge".to_owned(), "g5.xlarge".to_owned()]),
+                warm_up: Some("dreamshaper_8.safetensors".to_owned()),
+                prices: vec![],
+            },
             credits: 1000,
             catalog: seed::default_catalog().unwrap(),
             token_life: minutes(60),

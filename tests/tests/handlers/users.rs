@@ -95,7 +95,7 @@ async fn what_cannot_be_done_is_said_with_what_to_do() {
                 user: UserId::new(MARA),
                 change: nowhere(),
             },
-            "`ops seed --pool nowhere`",
+            "`ops pool set nowhere`",
         ),
         (
             Command::List {

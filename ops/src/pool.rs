@@ -1,0 +1,339 @@
+//! Pools: their limits, how they stand, and what they may start.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+use cloud::{
+    Store, StoreError, Write, catalog,
+    retry::on_conflict,
+    tables::{AllPools, Backlog, CatalogOf, PaceOf, WorkersOf},
+};
+use model::{
+    Breaker, BreakerForce, CatalogEntry, Estimate, Estimates, MicroUsd, Millis, Pool, PoolId, Worker, WorkerState,
+};
+
+use crate::user::TABLES;
+
+/// `ops pool`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the pools.
+    List,
+    /// Show a pool: limits, breaker, workers, what waits there, and how long things take.
+    Show {
+        /// The pool.
+        pool: PoolId,
+    },
+    /// Change what is given and leave the rest; make the pool if there is none of that name.
+    Set {
+        /// The pool.
+        pool: PoolId,
+        /// The rest.
+        #[command(flatten)]
+        limits: Limits,
+    },
+    /// Pause or resume what a pool starts. Machines that are up go on.
+    Breaker {
+        /// The pool.
+        pool: PoolId,
+        /// What is to hold from now on.
+        position: Position,
+    },
+}
+
+/// What of a pool is to change.
+#[derive(Debug, Default, Clone, Args)]
+pub struct Limits {
+    /// Most GPU instances of the pool at once. [default: as it is; 2 for a new pool]
+    #[arg(long)]
+    pub max_workers: Option<u32>,
+    /// Instance types of the pool, best first; empty for none. [default: as they are; g6.xlarge,g5.xlarge,g4dn.xlarge for
+    /// a new pool]
+    #[arg(long, value_delimiter = ',', value_parser = instance_type)]
+    pub instance_types: Option<Vec<String>>,
+    /// The checkpoint that a fresh worker loads before it counts as ready; empty for none. [default: as it is; none for a
+    /// new pool]
+    #[arg(long)]
+    pub warm_up: Option<String>,
+    /// Prices of an hour in US$, where they are not those of on-demand Linux in us-east-1: `g5.xlarge=0.45,default=0.10`;
+    /// `default` is for machines of another or no type. [default: as they are]
+    #[arg(long, value_delimiter = ',', value_parser = price)]
+    pub prices: Vec<(String, MicroUsd)>,
+}
+
+/// What a new pool tries, best first.
+const INSTANCE_TYPES: [&str; 3] = ["g6.xlarge", "g5.xlarge", "g4dn.xlarge"];
+
+/// A position of a breaker.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Position {
+    /// Start nothing.
+    Open,
+    /// Start whatever is needed, however many starts fail.
+    Closed,
+    /// Pause by itself when starts fail. What failed up to now is forgotten.
+    Auto,
+}
+
+fn instance_type(text: &str) -> Result<String, &'static str> {
+    let word = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-')
+    };
+    let fits = text.is_empty()
+        || text
+            .split_once('.')
+            .is_some_and(|(family, size)| word(family) && word(size));
+    fits.then(|| text.to_owned())
+        .ok_or("this is no instance type, e.g. g6.xlarge")
+}
+
+fn price(text: &str) -> Result<(String, MicroUsd), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let price = pair.and_then(|(name, usd)| Some((name, usd.parse::<f64>().ok()?)));
+    match price {
+        Some((name, usd)) if (0.0..=1000.0).contains(&usd) => {
+            Ok((name.to_owned(), MicroUsd((usd * 1e6).round() as u64)))
+        }
+        _ => Err("write it as type=US$ of an hour, 0 to 1000, e.g. g5.xlarge=1.006".to_owned()),
+    }
+}
+
+/// Does it; returns what to print.
+pub async fn run(store: &Store, command: Command, now: Millis) -> Result<String> {
+    match command {
+        Command::List => list(store).await,
+        Command::Show { pool } => show(store, &pool, now).await,
+        Command::Set { pool, limits } => set(store, &pool, &limits).await,
+        Command::Breaker { pool, position } => breaker(store, &pool, position).await,
+    }
+}
+
+/// The pool; an error that says what to do if there is none.
+pub(crate) async fn find(store: &Store, pool: &PoolId) -> Result<Pool> {
+    if let Some(found) = store.get(pool).await.context(TABLES)? {
+        return Ok(found);
+    }
+    let known = names(store).await?;
+    let there = if known.is_empty() {
+        String::new()
+    } else {
+        let known: Vec<_> = known.iter().map(PoolId::as_str).collect();
+        format!("there is {}, and ", known.join(", "))
+    };
+    bail!("there is no pool {pool}; {there}`ops pool set {pool}` makes it")
+}
+
+async fn names(store: &Store) -> Result<Vec<PoolId>> {
+    let mut names = store.get(&AllPools).await.context(TABLES)?.unwrap_or_default().pools;
+    names.sort();
+    Ok(names)
+}
+
+/// Makes or changes a pool.
+pub(crate) async fn put(store: &Store, id: &PoolId, limits: &Limits) -> Result<Pool, StoreError> {
+    on_conflict(async || {
+        let found = store.get(id).await?;
+        let mut pool = found.unwrap_or_else(|| Pool::new(id.clone(), 2, INSTANCE_TYPES.map(str::to_owned).to_vec()));
+        limits.apply(&mut pool);
+        let mut writes = vec![Write::put(&mut pool)?];
+        let mut names = store.get(&AllPools).await?.unwrap_or_default();
+        if !names.pools.contains(id) {
+            names.pools.push(id.clone());
+            writes.push(Write::put(&mut names)?);
+        }
+        store.commit_all(&writes).await?;
+        Ok(pool)
+    })
+    .await
+}
+
+impl Limits {
+    fn apply(&self, pool: &mut Pool) {
+        pool.max_workers = self.max_workers.unwrap_or(pool.max_workers);
+        if let Some(types) = &self.instance_types {
+            pool.instance_types = types.iter().filter(|it| !it.is_empty()).cloned().collect();
+        }
+        if let Some(warm_up) = &self.warm_up {
+            pool.warm_up = Some(warm_up.clone()).filter(|it| !it.is_empty());
+        }
+        pool.prices.extend(self.prices.iter().cloned());
+    }
+}
+
+async fn set(store: &Store, id: &PoolId, limits: &Limits) -> Result<String> {
+    if let Some(name) = limits.warm_up.as_deref().filter(|name| !name.is_empty()) {
+        let entries = store.list(CatalogOf(CatalogEntry::SHARED)).await.context(TABLES)?;
+        ensure!(
+            catalog::assemble(&entries).checkpoint(name).is_some(),
+            "there is no checkpoint {name} that every team may use; `ops seed --catalog` writes the catalogue"
+        );
+    }
+    Ok(lines(&put(store, id, limits).await.context(TABLES)?))
+}
+
+async fn breaker(store: &Store, id: &PoolId, position: Position) -> Result<String> {
+    find(store, id).await?;
+    let altered = on_conflict(async || {
+        let Some(mut pool) = store.get(id).await? else {
+            return Ok(());
+        };
+        match position {
+            Position::Open => pool.breaker.forced = Some(BreakerForce::Open),
+            Position::Closed => pool.breaker.forced = Some(BreakerForce::Closed),
+            Position::Auto => pool.breaker = Breaker::default(),
+        }
+        store.commit([Write::put(&mut pool)?]).await
+    });
+    altered.await.context(TABLES)?;
+    Ok(match position {
+        Position::Open => format!(
+            "{id} starts nothing until `ops pool breaker {id} auto`; machines that are up go on, pictures wait in line"
+        ),
+        Position::Closed => format!("{id} starts machines however many fail, until `ops pool breaker {id} auto`"),
+        Position::Auto => format!("{id} starts machines, and pauses by itself when they do not come up"),
+    })
+}
+
+async fn list(store: &Store) -> Result<String> {
+    let mut text = String::new();
+    for id in names(store).await? {
+        if let Some(pool) = store.get(&id).await.context(TABLES)? {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{id:<24} at most {} workers, breaker {}",
+                pool.max_workers,
+                word(&pool.breaker)
+            );
+        }
+    }
+    ensure!(!text.is_empty(), "there are no pools; `ops pool set default` makes one");
+    Ok(text.trim_end().to_owned())
+}
+
+/// Most waiting tasks that are counted.
+const PAGE: u32 = 1000;
+
+async fn show(store: &Store, id: &PoolId, now: Millis) -> Result<String> {
+    let pool = find(store, id).await?;
+    let pace = PaceOf(id.clone());
+    let (workers, backlog, pace) = tokio::try_join!(
+        store.list(WorkersOf(id)),
+        store.list(Backlog(id, PAGE)),
+        store.get(&pace)
+    )
+    .context(TABLES)?;
+    let more = if backlog.len() >= PAGE as usize { " or more" } else { "" };
+    let mut text = format!(
+        "{}\nbreaker   {}\nworkers   {}\nwaiting   {}{more}",
+        lines(&pool),
+        in_words(&pool.breaker, now),
+        by_state(&workers),
+        backlog.len(),
+    );
+    if let Some(at) = pool.no_capacity_at {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "\ncapacity  the last launch that found none was {} ago",
+            ago(at, now)
+        );
+    }
+    let _ = write!(
+        text,
+        "\nlearned   {}",
+        learned(&pace.map(|pace| pace.estimates).unwrap_or_default())
+    );
+    Ok(text)
+}
+
+fn lines(pool: &Pool) -> String {
+    let none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+    let mut text = format!(
+        "pool      {}\nlimit     {} at once\ntypes     {}\nwarm-up   {}",
+        pool.pool,
+        pool.max_workers,
+        none(pool.instance_types.join(", ")),
+        none(pool.warm_up.clone().unwrap_or_default()),
+    );
+    for (name, usd) in &pool.prices {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\nprice     {name} US$ {} an hour", usd.0 as f64 / 1e6);
+    }
+    text
+}
+
+fn word(breaker: &Breaker) -> &'static str {
+    match (breaker.forced, breaker.opened_at) {
+        (Some(BreakerForce::Open), _) => "open (by ops)",
+        (Some(BreakerForce::Closed), _) => "closed (by ops)",
+        (None, Some(_)) => "open",
+        (None, None) => "closed",
+    }
+}
+
+fn in_words(breaker: &Breaker, now: Millis) -> String {
+    let all = breaker.outcomes.len();
+    let failed = breaker.outcomes.iter().filter(|it| !it.ok).count();
+    let means = match (breaker.forced, breaker.opened_at) {
+        (Some(BreakerForce::Open), _) => "nothing is started".to_owned(),
+        (Some(BreakerForce::Closed), _) => "machines are started however many fail".to_owned(),
+        (None, None) => "machines are started as they are needed".to_owned(),
+        (None, Some(opened)) => {
+            let tried = breaker.probed_at.filter(|probed| *probed > opened);
+            let last = tried.map_or(String::new(), |at| format!(", the last {} ago", ago(at, now)));
+            format!(
+                "machines have not come up for {}; one is tried every breaker_pause{last}",
+                ago(opened, now)
+            )
+        }
+    };
+    format!("{}: {means}; failed starts: {failed} of the last {all}", word(breaker))
+}
+
+fn ago(at: Millis, now: Millis) -> String {
+    match now.since(at).as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+fn by_state(workers: &[Worker]) -> String {
+    let counts = WorkerState::ALL
+        .into_iter()
+        .filter(|it| *it != WorkerState::Gone)
+        .filter_map(|state| {
+            let count = workers.iter().filter(|it| it.state == state).count();
+            (count > 0).then(|| format!("{count} {}", format!("{state:?}").to_lowercase()))
+        });
+    let counts: Vec<_> = counts.collect();
+    if counts.is_empty() {
+        "none".to_owned()
+    } else {
+        counts.join(", ")
+    }
+}
+
+fn learned(estimates: &Estimates) -> String {
+    let mean = |what: &str, it: Estimate| {
+        (it.samples > 0).then(|| format!("{what} {:.1} s (of {})", it.mean / 1000.0, it.samples))
+    };
+    let known: Vec<_> = [
+        mean("a start takes", estimates.start),
+        mean("a run takes", estimates.run),
+        mean("ETAs are off by", estimates.eta_error),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if known.is_empty() {
+        "nothing yet".to_owned()
+    } else {
+        known.join(", ")
+    }
+}
