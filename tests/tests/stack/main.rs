@@ -13,6 +13,7 @@ mod faults;
 mod features;
 mod kinds;
 mod krita;
+mod logs;
 mod loras;
 mod pictures;
 mod requests;
@@ -123,9 +124,15 @@ fn main() -> ExitCode {
         .with_ignored_flag(NEED_PROGRAMS.contains(&name) || (real && !ON_REAL.contains(&name)))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.into());
+    let mut code = conclusion.exit_code();
     if let Some(stack) = stack.and_then(Arc::into_inner) {
         runtime.block_on(async {
-            if conclusion.has_failed() {
+            let secret = logs::keep_secrets(&stack.folder);
+            if let Err(error) = &secret {
+                say(&format!("stack: {error:#}"));
+                code = ExitCode::FAILURE;
+            }
+            if conclusion.has_failed() || secret.is_err() {
                 let folder = stack.folder.clone();
                 let mut stack = stack;
                 stack.keep_folder();
@@ -136,7 +143,7 @@ fn main() -> ExitCode {
             }
         });
     }
-    conclusion.exit_code()
+    code
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' one switch; nothing is configured")]
