@@ -250,12 +250,12 @@ impl Studio<'_> {
         let Some(noted) = presence::noted(stay, &self.pool.pool, name, sign, &self.case.settings, self.now) else {
             return;
         };
-        let begins = noted.since == self.now;
+        let wakes = presence::wakes(&noted, sign);
         match known {
             Some(at) => self.presence[at] = noted,
             None => self.presence.push(noted),
         }
-        if begins && sign != Sign::Ask {
+        if wakes {
             self.scale();
         }
     }

@@ -8,10 +8,12 @@ mod sign_in;
 use cloud::{
     Cloud,
     http::{Caller, Event, HttpError, Redirect, Reply, Response, html, redirect, reply, respond, route},
+    presence,
     runs::usage,
     token::Signer,
 };
 use model::{Millis, Role, Settings};
+use policy::presence::Sign;
 use serde_json::json;
 
 /// What the handler needs.
@@ -63,7 +65,19 @@ impl App {
     async fn user(&self, event: &Event, now: Millis) -> Reply {
         let caller = Caller::of(event, Role::Painter)?;
         let account = cloud::accounts::of(&self.cloud.store, &caller).await?;
-        let usage = usage(&self.cloud.store, &account.user_id, now).await?;
+        // The plugin's first call: who connects is about to paint.
+        let (usage, ()) = tokio::join!(
+            usage(&self.cloud.store, &account.user_id, now),
+            presence::note(
+                &self.cloud,
+                &account.pool,
+                &account.user_id,
+                Sign::Call,
+                &self.settings,
+                now
+            )
+        );
+        let usage = usage?;
         reply(
             200,
             &json!({

@@ -11,10 +11,11 @@ mod waiting;
 use cloud::{
     Cloud, accounts,
     http::{Caller, Event, HttpError, Reply, Response, chain, path, reply, respond, route, text},
-    runs,
+    presence, runs,
     store::Write,
 };
-use model::{CancelCause, Millis, Role, Settings, Task, TaskId, TaskState, socket::TaskView};
+use model::{CancelCause, Millis, PoolId, Role, Settings, Task, TaskId, TaskState, UserId, socket::TaskView};
+use policy::presence::Sign;
 use serde_json::json;
 use tracing::info;
 
@@ -96,7 +97,10 @@ impl App {
     async fn resources(&self, event: &Event, now: Millis) -> Reply {
         let caller = Caller::of(event, Role::Painter)?;
         let account = accounts::of(&self.cloud.store, &caller).await?;
-        let catalog = self.catalogs.fresh(&self.cloud.store, &account, now).await?;
+        let catalog = self.catalogs.fresh(&self.cloud.store, &account, now);
+        let noted = self.note(&account.pool, &account.user_id, now);
+        let (catalog, ()) = tokio::join!(catalog, noted);
+        let catalog = catalog?;
         reply(200, &catalog.offered())
     }
 
@@ -111,6 +115,11 @@ impl App {
     async fn upload_lora(&self, event: &Event, now: Millis) -> Reply {
         let caller = Caller::of(event, Role::Painter)?;
         loras::upload(&self.cloud, &self.settings, event, &caller, now).await
+    }
+
+    /// Notes a call of this painter.
+    async fn note(&self, pool: &PoolId, user: &UserId, now: Millis) {
+        presence::note(&self.cloud, pool, user, Sign::Call, &self.settings, now).await;
     }
 
     /// The task in the path, if it is the caller's: another painter's task does not exist. Notes that its owner asked.
@@ -128,7 +137,9 @@ impl App {
             seen_at: now,
             ..task.clone()
         };
-        match self.cloud.store.commit([Write::put(&mut seen)?]).await {
+        let write = [Write::put(&mut seen)?];
+        let noted = self.note(&task.pool, &task.owner, now);
+        match tokio::join!(self.cloud.store.commit(write), noted).0 {
             Ok(()) => Ok(seen),
             // A failed status would lose the picture for the painter; the next poll notes it as well.
             Err(error) => {

@@ -5,6 +5,7 @@ use cloud::{
     Cloud, accounts, bodies,
     http::{Caller, Event, HttpError, Reply, bytes, chain, reply},
     notify::tell_worker,
+    presence,
     queue::Queued,
     runs,
 };
@@ -13,7 +14,7 @@ use model::{
     socket::ServerMessage,
     worker_api::{InputBlob, LoraFile},
 };
-use policy::{hold, price::reservation, scale::first_to_wake};
+use policy::{hold, presence::Sign, price::reservation, scale::first_to_wake};
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -95,7 +96,9 @@ pub(crate) async fn submit(
     .await?;
     let admitted = admit(cloud, settings, &account, &line, &task, &body).await?;
     let mut usage = admitted.usage;
-    let woken = admitted.is_new && announce(cloud, &task, &line, settings, now).await;
+    let announced = async { admitted.is_new && announce(cloud, &task, &line, settings, now).await };
+    let noted = presence::note(cloud, &task.pool, &task.owner, Sign::Ask, settings, now);
+    let (woken, ()) = tokio::join!(announced, noted);
     info!(task.id = %task_id, task.work = task.work, task.reserved = task.reserved.0, "submitted");
     let mut answer = Map::from_iter([
         ("id".to_owned(), json!(task_id)),
@@ -243,7 +246,7 @@ async fn blob(cloud: &Cloud, settings: &Settings, caller: &Caller, data: &ImageD
 /// by the tick.
 async fn announce(cloud: &Cloud, task: &Task, line: &Line, settings: &Settings, now: Millis) -> bool {
     let queued = Queued {
-        task_id: task.task_id,
+        task_id: Some(task.task_id),
         pool: task.pool.clone(),
     };
     let (sent, woken) = tokio::join!(cloud.queue.send(&queued), wake(cloud, task, line, settings, now));

@@ -3,16 +3,18 @@
 //! Who somebody is was found out at `$connect`; what they may say is checked on each message.
 
 use cloud::{
-    Cloud, StoreError, Write,
+    Cloud, StoreError, Write, accounts,
     http::{Caller, HttpError, chain},
     notify::{send, tell_owner},
+    presence,
     retry::on_conflict,
     websocket::{Event, caller, connection, route},
 };
 use model::{
-    ConnectionId, Millis, Role, RunId, Session, TaskId, UserId,
+    ConnectionId, Millis, Role, RunId, Session, Settings, TaskId, UserId,
     socket::{ClientMessage, ServerMessage, TaskView},
 };
+use policy::presence::Sign;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
@@ -26,6 +28,8 @@ const MAX_SYNC: usize = 20;
 pub struct App {
     /// AWS.
     pub cloud: Cloud,
+    /// Durations and limits.
+    pub settings: Settings,
 }
 
 impl App {
@@ -148,6 +152,13 @@ impl App {
                 for id in tasks.into_iter().take(MAX_SYNC) {
                     self.show(&caller, connection, id, now).await?;
                 }
+                Ok(())
+            }
+            ClientMessage::Active => {
+                let caller = caller.clone().must_be(Role::Painter)?;
+                let account = accounts::of(&self.cloud.store, &caller).await?;
+                let (pool, user) = (&account.pool, &account.user_id);
+                presence::note(&self.cloud, pool, user, Sign::Canvas, &self.settings, now).await;
                 Ok(())
             }
             ClientMessage::Ping => {

@@ -10,6 +10,7 @@ async fn main() -> Result<(), Error> {
     let config = Config::from_env()?;
     let app = App {
         cloud: Cloud::connect(&config).await,
+        settings: config.settings,
     };
     let app = &app;
     run(service_fn(async |event: LambdaEvent<cloud::websocket::Event>| {

@@ -55,6 +55,8 @@ impl Dynamo {
                 .query()
                 .table_name(self.names.of(query.table))
                 .set_index_name(query.index.map(str::to_owned))
+                // A message that says where to look comes right after the write. An index cannot be read this way.
+                .consistent_read(query.index.is_none())
                 .key_condition_expression("#p = :p")
                 .expression_attribute_names("#p", query.attribute)
                 .expression_attribute_values(":p", AttributeValue::S(query.partition.clone()))

@@ -12,6 +12,7 @@ mod dynamo;
 pub mod http;
 pub mod memory;
 pub mod notify;
+pub mod presence;
 pub mod queue;
 pub mod retry;
 pub mod runs;

@@ -1,4 +1,4 @@
-//! The queue of new tasks: the guarantee behind the wake, never the truth.
+//! The queue of new tasks and of painters who came: the guarantee behind the wake, never the truth.
 
 use std::sync::Arc;
 
@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BoxError, BoxFuture};
 
-/// "There is a task waiting": says where to look, nothing more.
+/// "There is a task waiting", or "somebody has come": says where to look, nothing more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queued {
-    /// The task.
-    pub task_id: TaskId,
-    /// Its pool.
+    /// The task, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+    /// The pool.
     pub pool: PoolId,
 }
 
@@ -39,7 +40,7 @@ impl Queue {
         Self(Arc::new(port))
     }
 
-    /// Says that a task waits.
+    /// Says that a pool is to be looked at.
     pub async fn send(&self, message: &Queued) -> Result<(), QueueError> {
         self.0.send(message).await
     }

@@ -141,7 +141,7 @@ async fn after_end(cloud: &Cloud, end: RunEnd, task: &Task) {
     if end == RunEnd::Requeued {
         note = Some("The render was interrupted; the picture starts again.");
         let message = Queued {
-            task_id: task.task_id,
+            task_id: Some(task.task_id),
             pool: task.pool.clone(),
         };
         if let Err(error) = cloud.queue.send(&message).await {

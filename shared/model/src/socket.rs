@@ -26,6 +26,8 @@ pub enum ClientMessage {
         #[serde(default)]
         tasks: Vec<TaskId>,
     },
+    /// A painter: there is activity on the canvas. At most once a minute.
+    Active,
     /// Anyone: keep the connection open.
     Ping,
 }

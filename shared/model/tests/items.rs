@@ -173,6 +173,7 @@ fn messages_on_the_socket() {
     );
     for (text, wanted) in [
         (json!({ "action": "ping" }), ClientMessage::Ping),
+        (json!({ "action": "active", "user": "noor" }), ClientMessage::Active),
         (json!({ "action": "sync" }), ClientMessage::Sync { tasks: vec![] }),
         (
             json!({ "action": "progress", "task_id": id, "run_id": run_id, "seq": 1, "value": 0.5, "new": 1 }),

@@ -32,9 +32,11 @@ pub fn noted(
     now: Millis,
 ) -> Option<Presence> {
     let last = known.filter(|it| it.pool == *pool && is_present(it, settings, now));
-    let fresh = last.is_some_and(|it| now.since(it.at) < GRAIN);
     let watched = sign == Sign::Canvas || last.is_some_and(|it| it.watched);
-    if fresh && sign != Sign::Ask && last.is_some_and(|it| it.watched == watched) {
+    let fresh = |at| now.since(at) < GRAIN;
+    let says_so =
+        |it: &Presence| fresh(it.at) && it.watched == watched && (sign != Sign::Ask || it.asked_at.is_some_and(fresh));
+    if last.is_some_and(says_so) {
         return None;
     }
     let at = last.map_or(now, |it| it.at.max(now));
@@ -52,6 +54,12 @@ pub fn noted(
         watched,
         ttl: (at + REMEMBERED).seconds(),
     })
+}
+
+/// Whether the pool is to be looked at as soon as this stay is written: it begins with this sign. A request for a picture
+/// brings a look of its own.
+pub fn wakes(stay: &Presence, sign: Sign) -> bool {
+    stay.since == stay.at && sign != Sign::Ask
 }
 
 /// Whether the painter counts as present.

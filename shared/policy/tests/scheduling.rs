@@ -262,6 +262,26 @@ proptest! {
     }
 }
 
+/// Live mode asks with each stroke: that is a write a minute, and no request is older there than a minute.
+#[test]
+fn stroke_after_stroke_is_written_once_a_minute() {
+    let settings = Settings::default();
+    let (pool, user) = (PoolId::new("default"), UserId::new("mara"));
+    let note = |stay: Option<&Presence>, sign, now| presence::noted(stay, &pool, &user, sign, &settings, now);
+    let mut stay = note(None, Sign::Call, NOW).unwrap();
+    assert!(presence::wakes(&stay, Sign::Call) && !presence::wakes(&stay, Sign::Ask));
+    let mut writes = 0;
+    for half_seconds in 1..=20 * 60 {
+        let now = NOW + ms(500 * half_seconds);
+        if let Some(noted) = note(Some(&stay), Sign::Ask, now) {
+            assert!(!presence::wakes(&noted, Sign::Canvas), "the stay goes on");
+            (stay, writes) = (noted, writes + 1);
+        }
+        assert!(now.since(stay.asked_at.unwrap()) < Duration::from_mins(1));
+    }
+    assert_eq!(writes, 10);
+}
+
 #[test]
 fn presence_starts_one_worker_keeps_it_and_lets_it_go() {
     let settings = Settings::default();

@@ -93,7 +93,7 @@ async fn a_submitted_task_is_small_and_its_plan_lies_apart() {
     assert!(stored.plan.unwrap().contains("a red square"));
     assert!(stored.ttl > task.expires_at.seconds());
     let message = Queued {
-        task_id: task.task_id,
+        task_id: Some(task.task_id),
         pool: PoolId::new(POOL),
     };
     assert_eq!(world.take_queued(), [message]);
@@ -602,6 +602,7 @@ async fn polling_shows_that_somebody_waits_and_costs_few_writes() {
             task.cancel(CancelCause::User, NOW);
         })
         .await;
+    assert_eq!(world.take_queued().len(), 1, "somebody is there");
     let before = world.written();
     assert_eq!(status(&world, NOW + minutes(9)).await["status"], "CANCELLED");
     assert_eq!(world.written(), before);

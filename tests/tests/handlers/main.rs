@@ -22,6 +22,7 @@ mod nodes;
 mod oidc;
 mod pools;
 mod port;
+mod presence;
 mod progress_push;
 mod register;
 mod routes;

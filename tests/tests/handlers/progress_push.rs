@@ -17,7 +17,7 @@ async fn golden_events() {
     walk("progress-push", async |name, event| {
         let world = World::new().await;
         match name {
-            "connect-painter" | "default" => {}
+            "connect-painter" | "default" | "active" => {}
             "connect-worker" => drop(world.ready(WORKER, "i-0", NOW).await),
             "disconnect" => {
                 world.ready(WORKER, "i-0", NOW).await;

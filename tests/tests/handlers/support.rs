@@ -220,7 +220,10 @@ impl World {
                 fleet: fleet.clone(),
                 settings: settings.clone(),
             },
-            push: progress_push::App { cloud: cloud.clone() },
+            push: progress_push::App {
+                cloud: cloud.clone(),
+                settings: settings.clone(),
+            },
             lifecycle: lifecycle::App {
                 cloud: cloud.clone(),
                 fleet: fleet.clone(),

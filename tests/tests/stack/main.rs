@@ -81,6 +81,7 @@ fn main() -> ExitCode {
         faults::late_result_of_a_lost_run,
         scaling::drain_races_claim,
         scaling::idle_stop_and_wake_again,
+        scaling::whoever_connects_wakes_a_machine,
         sockets::dropped_and_resumed,
         sockets::roles_and_garbage,
         access::tokens,

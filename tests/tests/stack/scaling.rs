@@ -1,8 +1,11 @@
 //! Machines go to sleep and wake up, and never with a task in hand.
 
 use anyhow::{Context, Result, ensure};
-use cloud::{Cloud, Write, runs};
-use model::{InstanceId, Lane, MicroUsd, Millis, Settings, Task, TaskId, TaskState, Worker, WorkerId, WorkerState};
+use cloud::{Cloud, Write, runs, tables::PresenceOf};
+use model::{
+    InstanceId, Lane, MicroUsd, Millis, Presence, Settings, Task, TaskId, TaskState, UserId, Worker, WorkerId,
+    WorkerState, socket::ClientMessage,
+};
 
 use crate::studio::{Studio, small};
 
@@ -127,6 +130,15 @@ pub(crate) async fn idle_stop_and_wake_again(studio: Studio) -> Result<()> {
     studio
         .until_machines(|machines| machines.iter().all(|it| !it.up && !it.working))
         .await?;
+    // The tables hear of it a moment later. Until then it counts as stopping, and another one would be there sooner.
+    let stopped = async || {
+        let worker = studio.stack.store().get(&machine.worker_id).await?;
+        anyhow::Ok(worker.is_some_and(|it| it.state == WorkerState::Stopped))
+    };
+    while !stopped().await? {
+        studio.stack.tick_lifecycle().await?;
+        wait(100).await;
+    }
 
     let second = studio.painter.submit(&small(2, 2)?).await?;
     studio
@@ -142,4 +154,35 @@ pub(crate) async fn idle_stop_and_wake_again(studio: Studio) -> Result<()> {
         "the worker was not started again"
     );
     Ok(())
+}
+
+/// The plugin's first call starts a machine, before any request; the canvas and a request are noted as well.
+pub(crate) async fn whoever_connects_wakes_a_machine(studio: Studio) -> Result<()> {
+    let user = studio.painter.ok("GET", "user", None).await?;
+    let user = UserId::new(user["id"].as_str().context("no id")?);
+    let stay = until_noted(&studio, &user, |_| true).await?;
+    ensure!(!stay.watched && stay.asked_at.is_none(), "{stay:?}");
+    studio
+        .until_machines(|machines| machines.iter().any(|it| it.up))
+        .await?;
+
+    let mut events = studio.painter.events().await?;
+    events.say(&ClientMessage::Active).await?;
+    until_noted(&studio, &user, |stay| stay.watched).await?;
+    let task = studio.painter.submit(&small(2, 1)?).await?;
+    until_noted(&studio, &user, |stay| stay.asked_at.is_some()).await?;
+    studio.finish(task).await?;
+    let machines = studio.until_machines(|_| true).await?;
+    ensure!(machines.len() == 1, "a second machine came for one painter");
+    Ok(())
+}
+
+async fn until_noted(studio: &Studio, user: &UserId, wanted: impl Fn(&Presence) -> bool) -> Result<Presence> {
+    let key = PresenceOf(studio.pool.clone(), user.clone());
+    loop {
+        if let Some(stay) = studio.stack.store().get(&key).await?.filter(&wanted) {
+            return Ok(stay);
+        }
+        wait(10).await;
+    }
 }
