@@ -11,7 +11,7 @@ use model::{
     Failure, FailureClass, Millis, Outcome, RunId, TaskId, Worker, WorkerState,
     worker_api::{Assignment, RunUrls},
 };
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{App, learn};
 
@@ -53,10 +53,12 @@ pub(crate) async fn next(
         return Ok(Some(assignment));
     }
     let backlog = app.cloud.store.list(Backlog(&worker.pool, PAGE)).await?;
-    for task_id in policy::claim::choose(&backlog, &worker, &app.settings, now)
-        .into_iter()
-        .take(TRIES)
-    {
+    let order = policy::claim::choose(&backlog, &worker, &app.settings, now);
+    if !order.is_empty() {
+        let plan = serde_json::to_string(&order).unwrap_or_default();
+        info!(worker.id = %worker.worker_id, plan, "claiming");
+    }
+    for task_id in order.into_iter().take(TRIES) {
         if let Some(assignment) = try_claim(app, &worker, task_id, now).await? {
             return Ok(Some(assignment));
         }
