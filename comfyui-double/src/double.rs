@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::faults::{Faults, Stats};
-use crate::gate::Gate;
 use crate::options::{Builder, Options};
-use crate::server;
-use crate::state::Shared;
-use crate::worker;
+use crate::run::prompt_worker;
+use crate::server::router;
+use crate::state::gate::Gate;
+use crate::state::shared::Shared;
 
 /// How long [`Double::stop`] waits for open connections to end.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ impl Double {
         Builder::default()
     }
 
-    pub(crate) async fn start(options: Options) -> std::io::Result<Self> {
+    async fn start(options: Options) -> std::io::Result<Self> {
         let (gate, keeper) = Gate::bind(options.address).await?;
         let address = gate.address();
         let shared = Arc::new(Shared::new(options, keeper));
@@ -41,10 +41,10 @@ impl Double {
         let for_worker = Arc::clone(&shared);
         thread::Builder::new()
             .name("prompt-worker".to_owned())
-            .spawn(move || worker::work(&for_worker))?;
+            .spawn(move || prompt_worker::work(&for_worker))?;
 
         let (shutdown, mut stopped) = watch::channel(false);
-        let router = server::router(Arc::clone(&shared));
+        let router = router::router(Arc::clone(&shared));
         let server = tokio::spawn(async move {
             let ended = async move {
                 // A dropped sender means the same as `true`.
@@ -140,6 +140,13 @@ impl Double {
         }
         self.shared.wake();
         self.shutdown.send_replace(true);
+    }
+}
+
+impl Builder {
+    /// Listens and serves.
+    pub async fn start(self) -> std::io::Result<Double> {
+        Double::start(self.options).await
     }
 }
 

@@ -5,6 +5,18 @@
 //! are painted by a formula and say so in a banner. Tests can switch on [`Faults`] and read
 //! [`Stats`].
 //!
+//! | room | holds |
+//! | --- | --- |
+//! | `server` | the routes |
+//! | `run` | running prompts, and what is remembered of them |
+//! | `nodes` | what each node class does |
+//! | `state` | queue, history, sockets: what the server and the runs share |
+//! | `prompt` | graphs, node declarations, validation, the order of execution |
+//! | `disk` | the files and models that ComfyUI would have |
+//! | `pixels` | pictures and masks |
+//!
+//! Uses point downwards in this list.
+//!
 //! Tests in other processes use the double's own routes, which ComfyUI does not have:
 //!
 //! | route | does |
@@ -28,33 +40,16 @@
 //! # }
 //! ```
 
-mod cache;
-mod convert;
+mod disk;
 mod double;
 mod faults;
-mod files;
-mod font;
-mod gate;
-mod graph;
-mod history;
-mod mask;
-mod metadata;
-mod models;
 mod nodes;
-mod object_info;
 mod options;
-mod ordered;
-mod paint;
-mod picture;
-mod plan;
-mod problem;
-mod routes;
+mod pixels;
+mod prompt;
 mod run;
 mod server;
-mod sockets;
 mod state;
-mod validate;
-mod worker;
 
 pub use double::Double;
 pub use faults::{Faults, NodeFault, Stats};

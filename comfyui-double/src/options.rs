@@ -4,8 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::double::Double;
-use crate::models::Models;
+use crate::disk::models::Models;
 
 /// Whose behaviour the double shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,11 +39,11 @@ pub(crate) struct Options {
     pub(crate) optional_nodes: bool,
 }
 
-/// Collects the options of a [`Double`]; begin with [`Double::builder`].
+/// Collects the options of a [`crate::Double`]; begin with [`crate::Double::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing runs before `start`"]
 pub struct Builder {
-    options: Options,
+    pub(crate) options: Options,
 }
 
 impl Default for Builder {
@@ -136,10 +135,5 @@ impl Builder {
     pub fn may_exit(mut self, on: bool) -> Self {
         self.options.may_exit = on;
         self
-    }
-
-    /// Listens and serves.
-    pub async fn start(self) -> std::io::Result<Double> {
-        Double::start(self.options).await
     }
 }

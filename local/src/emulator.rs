@@ -163,6 +163,13 @@ impl Calls {
         credentials().context("the emulator gave no credentials for the instance's role")
     }
 
+    /// A call of a service that speaks JSON.
+    pub(crate) async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
+        let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target)];
+        let reply = self.post("/", service, &headers, body.to_string()).await?;
+        Ok(serde_json::from_str(&reply.text().await?)?)
+    }
+
     /// An EC2 state change, as EventBridge would deliver it.
     pub(crate) async fn instance_changed(&self, instance: &InstanceId, state: &str) -> Result<()> {
         let detail = json!({ "instance-id": instance, "state": state });

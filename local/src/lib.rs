@@ -8,7 +8,9 @@ mod build;
 mod emulator;
 mod process;
 mod python;
+mod services;
 mod stack;
 mod watch;
 
+pub use services::{Connection, Services};
 pub use stack::{Options, Renderer, Seeded, Stack};

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use accounts::fingerprint;
 use anyhow::{Context, Result};
-use cloud::{Store, Write, accounts::fingerprint};
+use cloud::{Store, Write};
 use model::{Invitation, Millis, UserId};
 
 /// Makes an invitation for a user that exists, good for this long; returns its words, which are kept nowhere.

@@ -3,8 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use cloud::{
-    Bucket, Store, StoreError, Write,
-    retry::on_conflict,
+    Bucket, Store, StoreError, Write, on_conflict,
     tables::{LoraOf, LorasOf},
 };
 use model::TeamId;
@@ -78,11 +77,11 @@ async fn remove(store: &Store, models: &Bucket, team: &TeamId, sha256: &str) -> 
         .with_context(unknown)?;
     // The file first: an entry without one is forgotten, a file without an entry would stay.
     models.delete(&lora.key()).await.context("the file was not deleted")?;
-    let deleted = on_conflict(async || match store.get(&id).await? {
-        Some(mut lora) => store.commit([Write::delete(&mut lora)]).await,
-        None => Ok::<_, StoreError>(()),
+    let deleted = on_conflict!({
+        match store.get(&id).await? {
+            Some(mut lora) => store.commit([Write::delete(&mut lora)]).await,
+            None => Ok::<_, StoreError>(()),
+        }
     });
-    deleted
-        .await
-        .context("the file is gone, but its entry is not: run this again")
+    deleted.context("the file is gone, but its entry is not: run this again")
 }

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use cloud::{
-    Store, StoreError, Write, catalog,
-    retry::on_conflict,
+    Store, StoreError, Write, on_conflict,
     tables::{AllPools, Backlog, CatalogOf, PaceOf, WorkersOf},
 };
 use model::{
@@ -135,7 +134,7 @@ async fn names(store: &Store) -> Result<Vec<PoolId>> {
 
 /// Makes or changes a pool.
 pub(crate) async fn put(store: &Store, id: &PoolId, limits: &Limits) -> Result<Pool, StoreError> {
-    on_conflict(async || {
+    on_conflict!({
         let found = store.get(id).await?;
         let mut pool = found.unwrap_or_else(|| Pool::new(id.clone(), 2, INSTANCE_TYPES.map(str::to_owned).to_vec()));
         limits.apply(&mut pool);
@@ -148,7 +147,6 @@ pub(crate) async fn put(store: &Store, id: &PoolId, limits: &Limits) -> Result<P
         store.commit_all(&writes).await?;
         Ok(pool)
     })
-    .await
 }
 
 impl Limits {
@@ -177,7 +175,7 @@ async fn set(store: &Store, id: &PoolId, limits: &Limits) -> Result<String> {
 
 async fn breaker(store: &Store, id: &PoolId, position: Position) -> Result<String> {
     find(store, id).await?;
-    let altered = on_conflict(async || {
+    let altered = on_conflict!({
         let Some(mut pool) = store.get(id).await? else {
             return Ok(());
         };
@@ -188,7 +186,7 @@ async fn breaker(store: &Store, id: &PoolId, position: Position) -> Result<Strin
         }
         store.commit([Write::put(&mut pool)?]).await
     });
-    altered.await.context(TABLES)?;
+    altered.context(TABLES)?;
     Ok(match position {
         Position::Open => format!(
             "{id} starts nothing until `ops pool breaker {id} auto`; machines that are up go on, pictures wait in line"

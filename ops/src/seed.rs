@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cloud::{Store, StoreError, Write, retry::on_conflict, tables::CatalogKey, token::Signer};
+use cloud::{Store, StoreError, Write, on_conflict, tables::CatalogKey, token::Signer};
 use model::{Account, CatalogEntry, Millis, PoolId, Role, TeamId, UserId};
 use serde::Deserialize;
 
@@ -77,7 +77,7 @@ pub async fn seed(store: &Store, signer: &Signer, seed: &Seed, now: Millis) -> R
 }
 
 async fn put_account(store: &Store, seed: &Seed, now: Millis) -> Result<(), StoreError> {
-    on_conflict(async || {
+    on_conflict!({
         let found = store.get(&seed.user).await?;
         let mut account =
             found.unwrap_or_else(|| Account::new(seed.user.clone(), seed.team.clone(), seed.pool.clone(), now));
@@ -88,11 +88,10 @@ async fn put_account(store: &Store, seed: &Seed, now: Millis) -> Result<(), Stor
         account.credits = seed.credits;
         store.commit([Write::put(&mut account)?]).await
     })
-    .await
 }
 
 async fn put_model(store: &Store, file: &ModelFile) -> Result<(), StoreError> {
-    on_conflict(async || {
+    on_conflict!({
         let team = file.team.clone().unwrap_or_else(|| TeamId::new(CatalogEntry::SHARED));
         let key = CatalogKey(team.clone(), format!("{}#{}#1", file.kind, file.name));
         let version = store.get(&key).await?.map_or(0, |entry| entry.version);
@@ -107,5 +106,4 @@ async fn put_model(store: &Store, file: &ModelFile) -> Result<(), StoreError> {
         };
         store.commit([Write::put(&mut entry)?]).await
     })
-    .await
 }

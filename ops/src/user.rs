@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use accounts::usage;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use cloud::{Store, StoreError, accounts, retry::on_conflict, runs::usage, tables::AccountsOf};
+use cloud::{Store, StoreError, on_conflict, tables::AccountsOf};
 use model::{Account, Millis, PoolId, Role, TeamId, UserId};
 
 use crate::pool;
@@ -89,6 +90,8 @@ fn email(text: &str) -> Result<String, &'static str> {
 pub enum UserRole {
     /// Asks for pictures.
     Painter,
+    /// A painter who looks after the team, as a teacher does.
+    Lead,
     /// Runs the studio's installation.
     Operator,
 }
@@ -97,6 +100,7 @@ impl From<UserRole> for Role {
     fn from(role: UserRole) -> Self {
         match role {
             UserRole::Painter => Self::Painter,
+            UserRole::Lead => Self::Lead,
             UserRole::Operator => Self::Operator,
         }
     }
@@ -188,7 +192,7 @@ async fn set(store: &Store, user: &UserId, change: &Change) -> Result<String> {
 
 /// Changes the account of a user who exists.
 async fn alter(store: &Store, user: &UserId, change: impl Fn(&mut Account)) -> Result<Account> {
-    let altered = on_conflict(async || {
+    let altered = on_conflict!({
         let Some(before) = store.get(user).await? else {
             return Ok(Err(unknown(user)));
         };
@@ -200,7 +204,7 @@ async fn alter(store: &Store, user: &UserId, change: impl Fn(&mut Account)) -> R
             Some(other) => Err(taken(&other)),
         })
     });
-    altered.await.context(TABLES)?.map_err(anyhow::Error::msg)
+    altered.context(TABLES)?.map_err(anyhow::Error::msg)
 }
 
 async fn show(store: &Store, user: &UserId, now: Millis) -> Result<String> {
@@ -221,6 +225,7 @@ async fn show(store: &Store, user: &UserId, now: Millis) -> Result<String> {
 fn lines(account: &Account) -> String {
     let role = match account.role {
         Role::Painter => "painter",
+        Role::Lead => "lead",
         Role::Worker => "worker",
         Role::Operator => "operator",
     };
@@ -258,12 +263,12 @@ async fn list(store: &Store, team: &TeamId) -> Result<String> {
 }
 
 async fn remove(store: &Store, user: &UserId) -> Result<String> {
-    let removed = on_conflict(async || {
+    let removed = on_conflict!({
         let Some(account) = store.get(user).await? else {
             return Ok(false);
         };
         accounts::write(store, Some(account), None).await.map(|_| true)
     });
-    ensure!(removed.await.context(TABLES)?, unknown(user));
+    ensure!(removed.context(TABLES)?, unknown(user));
     Ok(format!("{user} is removed; what they painted and used stays"))
 }

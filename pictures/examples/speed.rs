@@ -1,6 +1,7 @@
 //! How long each operation takes at 2048², and how large files become: `cargo run --release -p pictures --example speed`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement is printed")]
+#![allow(clippy::disallowed_types, reason = "a measurement takes times")]
 
 use image::{
     ExtendedColorType, GrayImage, ImageEncoder, Luma, Rgb, RgbImage,

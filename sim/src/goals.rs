@@ -1,11 +1,8 @@
 //! The goals that the defaults are held to, each measured on the same demand.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use model::{BacklogEntry, Lane, Millis, PoolId, Settings, TaskId, TeamId, UserId, Worker, WorkerId};
-use policy::claim;
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::{
     cases::{self, OURS, compare, forecast, ours, reactive, true_forecast},
@@ -164,33 +161,4 @@ fn fairness(demand: &Demand, world: &World) -> Goal {
         p95(&flooded) / p95(demand).max(1e-9),
         1.5,
     )
-}
-
-/// How long a claim over this many waiting tasks takes to decide, the mean of many, microseconds.
-pub fn claim_micros(tasks: u32) -> f64 {
-    const TIMES: u32 = 1000;
-    let now = Millis(86_400_000);
-    let backlog: Vec<_> = (0..tasks)
-        .map(|n| BacklogEntry {
-            task_id: TaskId::new(Uuid::from_u128(u128::from(n))),
-            owner: UserId::new(format!("u{}", n % 50)),
-            team: TeamId::new("studio"),
-            // As scattered as no index gives them.
-            start_tag: u64::from(n.wrapping_mul(2_654_435_761)),
-            lane: Lane::Interactive,
-            model: Some(format!("m{}", n % 40)),
-            work: 30.0,
-            created: now,
-            expires_at: Millis(u64::MAX),
-            seen_at: now,
-        })
-        .collect();
-    let mut worker = Worker::launching(WorkerId::new("w"), PoolId::new("default"), now);
-    worker.models = vec!["m41".to_owned(), "m42".to_owned()];
-    let settings = Settings::default();
-    let since = Instant::now();
-    for _ in 0..TIMES {
-        std::hint::black_box(claim::choose(std::hint::black_box(&backlog), &worker, &settings, now));
-    }
-    since.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
 }

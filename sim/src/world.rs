@@ -22,7 +22,8 @@ pub struct World {
     pub load_s: Range,
     /// Multiplies every service time.
     pub service_factor: f64,
-    /// Models that stay in VRAM: two SDXL checkpoints beside activations in 24 GB.
+    /// Main models that stay in VRAM, the last used ones: two SDXL checkpoints beside activations in 24 GB. LoRAs,
+    /// control nets and upscalers come and go, and a worker does not report them.
     pub vram_models: usize,
     /// Submit to claim on a warm worker (measured on the local stack: under 0.1 s).
     pub overhead_s: f64,

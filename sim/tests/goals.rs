@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stderr, reason = "a test says what it left out")]
+#![allow(clippy::disallowed_methods, reason = "traces are files")]
 
 use std::{io::Read, path::Path};
 
+use model::Lane;
 use proptest::prelude::*;
 use sim::{
     cases::{OURS, always_on, compare, ours},
-    demand::Demand,
+    demand::{Demand, Request},
     engine::run,
     goals,
     signals::Signals,
@@ -70,6 +72,54 @@ fn the_same_seed_gives_the_same_numbers() {
         serde_json::to_string(&results.into_iter().map(|(report, _)| report).collect::<Vec<_>>()).unwrap()
     };
     assert_eq!(line(), line());
+}
+
+/// Sixty upscales of about ten seconds by one painter, and two pictures by another a minute later.
+#[test]
+fn a_second_picture_does_not_wait_for_sixty_upscales() {
+    let upscale = Request {
+        at: 9 * 3_600_000,
+        user: 0,
+        model: 0,
+        lane: Lane::Interactive,
+        work: 50.0,
+    };
+    let picture = Request {
+        at: upscale.at + 240_000,
+        user: 1,
+        model: 1,
+        work: 30.0,
+        ..upscale
+    };
+    let mut requests = vec![upscale; 60];
+    requests.extend([picture.clone(), picture]);
+    let demand = Demand::of("upscales", requests).unwrap();
+    for max_workers in [1, 2] {
+        let world = World {
+            max_workers,
+            no_capacity: 0.0,
+            launch_fails: 0.0,
+            lost_per_hour: 0.0,
+            patience_s: 3600.0,
+            ..World::default()
+        };
+        let stats = run(&demand, &world, &ours(OURS, Signals::None));
+        assert_eq!(
+            stats.starts,
+            u64::from(max_workers),
+            "as many machines as the pool allows"
+        );
+        let response = |at: usize| stats.response_s[at].unwrap();
+        // The first picture waits for the upscale under way, the second for the first, as much time of the other
+        // painter, and one upscale more; each takes up to 16 s, loading included.
+        assert!(response(60) < 2.0 * 16.0 + 20.0, "{} s", response(60));
+        assert!(response(61) < 5.0 * 16.0, "{} s", response(61));
+        let last = (0..60).map(response).fold(0.0, f64::max);
+        assert!(
+            last > 60.0 * 5.0 / f64::from(max_workers),
+            "all upscales are done: {last} s"
+        );
+    }
 }
 
 proptest! {

@@ -9,30 +9,36 @@
 //!                              └──────────────────────────────────────────────────────┘ history + WebSocket
 //! ```
 //! Truth is what the HTTP API says. Everything the WebSocket brings only makes it faster.
+//!
+//! | room | holds |
+//! | --- | --- |
+//! | `agent` | the main loop, and what it decides |
+//! | `render` | one run from its assignment to its report, and the health of ComfyUI |
+//! | `transfer` | what a run fetches from the bucket and uploads to it |
+//! | `control_plane` | the workers' HTTP API and WebSocket: identity, registering, heartbeats |
+//! | `comfy` | ComfyUI's protocol |
+//! | `images` | the pictures that go in and come out: checked, prepared, finished |
+//! | `loras` | uploaded LoRAs: checked, and kept on the disk |
+//! | `host` | this machine: its GPU, its commands, its dead-man switch |
+//!
+//! Uses point downwards in this list. What stands beside the rooms is used by several of them: `event` is what they tell the
+//! agent, `status` what they tell about the worker.
 
 mod agent;
 mod backoff;
-mod cloud_api;
-mod cloud_socket;
 mod comfy;
 mod config;
-mod darkroom;
-mod dead_man;
+mod control_plane;
 mod error;
+mod event;
 mod fetch;
-mod gpu;
-mod heartbeat;
-mod identity;
-mod inputs;
+mod host;
+mod images;
 mod loras;
-mod progress;
-mod registrar;
 mod render;
-mod result_blob;
-mod segment;
 mod status;
-mod store;
+mod transfer;
 
 pub use agent::{Agent, Exit};
 pub use config::{LogFormat, Options, Timing};
-pub use identity::{Identity, IdentityError};
+pub use control_plane::{InstanceIdentity, ProofError};

@@ -6,7 +6,7 @@ use aws_config::{Region, default_provider::credentials::DefaultCredentialsChain}
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use worker::{Agent, Exit, Identity, LogFormat, Options, Timing};
+use worker::{Agent, Exit, InstanceIdentity, LogFormat, Options, Timing};
 
 /// Of a host that should have shut down and did not.
 const STILL_HERE: u8 = 75;
@@ -25,7 +25,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         .region(Region::new(options.sts_region.clone()))
         .build()
         .await;
-    let identity = Identity::new(
+    let identity = InstanceIdentity::new(
         credentials,
         options.sts_region.clone(),
         options.audience.clone(),

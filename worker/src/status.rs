@@ -8,7 +8,9 @@ use tokio::sync::watch;
 pub(crate) struct Status {
     pub(crate) ready: bool,
     pub(crate) run: Option<Share>,
-    /// Model files of the last runs, latest first.
+    /// Main models of the last runs, latest first.
+    pub(crate) main_models: Vec<String>,
+    /// All model files of the last runs, latest first.
     pub(crate) models: Vec<String>,
     /// Node classes of custom packs that ComfyUI has.
     pub(crate) nodes: Vec<String>,
@@ -33,6 +35,9 @@ impl From<Share> for RunProgress {
     }
 }
 
+/// ComfyUI keeps models on the GPU, and beyond that in memory, until it needs the room. How many that are depends on their
+/// size; four checkpoints are about what a host has room for.
+const MAIN_MODELS: usize = 4;
 /// How many names of model files are worth remembering.
 const MODELS: usize = 24;
 
@@ -80,13 +85,12 @@ impl StatusBoard {
         self.0.send_modify(|status| status.run = None);
     }
 
-    /// These files were loaded by the last run.
+    /// These files were loaded by the last run, the main model first, as in a plan.
     pub(crate) fn loaded(&self, files: &[String]) {
+        let main = &files[..files.len().min(1)];
         self.0.send_modify(|status| {
-            let mut models = files.to_vec();
-            models.extend(status.models.drain(..).filter(|model| !files.contains(model)));
-            models.truncate(MODELS);
-            status.models = models;
+            put_first(&mut status.main_models, main, MAIN_MODELS);
+            put_first(&mut status.models, files, MODELS);
         });
     }
 
@@ -97,8 +101,18 @@ impl StatusBoard {
 
     /// ComfyUI has let go of all models.
     pub(crate) fn unloaded(&self) {
-        self.0.send_modify(|status| status.models.clear());
+        self.0.send_modify(|status| {
+            status.main_models.clear();
+            status.models.clear();
+        });
     }
+}
+
+/// Puts these names before the others, each once, and keeps so many.
+fn put_first(names: &mut Vec<String>, latest: &[String], most: usize) {
+    names.retain(|name| !latest.contains(name));
+    names.splice(..0, latest.iter().cloned());
+    names.truncate(most);
 }
 
 #[cfg(test)]
@@ -108,11 +122,28 @@ mod tests {
     #[test]
     fn models_are_kept_latest_first() {
         let board = StatusBoard::new();
-        board.loaded(&["a".into(), "b".into()]);
-        board.loaded(&["c".into(), "a".into()]);
-        assert_eq!(board.watch().borrow().models, ["c", "a", "b"]);
+        let told = || {
+            let status = board.watch().borrow().clone();
+            (status.main_models.join(" "), status.models.join(" "))
+        };
+        let run = |files: &[&str]| {
+            board.loaded(&files.iter().map(|file| (*file).to_owned()).collect::<Vec<_>>());
+            told()
+        };
+        assert_eq!(run(&["a", "lora", "vae"]), ("a".into(), "a lora vae".into()));
+        assert_eq!(run(&["b", "vae"]), ("b a".into(), "b vae a lora".into()));
+        // A plan without models leaves things as they are.
+        assert_eq!(run(&[]), ("b a".into(), "b vae a lora".into()));
+        assert_eq!(run(&["a"]), ("a b".into(), "a b vae lora".into()));
+        for file in ["c", "d", "e"] {
+            run(&[file]);
+        }
+        assert_eq!(told(), ("e d c a".into(), "e d c a b vae lora".into()));
+        let many: Vec<_> = (0..100).map(|number| format!("lora-{number}")).collect();
+        board.loaded(&many);
+        assert_eq!(board.watch().borrow().models, many[..MODELS]);
         board.unloaded();
-        assert!(board.watch().borrow().models.is_empty());
+        assert_eq!(told(), (String::new(), String::new()));
     }
 
     #[test]

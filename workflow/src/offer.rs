@@ -1,16 +1,15 @@
 //! What the plugin is told that it may ask for.
 
 use crate::{
-    catalog::{Catalog, Checkpoint},
-    control::find_net,
-    input::{Arch, ControlMode},
+    conditioning::{find_net, is_reference, is_there},
+    inventory::{Checkpoint, Inventory},
     models::{Family, is_complete},
-    reference,
+    wire::{Arch, ControlMode},
 };
 
 const UPSCALERS: [&str; 6] = ["default", "quality", "sharp", "fast_2x", "fast_3x", "fast_4x"];
 
-impl Catalog {
+impl Inventory {
     /// Of all this what requests can really use with the nodes that the render machines have: the reply to
     /// `plugin/resources`. The plugin offers its painters exactly that.
     #[must_use]
@@ -63,16 +62,16 @@ impl Catalog {
             "controlnet" => match mode {
                 ControlMode::Inpaint | ControlMode::Universal => true,
                 ControlMode::Unknown(_) => false,
-                mode => !reference::is_reference(&mode) && (any || find_net(&mode, &arch, self).is_ok()),
+                mode => !is_reference(&mode) && (any || find_net(&mode, &arch, self).is_ok()),
             },
-            "ip_adapter" => identifier == "reference" && reference::is_there(&arch, self),
+            "ip_adapter" => identifier == "reference" && is_there(&arch, self),
             "clip_vision" => {
                 let wanted = if family == Ok(Family::Flux) {
                     "redux"
                 } else {
                     "ip_adapter"
                 };
-                identifier == wanted && reference::is_there(&arch, self)
+                identifier == wanted && is_there(&arch, self)
             }
             _ => false,
         }

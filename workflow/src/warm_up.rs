@@ -1,14 +1,13 @@
 //! Loading a model before the first request needs it.
 
 use crate::{
-    catalog::{Checkpoint, Format},
+    check::Extent,
+    conditioning::{Encoded, encode_text},
     draft::Draft,
-    kinds::generate::empty_latent,
+    inventory::{Checkpoint, Format},
     models::{Loaded, load_checkpoint, load_diffusion_model},
-    plan::{Output, Plan},
-    prompt::{Encoded, encode_text},
-    sampling::{Sampling, sample},
-    scale::Extent,
+    passes::{Sampling, empty_latent, sample},
+    plan::Plan,
 };
 
 /// One step on 64x64 pixels with the very loader node of later graphs, so that ComfyUI has the model in memory and has it
@@ -40,5 +39,5 @@ pub fn warm_up(checkpoint: &Checkpoint, seed: u64) -> Plan {
         tiny,
     );
     let image = loaded.decode(&mut draft, latent);
-    draft.finish(image, Output::of(1, tiny))
+    draft.finish(image, 1, tiny)
 }

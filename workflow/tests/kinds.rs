@@ -1,12 +1,13 @@
 //! Golden plans of every kind, reviewed against the protocol's description of what each request means.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_types, reason = "one test sets a time limit")]
 
 mod common;
 
 use common::{changed, plan, sizes, text, wire};
 use serde_json::{Value, json};
-use workflow::{Catalog, Operation, WorkflowInput, compile};
+use workflow::{Inventory, Operation, WorkflowInput, compile};
 
 macro_rules! golden {
     ($name:ident, $request:expr) => {
@@ -216,9 +217,9 @@ fn the_largest_requests_are_compiled_or_refused_at_once() {
 
 #[test]
 fn a_selection_needs_no_inpaint_model() {
-    let bare = Catalog {
+    let bare = Inventory {
         resources: std::collections::BTreeMap::default(),
-        ..common::catalog()
+        ..common::inventory()
     };
     for name in ["03_inpaint", "04_refine_region", "05_inpaint"] {
         let plan = compile(&WorkflowInput::read(wire(name)).unwrap(), &bare).unwrap();
@@ -229,12 +230,12 @@ fn a_selection_needs_no_inpaint_model() {
 
 #[test]
 fn a_checkpoint_made_for_filling_needs_no_net() {
-    let mut catalog = common::catalog();
-    catalog.resources.remove("controlnet-inpaint-flux");
+    let mut inventory = common::inventory();
+    inventory.resources.remove("controlnet-inpaint-flux");
     let inpaint = |checkpoint: &str| {
         let request = changed("03_inpaint", &[("/models", flux(checkpoint))]);
-        let plan = compile(&WorkflowInput::read(request).unwrap(), &catalog).unwrap();
-        common::check_graph(&plan, &catalog.nodes);
+        let plan = compile(&WorkflowInput::read(request).unwrap(), &inventory).unwrap();
+        common::check_graph(&plan, &inventory.nodes);
         plan.graph.to_string()
     };
     let filling = inpaint("flux-fill.safetensors");

@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{able, catalog, changed, optional_nodes, plan_with, text, wire};
+use common::{able, changed, inventory, optional_nodes, plan_with, text, wire};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use workflow::{Catalog, Graph, OPTIONAL_NODES, WorkflowInput, compile};
+use workflow::{Graph, Inventory, OPTIONAL_NODES, WorkflowInput, compile};
 
 macro_rules! golden {
     ($name:ident, $request:expr) => {
@@ -119,7 +119,7 @@ fn a_feature_goes_with_any_of_its_nodes() {
     // Lines can be found without any pack.
     let lines = changed("08_control_image", &[("/control_mode", json!("line_art"))]);
     assert!(
-        plan_with(lines.clone(), &catalog())
+        plan_with(lines.clone(), &inventory())
             .graph
             .to_string()
             .contains(" Canny(")
@@ -134,7 +134,7 @@ fn a_feature_goes_with_any_of_its_nodes() {
 
 #[test]
 fn what_is_offered_has_its_form_and_its_parts() {
-    let mut catalog: Catalog = serde_json::from_value(json!({
+    let mut inventory: Inventory = serde_json::from_value(json!({
         "checkpoints": {
             "flux": {"filename": "f", "arch": "flux", "format": "diffusion"},
             "flux-whole": {"filename": "w", "arch": "flux"},
@@ -166,13 +166,13 @@ fn what_is_offered_has_its_form_and_its_parts() {
         },
     }))
     .unwrap();
-    let offered = |catalog: &Catalog| {
-        let offered = catalog.offered();
+    let offered = |inventory: &Inventory| {
+        let offered = inventory.offered();
         let checkpoints: Vec<_> = offered.checkpoints.keys().cloned().collect();
         let resources: Vec<_> = offered.resources.keys().cloned().collect();
         (checkpoints, resources, offered.upscalers)
     };
-    let (checkpoints, resources, upscalers) = offered(&catalog);
+    let (checkpoints, resources, upscalers) = offered(&inventory);
     assert_eq!(checkpoints, ["flux-whole", "plain"]);
     let core = [
         "controlnet-blur-sd15",
@@ -185,17 +185,17 @@ fn what_is_offered_has_its_form_and_its_parts() {
     assert_eq!(resources, core);
     assert_eq!(upscalers, ["2x.pth"]);
 
-    catalog.nodes = able().nodes;
-    let more: Vec<_> = offered(&catalog)
+    inventory.nodes = able().nodes;
+    let more: Vec<_> = offered(&inventory)
         .1
         .into_iter()
         .filter(|id| !core.contains(&id.as_str()))
         .collect();
     assert_eq!(more, ["clip_vision-ip_adapter-sd15", "ip_adapter-reference-sd15"]);
     // Redux needs no pack, only its files.
-    catalog.nodes.clear();
-    catalog.resources.insert("clip_vision-redux-flux".into(), "s".into());
-    let more: Vec<_> = offered(&catalog)
+    inventory.nodes.clear();
+    inventory.resources.insert("clip_vision-redux-flux".into(), "s".into());
+    let more: Vec<_> = offered(&inventory)
         .1
         .into_iter()
         .filter(|id| !core.contains(&id.as_str()))

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{catalog, changed, plan, refusal, sizes, text, wire};
+use common::{changed, inventory, plan, refusal, sizes, text, wire};
 use serde_json::{Value, json};
-use workflow::{Arch, Catalog, Checkpoint, Format, Plan, WorkflowInput, compile, warm_up};
+use workflow::{Arch, Checkpoint, Format, Inventory, Plan, WorkflowInput, compile, warm_up};
 
 macro_rules! golden {
     ($name:ident, $request:expr) => {
@@ -111,7 +111,7 @@ fn warm_up_loads_the_checkpoint() {
         format: Format::Checkpoint,
     };
     let plan = warm_up(&checkpoint, u64::MAX);
-    common::check_graph(&plan, &Catalog::default().nodes);
+    common::check_graph(&plan, &Inventory::default().nodes);
     insta::assert_snapshot!(text(&plan));
 
     let plan = warm_up(
@@ -121,7 +121,7 @@ fn warm_up_loads_the_checkpoint() {
         },
         1,
     );
-    common::check_graph(&plan, &Catalog::default().nodes);
+    common::check_graph(&plan, &Inventory::default().nodes);
     insta::assert_snapshot!("warm_up_of_parts", text(&plan));
 }
 
@@ -131,13 +131,13 @@ fn without_upscale_models_pictures_are_only_scaled() {
         "01_generate",
         &[sizes([512, 512], [512, 512], [1024, 1024], [2048, 2048])],
     );
-    let bare = Catalog {
+    let bare = Inventory {
         upscalers: vec![],
         resources: std::collections::BTreeMap::default(),
-        ..catalog()
+        ..inventory()
     };
     let plan = compile(&WorkflowInput::read(request).unwrap(), &bare).unwrap();
-    common::check_graph(&plan, &Catalog::default().nodes);
+    common::check_graph(&plan, &Inventory::default().nodes);
     assert_eq!(plan.models, ["dreamshaper_8.safetensors"]);
     assert_eq!(plan.graph.to_string().matches(" ImageScale(").count(), 2);
 }
@@ -223,7 +223,7 @@ fn bind_never_touches_prompts() {
         );
         assert!(text.contains(r#"filename_prefix: "run-7/out""#), "{text}");
         assert!(text.contains(&format!("text: {prompt:?})")), "{text}");
-        common::check_posted(&bound, &Catalog::default().nodes, 1);
+        common::check_posted(&bound, &Inventory::default().nodes, 1);
     }
 }
 

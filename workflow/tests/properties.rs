@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::{able, catalog, check_graph, check_posted, check_recipes, check_refusal, wire};
+use common::{able, check_graph, check_posted, check_recipes, check_refusal, inventory, wire};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use workflow::{Catalog, Kind, Plan, WorkflowInput, compile};
+use workflow::{Inventory, Kind, Plan, Work, WorkflowInput, compile};
 
 /// Mostly a value that is meant to work, now and then one that is not.
 fn mostly<T: Clone + std::fmt::Debug + 'static>(
@@ -326,17 +326,17 @@ fn collect(value: &Value, pointer: String, all: &mut Vec<String>) {
 
 /// True if there was a plan. Machines that have more nodes never refuse more.
 fn check(request: Value) -> bool {
-    let plain = check_with(request.clone(), &catalog());
+    let plain = check_with(request.clone(), &inventory());
     let able = check_with(request, &able());
     assert!(able || !plain);
     able
 }
 
-fn check_with(request: Value, catalog: &Catalog) -> bool {
+fn check_with(request: Value, inventory: &Inventory) -> bool {
     let result = WorkflowInput::read(request).and_then(|input| {
         let again = WorkflowInput::read(serde_json::to_value(&input).unwrap()).unwrap();
         assert_eq!(again, input);
-        compile(&input, catalog).map(|plan| (input, plan))
+        compile(&input, inventory).map(|plan| (input, plan))
     });
     let (input, plan) = match result {
         Ok(both) => both,
@@ -345,19 +345,20 @@ fn check_with(request: Value, catalog: &Catalog) -> bool {
             return false;
         }
     };
-    check_graph(&plan, &catalog.nodes);
-    assert_eq!(compile(&input, catalog).as_ref(), Ok(&plan));
+    check_graph(&plan, &inventory.nodes);
+    assert_eq!(compile(&input, inventory).as_ref(), Ok(&plan));
     assert_eq!(
         serde_json::from_str::<Plan>(&serde_json::to_string(&plan).unwrap()).unwrap(),
         plan
     );
     let diffuses = !matches!(input.kind, Kind::UpscaleSimple | Kind::ControlImage);
-    assert_eq!(plan.work.steps > 0 && plan.work.units() > 0.0, diffuses);
+    assert_eq!(plan.work.steps > 0, diffuses);
+    assert!(plan.work.auxiliary > 0.0 && plan.work.units() >= Work::FLOOR);
     check_recipes(&plan);
     let uploads = plan.inputs.iter().filter(|input| input.upload);
     let uploads: Vec<_> = uploads.map(|input| format!("up/{}", input.name)).collect();
     let bound = plan.bind(&uploads, "run/out").unwrap();
-    check_posted(&bound, &catalog.nodes, 1 + u32::from(plan.pose));
+    check_posted(&bound, &inventory.nodes, 1 + u32::from(plan.pose));
     true
 }
 

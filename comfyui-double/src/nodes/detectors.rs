@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::call::Call;
+use super::outcome::Outcome;
 use super::pictures::edges;
-use super::{Call, Outcome, Thing};
-use crate::mask::Mask;
-use crate::picture::{Cut, Picture};
+use super::thing::Thing;
+use crate::pixels::cut::Cut;
+use crate::pixels::mask::Mask;
+use crate::pixels::picture::Picture;
 
 pub(crate) fn run(call: &Call<'_>) -> Option<Outcome> {
     Some(match call.class {
         "PiDiNetPreprocessor" | "LineArtPreprocessor" | "AnyLineArtPreprocessor_aux" => {
             each(call, |picture| edges(picture, 0.3))
         }
-        "DepthAnythingV2Preprocessor" => each(call, |picture| picture.channel(1).to_picture()),
+        "DepthAnythingV2Preprocessor" => each(call, |picture| Picture::gray(&picture.channel(1))),
         "BAE-NormalMapPreprocessor" => each(call, |picture| {
             Picture::plain(picture.width, picture.height, [128, 128, 255])
         }),

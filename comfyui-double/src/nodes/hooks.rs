@@ -1,7 +1,9 @@
 //! LoRAs that hang on prompts, and pairs of prompts.
 
+use super::call::Call;
 use super::loaders::masks_of;
-use super::{Call, Outcome, Thing};
+use super::outcome::{Outcome, Trouble};
+use super::thing::Thing;
 
 pub(crate) fn run(call: &Call<'_>) -> Option<Outcome> {
     Some(match call.class {
@@ -31,9 +33,9 @@ fn hooked(call: &Call<'_>) -> Outcome {
     Ok(vec![Thing::Named(format!("{} {hooks}", call.named("clip")?))])
 }
 
-fn pair(call: &Call<'_>) -> Result<[Thing; 2], super::Trouble> {
+fn pair(call: &Call<'_>) -> Result<[Thing; 2], Trouble> {
     let mask = if call.has("mask") { masks_of(call, "mask")? } else { 0 };
-    let words = |name: &str| -> Result<Thing, super::Trouble> {
+    let words = |name: &str| -> Result<Thing, Trouble> {
         Ok(Thing::Words(format!(
             "{} {} {mask:x}",
             call.words(name)?,

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use image::imageops::FilterType;
 
-use super::{Call, Latent, Outcome, Thing};
-use crate::picture::Cut;
+use super::call::Call;
+use super::outcome::{Outcome, Trouble};
+use super::thing::{Latent, Thing, repeated};
+use crate::pixels::cut::Cut;
+use crate::pixels::picture::Picture;
 
 /// A latent pixel covers this many picture pixels.
 const CELL: u32 = 8;
@@ -33,7 +36,7 @@ fn whole(size: u32) -> u32 {
     (size / CELL).max(1) * CELL
 }
 
-fn encoded(call: &Call<'_>) -> Result<Latent, super::Trouble> {
+fn encoded(call: &Call<'_>) -> Result<Latent, Trouble> {
     call.named("vae")?;
     let pictures = call.pictures("pixels")?;
     let (width, height) = pictures
@@ -47,7 +50,7 @@ fn encoded(call: &Call<'_>) -> Result<Latent, super::Trouble> {
         width: cut_width,
         height: cut_height,
     };
-    let fitting = |picture: &Arc<crate::picture::Picture>| {
+    let fitting = |picture: &Arc<Picture>| {
         if (cut.width, cut.height) == (width, height) {
             Arc::clone(picture)
         } else if cut.width > width || cut.height > height {
@@ -90,11 +93,7 @@ fn decode(call: &Call<'_>) -> Outcome {
     let latent = call.latent("samples")?;
     let pictures = if latent.pictures.is_empty() {
         // An empty latent decodes to something flat.
-        let flat = Arc::new(crate::picture::Picture::plain(
-            latent.width,
-            latent.height,
-            [118, 108, 100],
-        ));
+        let flat = Arc::new(Picture::plain(latent.width, latent.height, [118, 108, 100]));
         vec![flat; latent.batch as usize]
     } else {
         latent.pictures
@@ -106,7 +105,7 @@ fn repeat(call: &Call<'_>) -> Outcome {
     let mut latent = call.latent("samples")?;
     let amount = call.size("amount").max(1);
     latent.batch *= amount;
-    latent.pictures = super::repeated(&latent.pictures, amount);
+    latent.pictures = repeated(&latent.pictures, amount);
     Ok(vec![Thing::Latent(latent)])
 }
 

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Call, Outcome, Stage, Thing, Trouble};
-use crate::mask::Mask;
-use crate::paint::fingerprint;
-use crate::picture::Picture;
+use super::call::Call;
+use super::outcome::{Outcome, Trouble};
+use super::stage::Stage;
+use super::thing::Thing;
+use crate::pixels::mask::Mask;
+use crate::pixels::paint::fingerprint;
+use crate::pixels::picture::Picture;
 
 pub(crate) fn run(call: &Call<'_>, stage: &dyn Stage) -> Option<Outcome> {
     Some(match call.class {

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Call, Outcome, Thing};
-use crate::mask::Mask;
-use crate::picture::Picture;
+use super::call::Call;
+use super::outcome::Outcome;
+use super::pictures::cut;
+use super::thing::Thing;
+use crate::pixels::mask::Mask;
+use crate::pixels::picture::Picture;
 
 pub(crate) fn run(call: &Call<'_>) -> Option<Outcome> {
     Some(match call.class {
@@ -20,12 +23,10 @@ pub(crate) fn run(call: &Call<'_>) -> Option<Outcome> {
         }),
         "GrowMask" => each(call, |mask| mask.grow(call.int("expand"))),
         "FeatherMask" => each(call, |mask| feather(call, mask)),
-        "CropMask" => each(call, |mask| {
-            mask.crop(super::pictures::cut(call, mask.width, mask.height))
-        }),
+        "CropMask" => each(call, |mask| mask.crop(cut(call, mask.width, mask.height))),
         "MaskComposite" => composite(call),
         "MaskToImage" => call.masks("mask").map(|masks| {
-            let pictures = masks.iter().map(|mask| Arc::new(mask.to_picture())).collect();
+            let pictures = masks.iter().map(|mask| Arc::new(Picture::gray(mask))).collect();
             vec![Thing::Pictures(pictures)]
         }),
         "ImageToMask" => call.pictures("image").map(|pictures| {

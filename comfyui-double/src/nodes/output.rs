@@ -1,7 +1,10 @@
 //! Output nodes.
 
-use super::{Call, Outcome, Stage, Thing, Trouble};
-use crate::files::{Area, inside};
+use super::call::Call;
+use super::outcome::{Outcome, Trouble};
+use super::stage::Stage;
+use super::thing::Thing;
+use crate::disk::files::{Area, inside};
 
 pub(crate) fn run(call: &Call<'_>, stage: &mut dyn Stage) -> Option<Outcome> {
     Some(match call.class {

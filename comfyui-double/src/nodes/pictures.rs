@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use image::imageops::FilterType;
 
-use super::{Call, Outcome, Thing, Trouble};
-use crate::mask::Mask;
+use super::call::Call;
+use super::outcome::{Outcome, Trouble};
+use super::thing::{Thing, repeated};
 use crate::options::Version;
-use crate::picture::{Cut, Picture};
+use crate::pixels::cut::Cut;
+use crate::pixels::mask::Mask;
+use crate::pixels::picture::Picture;
 
 pub(crate) fn run(call: &Call<'_>, version: Version) -> Option<Outcome> {
     Some(match call.class {
@@ -28,7 +31,7 @@ pub(crate) fn run(call: &Call<'_>, version: Version) -> Option<Outcome> {
         "ImageFromBatch" => from_batch(call),
         "RepeatImageBatch" => call
             .pictures("image")
-            .map(|pictures| vec![Thing::Pictures(super::repeated(&pictures, call.size("amount").max(1)))]),
+            .map(|pictures| vec![Thing::Pictures(repeated(&pictures, call.size("amount").max(1)))]),
         "ImageCompositeMasked" => composite(call),
         "JoinImageWithAlpha" => join_alpha(call, version),
         "SplitImageWithAlpha" => split_alpha(call),
@@ -45,10 +48,7 @@ fn each(call: &Call<'_>, change: impl Fn(&Picture) -> Picture) -> Outcome {
 fn empty(call: &Call<'_>) -> Vec<Thing> {
     let [_, red, green, blue] = call.size("color").to_be_bytes();
     let picture = Picture::plain(call.size("width"), call.size("height"), [red, green, blue]);
-    vec![Thing::Pictures(super::repeated(
-        &[Arc::new(picture)],
-        call.size("batch_size"),
-    ))]
+    vec![Thing::Pictures(repeated(&[Arc::new(picture)], call.size("batch_size")))]
 }
 
 fn filter(call: &Call<'_>) -> FilterType {
@@ -194,5 +194,5 @@ pub(super) fn edges(picture: &Picture, threshold: f32) -> Picture {
         }
         index += 1;
     }
-    Mask { data, ..gray }.to_picture()
+    Picture::gray(&Mask { data, ..gray })
 }

@@ -1,8 +1,10 @@
 //! Pictures that a model is shown: CLIP's vision, ComfyUI's style models, and the pack ComfyUI_IPAdapter_plus.
 
+use super::call::Call;
 use super::loaders::masks_of;
-use super::{Call, Outcome, Thing, Trouble};
-use crate::paint::fingerprint;
+use super::outcome::{Outcome, Trouble};
+use super::thing::Thing;
+use crate::pixels::paint::fingerprint;
 
 pub(crate) fn run(call: &Call<'_>) -> Option<Outcome> {
     Some(match call.class {

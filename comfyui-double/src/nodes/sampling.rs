@@ -6,10 +6,13 @@ use std::sync::Arc;
 use image::ImageFormat;
 use image::imageops::FilterType;
 
-use super::{Call, Latent, Outcome, Stage, Thing, Trouble};
-use crate::object_info::{self, Kind};
-use crate::paint::{self, fingerprint};
-use crate::picture::{Picture, encode};
+use super::call::Call;
+use super::outcome::{Outcome, Trouble};
+use super::stage::Stage;
+use super::thing::{Latent, Thing};
+use crate::pixels::paint::{self, fingerprint};
+use crate::pixels::picture::{Picture, encode};
+use crate::prompt::object_info::{self, Kind};
 
 /// The long side of previews.
 const PREVIEW: u32 = 512;

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::Run;
-use crate::graph::{Graph, Link, Node};
-use crate::history::End;
-use crate::nodes::{Stage, Trouble};
-use crate::object_info;
+use super::running::Run;
+use crate::nodes::outcome::Trouble;
 use crate::options::Version;
-use crate::ordered::Ordered;
-use crate::sockets::Frame;
-use crate::state::now_ms;
+use crate::prompt::graph::{Graph, Link, Node};
+use crate::prompt::object_info;
+use crate::prompt::ordered::Ordered;
+use crate::state::history::End;
+use crate::state::shared::now_ms;
+use crate::state::sockets::Frame;
 
 impl Run<'_> {
     pub(super) fn fail(&mut self, graph: &Graph, id: &str, trouble: &Trouble) {
@@ -127,13 +127,14 @@ impl Run<'_> {
     }
 
     pub(super) fn wants_previews(&self) -> bool {
-        let on = match (self.version(), self.item.extra["preview_method"].as_str()) {
+        let on = match (self.like(), self.item.extra["preview_method"].as_str()) {
             (Version::V0_33, Some("none")) => false,
             (Version::V0_33, Some("auto" | "latent2rgb" | "taesd")) => true,
             _ => self.shared.options.previews,
         };
         on && self.has_listener()
     }
+
     fn has_listener(&self) -> bool {
         self.shared.lock().sockets.has_listener(self.item.client())
     }

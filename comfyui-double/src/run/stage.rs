@@ -5,16 +5,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::Run;
-use crate::files::{Area, join};
-use crate::metadata;
-use crate::nodes::{Stage, Trouble};
+use super::running::Run;
+use crate::disk::files::{Area, join};
+use crate::nodes::outcome::Trouble;
+use crate::nodes::stage::Stage;
 use crate::options::Version;
-use crate::picture::Picture;
+use crate::pixels::metadata;
+use crate::pixels::picture::Picture;
 
 impl Stage for Run<'_> {
     fn version(&self) -> Version {
-        self.shared.options.version
+        self.like()
     }
 
     fn load(&self, name: &str) -> Option<Bytes> {

@@ -3,9 +3,10 @@
 use account::{
     App,
     oidc::{Config, Provider, is_safe},
+    routes,
 };
 use cloud::{Cloud, config::process_env, token::Signer};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::Error;
 use model::TeamId;
 
 #[tokio::main(flavor = "current_thread")]
@@ -51,9 +52,5 @@ async fn main() -> Result<(), Error> {
         socket_url: config.socket_url,
         signer: Signer::new(&key?, &issuer, &audience)?,
     };
-    let app = &app;
-    run(service_fn(async |event: LambdaEvent<cloud::http::Event>| {
-        Ok::<_, Error>(app.handle(&event.payload, cloud::now()).await)
-    }))
-    .await
+    cloud::http::serve(accounts::router(routes(), app)).await
 }

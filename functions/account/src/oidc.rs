@@ -167,26 +167,30 @@ impl Provider {
             id_token: String,
         }
         let known = self.known(|_| true, now).await?;
+        let request = self.exchange(&known.endpoints, code, verifier);
+        let tokens: Tokens = read(request, "token answer cannot be read").await?;
+        self.verify(&tokens.id_token, nonce, now).await
+    }
+
+    fn exchange(&self, endpoints: &Discovery, code: &str, verifier: &str) -> reqwest::RequestBuilder {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
             .append_pair("code", code)
             .append_pair("redirect_uri", &self.config.redirect_url)
             .append_pair("client_id", &self.config.client_id)
             .append_pair("code_verifier", verifier);
-        let mut request = self.client.post(&known.endpoints.token_endpoint);
+        let mut request = self.client.post(&endpoints.token_endpoint);
         if let Some(secret) = &self.config.client_secret {
-            let methods = &known.endpoints.token_endpoint_auth_methods_supported;
+            let methods = &endpoints.token_endpoint_auth_methods_supported;
             if methods.iter().any(|it| it == "client_secret_post") {
                 form.append_pair("client_secret", secret);
             } else {
                 request = request.basic_auth(&self.config.client_id, Some(secret));
             }
         }
-        let request = request
+        request
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(form.finish());
-        let tokens: Tokens = read(request, "token answer cannot be read").await?;
-        self.verify(&tokens.id_token, nonce, now).await
+            .body(form.finish())
     }
 
     async fn verify(&self, token: &str, nonce: &str, now: Millis) -> Result<Claims, OidcError> {

@@ -1,9 +1,8 @@
 //! The sign-in page: one file, no scripts, readable on a phone and by a screen reader.
 
-use cloud::http::Event;
 use model::SignIn;
 
-use crate::{App, sign_in::address};
+use crate::{App, visit::Visit};
 
 /// What the page may load and do: nothing but its own style and its own form.
 pub(crate) const POLICY: &str =
@@ -25,10 +24,10 @@ pub(crate) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    pub(crate) fn of(app: &App, sign_in: &'a SignIn, event: &Event) -> Self {
+    pub(crate) fn of(app: &App, sign_in: &'a SignIn, visit: &Visit) -> Self {
         Self {
             sign_in,
-            browser: address(event),
+            browser: visit.address.clone(),
             provider: app.provider.is_some(),
             name: None,
             problem: None,

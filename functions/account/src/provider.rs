@@ -4,10 +4,13 @@
 //! the sign-in's code, so they are kept nowhere, and an answer that belongs to another browser or another sign-in fits
 //! nothing. The provider says who somebody is; that the device may paint is confirmed on our page, afterwards.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use cloud::{
-    StoreError, accounts,
-    http::{Event, HttpError, Redirect},
-    retry::on_conflict,
+    StoreError,
+    http::{HttpError, Now, Query},
+    on_conflict,
     tables::IdentityOf,
 };
 use model::{Account, Identified, Identity, Millis, PoolId, SignIn, UserId};
@@ -16,6 +19,7 @@ use crate::{
     App,
     oidc::{Claims, OidcError, Provider},
     sign_in::open,
+    visit::{Problem, Redirect, Visit},
 };
 
 /// Only this host sets it, only over HTTPS, for all its paths.
@@ -39,12 +43,8 @@ impl Browser {
     }
 
     /// The one that sent this request, if it has left before.
-    pub(crate) fn of(event: &Event) -> Option<Self> {
-        // API Gateway takes cookies out of the headers; what plays it on a laptop does not.
-        let listed = event.cookies.iter().flatten().map(String::as_str);
-        let header = event.headers.get("cookie").and_then(|it| it.to_str().ok());
-        let mut cookies = listed.chain(header.into_iter().flat_map(|it| it.split(';')));
-        let cookie = cookies.find_map(|it| it.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
+    pub(crate) fn of(visit: &Visit) -> Option<Self> {
+        let cookie = visit.cookie(COOKIE)?;
         let (code, _) = cookie.split_once('.')?;
         Some(Self {
             code: code.to_owned(),
@@ -62,12 +62,19 @@ impl Browser {
     }
 }
 
-/// `GET /v1/sign-in/provider`: sends the browser to the provider.
-pub(crate) async fn leave(app: &App, event: &Event, now: Millis) -> Result<Redirect, HttpError> {
-    let provider = configured(app)?;
-    let code = event.query_string_parameters.first("code").unwrap_or_default();
-    open(app, code, now).await?;
-    let browser = Browser::leaving(code);
+/// Sends the browser to the studio's provider.
+#[utoipa::path(
+    get, path = "/v1/sign-in/provider", tag = "signing in", params(("code" = String, Query)),
+    responses(
+        (status = 303, description = "To the provider, with a cookie for the way"),
+        (status = 404, body = String, content_type = "text/html; charset=utf-8"),
+    )
+)]
+pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Query) -> Result<Redirect, Problem> {
+    let provider = configured(&app)?;
+    let code = query.first("code").unwrap_or_default();
+    open(&app, &code, now).await?;
+    let browser = Browser::leaving(&code);
     let (state, nonce, verifier) = (
         browser.derived("state"),
         browser.derived("nonce"),
@@ -85,45 +92,64 @@ pub(crate) async fn leave(app: &App, event: &Event, now: Millis) -> Result<Redir
     })
 }
 
-/// `GET /v1/sign-in/callback`: the browser is back. Finds out whose account it is and shows the sign-in's page again,
-/// where it is to confirm.
-pub(crate) async fn come_back(app: &App, event: &Event, now: Millis) -> Result<Redirect, HttpError> {
-    let provider = configured(app)?;
-    let query = |name: &str| event.query_string_parameters.first(name);
-    let browser = Browser::of(event).filter(|it| query("state") == Some(&it.derived("state")));
+/// The browser is back from the provider. Finds out whose account it is and shows the sign-in's page again, where it is to
+/// confirm.
+#[utoipa::path(
+    get, path = "/v1/sign-in/callback", tag = "signing in",
+    params(
+        ("code" = Option<String>, Query), ("state" = Option<String>, Query),
+        ("iss" = Option<String>, Query), ("error" = Option<String>, Query),
+    ),
+    responses(
+        (status = 303, description = "To the sign-in's page"),
+        (status = 400, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 403, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 404, body = String, content_type = "text/html; charset=utf-8"),
+    )
+)]
+pub(crate) async fn come_back(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    visit: Visit,
+    query: Query,
+) -> Result<Redirect, Problem> {
+    let provider = configured(&app)?;
+    let query = |name: &str| query.first(name);
+    let browser = Browser::of(&visit).filter(|it| query("state").as_ref() == Some(&it.derived("state")));
     let browser = browser.ok_or_else(|| {
         HttpError::new(
             400,
             "This answer is not for a sign-in of this browser. Start it again in Krita, and allow cookies.",
         )
     })?;
-    let mut sign_in = open(app, &browser.code, now).await?;
+    let mut sign_in = open(&app, &browser.code, now).await?;
     if query("iss").is_some_and(|issuer| issuer != provider.config.issuer) {
-        return Err(words(OidcError::Wrong("answer is another's")));
+        return Err(words(OidcError::Wrong("answer is another's")).into());
     }
     let Some(code) = query("code") else {
-        let error: String = query("error").unwrap_or("no code").chars().take(60).collect();
+        let error = query("error").unwrap_or_else(|| "no code".to_owned());
+        let error: String = error.chars().take(60).collect();
         return Err(HttpError::new(
             403,
             format!(
                 "Your studio’s sign-in service did not let you in ({error}). Start again in Krita, or use an invitation."
             ),
-        ));
+        )
+        .into());
     };
     let claims = provider
-        .claims(code, &browser.derived("verifier"), &browser.derived("nonce"), now)
+        .claims(&code, &browser.derived("verifier"), &browser.derived("nonce"), now)
         .await
         .map_err(words)?;
-    let user_id = on_conflict(async || account_of(app, provider, &claims, now).await).await?;
-    on_conflict(async || {
-        sign_in = open(app, &browser.code, now).await?;
+    let user_id = on_conflict!({ account_of(&app, provider, &claims, now).await })?;
+    on_conflict!({
+        sign_in = open(&app, &browser.code, now).await?;
         sign_in.identified = Some(Identified {
             user_id: user_id.clone(),
             browser: browser.derived("browser"),
         });
         Ok::<_, HttpError>(app.cloud.store.commit([cloud::Write::put(&mut sign_in)?]).await?)
-    })
-    .await?;
+    })?;
     Ok(Redirect {
         location: format!("../sign-in?code={}", browser.code),
         cookie: None,

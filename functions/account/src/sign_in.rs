@@ -1,21 +1,25 @@
 //! Signing in from a device: the plugin starts it, a person approves it in a browser with an invitation or as whom the
 //! studio's provider names, and the plugin picks its token up, once.
 
+use std::sync::Arc;
+
+use accounts::fingerprint;
+use axum::extract::State;
 use cloud::{
     StoreError, Write,
-    accounts::fingerprint,
-    http::{Event, HttpError, Reply, json, reply},
-    retry::on_conflict,
+    http::{ErrorBody, Form, HttpError, Json, Now, Query},
+    on_conflict,
     tables::{DeviceOf, InvitationOf, SignInOf},
 };
 use model::{Device, Invitation, Millis, SignIn, UserId};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     App,
     page::{self, Ask},
     provider::Browser,
+    visit::{Page, Problem, Visit},
 };
 
 /// Longest client id and device name taken, bytes.
@@ -23,22 +27,55 @@ const MAX_TEXT: usize = 200;
 /// How long a painter's token is good for.
 const TOKEN_LIFE: std::time::Duration = std::time::Duration::from_hours(30 * 24);
 
-#[derive(Debug, Deserialize)]
-struct Initiate {
+/// A device that wants in.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Initiate {
+    /// A secret of the device's own, 8 to 200 bytes.
     client_id: String,
+    /// What the device calls itself.
     #[serde(default)]
     client_info: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Confirm {
+/// Where a person lets the device in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Started {
+    /// A page, below the sign-in's address.
+    url: String,
+}
+
+/// The device again.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Confirm {
+    /// As in `initiate`.
     client_id: String,
 }
 
-/// `POST /v1/auth/initiate`: begins a sign-in. The page's address carries a code of its own, never the client id, since
-/// whoever knows the client id gets the token.
-pub(crate) async fn initiate(app: &App, event: &Event, now: Millis) -> Reply {
-    let Initiate { client_id, client_info } = json(event)?;
+/// Whether somebody has let the device in.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub(crate) enum Confirmed {
+    /// Nobody has, yet or any more.
+    NotFound,
+    /// Somebody has: the token, once.
+    Authorized {
+        /// Good for 30 days.
+        token: String,
+    },
+}
+
+/// Begins a sign-in. The page's address carries a code of its own, never the client id, since whoever knows the client id
+/// gets the token.
+#[utoipa::path(
+    post, path = "/v1/auth/initiate", tag = "signing in", request_body = Initiate,
+    responses((status = 200, body = Started), (status = 400, body = ErrorBody))
+)]
+pub(crate) async fn initiate(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    visit: Visit,
+    Json(Initiate { client_id, client_info }): Json<Initiate>,
+) -> Result<Json<Started>, HttpError> {
     if !(8..=MAX_TEXT).contains(&client_id.len()) {
         return Err(HttpError::new(400, "The client id is not what the plugin sends."));
     }
@@ -48,14 +85,14 @@ pub(crate) async fn initiate(app: &App, event: &Event, now: Millis) -> Reply {
         code: code.clone(),
         version: 0,
         device: client_info.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect(),
-        address: address(event),
+        address: visit.address,
         started_at: now,
         identified: None,
         approved_by: None,
         ttl,
     };
     let client = fingerprint(&client_id);
-    on_conflict(async || {
+    on_conflict!({
         let version = app
             .cloud
             .store
@@ -72,15 +109,23 @@ pub(crate) async fn initiate(app: &App, event: &Event, now: Millis) -> Reply {
             .store
             .commit([Write::put(&mut sign_in.clone())?, Write::put(&mut device)?])
             .await
-    })
-    .await?;
-    reply(200, &json!({ "url": format!("/sign-in?code={code}") }))
+    })?;
+    Ok(Json(Started {
+        url: format!("/sign-in?code={code}"),
+    }))
 }
 
-/// `POST /v1/auth/confirm`: the token, once, if somebody has approved.
-pub(crate) async fn confirm(app: &App, event: &Event, now: Millis) -> Reply {
-    let Confirm { client_id } = json(event)?;
-    let waiting = || reply(200, &json!({ "status": "not-found" }));
+/// The token, once, if somebody has approved.
+#[utoipa::path(
+    post, path = "/v1/auth/confirm", tag = "signing in", request_body = Confirm,
+    responses((status = 200, body = Confirmed), (status = 400, body = ErrorBody))
+)]
+pub(crate) async fn confirm(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    Json(Confirm { client_id }): Json<Confirm>,
+) -> Result<Json<Confirmed>, HttpError> {
+    let waiting = || Ok(Json(Confirmed::NotFound));
     let Some(mut device) = app.cloud.store.get(&DeviceOf(fingerprint(&client_id))).await? else {
         return waiting();
     };
@@ -104,53 +149,74 @@ pub(crate) async fn confirm(app: &App, event: &Event, now: Millis) -> Reply {
         .commit([Write::delete(&mut sign_in), Write::delete(&mut device)])
         .await
     {
-        Ok(()) => reply(200, &json!({ "status": "authorized", "token": token })),
+        Ok(()) => Ok(Json(Confirmed::Authorized { token })),
         // Somebody else was given it.
         Err(StoreError::Conflict) => waiting(),
         Err(error) => Err(error.into()),
     }
 }
 
-/// `GET /v1/sign-in`: asks for the invitation, or for the confirmation of whom the provider has named; says which device
+/// The page that asks for the invitation, or for the confirmation of whom the provider has named; it says which device
 /// from which address is being let in.
-pub(crate) async fn show(app: &App, event: &Event, now: Millis) -> Result<String, HttpError> {
-    let code = event.query_string_parameters.first("code").unwrap_or_default();
-    let sign_in = open(app, code, now).await?;
-    let named = match identified(&sign_in, event) {
+#[utoipa::path(
+    get, path = "/v1/sign-in", tag = "signing in", params(("code" = String, Query)),
+    responses(
+        (status = 200, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 404, body = String, content_type = "text/html; charset=utf-8"),
+    )
+)]
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    visit: Visit,
+    query: Query,
+) -> Result<Page, Problem> {
+    let code = query.first("code").unwrap_or_default();
+    let sign_in = open(&app, &code, now).await?;
+    let named = match identified(&sign_in, &visit) {
         Some(user) => app.cloud.store.get(user).await?.map(|account| account.name),
         None => None,
     };
-    Ok(page::ask(&Ask {
+    Ok(Page(page::ask(&Ask {
         name: named.as_deref(),
-        ..Ask::of(app, &sign_in, event)
-    }))
+        ..Ask::of(&app, &sign_in, &visit)
+    })))
 }
 
 /// The user whom the provider has named to the very browser that asks.
-fn identified<'a>(sign_in: &'a SignIn, event: &Event) -> Option<&'a UserId> {
+fn identified<'a>(sign_in: &'a SignIn, visit: &Visit) -> Option<&'a UserId> {
     let identified = sign_in.identified.as_ref()?;
-    let browser = Browser::of(event)?;
+    let browser = Browser::of(visit)?;
     browser.was(identified).then_some(&identified.user_id)
 }
 
-/// `POST /v1/sign-in`: approves, if the invitation is good, which is used up with it, or if this browser is the one whose
-/// user the provider has named.
-pub(crate) async fn approve(app: &App, event: &Event, now: Millis) -> Result<String, HttpError> {
-    let body = cloud::http::bytes(event)?;
-    let field = |name: &str| {
-        let mut pairs = form_urlencoded::parse(&body);
-        pairs
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.trim().to_owned())
-            .unwrap_or_default()
-    };
-    let (code, invitation) = (field("code"), field("invitation").to_lowercase());
-    let approved = on_conflict(async || {
-        let mut sign_in = open(app, &code, now).await?;
+/// Approves, if the invitation is good, which is used up with it, or if this browser is the one whose user the provider
+/// has named.
+#[utoipa::path(
+    post, path = "/v1/sign-in", tag = "signing in",
+    request_body(
+        content = SignInForm, content_type = "application/x-www-form-urlencoded",
+        description = "`code`, and `invitation` unless the provider has named somebody to this browser"
+    ),
+    responses(
+        (status = 200, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 400, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 404, body = String, content_type = "text/html; charset=utf-8"),
+    )
+)]
+pub(crate) async fn approve(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    visit: Visit,
+    form: Form,
+) -> Result<Page, Problem> {
+    let (code, invitation) = (form.field("code"), form.field("invitation").to_lowercase());
+    let approved = on_conflict!({
+        let mut sign_in = open(&app, &code, now).await?;
         let (user, mut invited) = if invitation.is_empty() {
-            (identified(&sign_in, event).cloned(), None)
+            (identified(&sign_in, &visit).cloned(), None)
         } else {
-            let invited = invited(app, &invitation, now).await?;
+            let invited = invited(&app, &invitation, now).await?;
             (invited.as_ref().map(|it| it.user_id.clone()), invited)
         };
         if user.is_none() {
@@ -161,15 +227,24 @@ pub(crate) async fn approve(app: &App, event: &Event, now: Millis) -> Result<Str
         writes.extend(invited.as_mut().map(Write::delete));
         app.cloud.store.commit_all(&writes).await?;
         Ok::<_, HttpError>(Ok(sign_in))
-    })
-    .await?;
-    Ok(match approved {
+    })?;
+    Ok(Page(match approved {
         Ok(sign_in) => page::approved(&sign_in),
         Err(sign_in) => page::ask(&Ask {
             problem: Some("This invitation is not good: it was used, has ended, or was mistyped. Ask for a new one."),
-            ..Ask::of(app, &sign_in, event)
+            ..Ask::of(&app, &sign_in, &visit)
         }),
-    })
+    }))
+}
+
+/// The page's form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only the document's: a form's fields are read by name")]
+pub(crate) struct SignInForm {
+    /// The sign-in's code.
+    code: String,
+    /// The invitation's words.
+    invitation: Option<String>,
 }
 
 /// The invitation with these words, if it is good.
@@ -188,9 +263,4 @@ pub(crate) async fn open(app: &App, code: &str, now: Millis) -> Result<SignIn, H
     sign_in
         .filter(|it| it.approved_by.is_none() && it.is_open(now))
         .ok_or_else(|| HttpError::new(404, "This sign-in has ended. Start it again in Krita."))
-}
-
-/// The caller's address, as API Gateway saw it.
-pub(crate) fn address(event: &Event) -> String {
-    event.request_context.http.source_ip.clone().unwrap_or_default()
 }

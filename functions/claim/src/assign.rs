@@ -1,24 +1,31 @@
 //! Giving a worker its next run.
 
-use cloud::{
-    StoreError,
-    bodies::{self, Body},
-    http::{HttpError, chain},
-    runs::{claim, end_run},
-    tables::Backlog,
-};
+use std::time::Duration;
+
+use cloud::{StoreError, chain, http::HttpError, tables::Backlog};
 use model::{
-    Failure, FailureClass, Millis, Outcome, RunId, TaskId, Worker, WorkerState,
+    Failure, FailureClass, Millis, Outcome, RunId, TaskId, TeamId, Worker, WorkerState,
     worker_api::{Assignment, RunUrls},
+};
+use tasks::{
+    bodies::{self, Body, BodyError},
+    learn,
+    notify::tell_owner,
+    runs::{Claimed, claim, end_run},
 };
 use tracing::{info, warn};
 
-use crate::{App, learn};
+use crate::App;
 
 /// Most waiting tasks looked at.
 const PAGE: u32 = 50;
 /// Most claims tried in one call: each loser's place is taken by a later call.
 const TRIES: usize = 8;
+/// Most looks at one task: a conflict may be about the worker's item (a heartbeat) as well as about the task.
+const LOOKS: usize = 4;
+
+/// From this version of the protocol on, workers say how large a result is before they upload it.
+const SIZED: u32 = 2;
 
 /// Where a run's pictures lie: the run is in the name, so that a lost worker's late upload overwrites nothing.
 pub(crate) fn result_key(task_id: TaskId, run_id: RunId) -> String {
@@ -26,7 +33,8 @@ pub(crate) fn result_key(task_id: TaskId, run_id: RunId) -> String {
 }
 
 /// The run that the worker holds already (its answer was lost), or else the best waiting task that it can claim.
-/// The task that a wake named is tried first, by its key, since the index may not show it yet.
+/// The task that a wake named is tried first, by its key, since the index may not show it yet. `worker`: its item as it was
+/// read a moment ago; it is read again only after a conflict.
 pub(crate) async fn next(
     app: &App,
     worker: Worker,
@@ -40,60 +48,69 @@ pub(crate) async fn next(
             .filter(|it| it.run_id == run.run_id)
             .map(|run| run.deadline.since(now));
         return match limit {
-            Some(limit) => hand_over(app, &worker, run.task_id, run.run_id, limit, now).await,
+            Some(limit) => {
+                let body = bodies::read(&app.cloud.store, &app.cloud.bucket, run.task_id).await;
+                hand_over(app, &worker, run.task_id, run.run_id, limit, body, now).await
+            }
             None => Ok(None),
         };
     }
-    if worker.state != WorkerState::Ready {
-        return Ok(None);
-    }
+    let mut free = Some(worker).filter(|it| it.state == WorkerState::Ready);
     if let Some(hint) = hint
-        && let Some(assignment) = try_claim(app, &worker, hint, now).await?
+        && let Some(assignment) = try_claim(app, &mut free, hint, now).await?
     {
         return Ok(Some(assignment));
     }
+    let Some(worker) = &free else { return Ok(None) };
     let backlog = app.cloud.store.list(Backlog(&worker.pool, PAGE)).await?;
-    let order = policy::claim::choose(&backlog, &worker, &app.settings, now);
+    let order = policy::claim::choose(&backlog, worker, &app.settings, now);
     if !order.is_empty() {
         let plan = serde_json::to_string(&order).unwrap_or_default();
         info!(worker.id = %worker.worker_id, plan, "claiming");
     }
     for task_id in order.into_iter().take(TRIES) {
-        if let Some(assignment) = try_claim(app, &worker, task_id, now).await? {
+        if let Some(assignment) = try_claim(app, &mut free, task_id, now).await? {
             return Ok(Some(assignment));
         }
     }
     Ok(None)
 }
 
-async fn try_claim(app: &App, worker: &Worker, task_id: TaskId, now: Millis) -> Result<Option<Assignment>, HttpError> {
-    // A conflict may be about the worker's item (a heartbeat) as well as about the task: look again.
-    for _ in 0..4 {
-        let generation = worker.generation;
-        let Some(worker) = app.cloud.store.get(&worker.worker_id).await? else {
-            return Ok(None);
-        };
-        // A new process may have registered in between.
-        if worker.state != WorkerState::Ready || worker.generation != generation {
-            return Ok(None);
-        }
-        match claim(&app.cloud, &app.settings, &worker, task_id, now).await {
+/// Claims this task for the worker while it is free; after that, `free` is as the worker was last seen.
+async fn try_claim(
+    app: &App,
+    free: &mut Option<Worker>,
+    task_id: TaskId,
+    now: Millis,
+) -> Result<Option<Assignment>, HttpError> {
+    for _ in 0..LOOKS {
+        let Some(worker) = free.as_ref() else { return Ok(None) };
+        let body = bodies::read(&app.cloud.store, &app.cloud.bucket, task_id);
+        let (claimed, body) = tokio::join!(claim(&app.cloud, &app.settings, worker, task_id, now), body);
+        match claimed {
             Ok(None) => return Ok(None),
-            Ok(Some((task, worker))) => {
-                let Some(run) = &task.run else { return Ok(None) };
-                cloud::notify::tell_owner(&app.cloud, &task, None).await;
-                let limit = run.deadline.since(now);
-                let (assignment, ()) = tokio::join!(
-                    hand_over(app, &worker, task_id, run.run_id, limit, now),
-                    learn::claimed(app, &task, now)
-                );
+            Ok(Some(claimed)) => {
+                let (id, limit) = (claimed.run.run_id, claimed.run.deadline.since(now));
+                let handed = hand_over(app, &claimed.worker, task_id, id, limit, body, now);
+                let (assignment, ()) = tokio::join!(handed, aside(app, &claimed, now));
                 return assignment;
             }
-            Err(StoreError::Conflict) => {}
+            Err(StoreError::Conflict) => {
+                let found = app.cloud.store.get(&worker.worker_id).await?;
+                // A new process may have registered in between.
+                let same = |it: &Worker| it.state == WorkerState::Ready && it.generation == worker.generation;
+                *free = found.filter(same);
+            }
             Err(error) => return Err(error.into()),
         }
     }
     Ok(None)
+}
+
+/// What is only a hint, or only learned.
+async fn aside(app: &App, claimed: &Claimed, now: Millis) {
+    let learned = learn::claimed(&app.cloud.store, &claimed.task, now);
+    tokio::join!(tell_owner(&app.cloud, &claimed.task, None), learned);
 }
 
 async fn hand_over(
@@ -101,27 +118,26 @@ async fn hand_over(
     worker: &Worker,
     task_id: TaskId,
     run_id: RunId,
-    limit: std::time::Duration,
+    limit: Duration,
+    body: Result<Body, BodyError>,
     now: Millis,
 ) -> Result<Option<Assignment>, HttpError> {
-    match bodies::read(&app.cloud.store, &app.cloud.bucket, task_id).await {
+    match body {
         Ok(body) => Ok(Some(Assignment {
             task_id,
             run_id,
-            team: worker
-                .team
-                .clone()
-                .unwrap_or_else(|| model::TeamId::new(worker.pool.as_str())),
-            urls: urls(app, task_id, run_id, &body).await?,
+            team: worker.team.clone().unwrap_or_else(|| TeamId::new(worker.pool.as_str())),
+            urls: urls(app, worker, task_id, run_id, None, &body).await?,
             plan: body.plan,
             inputs: body.inputs,
             loras: body.loras,
             limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
         })),
-        Err(bodies::BodyError::Plan(_)) => {
+        Err(BodyError::Plan(_)) => {
             // Nobody could ever render it.
             let lost = Failure::new(FailureClass::User, "The request was lost; please send it again.");
-            end_run(&app.cloud, task_id, run_id, None, &Outcome::Failed(lost), now).await?;
+            let ended = end_run(&app.cloud, task_id, run_id, Some(worker), &Outcome::Failed(lost), now).await?;
+            ended.tell(&app.cloud).await;
             Ok(None)
         }
         Err(error) => {
@@ -131,8 +147,15 @@ async fn hand_over(
     }
 }
 
-/// Presigned URLs for this run.
-pub(crate) async fn urls(app: &App, task_id: TaskId, run_id: RunId, body: &Body) -> Result<RunUrls, HttpError> {
+/// Presigned URLs for this run. The result's is signed for its size; a worker that can say it gets none without.
+pub(crate) async fn urls(
+    app: &App,
+    worker: &Worker,
+    task_id: TaskId,
+    run_id: RunId,
+    size: Option<u64>,
+    body: &Body,
+) -> Result<RunUrls, HttpError> {
     let life = app.settings.url_life;
     let mut loras = Vec::with_capacity(body.loras.len());
     for lora in &body.loras {
@@ -142,9 +165,11 @@ pub(crate) async fn urls(app: &App, task_id: TaskId, run_id: RunId, body: &Body)
         Some(key) => Some(app.cloud.bucket.presign_get(key, life).await?),
         None => None,
     };
-    Ok(RunUrls {
-        input,
-        loras,
-        upload: app.cloud.bucket.presign_put(&result_key(task_id, run_id), life).await?,
-    })
+    let key = result_key(task_id, run_id);
+    let upload = if size.is_some() || worker.protocol.is_none_or(|it| it < SIZED) {
+        app.cloud.bucket.presign_put(&key, size, life).await?
+    } else {
+        String::new()
+    };
+    Ok(RunUrls { input, loras, upload })
 }

@@ -1,35 +1,44 @@
 //! A worker says that it lives; it is told what is true.
 
+use std::sync::Arc;
+
+use accounts::Caller;
+use axum::extract::State;
 use cloud::{
     StoreError, Write,
-    http::{Caller, HttpError, Reply, reply},
-    notify::tell_owner,
-    retry::on_conflict,
-    runs::outcome,
+    http::{ErrorBody, HttpError, Json, Now, PathId},
+    on_conflict,
     tables::{Backlog, NodesOf},
 };
 use model::{
     Millis, PoolNodes, Task, TaskState, Worker, WorkerId, WorkerState,
     worker_api::{Heartbeat, HeartbeatReply, RunProgress},
 };
-
+use tasks::{learn, notify::tell_owner, runs::outcome};
 use workflow::optional_node;
 
-use crate::{App, learn};
+use crate::{App, calling, earlier};
 
 /// Most model names kept: what fits into a GPU is few.
 const MODELS: usize = 8;
 
+/// A worker says that it lives, and is told what is true.
+#[utoipa::path(
+    post, path = "/v1/workers/{id}/heartbeat", tag = "workers", params(("id" = WorkerId, Path)),
+    request_body = Heartbeat,
+    responses((status = 200, body = HeartbeatReply), (status = 400, body = ErrorBody))
+)]
 pub(crate) async fn heartbeat(
-    app: &App,
-    caller: &Caller,
-    worker_id: &WorkerId,
-    beat: &Heartbeat,
-    now: Millis,
-) -> Reply {
-    let (worker, came_up) = note(app, caller, worker_id, beat, now).await?;
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Now(now): Now,
+    PathId(id): PathId<WorkerId>,
+    Json(beat): Json<Heartbeat>,
+) -> Result<Json<HeartbeatReply>, HttpError> {
+    let known = calling(&app, &caller, &id).await?;
+    let (worker, came_up) = note(&app, &caller, known, &beat, now).await?;
     if came_up {
-        learn::started(app, &worker, now).await;
+        learn::started(&app.cloud.store, &worker, now).await;
     }
     let mut answer = HeartbeatReply {
         drain: matches!(
@@ -40,7 +49,7 @@ pub(crate) async fn heartbeat(
     };
     match (beat.run, worker.run) {
         (Some(said), Some(held)) if said.run_id == held.run_id => {
-            let task = renew(app, &held.task_id, said, now).await?;
+            let task = renew(&app, &held.task_id, said, now).await?;
             answer.run_lost = task.is_none();
             answer.cancel = task.is_some_and(|task| task.state == TaskState::Canceling);
         }
@@ -57,27 +66,37 @@ pub(crate) async fn heartbeat(
         let token = app.signer.worker(&worker, now, app.settings.worker_token);
         answer.token = Some(token.map_err(HttpError::unavailable)?);
     }
-    reply(200, &answer)
+    Ok(Json(answer))
 }
 
 async fn note(
     app: &App,
     caller: &Caller,
-    worker_id: &WorkerId,
+    known: Worker,
     beat: &Heartbeat,
     now: Millis,
 ) -> Result<(Worker, bool), HttpError> {
-    on_conflict(async || {
-        let worker = app.cloud.store.get(worker_id).await?;
+    let worker_id = known.worker_id.clone();
+    let mut known = Some(known);
+    on_conflict!({
+        let worker = match known.take() {
+            Some(known) => Some(known),
+            None => app.cloud.store.get(&worker_id).await?,
+        };
         // A new process may have registered in between: it is not ready because the old one was.
         let worker = worker.filter(|worker| Some(worker.generation) == caller.generation);
-        let mut worker =
-            worker.ok_or_else(|| HttpError::new(401, "Register again: this token is an earlier process's."))?;
-        worker.last_seen = now;
+        let mut worker = worker.ok_or_else(earlier)?;
+        worker.heard(now);
         worker.gpu = beat.gpu;
         let hot = beat.gpu.is_some_and(|gpu| gpu.percent > app.settings.hot_percent);
         worker.hot_since = if hot { worker.hot_since.or(Some(now)) } else { None };
-        worker.models = beat.models.iter().take(MODELS).cloned().collect();
+        // A worker of the protocol before says only which files it has loaded, the main ones among them.
+        let main = if beat.main_models.is_empty() {
+            &beat.models
+        } else {
+            &beat.main_models
+        };
+        worker.models = main.iter().take(MODELS).cloned().collect();
         let before = worker.state;
         let next = match (before, beat.ready) {
             (WorkerState::Warming, true) => Some(WorkerState::Ready),
@@ -98,7 +117,6 @@ async fn note(
         app.cloud.store.commit_all(&writes).await?;
         Ok((worker, came_up))
     })
-    .await
 }
 
 /// Notes which nodes the worker has, where that is news; also for its pool, if it is news there. Only known names are kept,
@@ -127,7 +145,7 @@ async fn note_nodes(app: &App, worker: &mut Worker, beat: &Heartbeat) -> Result<
 
 /// Renews the lease and takes the progress; none if the run does not hold the task any more.
 async fn renew(app: &App, task_id: &model::TaskId, said: RunProgress, now: Millis) -> Result<Option<Task>, HttpError> {
-    let renewed = on_conflict(async || {
+    let renewed = on_conflict!({
         let Some(mut task) = app.cloud.store.get(task_id).await? else {
             return Ok(None);
         };
@@ -138,8 +156,7 @@ async fn renew(app: &App, task_id: &model::TaskId, said: RunProgress, now: Milli
         let moved = task.take_progress(said.run_id, said.seq, said.value).unwrap_or(false);
         app.cloud.store.commit([Write::put(&mut task)?]).await?;
         Ok::<_, StoreError>(Some((task, moved)))
-    })
-    .await?;
+    })?;
     let Some((task, moved)) = renewed else { return Ok(None) };
     if moved {
         tell_owner(&app.cloud, &task, None).await;

@@ -3,9 +3,10 @@
 use claim::{
     App,
     identity::{Identity, Sts},
+    routes,
 };
 use cloud::{Cloud, Config, config::process_env, token::Signer};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -29,9 +30,5 @@ async fn main() -> Result<(), Error> {
         identity: Identity::new(Sts::new(&sts, &region)?, &role),
         socket_url: config.socket_url,
     };
-    let app = &app;
-    run(service_fn(async |event: LambdaEvent<cloud::http::Event>| {
-        Ok::<_, Error>(app.handle(&event.payload, cloud::now()).await)
-    }))
-    .await
+    cloud::http::serve(accounts::router(routes(), app)).await
 }

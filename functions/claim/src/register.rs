@@ -1,91 +1,110 @@
 //! A worker's process begins: it proves which instance it is and gets a token of a new generation.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use cloud::{
-    http::{HttpError, Reply, reply},
-    retry::MayConflict,
-    runs::{RunError, change_worker},
+    http::{ErrorBody, HttpError, Json, Now},
     tables::CatalogOf,
 };
 use model::{
-    CatalogEntry, Millis, PoolId, Worker, WorkerState,
+    CatalogEntry, InstanceId, Millis, PoolId, Worker, WorkerId, WorkerState,
     worker_api::{PROTOCOL, Register, Registered},
 };
 use serde_json::Value;
+use tasks::runs::change_worker;
 
 use crate::{App, identity};
 
-/// An error of registering, so that conflicts are tried again.
-struct Refused(HttpError);
-
-impl From<cloud::StoreError> for Refused {
-    fn from(error: cloud::StoreError) -> Self {
-        Self(error.into())
-    }
-}
-impl From<RunError> for Refused {
-    fn from(error: RunError) -> Self {
-        Self(error.into())
-    }
-}
-impl MayConflict for Refused {
-    fn is_conflict(&self) -> bool {
-        self.0.is_conflict()
-    }
-}
-
-pub(crate) async fn register(app: &App, request: &Register, now: Millis) -> Reply {
-    if request.protocol != PROTOCOL {
-        return Err(HttpError::new(
-            410,
-            "This machine image is too old for this installation: build a new one.",
-        ));
-    }
+/// A worker's process begins: it proves which instance it is, and gets a token of a new generation.
+#[utoipa::path(
+    post, path = "/v1/workers/register", tag = "workers", request_body = Register,
+    responses(
+        (status = 200, body = Registered),
+        (status = 400, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "The proof of identity is not good"),
+        (status = 409, body = ErrorBody, description = "Not known as a worker (yet), or being stopped"),
+        (status = 410, body = ErrorBody, description = "Another version of this protocol"),
+    )
+)]
+pub(crate) async fn register(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    Json(request): Json<Register>,
+) -> Result<Json<Registered>, HttpError> {
     let proof = identity::read(&request.proof, app.signer.audience(), now)?;
     let instance = app.identity.instance(&proof).await?;
-    let worker = change_worker::<Refused>(&app.cloud, &proof.worker_id, now, |worker| {
+    if !(PROTOCOL - 1..=PROTOCOL).contains(&request.protocol) {
+        return Err(replaced(&app, &proof.worker_id, &instance, request.protocol, now).await?);
+    }
+    let worker = change_worker::<HttpError>(&app.cloud, &proof.worker_id, now, |worker| {
         if worker.instance_id.as_ref() != Some(&instance) || !worker.state.is_up() {
-            return Err(Refused(HttpError::new(
+            return Err(HttpError::new(
                 409,
                 "This instance is not known as a worker (yet). Try again.",
-            )));
+            ));
         }
         if proof.date <= worker.proof_date {
-            return Err(Refused(HttpError::new(403, "The proof of identity was used before.")));
+            return Err(HttpError::new(403, "The proof of identity was used before."));
         }
         if worker.become_state(WorkerState::Warming, now).is_err() {
-            return Err(Refused(HttpError::new(409, "This worker is being stopped.")));
+            return Err(HttpError::new(409, "This worker is being stopped."));
         }
-        begin(worker, proof.date, request, now);
+        begin(worker, proof.date, &request, now);
         Ok(true)
     })
-    .await
-    .map_err(|Refused(error)| error)?
+    .await?
     .ok_or_else(|| HttpError::new(409, "This instance is not known as a worker (yet). Try again."))?;
     let token = app
         .signer
         .worker(&worker, now, app.settings.worker_token)
         .map_err(HttpError::unavailable)?;
     let milliseconds = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    reply(
-        200,
-        &Registered {
-            token,
-            warm_up: warm_up(app, &worker.pool, now).await?,
-            pool: worker.pool,
-            socket: Some(app.socket_url.clone()),
-            heartbeat_busy_ms: milliseconds(app.settings.heartbeat_busy),
-            heartbeat_ready_ms: milliseconds(app.settings.heartbeat_ready),
-            dead_man_ms: milliseconds(app.settings.dead_man),
-        },
-    )
+    Ok(Json(Registered {
+        token,
+        warm_up: warm_up(&app, &worker.pool, now).await?,
+        pool: worker.pool,
+        socket: Some(app.socket_url.clone()),
+        heartbeat_busy_ms: milliseconds(app.settings.heartbeat_busy),
+        heartbeat_ready_ms: milliseconds(app.settings.heartbeat_ready),
+        dead_man_ms: milliseconds(app.settings.dead_man),
+    }))
+}
+
+/// Gives up a worker whose machine image speaks a protocol that this release does not: it is terminated, and another one
+/// launched. That says nothing about whether machines come up, so the pool's breaker does not hear of it.
+async fn replaced(
+    app: &App,
+    worker_id: &WorkerId,
+    instance: &InstanceId,
+    protocol: u32,
+    now: Millis,
+) -> Result<HttpError, HttpError> {
+    change_worker::<HttpError>(&app.cloud, worker_id, now, |worker| {
+        let is_it =
+            worker.instance_id.as_ref() == Some(instance) && worker.become_state(WorkerState::Failed, now).is_ok();
+        worker.protocol = Some(protocol);
+        worker.outcome_due = false;
+        worker.run = None;
+        Ok(is_it)
+    })
+    .await?;
+    tracing::error!(worker.id = %worker_id, protocol, wanted = PROTOCOL, "a machine image of another protocol is replaced");
+    let words = if protocol < PROTOCOL {
+        "This machine image is too old for this installation: build a new one."
+    } else {
+        "This machine image is newer than this installation: deploy the release that it belongs to."
+    };
+    Ok(HttpError::new(410, words))
 }
 
 /// A new process holds nothing of the old one's; its run, if any, is lost with it.
 fn begin(worker: &mut Worker, proof_date: u64, request: &Register, now: Millis) {
     worker.generation += 1;
     worker.proof_date = proof_date;
-    worker.last_seen = now;
+    worker.heard(now);
     worker.image.clone_from(&request.image);
+    worker.protocol = Some(request.protocol);
     worker.connection = None;
     worker.gpu = None;
     worker.models.clear();
@@ -98,8 +117,8 @@ async fn warm_up(app: &App, pool: &PoolId, now: Millis) -> Result<Option<Value>,
     let Some(name) = app.cloud.store.get(pool).await?.and_then(|pool| pool.warm_up) else {
         return Ok(None);
     };
-    let catalog = cloud::catalog::assemble(&app.cloud.store.list(CatalogOf(CatalogEntry::SHARED)).await?);
-    let Some(checkpoint) = catalog.checkpoint(&name) else {
+    let inventory = catalog::assemble(&app.cloud.store.list(CatalogOf(CatalogEntry::SHARED)).await?);
+    let Some(checkpoint) = inventory.checkpoint(&name) else {
         return Ok(None);
     };
     let plan = workflow::warm_up(checkpoint, now.0 & 0xffff_ffff);

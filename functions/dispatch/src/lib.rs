@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use cloud::{Cloud, http::chain, queue::Queued};
+use cloud::{Cloud, chain, queue::Queued};
 use fleet::{Fleet, scale::scale};
 use model::{Millis, PoolId, Settings};
 use tracing::{error, warn};

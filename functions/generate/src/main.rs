@@ -1,8 +1,8 @@
 //! Lambda entry point of `generate`.
 
 use cloud::{Cloud, Config};
-use generate::App;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use generate::{App, routes};
+use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -10,9 +10,5 @@ async fn main() -> Result<(), Error> {
     let config = Config::from_env()?;
     let cloud = Cloud::connect(&config).await;
     let app = App::new(cloud, config.settings);
-    let app = &app;
-    run(service_fn(async |event: LambdaEvent<cloud::http::Event>| {
-        Ok::<_, Error>(app.handle(&event.payload, cloud::now()).await)
-    }))
-    .await
+    cloud::http::serve(accounts::router(routes(), app)).await
 }

@@ -3,23 +3,27 @@
 //! An EC2 event only says which instance to look at. The tick looks at everything, so whatever was lost on the way is
 //! made good within a minute.
 
-use std::collections::BTreeMap;
+mod report;
 
-use cloud::{
-    Cloud, StoreError,
-    http::chain,
-    runs::{RunError, cancel, lose_run},
-    tables::AllPools,
-};
+use std::{collections::BTreeMap, time::Instant};
+
+use cloud::{Cloud, StoreError, chain, tables::AllPools};
 use fleet::{
     Fleet, FleetError, Instance,
     converge::{converge_all, converge_one},
     scale::{Loaded, ScaleError, scale},
 };
-use model::{InstanceId, Millis, PoolId, Settings, Task, TaskId};
+use futures_util::{StreamExt, stream};
+use model::{Canceled, InstanceId, Millis, PoolId, RunEnd, Settings, Task, TaskId};
 use policy::watch::{expiry, may_expire, run_lost};
 use serde_json::Value;
+use tasks::runs::{RunError, cancel, lose_run};
 use tracing::{error, info};
+
+use report::TickReport;
+
+/// Most pools looked after at once: what waits for AWS costs nothing, and the tables' limits are far.
+const AT_ONCE: usize = 4;
 
 /// What the handler needs.
 #[derive(Debug)]
@@ -78,10 +82,12 @@ impl App {
         let instances: Vec<_> = instances.iter().collect();
         // Gone or stopped with work waiting: another start may be due.
         converge_one(&self.cloud, &self.fleet, &self.settings, &worker, &instances, now).await?;
-        Ok(scale(&self.cloud, &self.fleet, &self.settings, &pool, now).await?)
+        scale(&self.cloud, &self.fleet, &self.settings, &pool, now).await?;
+        Ok(())
     }
 
     async fn tick(&self, now: Millis) -> Result<(), LifecycleError> {
+        let started = Instant::now();
         let pools = self
             .cloud
             .store
@@ -95,29 +101,37 @@ impl App {
         for instance in described.as_deref().unwrap_or_default() {
             by_pool.entry(instance.pool.clone()).or_default().push(instance.clone());
         }
-        let mut failed = 0;
-        for pool in pools {
-            let instances = by_pool.remove(&pool).unwrap_or_default();
-            let instances = described.is_ok().then_some(instances.as_slice());
-            if let Err(problem) = self.look_after(&pool, instances, now).await {
-                failed += 1;
+        let mut report = TickReport {
+            pools: pools.len(),
+            ..TickReport::default()
+        };
+        let mut due: Vec<_> = pools
+            .into_iter()
+            .map(|pool| {
+                let instances = by_pool.remove(&pool).unwrap_or_default();
+                (pool, described.is_ok().then_some(instances))
+            })
+            .collect();
+        // Instances of pools that nobody knows (any more).
+        due.extend(by_pool.into_iter().map(|(pool, instances)| (pool, Some(instances))));
+        let looks = due.into_iter().map(async |(pool, instances)| {
+            let mut of_pool = TickReport::default();
+            if let Err(problem) = self.look_after(&pool, instances.as_deref(), &mut of_pool, now).await {
+                of_pool.failed = 1;
                 error!(pool = %pool, error = chain(&problem), "a pool could not be looked after");
             }
+            of_pool
+        });
+        let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+        while let Some(of_pool) = looks.next().await {
+            report += of_pool;
         }
-        // Instances of pools that nobody knows (any more).
-        for (pool, instances) in by_pool {
-            let step = converge_all(&self.cloud, &self.fleet, &self.settings, &[], &instances, now);
-            if let Err(problem) = step.await {
-                failed += 1;
-                error!(pool = %pool, error = chain(&problem), "instances of an unknown pool could not be looked after");
-            }
-        }
-        info!(pools.failed = failed, "tick");
+        report.log(started.elapsed());
         described?;
-        if failed == 0 {
+        if report.failed == 0 {
             Ok(())
         } else {
-            Err(LifecycleError::Pools(failed))
+            Err(LifecycleError::Pools(report.failed))
         }
     }
 
@@ -126,18 +140,19 @@ impl App {
         &self,
         pool: &PoolId,
         instances: Option<&[Instance]>,
+        report: &mut TickReport,
         now: Millis,
     ) -> Result<(), LifecycleError> {
-        let Some(loaded) = Loaded::read(&self.cloud, pool).await? else {
-            return Ok(());
-        };
+        let loaded = Loaded::read(&self.cloud, pool).await?;
+        let workers = loaded.as_ref().map_or(&[][..], |loaded| &loaded.workers);
         let converged = match instances {
             Some(instances) => {
-                let (cloud, fleet) = (&self.cloud, &self.fleet);
-                converge_all(cloud, fleet, &self.settings, &loaded.workers, instances, now).await
+                let (cloud, fleet, corrected) = (&self.cloud, &self.fleet, &mut report.converged);
+                converge_all(cloud, fleet, &self.settings, workers, instances, corrected, now).await
             }
             None => Ok(()),
         };
+        let Some(loaded) = loaded else { return Ok(converged?) };
         let running = loaded.workers.iter().filter_map(|worker| worker.run);
         let due = loaded
             .backlog
@@ -145,7 +160,7 @@ impl App {
             .filter(|entry| may_expire(entry, &self.settings, now));
         let mut watched = Ok(());
         for task_id in running.map(|run| run.task_id).chain(due.map(|entry| entry.task_id)) {
-            if let Err(problem) = self.watch(task_id, now).await {
+            if let Err(problem) = self.watch(task_id, report, now).await {
                 error!(task.id = %task_id, error = chain(&problem), "a task could not be looked after");
                 watched = Err(problem);
             }
@@ -153,11 +168,12 @@ impl App {
         let scaled = scale(&self.cloud, &self.fleet, &self.settings, pool, now).await;
         converged?;
         watched?;
-        Ok(scaled?)
+        report.planned += usize::from(scaled?);
+        Ok(())
     }
 
     /// Requeues the task's run if it is lost; ends the task if its time is over.
-    async fn watch(&self, id: TaskId, now: Millis) -> Result<(), LifecycleError> {
+    async fn watch(&self, id: TaskId, report: &mut TickReport, now: Millis) -> Result<(), LifecycleError> {
         let Some(task) = self.cloud.store.get(&id).await? else {
             return Ok(());
         };
@@ -166,10 +182,11 @@ impl App {
         let is_over = |task: &Task| expiry(task, &self.settings, now).is_some();
         let step = async {
             if let Some(run) = task.run.as_ref().filter(|_| is_lost(&task)) {
-                let why = "The machine that rendered it fell silent.";
-                lose_run(&self.cloud, id, run.run_id, why, now, is_lost).await?;
+                let lost = lose_run(&self.cloud, id, run.run_id, now, is_lost).await?;
+                report.requeued += usize::from(lost == Some(RunEnd::Requeued));
             } else if let Some(cause) = expiry(&task, &self.settings, now) {
-                cancel(&self.cloud, id, cause, now, is_over).await?;
+                let (done, _) = cancel(&self.cloud, id, cause, now, is_over).await?;
+                report.expired += usize::from(done != Canceled::Already);
             }
             Ok::<_, RunError>(())
         };

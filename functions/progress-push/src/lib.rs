@@ -2,13 +2,12 @@
 //!
 //! Who somebody is was found out at `$connect`; what they may say is checked on each message.
 
+use accounts::{Caller, access};
 use cloud::{
-    Cloud, StoreError, Write, accounts,
-    http::{Caller, HttpError, chain},
-    notify::{send, tell_owner},
-    presence,
-    retry::on_conflict,
-    websocket::{Event, caller, connection, route},
+    Cloud, StoreError, Write, chain,
+    http::HttpError,
+    on_conflict,
+    websocket::{Event, authorized, connection, route},
 };
 use model::{
     ConnectionId, Millis, Role, RunId, Session, Settings, TaskId, UserId,
@@ -16,6 +15,10 @@ use model::{
 };
 use policy::presence::Sign;
 use serde_json::{Value, json};
+use tasks::{
+    notify::{send, tell_owner},
+    presence,
+};
 use tracing::{info, warn};
 
 /// API Gateway closes a connection after two hours; the item may go a little later.
@@ -30,6 +33,12 @@ pub struct App {
     pub cloud: Cloud,
     /// Durations and limits.
     pub settings: Settings,
+}
+
+/// Who is connected, as the authorizer found out at `$connect`.
+fn caller(event: &Event) -> Result<Caller, HttpError> {
+    let context = authorized(event);
+    Caller::from_context(|name| context.get(name))
 }
 
 impl App {
@@ -81,7 +90,7 @@ impl App {
             opened_at: now,
             ttl: (now + SESSION_LIFE).seconds(),
         };
-        on_conflict(async || {
+        on_conflict!({
             let mut writes = Vec::new();
             if caller.role == Role::Worker {
                 writes.push(self.attach(caller, &connection).await?);
@@ -92,7 +101,6 @@ impl App {
             }
             Ok(self.cloud.store.commit_all(&writes).await?)
         })
-        .await
     }
 
     /// The worker with this connection, which must be of the generation that the token was issued for.
@@ -111,7 +119,7 @@ impl App {
 
     /// Clears only this connection: a newer one of the same owner stays.
     async fn disconnect(&self, connection: &ConnectionId) -> Result<(), HttpError> {
-        on_conflict(async || {
+        on_conflict!({
             let Some(mut session) = self.cloud.store.get(connection).await? else {
                 return Ok(());
             };
@@ -126,7 +134,6 @@ impl App {
             }
             Ok(self.cloud.store.commit_all(&writes).await?)
         })
-        .await
     }
 
     async fn message(
@@ -143,11 +150,11 @@ impl App {
                 seq,
                 value,
             } => {
-                let caller = caller.clone().must_be(Role::Worker)?;
+                let caller = caller.clone().must_be(access::WORKERS)?;
                 self.progress(&caller, task_id, run_id, seq, value).await
             }
             ClientMessage::Sync { tasks } => {
-                let caller = caller.clone().must_be(Role::Painter)?;
+                let caller = caller.clone().must_be(access::PAINTERS)?;
                 self.connect(&caller, connection.clone(), now).await?;
                 for id in tasks.into_iter().take(MAX_SYNC) {
                     self.show(&caller, connection, id, now).await?;
@@ -155,10 +162,12 @@ impl App {
                 Ok(())
             }
             ClientMessage::Active => {
-                let caller = caller.clone().must_be(Role::Painter)?;
-                let account = accounts::of(&self.cloud.store, &caller).await?;
-                let (pool, user) = (&account.pool, &account.user_id);
-                presence::note(&self.cloud, pool, user, Sign::Canvas, &self.settings, now).await;
+                let caller = caller.clone().must_be(access::PAINTERS)?;
+                let user = caller.user();
+                let usage = accounts::usage(&self.cloud.store, &user, now);
+                let (account, usage) = tokio::join!(accounts::of(&self.cloud.store, &caller), usage);
+                let (account, usage) = (account?, usage?);
+                presence::note_if_solvent(&self.cloud, &account, &usage, Sign::Canvas, &self.settings, now).await;
                 Ok(())
             }
             ClientMessage::Ping => {
@@ -179,7 +188,7 @@ impl App {
         seq: u64,
         value: f32,
     ) -> Result<(), HttpError> {
-        let task = on_conflict(async || {
+        let task = on_conflict!({
             let Some(mut task) = self.cloud.store.get(&task_id).await? else {
                 return Ok(None);
             };
@@ -189,8 +198,7 @@ impl App {
             }
             self.cloud.store.commit([Write::put(&mut task)?]).await?;
             Ok::<_, StoreError>(Some(task))
-        })
-        .await?;
+        })?;
         if let Some(task) = task {
             tell_owner(&self.cloud, &task, None).await;
         }
@@ -198,7 +206,7 @@ impl App {
     }
 
     async fn show(&self, caller: &Caller, to: &ConnectionId, id: TaskId, now: Millis) -> Result<(), HttpError> {
-        let task = on_conflict(async || {
+        let task = on_conflict!({
             let Some(mut task) = self
                 .cloud
                 .store
@@ -213,10 +221,9 @@ impl App {
                 self.cloud.store.commit([Write::put(&mut task)?]).await?;
             }
             Ok::<_, StoreError>(Some(task))
-        })
-        .await?;
+        })?;
         if let Some(task) = task {
-            send(&self.cloud, to, &ServerMessage::Task(TaskView::from(&task))).await;
+            send(&self.cloud, to, &ServerMessage::Task(Box::new(TaskView::from(&task)))).await;
         }
         Ok(())
     }

@@ -3,19 +3,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_s3::{Client, config::Builder, operation::head_object::HeadObjectError, presigning::PresigningConfig};
+use aws_sdk_s3::{
+    Client, config::Builder, operation::head_object::HeadObjectError, presigning::PresigningConfig,
+    primitives::ByteStream,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
 
-use crate::{BoxError, BoxFuture};
+use crate::{BoxFuture, aws::CallError};
 
 /// Something went wrong with the bucket.
 #[derive(Debug, thiserror::Error)]
-#[error("s3 {operation} failed")]
-pub struct BucketError {
-    /// Which call.
-    pub operation: &'static str,
-    /// Why.
-    #[source]
-    pub source: BoxError,
+#[error("the bucket cannot be used")]
+pub struct BucketError(#[from] CallError);
+
+impl BucketError {
+    /// Whether the same call may succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
 }
 
 /// What is known of a stored object.
@@ -29,8 +34,13 @@ pub struct Stored {
 
 /// What a bucket must be able to do.
 pub trait BucketPort: std::fmt::Debug + Send + Sync {
-    /// A URL that puts the object.
-    fn presign_put<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>>;
+    /// A URL that puts the object. A size in bytes is signed with it, so that S3 takes no other.
+    fn presign_put<'a>(
+        &'a self,
+        key: &'a str,
+        size: Option<u64>,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<String, BucketError>>;
     /// A URL that puts a file of this SHA-256 (base64) and size, and no other: both are signed, so that S3 refuses other
     /// bytes. The sender must send the hash as `x-amz-checksum-sha256`.
     fn presign_put_exactly<'a>(
@@ -50,6 +60,10 @@ pub trait BucketPort: std::fmt::Debug + Send + Sync {
     fn put<'a>(&'a self, key: &'a str, text: String) -> BoxFuture<'a, Result<(), BucketError>>;
     /// Gets a text.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>>;
+    /// Makes the client ready.
+    fn prime(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// A bucket.
@@ -67,8 +81,9 @@ impl Bucket {
         Self::new(S3::new(client(sdk, sdk.endpoint_url().is_some()), name))
     }
 
-    pub(crate) async fn prime(&self) {
-        let _ = self.head("results/prime").await;
+    /// What is below, for whoever wraps or tests it.
+    pub fn port(&self) -> &Arc<dyn BucketPort> {
+        &self.0
     }
 }
 
@@ -95,30 +110,66 @@ pub(crate) fn client(sdk: &aws_config::SdkConfig, path_style: bool) -> Client {
     Client::from_conf(Builder::from(sdk).force_path_style(path_style).build())
 }
 
-fn presigning(life: Duration) -> Result<PresigningConfig, BucketError> {
-    PresigningConfig::expires_in(life).map_err(|source| fail("presign", source))
-}
+const PRESIGN: &str = "s3 presign";
+pub(crate) const GET: &str = "s3 GetObject";
 
-fn fail(operation: &'static str, source: impl Into<BoxError>) -> BucketError {
-    BucketError {
-        operation,
-        source: source.into(),
+/// Longest key, bytes.
+const LONGEST_KEY: usize = 1024;
+/// Longest life of a presigned URL.
+const LONGEST_LIFE: Duration = Duration::from_hours(7 * 24);
+/// Largest object that can be put at once, bytes.
+const LARGEST_PUT: u64 = 5 << 30;
+
+/// Refuses a key that S3 refuses.
+pub(crate) fn check_key(call: &'static str, key: &str) -> Result<(), CallError> {
+    if (1..=LONGEST_KEY).contains(&key.len()) {
+        Ok(())
+    } else {
+        Err(CallError::refused(call, format!("a key of {} bytes", key.len())))
     }
 }
 
+/// Refuses a URL that S3 would refuse when somebody uses it.
+pub(crate) fn check_presign(key: &str, life: Duration) -> Result<(), CallError> {
+    check_key(PRESIGN, key)?;
+    if (Duration::from_secs(1)..=LONGEST_LIFE).contains(&life) {
+        Ok(())
+    } else {
+        Err(CallError::refused(PRESIGN, format!("a URL for {life:?}")))
+    }
+}
+
+/// Refuses what no file can be, or what is too large for S3.
+pub(crate) fn check_file(sha256: &str, size: u64) -> Result<(), CallError> {
+    let hash = BASE64_STANDARD.decode(sha256);
+    if hash.is_ok_and(|hash| hash.len() == 32) && size <= LARGEST_PUT {
+        Ok(())
+    } else {
+        Err(CallError::refused(
+            PRESIGN,
+            format!("a file of {size} bytes with the SHA-256 {sha256:?}"),
+        ))
+    }
+}
+
+fn presigning(key: &str, life: Duration) -> Result<PresigningConfig, CallError> {
+    check_presign(key, life)?;
+    PresigningConfig::expires_in(life).map_err(|error| CallError::refused(PRESIGN, error))
+}
+
 impl BucketPort for S3 {
-    fn presign_put<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>> {
+    fn presign_put<'a>(
+        &'a self,
+        key: &'a str,
+        size: Option<u64>,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<String, BucketError>> {
         Box::pin(async move {
-            let request = self
-                .client
-                .put_object()
-                .bucket(&self.bucket)
-                .key(key)
-                .presigned(presigning(life)?)
-                .await;
-            request
-                .map(|request| request.uri().to_owned())
-                .map_err(|error| fail("presign", error))
+            let put = self.client.put_object().bucket(&self.bucket).key(key);
+            let put = put.set_content_length(size.map(u64::cast_signed));
+            let request = put.presigned(presigning(key, life)?).await;
+            let request = request.map_err(|error| CallError::of(PRESIGN, error))?;
+            Ok(request.uri().to_owned())
         })
     }
 
@@ -130,27 +181,21 @@ impl BucketPort for S3 {
         life: Duration,
     ) -> BoxFuture<'a, Result<String, BucketError>> {
         Box::pin(async move {
+            check_file(sha256, size)?;
             let put = self.client.put_object().bucket(&self.bucket).key(key);
             let put = put.checksum_sha256(sha256).content_length(size.cast_signed());
-            let request = put.presigned(presigning(life)?).await;
-            request
-                .map(|request| request.uri().to_owned())
-                .map_err(|error| fail("presign", error))
+            let request = put.presigned(presigning(key, life)?).await;
+            let request = request.map_err(|error| CallError::of(PRESIGN, error))?;
+            Ok(request.uri().to_owned())
         })
     }
 
     fn presign_get<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>> {
         Box::pin(async move {
-            let request = self
-                .client
-                .get_object()
-                .bucket(&self.bucket)
-                .key(key)
-                .presigned(presigning(life)?)
-                .await;
-            request
-                .map(|request| request.uri().to_owned())
-                .map_err(|error| fail("presign", error))
+            let get = self.client.get_object().bucket(&self.bucket).key(key);
+            let request = get.presigned(presigning(key, life)?).await;
+            let request = request.map_err(|error| CallError::of(PRESIGN, error))?;
+            Ok(request.uri().to_owned())
         })
     }
 
@@ -165,7 +210,7 @@ impl BucketPort for S3 {
                     etag: head.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
                 })),
                 Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
-                Err(error) => Err(fail("HeadObject", error)),
+                Err(error) => Err(CallError::of("s3 HeadObject", error).into()),
             }
         })
     }
@@ -173,28 +218,39 @@ impl BucketPort for S3 {
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BucketError>> {
         Box::pin(async move {
             let delete = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
-            delete.map(drop).map_err(|error| fail("DeleteObject", error))
+            delete
+                .map(drop)
+                .map_err(|error| CallError::of("s3 DeleteObject", error).into())
         })
     }
 
     fn put<'a>(&'a self, key: &'a str, text: String) -> BoxFuture<'a, Result<(), BucketError>> {
         Box::pin(async move {
-            let put = self
-                .client
-                .put_object()
-                .bucket(&self.bucket)
-                .key(key)
-                .body(text.into_bytes().into());
-            put.send().await.map(drop).map_err(|error| fail("PutObject", error))
+            let body = ByteStream::from(text.into_bytes());
+            let put = self.client.put_object().bucket(&self.bucket).key(key).body(body);
+            let put = put.send().await;
+            put.map(drop)
+                .map_err(|error| CallError::of("s3 PutObject", error).into())
         })
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>> {
         Box::pin(async move {
             let object = self.client.get_object().bucket(&self.bucket).key(key).send().await;
-            let body = object.map_err(|error| fail("GetObject", error))?.body.collect().await;
-            let bytes = body.map_err(|error| fail("GetObject", error))?.into_bytes();
-            String::from_utf8(bytes.into()).map_err(|error| fail("GetObject", error))
+            let object = object.map_err(|error| CallError::of(GET, error))?;
+            // Cut off on the way.
+            let body = object
+                .body
+                .collect()
+                .await
+                .map_err(|error| CallError::passing(GET, error))?;
+            String::from_utf8(body.into_bytes().into()).map_err(|error| CallError::refused(GET, error).into())
         })
+    }
+
+    fn prime(&self) -> BoxFuture<'_, ()> {
+        // Not there, or refused, which is as good: the connection is open afterwards.
+        let head = self.client.head_object().bucket(&self.bucket).key("results/prime");
+        Box::pin(async move { drop(head.send().await) })
     }
 }

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::{
     Client,
+    config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
     types::{AttributeValue, Delete, Put, TransactWriteItem},
@@ -10,8 +11,10 @@ use serde_dynamo::{from_item, to_item};
 
 use crate::{
     BoxFuture,
-    store::{Item, StoreError, StorePort, Write},
-    tables::{Key, Query, TableNames},
+    aws::CallError,
+    page::{Cursor, Page},
+    store::{Item, StoreError, StorePort, Write, unreadable},
+    tables::{Key, Query, Table, TableNames},
 };
 
 #[derive(Debug)]
@@ -39,40 +42,44 @@ impl Dynamo {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| aws("GetItem", error))?;
+            .map_err(|error| CallError::of("dynamodb GetItem", error))?;
         output
             .item
-            .map(|item| from_item(item).map_err(|error| shape("GetItem", error)))
+            .map(|item| from_item(item).map_err(|error| shape(key.table, error)))
             .transpose()
     }
 
-    async fn query(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::new();
-        let mut start = None;
-        loop {
-            let output = self
-                .client
-                .query()
-                .table_name(self.names.of(query.table))
-                .set_index_name(query.index.map(str::to_owned))
-                // A message that says where to look comes right after the write. An index cannot be read this way.
-                .consistent_read(query.index.is_none())
-                .key_condition_expression("#p = :p")
-                .expression_attribute_names("#p", query.attribute)
-                .expression_attribute_values(":p", AttributeValue::S(query.partition.clone()))
-                .limit(i32::try_from(query.limit as usize - items.len()).unwrap_or(i32::MAX))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| aws("Query", error))?;
-            for item in output.items.unwrap_or_default() {
-                items.push(from_item(item).map_err(|error| shape("Query", error))?);
-            }
-            start = output.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() || items.len() >= query.limit as usize {
-                return Ok(items);
-            }
-        }
+    async fn query(&self, query: &Query, after: Option<&Cursor>, limit: u32) -> Result<Page<Item>, StoreError> {
+        let start = after.map(|cursor| cursor.keys(query)).transpose()?;
+        let start = start.map(|keys| encode(query.table, &keys)).transpose()?;
+        let output = self
+            .client
+            .query()
+            .table_name(self.names.of(query.table))
+            .set_index_name(query.index.map(|index| index.name.to_owned()))
+            // A message that says where to look comes right after the write. An index cannot be read this way.
+            .consistent_read(query.index.is_none())
+            .key_condition_expression("#p = :p")
+            .expression_attribute_names("#p", query.attribute())
+            .expression_attribute_values(":p", AttributeValue::S(query.partition.clone()))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|error| CallError::of("dynamodb Query", error))?;
+        let last = output.last_evaluated_key.filter(|key| !key.is_empty());
+        let last: Option<Item> = last
+            .map(|key| from_item(key).map_err(|error| shape(query.table, error)))
+            .transpose()?;
+        Ok(Page {
+            entries: output
+                .items
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|item| decode(query.table, item))
+                .collect(),
+            next: last.map(|key| Cursor::after(query, &key)),
+        })
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -103,14 +110,14 @@ impl Dynamo {
                 .client
                 .put_item()
                 .table_name(table)
-                .set_item(Some(encode(item)?))
+                .set_item(Some(encode(write.key.table, item)?))
                 .condition_expression(condition.expression)
                 .set_expression_attribute_names(Some(condition.names))
                 .set_expression_attribute_values(condition.values);
             put.send()
                 .await
                 .map(drop)
-                .map_err(|error| classify_write("PutItem", error))
+                .map_err(|error| classify_write("dynamodb PutItem", error))
         } else {
             let delete = self
                 .client
@@ -124,7 +131,7 @@ impl Dynamo {
                 .send()
                 .await
                 .map(drop)
-                .map_err(|error| classify_write("DeleteItem", error))
+                .map_err(|error| classify_write("dynamodb DeleteItem", error))
         }
     }
 
@@ -136,12 +143,12 @@ impl Dynamo {
             Some(it) => item.put(
                 Put::builder()
                     .table_name(table)
-                    .set_item(Some(encode(it)?))
+                    .set_item(Some(encode(write.key.table, it)?))
                     .condition_expression(condition.expression)
                     .set_expression_attribute_names(Some(condition.names))
                     .set_expression_attribute_values(condition.values)
                     .build()
-                    .map_err(|error| aws("TransactWriteItems", error))?,
+                    .map_err(|error| CallError::refused(TRANSACT, error))?,
             ),
             None => item.delete(
                 Delete::builder()
@@ -151,7 +158,7 @@ impl Dynamo {
                     .set_expression_attribute_names(Some(condition.names))
                     .set_expression_attribute_values(condition.values)
                     .build()
-                    .map_err(|error| aws("TransactWriteItems", error))?,
+                    .map_err(|error| CallError::refused(TRANSACT, error))?,
             ),
         }
         .build())
@@ -162,11 +169,27 @@ impl StorePort for Dynamo {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
         Box::pin(self.get(key))
     }
-    fn query<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Vec<Item>, StoreError>> {
-        Box::pin(self.query(query))
+    fn query<'a>(
+        &'a self,
+        query: &'a Query,
+        after: Option<&'a Cursor>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Page<Item>, StoreError>> {
+        Box::pin(self.query(query, after, limit))
     }
     fn commit<'a>(&'a self, writes: &'a [Write]) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.commit(writes))
+    }
+    fn prime(&self) -> BoxFuture<'_, ()> {
+        // Refused to most roles, which is as good: the connection is open afterwards.
+        let table = self.names.of(Table::Sessions);
+        let key = AttributeValue::S("prime".to_owned());
+        let get = self
+            .client
+            .get_item()
+            .table_name(table)
+            .key(Table::Sessions.key().0, key);
+        Box::pin(async move { drop(get.send().await) })
     }
 }
 
@@ -203,52 +226,85 @@ fn attributes(key: &Key) -> Attributes {
     attributes
 }
 
-fn encode(item: &Item) -> Result<Attributes, StoreError> {
-    to_item(item).map_err(|error| shape("PutItem", error))
+fn encode(table: Table, item: &Item) -> Result<Attributes, StoreError> {
+    to_item(item).map_err(|error| shape(table, error))
 }
 
-fn shape(operation: &'static str, error: serde_dynamo::Error) -> StoreError {
-    StoreError::Aws {
-        operation,
-        retryable: false,
-        source: Box::new(error),
+/// An item of a list; none, and a line in the log, if it holds what nothing of ours writes.
+fn decode(table: Table, item: Attributes) -> Option<Item> {
+    let of = |name: &str| item.get(name)?.as_s().ok().cloned();
+    let (partition, sort) = table.key();
+    let (partition, sort) = (of(partition), sort.and_then(of));
+    from_item(item)
+        .inspect_err(|_| unreadable(table, partition.as_deref(), sort.as_deref(), ""))
+        .ok()
+}
+
+fn shape(table: Table, error: serde_dynamo::Error) -> StoreError {
+    StoreError::Shape {
+        table,
+        source: error.into(),
     }
 }
 
-fn aws<E: std::error::Error + Send + Sync + 'static>(operation: &'static str, error: E) -> StoreError {
-    StoreError::Aws {
-        operation,
-        retryable: true,
-        source: Box::new(error),
-    }
-}
+const TRANSACT: &str = "dynamodb TransactWriteItems";
 
-fn classify_write<E, R>(operation: &'static str, error: SdkError<E, R>) -> StoreError
+fn classify_write<E>(call: &'static str, error: SdkError<E, HttpResponse>) -> StoreError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
-    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+    match error.code() {
         Some("ConditionalCheckFailedException" | "TransactionConflictException") => StoreError::Conflict,
-        _ => aws(operation, error),
+        _ => CallError::of(call, error).into(),
     }
 }
 
-fn classify_transaction<R>(error: SdkError<TransactWriteItemsError, R>) -> StoreError
-where
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    let conflict = match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled
-            .cancellation_reasons()
-            .iter()
-            .any(|reason| matches!(reason.code(), Some("ConditionalCheckFailed" | "TransactionConflict"))),
-        Some(TransactWriteItemsError::TransactionInProgressException(_)) => true,
-        _ => false,
+fn classify_transaction(error: SdkError<TransactWriteItemsError, HttpResponse>) -> StoreError {
+    let canceled = match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled,
+        Some(TransactWriteItemsError::TransactionInProgressException(_)) => return StoreError::Conflict,
+        _ => return CallError::of(TRANSACT, error).into(),
     };
-    if conflict {
-        StoreError::Conflict
-    } else {
-        aws("TransactWriteItems", error)
+    let reasons = canceled.cancellation_reasons();
+    let reasons: Vec<_> = reasons
+        .iter()
+        .filter_map(|it| Some((it.code()?, it.message().unwrap_or_default())))
+        .collect();
+    verdict(&reasons).unwrap_or_else(|| CallError::passing(TRANSACT, error).into())
+}
+
+/// What the reasons of a canceled transaction come to; none: it may succeed later.
+fn verdict(reasons: &[(&str, &str)]) -> Option<StoreError> {
+    let permanent = |code: &str| matches!(code, "ValidationError" | "ItemCollectionSizeLimitExceeded");
+    // Before the conflicts: no other decision would mend it.
+    if let Some((code, message)) = reasons.iter().find(|(code, _)| permanent(code)) {
+        return Some(CallError::of_code(TRANSACT, code, message).into());
+    }
+    let conflict = |code: &str| matches!(code, "ConditionalCheckFailed" | "TransactionConflict");
+    reasons
+        .iter()
+        .any(|(code, _)| conflict(code))
+        .then_some(StoreError::Conflict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_canceled_transaction_comes_to() {
+        let verdict = |codes: &[&'static str]| verdict(&codes.iter().map(|code| (*code, "")).collect::<Vec<_>>());
+        assert!(matches!(
+            verdict(&["None", "ConditionalCheckFailed"]),
+            Some(StoreError::Conflict)
+        ));
+        assert!(matches!(
+            verdict(&["TransactionConflict", "ThrottlingError"]),
+            Some(StoreError::Conflict)
+        ));
+        assert!(verdict(&["None", "ThrottlingError"]).is_none());
+        assert!(verdict(&["ProvisionedThroughputExceeded"]).is_none());
+        let refused = verdict(&["ConditionalCheckFailed", "ValidationError"]).unwrap();
+        assert!(!refused.is_retryable(), "{refused:?}");
     }
 }

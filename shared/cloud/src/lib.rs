@@ -1,27 +1,26 @@
-//! How AWS is called: tables, queue, bucket, sockets, config, telemetry, the caller.
+//! How AWS is called: tables, queue, bucket, sockets, HTTP, config, tokens, telemetry.
 //!
 //! Only this crate, `fleet` and `main.rs` files name the AWS SDK. Each service is a small handle over a port, so that
 //! handlers run unchanged on the in-memory ports of [`memory`], which are unkind on purpose.
 
-pub mod accounts;
-pub mod bodies;
+pub mod aws;
 pub mod bucket;
-pub mod catalog;
 pub mod config;
 mod dynamo;
+pub mod fault;
 pub mod http;
 pub mod memory;
-pub mod notify;
-pub mod presence;
+pub mod page;
+mod query;
 pub mod queue;
 pub mod retry;
-pub mod runs;
 pub mod secret;
 pub mod sockets;
 pub mod store;
 pub mod tables;
 pub mod telemetry;
 pub mod token;
+mod unknown;
 pub mod websocket;
 
 use std::{future::Future, pin::Pin, time::SystemTime};
@@ -62,17 +61,17 @@ impl Cloud {
         let s3 = bucket::client(&sdk, config.local_endpoint);
         let cloud = Self {
             store: Store::dynamo(&sdk, config.tables.clone()),
-            queue: Queue::new(queue::Sqs::new(&sdk, config.queue_url.clone())),
+            queue: Queue::sqs(&sdk, config.queue_url.clone()),
             bucket: Bucket::new(bucket::S3::new(s3.clone(), config.bucket.clone())),
             models: Bucket::new(bucket::S3::new(s3, config.models_bucket.clone())),
-            sockets: Sockets::new(sockets::Management::new(&sdk, &config.socket_callback_url)),
+            sockets: Sockets::api_gateway(&sdk, &config.socket_callback_url),
         };
         let prime = async {
             tokio::join!(
-                cloud.store.prime(),
-                cloud.queue.prime(),
+                cloud.store.port().prime(),
+                cloud.queue.port().prime(),
                 cloud.bucket.prime(),
-                cloud.sockets.prime()
+                cloud.sockets.port().prime()
             )
         };
         // A failed or slow prime costs nothing but its gain.
@@ -81,9 +80,21 @@ impl Cloud {
     }
 }
 
+/// An error with all that is behind it, in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
 /// The SDK's configuration: region, credentials and endpoint from the environment.
 pub async fn sdk_config() -> aws_config::SdkConfig {
     aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+        .timeout_config(aws::usual_time_outs())
         .load()
         .await
 }
@@ -99,6 +110,7 @@ pub async fn emulator_config(endpoint: &str) -> aws_config::SdkConfig {
 /// The same with somebody else's credentials.
 pub async fn emulator_config_as(endpoint: &str, credentials: Credentials) -> aws_config::SdkConfig {
     aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+        .timeout_config(aws::usual_time_outs())
         .endpoint_url(endpoint)
         .region(aws_config::Region::new(EMULATOR_REGION))
         .credentials_provider(credentials)

@@ -7,7 +7,7 @@ use aws_sdk_apigatewaymanagement::{
 };
 use model::ConnectionId;
 
-use crate::{BoxError, BoxFuture};
+use crate::{BoxFuture, aws::CallError};
 
 /// A message did not arrive.
 #[derive(Debug, thiserror::Error)]
@@ -16,14 +16,28 @@ pub enum SocketError {
     #[error("the connection is gone")]
     Gone,
     /// API Gateway or the way to it.
-    #[error("PostToConnection failed")]
-    Aws(#[source] BoxError),
+    #[error("a message was not sent")]
+    Aws(#[from] CallError),
+}
+
+impl SocketError {
+    /// Whether the same message may be sent later.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Gone => false,
+            Self::Aws(error) => error.retryable,
+        }
+    }
 }
 
 /// What sockets must be able to do.
 pub trait SocketPort: std::fmt::Debug + Send + Sync {
     /// Sends a text.
     fn send<'a>(&'a self, to: &'a ConnectionId, text: &'a str) -> BoxFuture<'a, Result<(), SocketError>>;
+    /// Makes the client ready.
+    fn prime(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// Open WebSockets.
@@ -36,24 +50,27 @@ impl Sockets {
         Self(Arc::new(port))
     }
 
+    /// The WebSocket API of API Gateway whose connections are posted to below this address.
+    pub fn api_gateway(sdk: &aws_config::SdkConfig, callback_url: &str) -> Self {
+        let config = Builder::from(sdk).endpoint_url(callback_url).build();
+        Self::new(Management(Client::from_conf(config)))
+    }
+
+    /// What is below, for whoever wraps or tests it.
+    pub fn port(&self) -> &Arc<dyn SocketPort> {
+        &self.0
+    }
+
     /// Sends a text.
     pub async fn send(&self, to: &ConnectionId, text: &str) -> Result<(), SocketError> {
         self.0.send(to, text).await
     }
-
-    pub(crate) async fn prime(&self) {
-        let _ = self.send(&ConnectionId::new("prime"), "{}").await;
-    }
 }
 
 #[derive(Debug)]
-pub(crate) struct Management(Client);
+struct Management(Client);
 
-impl Management {
-    pub(crate) fn new(sdk: &aws_config::SdkConfig, callback_url: &str) -> Self {
-        Self(Client::from_conf(Builder::from(sdk).endpoint_url(callback_url).build()))
-    }
-}
+pub(crate) const POST: &str = "apigateway PostToConnection";
 
 impl SocketPort for Management {
     fn send<'a>(&'a self, to: &'a ConnectionId, text: &'a str) -> BoxFuture<'a, Result<(), SocketError>> {
@@ -74,8 +91,14 @@ impl SocketPort for Management {
                 {
                     Err(SocketError::Gone)
                 }
-                Err(error) => Err(SocketError::Aws(error.into())),
+                Err(error) => Err(CallError::of(POST, error).into()),
             }
         })
+    }
+
+    fn prime(&self) -> BoxFuture<'_, ()> {
+        // There is no such connection, or the role may not ask, which is as good.
+        let post = self.0.post_to_connection().connection_id("prime").data(Blob::new("{}"));
+        Box::pin(async move { drop(post.send().await) })
     }
 }

@@ -5,11 +5,16 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+use serde_dynamo::AttributeValue;
 use serde_json::{Map, Value};
 
 use crate::{
     BoxError, BoxFuture,
-    tables::{Entity, Id, Key, List, Query},
+    aws::CallError,
+    page::{Cursor, Page},
+    tables::{Entity, Extent, Id, Key, List, Query, Table},
+    unknown::Unknown,
 };
 
 /// An item, as JSON.
@@ -25,22 +30,26 @@ pub enum StoreError {
     #[error("an item of {table:?} does not fit its type")]
     Shape {
         /// The table.
-        table: crate::tables::Table,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// DynamoDB or the way to it.
-    #[error("dynamodb {operation} failed")]
-    Aws {
-        /// Which call.
-        operation: &'static str,
-        /// Whether the same call may succeed later.
-        retryable: bool,
+        table: Table,
         /// Why.
         #[source]
         source: BoxError,
     },
+    /// A list that is wanted whole has more than [`Query::MOST`] entries.
+    #[error("a list from {table:?} has more than {} entries", Query::MOST)]
+    TooLong {
+        /// The table.
+        table: Table,
+    },
+    /// A cursor is not of the list that it was given for.
+    #[error("this is no place in that list of {table:?}")]
+    Cursor {
+        /// The table.
+        table: Table,
+    },
+    /// DynamoDB or the way to it.
+    #[error("the tables cannot be used")]
+    Aws(#[from] CallError),
 }
 
 impl StoreError {
@@ -48,8 +57,15 @@ impl StoreError {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Conflict => true,
-            Self::Shape { .. } => false,
-            Self::Aws { retryable, .. } => *retryable,
+            Self::Shape { .. } | Self::TooLong { .. } | Self::Cursor { .. } => false,
+            Self::Aws(error) => error.retryable,
+        }
+    }
+
+    fn shape(table: Table, source: impl Into<BoxError>) -> Self {
+        Self::Shape {
+            table,
+            source: source.into(),
         }
     }
 }
@@ -71,12 +87,15 @@ impl Write {
         let expect = *entity.version_mut();
         *entity.version_mut() = expect + 1;
         let key = entity.key();
-        let shape = |source| StoreError::Shape {
-            table: key.table,
-            source,
-        };
-        let value = serde_json::to_value(&*entity).map_err(shape)?;
-        let mut item: Item = serde_json::from_value(value).map_err(shape)?;
+        let shape = |source| StoreError::shape(key.table, source);
+        // JSON has no such numbers and would put nothing in their place, without a word.
+        let attributes: AttributeValue =
+            serde_dynamo::to_attribute_value(&*entity).map_err(|error| shape(BoxError::from(error)))?;
+        if !is_finite(&attributes) {
+            return Err(shape("a number is not finite".into()));
+        }
+        let value = serde_json::to_value(&*entity).map_err(|error| shape(error.into()))?;
+        let mut item: Item = serde_json::from_value(value).map_err(|error| shape(error.into()))?;
         let (partition, sort) = key.table.key();
         item.insert(partition.to_owned(), Value::String(key.partition.clone()));
         if let (Some(sort), Some(value)) = (sort, &key.sort) {
@@ -99,24 +118,49 @@ impl Write {
     }
 }
 
+fn is_finite(value: &AttributeValue) -> bool {
+    match value {
+        AttributeValue::N(number) => number.bytes().all(|it| !it.is_ascii_alphabetic()),
+        AttributeValue::L(list) => list.iter().all(is_finite),
+        AttributeValue::M(map) => map.values().all(is_finite),
+        _ => true,
+    }
+}
+
 /// What a store must be able to do.
 pub trait StorePort: std::fmt::Debug + Send + Sync {
     /// Reads one item consistently.
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>>;
-    /// Reads a list, eventually consistent.
-    fn query<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Vec<Item>, StoreError>>;
+    /// Reads a page of a list: at most `limit` entries, perhaps fewer, from behind the cursor on. From an index it is
+    /// eventually consistent, from the table itself consistent.
+    fn query<'a>(
+        &'a self,
+        query: &'a Query,
+        after: Option<&'a Cursor>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Page<Item>, StoreError>>;
     /// Carries out all writes or none.
     fn commit<'a>(&'a self, writes: &'a [Write]) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Makes the client ready.
+    fn prime(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// The tables.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<dyn StorePort>);
+pub struct Store {
+    port: Arc<dyn StorePort>,
+    unknown: Arc<Unknown>,
+}
 
 impl Store {
     /// A store over this port.
     pub fn new(port: impl StorePort + 'static) -> Self {
-        Self(Arc::new(port))
+        Self {
+            port: Arc::new(port),
+            unknown: Arc::default(),
+        }
     }
 
     /// The tables with these names on DynamoDB.
@@ -124,47 +168,250 @@ impl Store {
         Self::new(crate::dynamo::Dynamo::new(sdk, names))
     }
 
-    /// Reads one entity consistently.
-    pub async fn get<I: Id>(&self, id: &I) -> Result<Option<I::Entity>, StoreError> {
-        let key = id.key();
-        let item = self.0.get(&key).await?;
-        item.map(|item| serde_json::from_value(Value::Object(item)))
-            .transpose()
-            .map_err(|source| StoreError::Shape {
-                table: key.table,
-                source,
-            })
+    /// What is below, for whoever wraps or tests it.
+    pub fn port(&self) -> &Arc<dyn StorePort> {
+        &self.port
     }
 
-    /// Reads a list that may lag behind.
+    /// Reads one entity consistently. What a later release has added to it is put back when it is written.
+    pub async fn get<I: Id>(&self, id: &I) -> Result<Option<I::Entity>, StoreError> {
+        let key = id.key();
+        let Some(item) = self.port.get(&key).await? else {
+            return Ok(None);
+        };
+        let table = key.table;
+        let entity = self.unknown.read(key, &Value::Object(item));
+        entity.map(Some).map_err(|error| StoreError::shape(table, error))
+    }
+
+    /// Reads a list, as much of it as is wanted. Items that cannot be read as entries are left out, and logged: one that
+    /// is broken must not take the others along.
     pub async fn list<L: List>(&self, list: L) -> Result<Vec<L::Entry>, StoreError> {
         let query = list.query();
-        let items = self.0.query(&query).await?;
-        items
-            .into_iter()
-            .map(|item| serde_json::from_value(Value::Object(item)))
-            .collect::<Result<_, _>>()
-            .map_err(|source| StoreError::Shape {
-                table: query.table,
-                source,
-            })
+        let (mut entries, mut seen, mut after) = (Vec::new(), 0, None);
+        loop {
+            let limit = match query.extent {
+                // One more than there may be, so that it shows.
+                Extent::Whole => Query::MOST + 1 - seen,
+                Extent::First(most) => most.saturating_sub(count(&entries)),
+            };
+            if limit == 0 {
+                return Ok(entries);
+            }
+            let page = self.port.query(&query, after.as_ref(), limit).await?;
+            seen += count(&page.entries);
+            if query.extent == Extent::Whole && seen > Query::MOST {
+                tracing::error!(table = ?query.table, partition = query.partition, most = Query::MOST, "a list is too long");
+                return Err(StoreError::TooLong { table: query.table });
+            }
+            entries.extend(page.entries.into_iter().filter_map(|item| readable(query.table, &item)));
+            after = page.next;
+            if after.is_none() {
+                return Ok(entries);
+            }
+        }
+    }
+
+    /// Reads a page of a list, from behind the cursor on: at most `limit` entries, perhaps fewer. Items that cannot be
+    /// read as entries are left out, and logged.
+    pub async fn page<L: List>(
+        &self,
+        list: L,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<L::Entry>, StoreError> {
+        let query = list.query();
+        let page = self.port.query(&query, after, limit).await?;
+        let entries = page.entries.into_iter();
+        Ok(Page {
+            entries: entries.filter_map(|item| readable(query.table, &item)).collect(),
+            next: page.next,
+        })
     }
 
     /// Carries out all writes or none.
     pub async fn commit<const N: usize>(&self, writes: [Write; N]) -> Result<(), StoreError> {
-        self.0.commit(&writes).await
+        self.commit_all(&writes).await
     }
 
     /// Carries out all writes or none.
     pub async fn commit_all(&self, writes: &[Write]) -> Result<(), StoreError> {
         if writes.is_empty() {
-            Ok(())
-        } else {
-            self.0.commit(writes).await
+            return Ok(());
+        }
+        match self.unknown.put_back(writes) {
+            Some(whole) => self.port.commit(&whole).await,
+            None => self.port.commit(writes).await,
+        }
+    }
+}
+
+fn count<T>(entries: &[T]) -> u32 {
+    u32::try_from(entries.len()).unwrap_or(u32::MAX)
+}
+
+/// The item as an entry. What it holds is not logged: only where it lies and which part of it does not fit.
+fn readable<T: DeserializeOwned>(table: Table, item: &Item) -> Option<T> {
+    let entry = serde_path_to_error::deserialize(item);
+    let log = |error: &serde_path_to_error::Error<_>| {
+        let of = |name: &str| item.get(name).and_then(Value::as_str);
+        let (partition, sort) = table.key();
+        unreadable(table, of(partition), sort.and_then(of), &error.path().to_string());
+    };
+    entry.inspect_err(log).ok()
+}
+
+/// Says that the item with these keys is left out of a list.
+pub(crate) fn unreadable(table: Table, partition: Option<&str>, sort: Option<&str>, at: &str) {
+    tracing::error!(
+        ?table,
+        partition,
+        sort,
+        at,
+        "an item of a list cannot be read and is left out"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        memory::{Memory, Unkind},
+        tables::{Backlog, PresenceIn},
+    };
+    use model::{Millis, PoolId, Presence, UserId};
+    use serde_json::json;
+
+    fn pool() -> PoolId {
+        PoolId::new("p")
+    }
+
+    fn presence(user: u32) -> Write {
+        let mut presence = Presence {
+            pool: pool(),
+            user: UserId::new(format!("u{user:05}")),
+            version: 0,
+            since: Millis(0),
+            at: Millis(0),
+            asked_at: None,
+            watched: false,
+            ttl: 0,
+        };
+        Write::put(&mut presence).unwrap()
+    }
+
+    async fn store_of(many: u32, unkind: Unkind) -> (Store, Memory) {
+        let memory = Memory::new(unkind);
+        let store = memory.cloud().store;
+        let writes: Vec<_> = (0..many).map(presence).collect();
+        for writes in writes.chunks(100) {
+            store.commit_all(writes).await.unwrap();
+        }
+        (store, memory)
+    }
+
+    fn short_pages() -> Unkind {
+        Unkind {
+            conflict_percent: 0,
+            ..Unkind::seeded(1)
         }
     }
 
-    pub(crate) async fn prime(&self) {
-        let _ = self.get(&model::ConnectionId::new("prime")).await;
+    #[tokio::test]
+    async fn a_whole_list_is_whole_or_an_error() {
+        let pool = pool();
+        let (store, _) = store_of(20, short_pages()).await;
+        let all = store.list(PresenceIn(&pool)).await.unwrap();
+        let users: Vec<_> = all.iter().map(|it| it.user.to_string()).collect();
+        let wanted: Vec<_> = (0..20).map(|user| format!("u{user:05}")).collect();
+        assert_eq!(users, wanted);
+
+        let (store, _) = store_of(Query::MOST, Unkind::NOT).await;
+        assert_eq!(store.list(PresenceIn(&pool)).await.unwrap().len(), Query::MOST as usize);
+        store.commit([presence(Query::MOST)]).await.unwrap();
+        let error = store.list(PresenceIn(&pool)).await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::TooLong { .. }) && !error.is_retryable(),
+            "{error}"
+        );
+        // A part of it is still to be had.
+        let page = store.page(PresenceIn(&pool), None, 10).await.unwrap();
+        assert!(page.entries.len() == 10 && page.next.is_some());
+    }
+
+    #[tokio::test]
+    async fn an_item_that_cannot_be_read_takes_no_other_along() {
+        let pool = pool();
+        let (store, _) = store_of(5, short_pages()).await;
+        let mut broken = presence(3);
+        broken.expect = 1;
+        let item = broken.item.as_mut().unwrap();
+        item.insert("since".to_owned(), json!({ "not": "a moment" }));
+        store.commit([broken]).await.unwrap();
+        assert_eq!(store.list(PresenceIn(&pool)).await.unwrap().len(), 4);
+        let whole = store.page(PresenceIn(&pool), None, 3).await.unwrap();
+        assert_eq!(whole.entries.len(), 3);
+        let rest = store.page(PresenceIn(&pool), whole.next.as_ref(), 3).await.unwrap();
+        assert_eq!(rest.entries.len(), 1);
+
+        // Who asks for the first gets the first that can be read.
+        let (store, memory) = store_of(0, Unkind::NOT).await;
+        for (task, tag) in [("a", 1), ("b", 2)] {
+            let task = format!("01a05cd7-2a00-7000-8000-0000000000{task}1");
+            let mut item = json!({
+                "task_id": task, "version": 1, "backlog": "p", "start_tag": tag, "owner": "mara", "team": "studio",
+                "lane": "interactive", "work": 1, "created": 1, "expires_at": 1, "seen_at": 1,
+            });
+            if tag == 1 {
+                item["lane"] = "of no kind".into();
+            }
+            let write = Write {
+                key: Key {
+                    table: Table::Tasks,
+                    partition: task,
+                    sort: None,
+                },
+                expect: 0,
+                item: serde_json::from_value(item).unwrap(),
+            };
+            StorePort::commit(&memory, &[write]).await.unwrap();
+        }
+        let first = store.list(Backlog(&pool, 1)).await.unwrap();
+        assert_eq!(first.iter().map(|it| it.start_tag).collect::<Vec<_>>(), [2]);
+        assert!(store.list(Backlog(&pool, 0)).await.unwrap().is_empty());
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Odd {
+        version: u64,
+        numbers: Vec<f64>,
+    }
+
+    impl Entity for Odd {
+        fn key(&self) -> Key {
+            Key {
+                table: Table::Tasks,
+                partition: "odd".to_owned(),
+                sort: None,
+            }
+        }
+        fn version_mut(&mut self) -> &mut u64 {
+            &mut self.version
+        }
+    }
+
+    #[test]
+    fn a_number_that_json_has_not_is_refused() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut odd = Odd {
+                version: 0,
+                numbers: vec![1.0, bad],
+            };
+            let error = Write::put(&mut odd).unwrap_err();
+            assert!(
+                matches!(error, StoreError::Shape { .. }) && !error.is_retryable(),
+                "{error}"
+            );
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Tables, keys and indexes: the one place that knows them.
+//! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
     Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Identity, Invitation, Pace, Pool, PoolId, PoolNames,
@@ -6,6 +6,9 @@ use model::{
     Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, CATALOG_BY_HASH, SESSIONS_BY_OWNER, TASKS_BY_OWNER, WORKERS_BY_POOL};
+pub use crate::query::{Extent, Index, Query, Shows};
 
 /// A table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +63,18 @@ impl Table {
             Self::Catalog => ("team", Some("entry")),
             Self::Accounts => ("account", None),
             Self::Pools => ("pool", Some("slot")),
+        }
+    }
+
+    /// The other ways into the table.
+    pub const fn indexes(self) -> &'static [Index] {
+        match self {
+            Self::Tasks => &[TASKS_BY_OWNER, BACKLOG],
+            Self::Fleet => &[WORKERS_BY_POOL],
+            Self::Sessions => &[SESSIONS_BY_OWNER],
+            Self::Catalog => &[CATALOG_BY_HASH],
+            Self::Accounts => &[ACCOUNTS_BY_TEAM],
+            Self::TaskBodies | Self::Pools => &[],
         }
     }
 }
@@ -290,23 +305,6 @@ entity!(
     }
 );
 
-/// A list of entries with one partition, read from an index (or a table) that may lag behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
-    /// The table.
-    pub table: Table,
-    /// The index; none for the table itself.
-    pub index: Option<&'static str>,
-    /// Attribute of the partition.
-    pub attribute: &'static str,
-    /// Attribute by which entries come in order.
-    pub order: Option<&'static str>,
-    /// Wanted partition.
-    pub partition: String,
-    /// Most entries wanted.
-    pub limit: u32,
-}
-
 /// A typed [`Query`].
 pub trait List {
     /// What an entry is.
@@ -327,7 +325,7 @@ pub struct WorkersOf<'a>(pub &'a PoolId);
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceIn<'a>(pub &'a PoolId);
 
-/// The open WebSockets of an owner.
+/// The open WebSockets of an owner, as many as anybody has at once.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionsOf<'a>(pub &'a UserId);
 
@@ -361,11 +359,9 @@ impl List for Backlog<'_> {
     fn query(&self) -> Query {
         Query {
             table: Table::Tasks,
-            index: Some("backlog"),
-            attribute: "backlog",
-            order: Some("start_tag"),
+            index: Some(BACKLOG),
             partition: self.0.to_string(),
-            limit: self.1,
+            extent: Extent::First(self.1),
         }
     }
 }
@@ -375,11 +371,9 @@ impl List for WorkersOf<'_> {
     fn query(&self) -> Query {
         Query {
             table: Table::Fleet,
-            index: Some("by_pool"),
-            attribute: "pool",
-            order: None,
+            index: Some(WORKERS_BY_POOL),
             partition: self.0.to_string(),
-            limit: 1000,
+            extent: Extent::Whole,
         }
     }
 }
@@ -390,10 +384,8 @@ impl List for PresenceIn<'_> {
         Query {
             table: Table::Pools,
             index: None,
-            attribute: "pool",
-            order: Some("slot"),
             partition: presence(self.0),
-            limit: 1000,
+            extent: Extent::Whole,
         }
     }
 }
@@ -403,11 +395,9 @@ impl List for SessionsOf<'_> {
     fn query(&self) -> Query {
         Query {
             table: Table::Sessions,
-            index: Some("by_owner"),
-            attribute: "owner",
-            order: None,
+            index: Some(SESSIONS_BY_OWNER),
             partition: self.0.to_string(),
-            limit: 20,
+            extent: Extent::First(20),
         }
     }
 }
@@ -417,11 +407,9 @@ impl List for AccountsOf<'_> {
     fn query(&self) -> Query {
         Query {
             table: Table::Accounts,
-            index: Some("by_team"),
-            attribute: "team",
-            order: None,
+            index: Some(ACCOUNTS_BY_TEAM),
             partition: self.0.to_string(),
-            limit: 1000,
+            extent: Extent::Whole,
         }
     }
 }
@@ -432,16 +420,14 @@ impl List for CatalogOf<'_> {
         Query {
             table: Table::Catalog,
             index: None,
-            attribute: "team",
-            order: Some("entry"),
             partition: self.0.to_owned(),
-            limit: 1000,
+            extent: Extent::Whole,
         }
     }
 }
 
 impl LorasOf<'_> {
-    /// Most LoRAs that a team may have, so that a list shows all.
+    /// Most LoRAs that a team may have: each list of them is read whole.
     pub const MOST: u64 = 999;
 }
 
@@ -451,10 +437,8 @@ impl List for LorasOf<'_> {
         Query {
             table: Table::Catalog,
             index: None,
-            attribute: "team",
-            order: Some("entry"),
             partition: loras_of(self.0),
-            limit: 1000,
+            extent: Extent::Whole,
         }
     }
 }

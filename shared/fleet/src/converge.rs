@@ -2,25 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloud::{
-    Cloud, StoreError,
-    http::chain,
-    runs::{RunError, change_worker, move_worker},
-};
+use cloud::{Cloud, StoreError, chain};
 use model::{Millis, Settings, Worker, WorkerId, WorkerState};
 use policy::watch::{Converge, InstanceState, converge};
+use tasks::runs::{RunError, change_worker, move_worker};
 use tracing::{error, info, warn};
 
 use crate::{Fleet, Instance, scale::ScaleError};
 
 /// Compares these workers with what EC2 says and corrects both. Instances of ours that no worker knows are ended. One
-/// that cannot be corrected does not keep the others from it; the error comes back at the end.
+/// that cannot be corrected does not keep the others from it; the error comes back at the end. `corrected` counts.
 pub async fn converge_all(
     cloud: &Cloud,
     fleet: &Fleet,
     settings: &Settings,
     workers: &[Worker],
     instances: &[Instance],
+    corrected: &mut usize,
     now: Millis,
 ) -> Result<(), ScaleError> {
     let mut by_worker: BTreeMap<&WorkerId, Vec<&Instance>> = BTreeMap::new();
@@ -40,15 +38,19 @@ pub async fn converge_all(
         if over.contains(worker_id) && found.iter().all(|it| it.view.state == InstanceState::Gone) {
             continue;
         }
-        if let Err(problem) = converge_one(cloud, fleet, settings, worker_id, &found, now).await {
-            error!(worker.id = %worker_id, error = chain(&problem), "a worker could not be converged");
-            outcome = Err(problem);
+        match converge_one(cloud, fleet, settings, worker_id, &found, now).await {
+            Ok(changed) => *corrected += usize::from(changed),
+            Err(problem) => {
+                error!(worker.id = %worker_id, error = chain(&problem), "a worker could not be converged");
+                outcome = Err(problem);
+            }
         }
     }
     outcome
 }
 
-/// The same for one worker and the instances that carry its name: there should be one at most.
+/// The same for one worker and the instances that carry its name: there should be one at most. Whether anything was to be
+/// corrected.
 pub async fn converge_one(
     cloud: &Cloud,
     fleet: &Fleet,
@@ -56,12 +58,12 @@ pub async fn converge_one(
     worker_id: &WorkerId,
     instances: &[&Instance],
     now: Millis,
-) -> Result<(), ScaleError> {
+) -> Result<bool, ScaleError> {
     let Some(mut worker) = cloud.store.get(worker_id).await? else {
         for instance in instances {
             terminate(fleet, instance, "an instance that no worker knows").await?;
         }
-        return Ok(());
+        return Ok(instances.iter().any(|it| it.view.state != InstanceState::Gone));
     };
     if worker.instance_id.is_none()
         && let Some(instance) = instances.iter().find(|it| it.view.state != InstanceState::Gone)
@@ -108,7 +110,7 @@ pub async fn converge_one(
         }
         (Converge::Stop | Converge::Terminate, None) => {}
     }
-    Ok(())
+    Ok(step != Converge::Leave)
 }
 
 async fn terminate(fleet: &Fleet, instance: &Instance, why: &str) -> Result<(), StoreError> {

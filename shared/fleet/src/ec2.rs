@@ -1,7 +1,10 @@
 //! The fleet on EC2.
 
+use std::time::Duration;
+
 use aws_sdk_ec2::{
     Client,
+    config::{Builder, http::HttpResponse},
     error::{ProvideErrorMetadata, SdkError},
     types::{
         Filter, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateOverridesRequest,
@@ -9,7 +12,10 @@ use aws_sdk_ec2::{
         TagSpecification, TargetCapacitySpecificationRequest,
     },
 };
-use cloud::{BoxFuture, Env};
+use cloud::{
+    BoxFuture, Env,
+    aws::{CallError, time_outs},
+};
 use model::{InstanceId, PoolId, WorkerId};
 use policy::watch::{InstanceState, InstanceView};
 
@@ -22,6 +28,12 @@ const WORKER_TAG: &str = "atelier:worker_id";
 /// Tag of the worker's pool.
 const POOL_TAG: &str = "atelier:pool";
 
+/// Longest time for one attempt at a call. EC2 is slow: `CreateFleet` looks for a machine while one waits.
+const ATTEMPT: Duration = Duration::from_secs(9);
+/// Longest time for a call with all its attempts: two whole ones, and ten seconds are left to the functions that handle
+/// instances, of which the fastest has thirty (`Timeout` in `template.yaml`).
+const OPERATION: Duration = Duration::from_secs(20);
+
 /// Error codes that mean: not here, not now.
 const NO_CAPACITY: [&str; 8] = [
     "InsufficientInstanceCapacity",
@@ -33,6 +45,14 @@ const NO_CAPACITY: [&str; 8] = [
     "Unsupported",
     "RequestLimitExceeded",
 ];
+
+/// Error code of a start or stop that comes too early or too late.
+const WRONG_STATE: &str = "IncorrectInstanceState";
+
+const LAUNCH: &str = "ec2 CreateFleet";
+pub(crate) const START: &str = "ec2 StartInstances";
+pub(crate) const STOP: &str = "ec2 StopInstances";
+pub(crate) const TERMINATE: &str = "ec2 TerminateInstances";
 
 /// What launching needs to know.
 #[derive(Debug, Clone)]
@@ -69,11 +89,12 @@ pub async fn connect(config: FleetConfig) -> Fleet {
 
 /// The same with a given configuration of the SDK.
 pub async fn connect_with(sdk: &aws_config::SdkConfig, config: FleetConfig) -> Fleet {
+    let client = Builder::from(sdk).timeout_config(time_outs(ATTEMPT, OPERATION)).build();
     let ec2 = Ec2 {
-        client: Client::new(sdk),
+        client: Client::from_conf(client),
         config,
     };
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), ec2.describe()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), ec2.describe()).await;
     Fleet::new(ec2)
 }
 
@@ -93,7 +114,7 @@ impl Ec2 {
             .send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| aws("DescribeInstances", error))?;
+            let page = page.map_err(|error| CallError::of("ec2 DescribeInstances", error))?;
             let instances = page
                 .reservations
                 .unwrap_or_default()
@@ -130,6 +151,7 @@ impl Ec2 {
     }
 
     async fn launch(&self, worker_id: &WorkerId, pool: &PoolId, types: &[String]) -> Result<Instance, FleetError> {
+        check_types(types)?;
         let template = FleetLaunchTemplateSpecificationRequest::builder()
             .launch_template_id(&self.config.launch_template)
             .version("$Latest")
@@ -188,24 +210,22 @@ impl Ec2 {
             )
             .send()
             .await
-            .map_err(|error| classify("CreateFleet", error))?;
+            .map_err(|error| classify(LAUNCH, error))?;
         let launched = reply
             .instances()
             .iter()
             .find_map(|set| Some((set.instance_ids().first()?, set)));
         let Some((id, set)) = launched else {
-            let codes: Vec<_> = reply.errors().iter().filter_map(|error| error.error_code()).collect();
-            let all = codes.join(", ");
-            // An instant fleet reports what is wrong with us, too, in a reply that looks good.
-            let capacity = codes.iter().all(|code| NO_CAPACITY.contains(code));
-            return Err(if capacity {
-                FleetError::NoCapacity(all)
-            } else {
-                FleetError::Aws {
-                    operation: "CreateFleet",
-                    source: all.into(),
-                }
-            });
+            let errors = reply.errors().iter();
+            let errors: Vec<_> = errors
+                .map(|it| {
+                    (
+                        it.error_code().unwrap_or_default(),
+                        it.error_message().unwrap_or_default(),
+                    )
+                })
+                .collect();
+            return Err(not_launched(&errors));
         };
         Ok(Instance {
             view: InstanceView {
@@ -232,21 +252,33 @@ fn filter(name: &str, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 
-fn aws<E: std::error::Error + Send + Sync + 'static>(operation: &'static str, error: E) -> FleetError {
-    FleetError::Aws {
-        operation,
-        source: Box::new(error),
+/// What the errors (code and message) in a reply without an instance mean: an instant fleet reports what is wrong with
+/// us, too, in a reply that looks good.
+fn not_launched(errors: &[(&str, &str)]) -> FleetError {
+    if let Some((code, message)) = errors.iter().find(|(code, _)| !NO_CAPACITY.contains(code)) {
+        return CallError::of_code(LAUNCH, code, message).into();
     }
+    let codes: Vec<_> = errors.iter().map(|(code, _)| *code).collect();
+    FleetError::NoCapacity(codes.join(", "))
 }
 
-fn classify<E, R>(operation: &'static str, error: SdkError<E, R>) -> FleetError
+/// Without a type EC2 takes the launch template's, which is for launches by hand.
+pub(crate) fn check_types(types: &[String]) -> Result<(), CallError> {
+    if types.is_empty() {
+        return Err(CallError::refused(LAUNCH, "the pool has no instance types"));
+    }
+    Ok(())
+}
+
+fn classify<E>(call: &'static str, error: SdkError<E, HttpResponse>) -> FleetError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
-    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+    match error.code() {
         Some(code) if NO_CAPACITY.contains(&code) => FleetError::NoCapacity(code.to_owned()),
-        _ => aws(operation, error),
+        // It stops, or it is on its way to its end: another time it is neither.
+        Some(WRONG_STATE) => CallError::passing(call, error).into(),
+        _ => CallError::of(call, error).into(),
     }
 }
 
@@ -256,7 +288,11 @@ impl FleetPort for Ec2 {
     }
 
     fn describe_one<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<Option<Instance>, FleetError>> {
-        Box::pin(async move { Ok(self.describe_by(vec![filter("instance-id", id.as_str())]).await?.pop()) })
+        Box::pin(async move {
+            let found = self.describe_by(vec![filter("instance-id", id.as_str())]).await?;
+            // Some emulators do not know the filter.
+            Ok(found.into_iter().find(|it| it.view.instance_id == *id))
+        })
     }
 
     fn launch<'a>(
@@ -271,21 +307,41 @@ impl FleetPort for Ec2 {
     fn start<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>> {
         Box::pin(async move {
             let start = self.client.start_instances().instance_ids(id.as_str()).send().await;
-            start.map(drop).map_err(|error| classify("StartInstances", error))
+            start.map(drop).map_err(|error| classify(START, error))
         })
     }
 
     fn stop<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>> {
         Box::pin(async move {
             let stop = self.client.stop_instances().instance_ids(id.as_str()).send().await;
-            stop.map(drop).map_err(|error| classify("StopInstances", error))
+            stop.map(drop).map_err(|error| classify(STOP, error))
         })
     }
 
     fn terminate<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>> {
         Box::pin(async move {
             let end = self.client.terminate_instances().instance_ids(id.as_str()).send().await;
-            end.map(drop).map_err(|error| classify("TerminateInstances", error))
+            end.map(drop).map_err(|error| classify(TERMINATE, error))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_without_an_instance_says_why() {
+        let none = ("InsufficientInstanceCapacity", "none here");
+        let verdict = |errors: &[(&str, &str)]| not_launched(errors);
+        assert!(matches!(verdict(&[none, none]), FleetError::NoCapacity(codes) if codes.contains(none.0)));
+        assert!(matches!(verdict(&[]), FleetError::NoCapacity(_)));
+        let ours = verdict(&[none, ("UnauthorizedOperation", "you may not")]);
+        assert!(!ours.is_retryable(), "{ours}");
+        let theirs = verdict(&[("InternalError", "try again")]);
+        assert!(
+            matches!(&theirs, FleetError::Aws(_)) && theirs.is_retryable(),
+            "{theirs}"
+        );
     }
 }

@@ -4,12 +4,13 @@
 
 pub mod converge;
 pub mod ec2;
+pub mod fault;
 pub mod memory;
 pub mod scale;
 
 use std::sync::Arc;
 
-use cloud::{BoxError, BoxFuture};
+use cloud::{BoxFuture, aws::CallError};
 use model::{InstanceId, PoolId, WorkerId};
 use policy::watch::InstanceView;
 
@@ -20,14 +21,18 @@ pub enum FleetError {
     #[error("no capacity: {0}")]
     NoCapacity(String),
     /// EC2 or the way to it.
-    #[error("ec2 {operation} failed")]
-    Aws {
-        /// Which call.
-        operation: &'static str,
-        /// Why.
-        #[source]
-        source: BoxError,
-    },
+    #[error("the instances cannot be used")]
+    Aws(#[from] CallError),
+}
+
+impl FleetError {
+    /// Whether the same call may succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoCapacity(_) => true,
+            Self::Aws(error) => error.retryable,
+        }
+    }
 }
 
 /// An instance of ours, as EC2 describes it.
@@ -49,18 +54,18 @@ pub trait FleetPort: std::fmt::Debug + Send + Sync {
     fn describe(&self) -> BoxFuture<'_, Result<Vec<Instance>, FleetError>>;
     /// This instance; none if EC2 does not know it or it is not ours.
     fn describe_one<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<Option<Instance>, FleetError>>;
-    /// Launches one instance for this worker, of the first type that is to be had.
+    /// Launches one instance for this worker, of the first type that is to be had. Whoever repeats it gets the same one.
     fn launch<'a>(
         &'a self,
         worker_id: &'a WorkerId,
         pool: &'a PoolId,
         types: &'a [String],
     ) -> BoxFuture<'a, Result<Instance, FleetError>>;
-    /// Starts a stopped instance.
+    /// Starts a stopped instance. One that is up stays up; one that is stopping cannot be started yet.
     fn start<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>>;
-    /// Stops an instance.
+    /// Stops an instance. One that is stopped stays so.
     fn stop<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>>;
-    /// Ends an instance.
+    /// Ends an instance, whatever it does.
     fn terminate<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>>;
 }
 
@@ -72,6 +77,11 @@ impl Fleet {
     /// A fleet over this port.
     pub fn new(port: impl FleetPort + 'static) -> Self {
         Self(Arc::new(port))
+    }
+
+    /// What is below, for whoever wraps or tests it.
+    pub fn port(&self) -> &Arc<dyn FleetPort> {
+        &self.0
     }
 }
 

@@ -5,15 +5,19 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use cloud::BoxFuture;
+use cloud::{BoxFuture, aws::CallError};
 use model::{InstanceId, PoolId, WorkerId};
 use policy::watch::{InstanceState, InstanceView};
 
-use crate::{Fleet, FleetError, FleetPort, Instance};
+use crate::{
+    Fleet, FleetError, FleetPort, Instance,
+    ec2::{START, STOP, TERMINATE, check_types},
+};
 
 #[derive(Debug, Default)]
 struct State {
     instances: BTreeMap<InstanceId, Instance>,
+    launched: BTreeMap<WorkerId, Instance>,
     no_capacity: bool,
     launches: u32,
     hidden: bool,
@@ -55,6 +59,15 @@ impl MemoryFleet {
         }
     }
 
+    /// Instances that are stopping are stopped.
+    pub fn settle(&self) {
+        for instance in self.state().instances.values_mut() {
+            if instance.view.state == InstanceState::Stopping {
+                instance.view.state = InstanceState::Stopped;
+            }
+        }
+    }
+
     /// Every instance.
     pub fn all(&self) -> Vec<Instance> {
         self.state().instances.values().cloned().collect()
@@ -67,19 +80,25 @@ impl MemoryFleet {
             .insert(instance.view.instance_id.clone(), instance);
     }
 
-    fn change(&self, id: &InstanceId, to: InstanceState) -> Result<(), FleetError> {
+    /// Takes an instance along an edge, as EC2 would.
+    fn change(
+        &self,
+        call: &'static str,
+        id: &InstanceId,
+        edge: impl Fn(InstanceState, bool) -> Result<InstanceState, FleetError>,
+    ) -> Result<(), FleetError> {
         let mut state = self.state();
-        match state.instances.get_mut(id) {
-            Some(instance) => {
-                instance.view.state = to;
-                Ok(())
-            }
-            None => Err(FleetError::Aws {
-                operation: "change",
-                source: "there is no such instance".into(),
-            }),
-        }
+        let no_capacity = state.no_capacity;
+        let Some(instance) = state.instances.get_mut(id) else {
+            return Err(CallError::refused(call, format!("InvalidInstanceID.NotFound: {id}")).into());
+        };
+        instance.view.state = edge(instance.view.state, no_capacity)?;
+        Ok(())
     }
+}
+
+fn wrong_state(call: &'static str, state: InstanceState) -> FleetError {
+    CallError::passing(call, format!("IncorrectInstanceState: {state:?}")).into()
 }
 
 impl FleetPort for MemoryFleet {
@@ -98,9 +117,14 @@ impl FleetPort for MemoryFleet {
         types: &'a [String],
     ) -> BoxFuture<'a, Result<Instance, FleetError>> {
         Box::pin(async move {
+            check_types(types)?;
             let mut state = self.state();
+            // The worker's id is the token of the launch.
+            if let Some(launched) = state.launched.get(worker_id) {
+                return Ok(launched.clone());
+            }
             if state.no_capacity {
-                return Err(FleetError::NoCapacity("InsufficientInstanceCapacity".to_owned()));
+                return Err(no_capacity());
             }
             state.launches += 1;
             let instance = Instance {
@@ -115,24 +139,37 @@ impl FleetPort for MemoryFleet {
             state
                 .instances
                 .insert(instance.view.instance_id.clone(), instance.clone());
+            state.launched.insert(worker_id.clone(), instance.clone());
             Ok(instance)
         })
     }
 
     fn start<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>> {
         Box::pin(async move {
-            if self.state().no_capacity {
-                return Err(FleetError::NoCapacity("InsufficientInstanceCapacity".to_owned()));
-            }
-            self.change(id, InstanceState::Up)
+            self.change(START, id, |state, none| match state {
+                InstanceState::Up => Ok(state),
+                InstanceState::Stopped if none => Err(no_capacity()),
+                InstanceState::Stopped => Ok(InstanceState::Up),
+                InstanceState::Stopping | InstanceState::Gone => Err(wrong_state(START, state)),
+            })
         })
     }
 
     fn stop<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>> {
-        Box::pin(async move { self.change(id, InstanceState::Stopping) })
+        Box::pin(async move {
+            self.change(STOP, id, |state, _| match state {
+                InstanceState::Up => Ok(InstanceState::Stopping),
+                InstanceState::Stopping | InstanceState::Stopped => Ok(state),
+                InstanceState::Gone => Err(wrong_state(STOP, state)),
+            })
+        })
     }
 
     fn terminate<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), FleetError>> {
-        Box::pin(async move { self.change(id, InstanceState::Gone) })
+        Box::pin(async move { self.change(TERMINATE, id, |_, _| Ok(InstanceState::Gone)) })
     }
+}
+
+fn no_capacity() -> FleetError {
+    FleetError::NoCapacity("InsufficientInstanceCapacity".to_owned())
 }

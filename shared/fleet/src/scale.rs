@@ -1,20 +1,22 @@
 //! Carrying out a scaling plan: the one code path that wakes, starts and launches for waiting work.
 
 use cloud::{
-    Cloud, StoreError, Write,
-    http::chain,
-    notify::{tell_owner, tell_worker},
+    Cloud, StoreError, Write, chain, on_conflict,
     retry::MayConflict,
-    runs::{RunError, change_worker, move_worker},
     tables::{Backlog, PaceOf, PresenceIn, WorkersOf},
 };
 use model::{
-    BacklogEntry, Estimates, Millis, Pool, PoolId, Presence, Settings, StartingWorker, Worker, WorkerId, WorkerState,
+    BacklogEntry, Estimates, Millis, Pool, PoolId, Presence, Settings, Worker, WorkerId, WorkerState,
     socket::ServerMessage,
 };
 use policy::{
-    PoolSnapshot, breaker, estimate, forecast,
-    scale::{Grow, ScalePlan, note, plan, starting},
+    PoolSnapshot, breaker,
+    scale::{Grow, ScalePlan, note, plan},
+    start::{self, MOST_PLANS, Refusal, won},
+};
+use tasks::{
+    notify::{tell_owner, tell_worker},
+    runs::{RunError, change_worker, move_worker},
 };
 use tracing::{info, warn};
 
@@ -105,32 +107,31 @@ impl MayConflict for ScaleError {
     }
 }
 
-/// Looks at a pool, decides, and carries the plan out.
+/// Looks at a pool, decides, and carries the plan out. Whether the fleet was to be changed.
 pub async fn scale(
     cloud: &Cloud,
     fleet: &Fleet,
     settings: &Settings,
     pool: &PoolId,
     now: Millis,
-) -> Result<(), ScaleError> {
-    for _ in 0..ATTEMPTS {
+) -> Result<bool, ScaleError> {
+    let mut planned = false;
+    for _ in 0..MOST_PLANS {
         let Some(loaded) = Loaded::read(cloud, pool).await? else {
             warn!(pool = %pool, "there is work for a pool that does not exist; make it with `ops pool set`");
-            return Ok(());
+            return Ok(planned);
         };
         let snapshot = loaded.snapshot(settings, now);
         let plan = plan(&snapshot);
         info!(pool = %pool, plan = serde_json::to_string(&plan).unwrap_or_default(), "scaling");
+        planned |= plan.grow != Grow::No;
         wake(cloud, &loaded, &plan).await;
         if carry_out(cloud, fleet, &snapshot, &plan).await? == Next::Done {
             break;
         }
     }
-    Ok(())
+    Ok(planned)
 }
-
-/// Most plans in a row: another instance or offering after one that had no capacity.
-const ATTEMPTS: usize = 4;
 
 /// What comes after a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,26 +195,6 @@ async fn tell_waiting(cloud: &Cloud, snapshot: &PoolSnapshot<'_>, note: &str) {
     }
 }
 
-/// The pool's item after this plan has won: only one planner can write it.
-fn won(snapshot: &PoolSnapshot<'_>, plan: &ScalePlan, worker_id: &WorkerId) -> Pool {
-    let mut pool = snapshot.pool.clone();
-    pool.starting = starting(snapshot.pool, snapshot).cloned().collect();
-    pool.starting.push(StartingWorker {
-        worker_id: worker_id.clone(),
-        since: snapshot.now,
-    });
-    breaker::probing(&mut pool.breaker, snapshot.now);
-    if plan.for_forecast
-        && let Some(forecast) = pool.forecast.as_mut()
-    {
-        let start = estimate::start(snapshot.estimates);
-        forecast.credit_ms = forecast
-            .credit_ms
-            .saturating_sub(forecast::price(start, snapshot.settings));
-    }
-    pool
-}
-
 async fn commit_plan(cloud: &Cloud, mut pool: Pool, worker: &mut Worker) -> Result<bool, StoreError> {
     let writes = [Write::put(&mut pool)?, Write::put(worker)?];
     match cloud.store.commit(writes).await {
@@ -253,7 +234,7 @@ async fn start(
             tell_waiting(cloud, snapshot, WAKING).await;
             Ok(Next::Done)
         }
-        Err(error) => no_capacity(cloud, snapshot, worker_id, Some(WorkerState::Stopped), error).await,
+        Err(error) => no_capacity(cloud, snapshot, worker_id, false, error).await,
     }
 }
 
@@ -281,53 +262,45 @@ async fn launch(
             tell_waiting(cloud, snapshot, WAKING).await;
             Ok(Next::Done)
         }
-        Err(error) => no_capacity(cloud, snapshot, &worker_id, None, error).await,
+        Err(error) => no_capacity(cloud, snapshot, &worker_id, true, error).await,
     }
 }
 
-/// Takes a start back. Whatever the reason was, the same is not tried again for a while: a failing launch must not be
-/// repeated by every message. A stopped instance that cannot be started keeps nobody from launching elsewhere.
+/// Takes a start back, or a launch.
 async fn no_capacity(
     cloud: &Cloud,
     snapshot: &PoolSnapshot<'_>,
     worker_id: &WorkerId,
-    back_to: Option<WorkerState>,
+    launched: bool,
     error: FleetError,
 ) -> Result<Next, ScaleError> {
     warn!(worker.id = %worker_id, error = chain(&error), "no machine came");
-    let failed = matches!(error, FleetError::Aws { .. });
-    if let Some(state) = back_to {
-        change_worker::<ScaleError>(cloud, worker_id, snapshot.now, |worker| {
-            worker.no_capacity_at = Some(snapshot.now);
-            worker.outcome_due &= failed;
-            Ok(worker.state == WorkerState::Starting && worker.become_state(state, snapshot.now).is_ok())
-        })
-        .await?;
+    let now = snapshot.now;
+    let why = match error {
+        FleetError::NoCapacity(_) => Refusal::NoCapacity,
+        FleetError::Aws { .. } => Refusal::Failed,
+    };
+    if !launched {
+        let refused = |worker: &mut Worker| Ok(start::start_refused(worker, why, now));
+        change_worker::<ScaleError>(cloud, worker_id, now, refused).await?;
     }
-    let paused = cloud::retry::on_conflict(async || {
+    let paused = on_conflict!({
         let Some(mut pool) = cloud.store.get(&snapshot.pool.pool).await? else {
             return Ok(None);
         };
         let mut writes = Vec::new();
-        if back_to.is_none() {
-            pool.no_capacity_at = Some(snapshot.now);
-            // There never was such a worker. Should there be an instance after all, `lifecycle` ends it.
-            let worker = cloud.store.get(worker_id).await?;
-            let never_was = |it: &Worker| it.state == WorkerState::Launching && it.instance_id.is_none();
-            if let Some(mut worker) = worker.filter(never_was) {
-                writes.push(Write::delete(&mut worker));
-                if failed {
-                    breaker::record(&mut pool.breaker, false, snapshot.now);
-                }
-            }
+        if launched {
+            let mut worker = cloud.store.get(worker_id).await?;
+            let never_was = start::launch_refused(&mut pool, worker_id, worker.as_ref(), why, now);
+            writes.extend(worker.as_mut().filter(|_| never_was).map(Write::delete));
+        } else {
+            start::forget(&mut pool, worker_id);
         }
-        pool.starting.retain(|starting| starting.worker_id != *worker_id);
         writes.push(Write::put(&mut pool)?);
         cloud.store.commit_all(&writes).await?;
-        Ok::<_, StoreError>(breaker::paused(&pool.breaker, snapshot.settings, snapshot.now))
-    })
-    .await?;
-    if back_to.is_some() && !failed {
+        Ok::<_, StoreError>(breaker::paused(&pool.breaker, snapshot.settings, now))
+    })?;
+    if start::plan_again(launched, why) {
         return Ok(Next::PlanAgain);
     }
     let none = "No GPU is to be had at the moment; the picture waits and is tried again.";

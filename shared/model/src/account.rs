@@ -10,6 +10,8 @@ use crate::{MicroUsd, Millis, PoolId, Task, TaskState, TeamId, UserId};
 pub enum Role {
     /// Asks for pictures.
     Painter,
+    /// A painter who looks after a team, as a teacher does: sees and does for the team what a painter does for themselves.
+    Lead,
     /// Renders them.
     Worker,
     /// Runs the studio's installation.

@@ -6,6 +6,7 @@
 mod account;
 mod catalog;
 mod failure;
+pub mod guess;
 mod ids;
 mod money;
 mod pool;
@@ -29,9 +30,11 @@ pub use money::MicroUsd;
 pub use pool::{Pool, PoolNames, PoolNodes, StartingWorker};
 pub use pose::Pose;
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
-pub use scheduling::{Breaker, BreakerForce, Estimate, Estimates, Forecast, LaunchOutcome, Load, Pace, Presence};
+pub use scheduling::{
+    Breaker, BreakerForce, Estimate, Estimates, Forecast, LaunchOutcome, Load, Pace, Presence, storable,
+};
 pub use session::Session;
-pub use settings::{Settings, SettingsError};
+pub use settings::{Setting, Settings, SettingsError};
 pub use sign_in::{Device, Identified, Identity, Invitation, SignIn};
 pub use task::{BacklogEntry, CancelCause, Canceled, Lane, Task, TaskBody, TaskState, TransitionError};
 pub use time::Millis;

@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 /// The people that a detector has found in a picture. Kept with the finished task, which is not written again, so small
 /// numbers are all there is to save.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pose {
     /// Width and height of the picture that the places are in, pixels.
     pub canvas: [u32; 2],

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Failure, Millis, Pose, RunId, WorkerId};
 
@@ -41,7 +42,7 @@ pub struct TaskResult {
 }
 
 /// How long the parts of a run took on the worker, in milliseconds.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunTimes {
     /// Input pictures downloaded, checked and given to ComfyUI.
     #[serde(rename = "fetch_ms")]

@@ -6,10 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Millis, PoolId, UserId};
 
+/// A learned number as a table holds it: zero, or of a magnitude that DynamoDB's numbers have (1E-130 to 9.9E+125) with
+/// much room. An amount that has decayed below it is none; what is no number is none either.
+pub fn storable(number: f64) -> f64 {
+    const LEAST: f64 = 1e-12;
+    const MOST: f64 = 1e18;
+    let magnitude = number.abs().min(MOST);
+    if number.is_finite() && magnitude >= LEAST {
+        magnitude.copysign(number)
+    } else {
+        0.0
+    }
+}
+
+/// The serializer hands over references.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn store<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(storable(*number))
+}
+
 /// A learned mean: exponentially weighted, so that it follows a change within some dozen samples.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The mean so far; its unit is the owner's.
+    #[serde(serialize_with = "store")]
     pub mean: f64,
     /// How many samples made it.
     pub samples: u32,
@@ -19,6 +39,7 @@ pub struct Estimate {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Load {
     /// GPU seconds a second: how many workers it keeps busy.
+    #[serde(serialize_with = "store")]
     pub erlangs: f64,
     /// When that was.
     pub at: Millis,

@@ -1,130 +1,187 @@
-use std::time::Duration;
+//! What an operator may set: one table, from which everything else about a setting is made.
+
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-/// Every duration and limit that an operator may set. `key=value` pairs, durations as `30s`, `5m`, `500ms`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Settings {
-    /// How long a run is held without a heartbeat.
-    pub lease: Duration,
-    /// Heartbeat while rendering.
-    pub heartbeat_busy: Duration,
-    /// Heartbeat, and claim without a wake, while ready.
-    pub heartbeat_ready: Duration,
-    /// A worker not heard of for this long has failed.
-    pub worker_silent: Duration,
-    /// A worker that does not get from start to ready in this time has failed.
-    pub boot_limit: Duration,
-    /// A ready worker without a run for this long, with a quiet GPU, stops.
-    pub idle_stop: Duration,
-    /// The same where nobody present is known to be, and clients only show when they call.
-    pub idle_blind: Duration,
-    /// The same where every painter of the last hour has a client that reports the canvas, and for a second worker: the
-    /// time in which idling has cost as much as the next start (break-even).
-    pub idle_watched: Duration,
-    /// How long a painter counts as present after the last sign of it.
-    pub presence: Duration,
-    /// Longest predicted wait that needs no further worker.
-    pub wait_target: Duration,
-    /// How far, in GPU time of one user, a task whose model is loaded may overtake.
-    pub look_ahead: Duration,
-    /// A task that has waited this long is not overtaken.
-    pub pass_over: Duration,
-    /// GPU utilisation, percent, above which a worker counts as hot.
-    pub hot_percent: u32,
-    /// A worker hot for this long asks for another one.
-    pub hot_for: Duration,
-    /// After launches failed too often nothing is started for this long; then one is tried.
-    pub breaker_pause: Duration,
-    /// A machine is not stopped earlier than this after it was asked for, since it is paid for anyway.
-    pub min_billing: Duration,
-    /// Least time between two requests of a painter, in the long run.
-    pub rate_interval: Duration,
-    /// How many requests a painter may send at once.
-    pub rate_burst: u32,
-    /// Least time between two requests of a team, in the long run.
-    pub team_rate_interval: Duration,
-    /// How many requests a team may send at once.
-    pub team_rate_burst: u32,
-    /// Least time between the decision to drain and the stop: the second look.
-    pub drain_confirm: Duration,
-    /// GPU utilisation, percent, below which it counts as quiet.
-    pub gpu_quiet_percent: u32,
-    /// After an offering had no capacity nothing is started for this long.
-    pub capacity_pause: Duration,
-    /// How long a task may wait and run altogether.
-    pub task_expiry: Duration,
-    /// A task whose owner has not asked for it for this long starts no machine.
-    pub owner_absent: Duration,
-    /// A task whose owner has not asked for it for this long expires.
-    pub owner_gone: Duration,
-    /// Least time a run may take before the worker gives up.
-    pub run_floor: Duration,
-    /// Time a run may take per unit of work (step × megapixel) on top of [`Self::run_floor`].
-    pub run_per_work: Duration,
-    /// How long a call is kept open for a picture that is about to be done; 0s: never.
-    pub hold: Duration,
-    /// How long presigned URLs are good for.
-    pub url_life: Duration,
-    /// How long a worker's token is good for.
-    pub worker_token: Duration,
-    /// A host that has no work, or no answer to its heartbeats, for this long shuts itself down.
-    pub dead_man: Duration,
-    /// Largest input blob, bytes.
-    pub max_upload: u64,
-    /// Largest LoRA that a painter may upload, bytes. S3 takes 5 GiB in one PUT.
-    pub max_lora: u64,
-    /// Most uploaded LoRAs of a team.
-    pub max_team_loras: u64,
-    /// Most bytes of a team's uploaded LoRAs together.
-    pub max_team_lora_bytes: u64,
+use crate::guess;
+
+/// A kind of value, as it is written in `key=value`.
+trait Value: Sized {
+    fn read(text: &str) -> Option<Self>;
+    fn text(&self) -> String;
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        const MIB: u64 = 1024 * 1024;
-        const fn minutes(n: u64) -> Duration {
-            Duration::from_secs(60 * n)
-        }
-        Self {
-            lease: Duration::from_secs(30),
-            heartbeat_busy: Duration::from_secs(5),
-            heartbeat_ready: Duration::from_secs(15),
-            worker_silent: Duration::from_secs(90),
-            boot_limit: minutes(10),
-            idle_stop: minutes(30),
-            idle_blind: minutes(10),
-            idle_watched: minutes(2),
-            presence: minutes(5),
-            wait_target: Duration::from_secs(20),
-            look_ahead: minutes(1),
-            pass_over: Duration::from_secs(20),
-            hot_percent: 95,
-            hot_for: minutes(5),
-            breaker_pause: minutes(5),
-            min_billing: minutes(1),
-            rate_interval: Duration::from_millis(400),
-            rate_burst: 60,
-            team_rate_interval: Duration::ZERO,
-            team_rate_burst: 240,
-            drain_confirm: Duration::from_secs(50),
-            gpu_quiet_percent: 5,
-            capacity_pause: minutes(3),
-            task_expiry: minutes(60),
-            owner_absent: minutes(1),
-            owner_gone: minutes(5),
-            run_floor: minutes(5),
-            run_per_work: Duration::from_secs(5),
-            hold: Duration::from_secs(2),
-            url_life: minutes(60),
-            worker_token: minutes(60),
-            dead_man: minutes(60),
-            max_upload: 64 * MIB,
-            max_lora: 1024 * MIB,
-            max_team_loras: 200,
-            max_team_lora_bytes: 50 * 1024 * MIB,
-        }
+impl Value for Duration {
+    fn read(text: &str) -> Option<Self> {
+        humantime::parse_duration(text).ok()
     }
+    fn text(&self) -> String {
+        // Without the spaces that part settings.
+        humantime::format_duration(*self).to_string().replace(' ', "")
+    }
+}
+
+impl Value for u32 {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for u64 {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A row of the table of settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its key.
+    pub name: &'static str,
+    /// What it is for: Markdown, in one line.
+    pub meaning: &'static str,
+    get: fn(&Settings) -> String,
+    set: fn(&mut Settings, &str) -> Option<()>,
+}
+
+impl Setting {
+    /// Its value in these settings, as it is written.
+    pub fn of(&self, settings: &Settings) -> String {
+        (self.get)(settings)
+    }
+}
+
+/// A row of a Markdown table: name, default, meaning.
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let default = self.of(&Settings::default());
+        write!(f, "| `{}` | {default} | {} |", self.name, self.meaning)
+    }
+}
+
+/// `/// meaning`, then `name: type = default;`.
+macro_rules! settings {
+    ($($(#[doc = $meaning:literal])+ $name:ident: $kind:ty = $default:expr;)+) => {
+        /// Every duration and limit that an operator may set. `key=value` pairs, durations as `30s`, `5m`, `500ms`.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        pub struct Settings {
+            $($(#[doc = $meaning])+ pub $name: $kind,)+
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Settings {
+            /// Every setting.
+            pub const TABLE: &'static [Setting] = &[$(Setting {
+                name: stringify!($name),
+                meaning: concat!($($meaning),+).trim_ascii(),
+                get: |settings| settings.$name.text(),
+                set: |settings, text| Value::read(text).map(|value| settings.$name = value),
+            },)+];
+        }
+    };
+}
+
+const MIB: u64 = 1024 * 1024;
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_mins(n)
+}
+
+settings! {
+    /// How long a run is held without a heartbeat. Keep it at several times `heartbeat_busy`.
+    lease: Duration = seconds(30);
+    /// Heartbeat of a worker that renders. Told at registration.
+    heartbeat_busy: Duration = seconds(5);
+    /// Heartbeat of a worker that does not render, and its claim without a wake. Told at registration.
+    heartbeat_ready: Duration = seconds(15);
+    /// A worker not heard of for this long has failed. Keep it above `heartbeat_ready` and `lease`.
+    worker_silent: Duration = seconds(90);
+    /// Most time in `booting`, and again in `warming`; most time that a start or a stop counts as under way. A worker
+    /// that takes longer has failed.
+    boot_limit: Duration = minutes(10);
+    /// A ready worker without a run for this long, with a quiet GPU and no wanted task, stops whatever anybody says.
+    /// Keep it below `dead_man`.
+    idle_stop: Duration = minutes(30);
+    /// The same after this long where nobody is present, and clients show only when they call.
+    idle_blind: Duration = minutes(10);
+    /// The same after this long where every painter of the last hour has a client that reports the canvas, and for a
+    /// second worker: the time in which idling has cost as much as the next start (break-even).
+    idle_watched: Duration = minutes(2);
+    /// How long a painter counts as present after the last sign of it.
+    presence: Duration = minutes(5);
+    /// Longest predicted wait that needs no further worker.
+    wait_target: Duration = seconds(20);
+    /// How far, in GPU time of one user, a task whose model is loaded may overtake.
+    look_ahead: Duration = minutes(1);
+    /// A task that has waited this long is not overtaken.
+    pass_over: Duration = seconds(20);
+    /// GPU use, percent, above which a worker counts as hot.
+    hot_percent: u32 = 95;
+    /// A worker hot for this long asks for another one, if the wait is long.
+    hot_for: Duration = minutes(5);
+    /// After starts failed too often nothing is started for this long; then one is tried.
+    breaker_pause: Duration = minutes(5);
+    /// A machine is not stopped earlier than this after it was asked for, since it is paid for anyway; except by
+    /// `idle_stop`.
+    min_billing: Duration = minutes(1);
+    /// Least time between two requests of a painter, in the long run; `0s`: no limit.
+    rate_interval: Duration = Duration::from_millis(400);
+    /// How many requests a painter may send at once.
+    rate_burst: u32 = 60;
+    /// Least time between two requests of a team, in the long run; `0s`: no limit, since with one all its submits write
+    /// one item.
+    team_rate_interval: Duration = Duration::ZERO;
+    /// How many requests a team may send at once.
+    team_rate_burst: u32 = 240;
+    /// Least time from the decision to drain to the stop: the second look.
+    drain_confirm: Duration = seconds(50);
+    /// GPU use, percent, below which it counts as quiet; unknown use is quiet too.
+    gpu_quiet_percent: u32 = 5;
+    /// An instance that could not be started, or a launch that failed in every zone, is not tried again for this long.
+    capacity_pause: Duration = minutes(3);
+    /// Most time from submit to the end of a task, waiting and rendering.
+    task_expiry: Duration = minutes(60);
+    /// A waiting task that its owner has not asked for this long starts no worker.
+    owner_absent: Duration = minutes(1);
+    /// A waiting task that its owner has not asked for this long expires.
+    owner_gone: Duration = minutes(5);
+    /// A run may take at least this long before it is given up.
+    run_floor: Duration = guess::LIMIT.fixed;
+    /// What it may take on top of `run_floor` for each unit of work (sampling step × megapixel, the whole batch).
+    run_per_work: Duration = guess::LIMIT.per_work;
+    /// How long a call is kept open for a picture that is about to be done; `0s`: never. An open call is one of the
+    /// functions that an account may run at once (10 on a new one).
+    hold: Duration = seconds(2);
+    /// Life of presigned URLs; they may die earlier with the credentials that signed them.
+    url_life: Duration = minutes(60);
+    /// Life of a worker's token, renewed by heartbeat at half of it.
+    worker_token: Duration = minutes(60);
+    /// A host that has no work, or no answer to its heartbeats, for this long shuts itself down. Told at registration.
+    dead_man: Duration = minutes(60);
+    /// Largest uploaded blob, bytes.
+    max_upload: u64 = 64 * MIB;
+    /// Largest LoRA that a painter may upload, bytes; S3 takes 5 GiB in one PUT.
+    max_lora: u64 = 1024 * MIB;
+    /// Most uploaded LoRAs of a team; 999 at most.
+    max_team_loras: u64 = 200;
+    /// Most bytes of a team's uploaded LoRAs together.
+    max_team_lora_bytes: u64 = 50 * 1024 * MIB;
 }
 
 /// A setting that cannot be read.
@@ -154,74 +211,22 @@ impl Settings {
             let (key, value) = pair
                 .split_once('=')
                 .ok_or_else(|| SettingsError::NoPair(pair.to_owned()))?;
-            settings.set(key, value)?;
+            let row = Self::TABLE.iter().find(|row| row.name == key);
+            let row = row.ok_or_else(|| SettingsError::Unknown(key.to_owned()))?;
+            (row.set)(&mut settings, value).ok_or_else(|| SettingsError::Value {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            })?;
         }
         Ok(settings)
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), SettingsError> {
-        let bad = || SettingsError::Value {
-            key: key.to_owned(),
-            value: value.to_owned(),
-        };
-        let duration = match key {
-            "lease" => &mut self.lease,
-            "heartbeat_busy" => &mut self.heartbeat_busy,
-            "heartbeat_ready" => &mut self.heartbeat_ready,
-            "worker_silent" => &mut self.worker_silent,
-            "boot_limit" => &mut self.boot_limit,
-            "idle_stop" => &mut self.idle_stop,
-            "idle_blind" => &mut self.idle_blind,
-            "idle_watched" => &mut self.idle_watched,
-            "presence" => &mut self.presence,
-            "wait_target" => &mut self.wait_target,
-            "look_ahead" => &mut self.look_ahead,
-            "pass_over" => &mut self.pass_over,
-            "hot_for" => &mut self.hot_for,
-            "breaker_pause" => &mut self.breaker_pause,
-            "min_billing" => &mut self.min_billing,
-            "rate_interval" => &mut self.rate_interval,
-            "team_rate_interval" => &mut self.team_rate_interval,
-            "drain_confirm" => &mut self.drain_confirm,
-            "capacity_pause" => &mut self.capacity_pause,
-            "task_expiry" => &mut self.task_expiry,
-            "owner_absent" => &mut self.owner_absent,
-            "owner_gone" => &mut self.owner_gone,
-            "run_floor" => &mut self.run_floor,
-            "run_per_work" => &mut self.run_per_work,
-            "hold" => &mut self.hold,
-            "url_life" => &mut self.url_life,
-            "worker_token" => &mut self.worker_token,
-            "dead_man" => &mut self.dead_man,
-            "gpu_quiet_percent" | "hot_percent" | "rate_burst" | "team_rate_burst" => {
-                let number = match key {
-                    "gpu_quiet_percent" => &mut self.gpu_quiet_percent,
-                    "hot_percent" => &mut self.hot_percent,
-                    "rate_burst" => &mut self.rate_burst,
-                    _ => &mut self.team_rate_burst,
-                };
-                *number = value.parse().map_err(|_| bad())?;
-                return Ok(());
-            }
-            "max_upload" | "max_lora" | "max_team_loras" | "max_team_lora_bytes" => {
-                let limit = match key {
-                    "max_upload" => &mut self.max_upload,
-                    "max_lora" => &mut self.max_lora,
-                    "max_team_loras" => &mut self.max_team_loras,
-                    _ => &mut self.max_team_lora_bytes,
-                };
-                *limit = value.parse().map_err(|_| bad())?;
-                return Ok(());
-            }
-            _ => return Err(SettingsError::Unknown(key.to_owned())),
-        };
-        *duration = humantime::parse_duration(value).map_err(|_| bad())?;
-        Ok(())
-    }
-
-    /// How long a run of this much work may take.
+    /// How long a run of this much work may take, whatever was learned.
     pub fn run_limit(&self, work: f64) -> Duration {
-        let work = if work.is_finite() { work.clamp(0.0, 1e6) } else { 0.0 };
-        self.run_floor + self.run_per_work.mul_f64(work)
+        let limit = guess::Guess {
+            fixed: self.run_floor,
+            per_work: self.run_per_work,
+        };
+        limit.time(work)
     }
 }

@@ -1,8 +1,10 @@
 //! Messages on the WebSocket. Each is a hint: losing, doubling or reordering them loses no work.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::{Failure, RunId, Task, TaskId, TaskState};
+use crate::{CancelCause, Failure, RunId, RunTimes, Task, TaskId, TaskState};
 
 /// What a client says. The route key of the WebSocket API is `action`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ pub enum ClientMessage {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ServerMessage {
     /// To a painter: a task as it stands.
-    Task(TaskView),
+    Task(Box<TaskView>),
     /// To a worker: there is work; try this task first.
     Wake {
         /// The task.
@@ -55,7 +57,7 @@ pub enum ServerMessage {
 }
 
 /// A task as its painter sees it: a whole snapshot each time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
     /// The task.
     pub task_id: TaskId,
@@ -68,9 +70,40 @@ pub struct TaskView {
     /// What is happening, in words: a GPU is waking up, the task is waiting, and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Place in line, from 1, while the task waits; none for whoever is far behind, or where the index does not show the
+    /// task yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<usize>,
+    /// Seconds until the picture is there, while the task waits: by what runs and starts took lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_s: Option<u64>,
+    /// Why the task is being ended, or was ended, before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<CancelCause>,
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
+    /// The pictures, once the task succeeded. A message over the WebSocket leaves them out: a client asks for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<ResultView>,
+}
+
+/// The pictures of a task, for its painter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ResultView {
+    /// A presigned GET of one blob with all pictures, one after the other; another one with each look.
+    pub url: String,
+    /// Start byte of each picture in the blob.
+    pub offsets: Vec<u64>,
+    /// A LoRA was left out, or did nothing, since it is made for another kind of model.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lora_warning: bool,
+    /// The people in the picture, in OpenPose's form, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pose: Option<Value>,
+    /// How long the parts of the run took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<RunTimes>,
 }
 
 impl From<&Task> for TaskView {
@@ -81,7 +114,11 @@ impl From<&Task> for TaskView {
             progress: task.progress(),
             version: task.version,
             note: None,
+            position: None,
+            eta_s: None,
+            cancel: task.cancel,
             error: task.error.clone(),
+            result: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{ConnectionId, InstanceId, Millis, PoolId, RunId, TaskId, TeamId, WorkerId};
 
@@ -92,7 +93,7 @@ pub struct RunRef {
 }
 
 /// What a worker measures of its GPU.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GpuUse {
     /// Utilisation, percent.
     pub percent: u32,
@@ -135,6 +136,9 @@ pub struct Worker {
     /// When it was last heard of.
     #[serde(default)]
     pub last_seen: Millis,
+    /// Since when its silence has cost it a run; absent once it is heard of again. Until then nobody counts on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Millis>,
     /// Since when it has had no run; absent while it has one or is not ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_since: Option<Millis>,
@@ -144,7 +148,7 @@ pub struct Worker {
     /// Since when its GPU has been at its limit, by [`crate::Settings::hot_percent`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hot_since: Option<Millis>,
-    /// Model files it has loaded, latest first.
+    /// The main models (checkpoints, diffusion models) in its VRAM, latest first: few fit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
     /// Node classes of custom packs that its ComfyUI has; absent until this process has said so.
@@ -168,6 +172,9 @@ pub struct Worker {
     /// Version of its machine image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Version of the workers' protocol that its last process spoke; absent until one has registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<u32>,
     /// When DynamoDB may delete the item, seconds; only of a worker that is no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u64>,
@@ -202,6 +209,7 @@ impl Worker {
             run: None,
             connection: None,
             last_seen: now,
+            silent_since: None,
             idle_since: None,
             gpu: None,
             hot_since: None,
@@ -213,6 +221,7 @@ impl Worker {
             no_capacity_at: None,
             proof_date: 0,
             image: None,
+            protocol: None,
             ttl: None,
         }
     }
@@ -247,6 +256,7 @@ impl Worker {
                 self.up_since = now;
             }
             WorkerState::Stopped | WorkerState::Gone => {
+                self.silent_since = None;
                 self.connection = None;
                 self.gpu = None;
                 self.hot_since = None;
@@ -264,11 +274,35 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether its machine image speaks another protocol than this release, an older or (after a roll-back) a newer one.
+    pub const fn is_outdated(&self) -> bool {
+        matches!(self.protocol, Some(protocol) if protocol != crate::worker_api::PROTOCOL)
+    }
+
+    /// Takes a sign of life.
+    pub fn heard(&mut self, now: Millis) {
+        self.last_seen = now;
+        self.silent_since = None;
+    }
+
+    /// Whether it can be counted on: it was heard of less than `silent` ago, and since its silence last cost it a run.
+    pub fn answers(&self, silent: Duration, now: Millis) -> bool {
+        self.silent_since.is_none() && now.since(self.last_seen) < silent
+    }
+
     /// `ready → busy` with this run.
     pub fn start(&mut self, run: RunRef, now: Millis) -> Result<(), WorkerEdgeError> {
         self.become_state(WorkerState::Busy, now)?;
         self.run = Some(run);
         Ok(())
+    }
+
+    /// The same as [`Self::release`], by somebody else, since the worker fell silent.
+    pub fn lose(&mut self, run_id: RunId, now: Millis) {
+        if self.run.is_some_and(|run| run.run_id == run_id) {
+            self.release(run_id, now);
+            self.silent_since = Some(now);
+        }
     }
 
     /// Lets go of the run if it holds it: `busy → ready`; a draining worker stays draining.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{FailureClass, GpuUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId};
 
-/// Version of this protocol. A worker with another one is told to stop.
-pub const PROTOCOL: u32 = 1;
+/// Version of this protocol. A worker of the one before works on until it is idle, and is then replaced; one of any other,
+/// newer ones too, is replaced at once.
+pub const PROTOCOL: u32 = 2;
 
 /// Header of the identity proof that names the API it is meant for.
 pub const AUDIENCE_HEADER: &str = "x-atelier-audience";
@@ -24,7 +26,7 @@ pub fn sts_host(region: &str) -> String {
 }
 
 /// `POST /v1/workers/register`, the only call without a token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Register {
     /// Headers of a signed STS `GetCallerIdentity` request, lower-case names.
     pub proof: BTreeMap<String, String>,
@@ -36,7 +38,7 @@ pub struct Register {
 }
 
 /// Reply to [`Register`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Registered {
     /// Bearer token for everything else.
     pub token: String,
@@ -55,7 +57,7 @@ pub struct Registered {
 }
 
 /// `POST /v1/workers/{id}/claim`.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Claim {
     /// The task that a wake named: tried first.
     #[serde(default)]
@@ -63,7 +65,7 @@ pub struct Claim {
 }
 
 /// Reply to [`Claim`].
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Claimed {
     /// What to render; none if there is nothing.
     #[serde(default)]
@@ -71,7 +73,7 @@ pub struct Claimed {
 }
 
 /// A run to do.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Assignment {
     /// The task.
     pub task_id: TaskId,
@@ -94,7 +96,7 @@ pub struct Assignment {
 }
 
 /// The pictures of a request, concatenated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InputBlob {
     /// The bytes themselves when they are few (base64).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,7 +114,7 @@ pub struct InputBlob {
 }
 
 /// An uploaded LoRA that a run needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LoraFile {
     /// What the painter calls it, for messages.
     pub name: String,
@@ -129,7 +131,7 @@ pub struct LoraFile {
 }
 
 /// Presigned URLs of a run. They die with the session that signed them; `POST /v1/workers/{id}/urls` gives fresh ones.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunUrls {
     /// GET of the input blob.
     #[serde(default)]
@@ -137,12 +139,14 @@ pub struct RunUrls {
     /// GET of each of [`Assignment::loras`].
     #[serde(default)]
     pub loras: Vec<String>,
-    /// PUT of the result.
+    /// PUT of the result. May be empty in an assignment, where the size of the result is not known yet: [`FreshUrls::size`]
+    /// asks for it.
+    #[serde(default)]
     pub upload: String,
 }
 
 /// `POST /v1/workers/{id}/heartbeat`.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Heartbeat {
     /// The worker has warmed up.
     pub ready: bool,
@@ -152,7 +156,11 @@ pub struct Heartbeat {
     /// What its GPU does; none without one.
     #[serde(default)]
     pub gpu: Option<GpuUse>,
-    /// Model files it has loaded, latest first.
+    /// The main models (checkpoints, diffusion models) of its last runs since its ComfyUI started, latest first: those that
+    /// its GPU may still hold. At most four. Older workers do not say.
+    #[serde(default)]
+    pub main_models: Vec<String>,
+    /// All model files of its last runs since its ComfyUI started, the main ones, LoRAs, control nets and others, latest first.
     #[serde(default)]
     pub models: Vec<String>,
     /// Node classes of custom packs that its ComfyUI has, among those that graphs may use; means something once it is ready.
@@ -161,7 +169,7 @@ pub struct Heartbeat {
 }
 
 /// How far a run is.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 pub struct RunProgress {
     /// The run.
     pub run_id: RunId,
@@ -176,7 +184,7 @@ pub struct RunProgress {
     clippy::struct_excessive_bools,
     reason = "four independent facts on the wire, not one state"
 )]
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeartbeatReply {
     /// There is work to claim.
     #[serde(default)]
@@ -196,7 +204,7 @@ pub struct HeartbeatReply {
 }
 
 /// `POST /v1/workers/{id}/result`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunResult {
     /// The run.
     pub run_id: RunId,
@@ -217,7 +225,7 @@ pub struct RunResult {
 }
 
 /// `POST /v1/workers/{id}/failure`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunFailure {
     /// The run.
     pub run_id: RunId,
@@ -232,16 +240,20 @@ pub struct RunFailure {
 }
 
 /// `POST /v1/workers/{id}/urls`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct FreshUrls {
     /// The run.
     pub run_id: RunId,
     /// The task.
     pub task_id: TaskId,
+    /// Size of the result that is about to be uploaded, bytes; then [`RunUrls::upload`] may be signed for this size only. Older
+    /// workers do not say, and older APIs sign none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 /// Reply to [`RunResult`] and [`RunFailure`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunEnded {
     /// Whether it counts. False: the run was lost or canceled, and nothing was kept.
     pub accepted: bool,

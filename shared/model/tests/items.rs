@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use common::{task, worker};
 use model::{
-    BacklogEntry, CancelCause, Failure, FailureClass, InstanceId, Millis, Outcome, PoolId, Run, RunId, RunTimes,
-    Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
+    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Load, Millis, Outcome, PoolId, Run, RunId,
+    RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
     socket::{ClientMessage, ServerMessage, TaskView},
+    storable,
     worker_api::{Claim, Heartbeat, HeartbeatReply, RunFailure},
 };
 use proptest::prelude::*;
@@ -154,7 +155,7 @@ fn messages_on_the_socket() {
     let id = task(NOW).task_id;
     let run_id = run().run_id;
     for message in [
-        ServerMessage::Task(TaskView::from(&task(NOW))),
+        ServerMessage::Task(Box::new(TaskView::from(&task(NOW)))),
         ServerMessage::Wake { task_id: Some(id) },
         ServerMessage::Wake { task_id: None },
         ServerMessage::Cancel { run_id },
@@ -166,10 +167,10 @@ fn messages_on_the_socket() {
     }
     insta::assert_json_snapshot!(
         "socket-task",
-        ServerMessage::Task(TaskView {
+        ServerMessage::Task(Box::new(TaskView {
             note: Some("A GPU is waking up; this takes one or two minutes.".to_owned()),
             ..TaskView::from(&ended(Outcome::Interrupted))
-        })
+        }))
     );
     for (text, wanted) in [
         (json!({ "action": "ping" }), ClientMessage::Ping),
@@ -239,6 +240,8 @@ proptest! {
         let settings = Settings::default();
         let limit = settings.run_limit(work);
         prop_assert!(limit >= settings.run_floor && limit < Duration::from_hours(24 * 365));
+        let wild = Settings { run_per_work: Duration::MAX, ..settings };
+        prop_assert!(wild.run_limit(work) >= limit);
     }
 
     #[test]
@@ -270,12 +273,71 @@ fn settings_are_read_over_the_defaults() {
     }
 }
 
+/// The table is what parses, what is there, and what is told of it.
 #[test]
-fn every_setting_can_be_set() {
-    let settings = serde_json::to_value(Settings::default()).unwrap();
-    for (name, value) in settings.as_object().unwrap() {
-        let text = if value.is_object() { "7m" } else { "7" };
-        let parsed = Settings::parse(&format!("{name}={text}")).unwrap_or_else(|error| panic!("{error}"));
-        assert_ne!(parsed, Settings::default(), "{name}");
+fn every_setting_is_in_the_table_and_can_be_set() {
+    let defaults = Settings::default();
+    let shown = serde_json::to_value(&defaults).unwrap();
+    let mut names: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let mut table: Vec<_> = Settings::TABLE.iter().map(|row| row.name).collect();
+    table.sort_unstable();
+    assert_eq!(table, names);
+    for row in Settings::TABLE {
+        let name = row.name;
+        let written = row.of(&defaults);
+        let set = |text: &str| Settings::parse(&format!("{name}={text}")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(set(&written), defaults, "{name}={written} is the default");
+        let other = set(if shown[name].is_object() { "7m1s" } else { "7" });
+        assert_ne!(other, defaults, "{name}");
+        assert_eq!(set(&row.of(&other)), other, "{name} is read as it is written");
+        for bad in ["", "-1", "soon", "1e3"] {
+            let error = Settings::parse(&format!("{name}={bad}")).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("`{bad}` is no value for the setting `{name}`")
+            );
+        }
+        let line = row.to_string();
+        let columns: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, first, second, meaning, _] = columns[..] else {
+            panic!("{line} has not three columns");
+        };
+        assert_eq!((first, second), (format!("`{name}`").as_str(), written.as_str()));
+        assert!(meaning.ends_with('.') && !meaning.contains("  "), "{meaning}");
+    }
+}
+
+#[test]
+fn the_settings() {
+    let defaults = Settings::default();
+    let rows = Settings::TABLE
+        .iter()
+        .map(|row| format!("{}={}", row.name, row.of(&defaults)));
+    insta::assert_snapshot!("settings", rows.collect::<Vec<_>>().join("\n"));
+}
+
+proptest! {
+    #![proptest_config(common::cases(512))]
+
+    /// DynamoDB's numbers go from 1E-130 to 9.9E+125; whatever was learned can be stored, and is read as it was stored.
+    #[test]
+    fn what_was_learned_can_be_stored(mean in any::<f64>(), tiny in -700_i32..700) {
+        for number in [mean, mean.signum() * 10_f64.powi(tiny), f64::MIN_POSITIVE, f64::NAN, f64::NEG_INFINITY, -0.0] {
+            let estimate = Estimate { mean: number, samples: 1 };
+            let load = Load { erlangs: number, at: NOW };
+            let stored = [
+                serde_json::to_value(estimate).unwrap()["mean"].clone(),
+                serde_json::to_value(load).unwrap()["erlangs"].clone(),
+            ];
+            for stored in stored {
+                let it = stored.as_f64().unwrap();
+                prop_assert!(it == 0.0 || (1e-100..1e100).contains(&it.abs()), "{number} as {it}");
+                prop_assert_eq!(storable(it).to_bits(), it.to_bits());
+                if (1e-9..1e15).contains(&number.abs()) {
+                    prop_assert_eq!(it.to_bits(), number.to_bits(), "what is worth knowing is kept");
+                }
+            }
+        }
     }
 }

@@ -84,6 +84,8 @@ enum Call {
     Become(WorkerState),
     Start(u8),
     Release(u8),
+    Lose(u8),
+    Heard,
 }
 
 fn held(number: u8) -> RunRef {
@@ -99,6 +101,8 @@ fn call() -> impl Strategy<Value = Call> {
         4 => (0..WorkerState::ALL.len()).prop_map(|at| Call::Become(WorkerState::ALL[at])),
         2 => (0_u8..3).prop_map(Call::Start),
         2 => (0_u8..3).prop_map(Call::Release),
+        2 => (0_u8..3).prop_map(Call::Lose),
+        1 => Just(Call::Heard),
     ]
 }
 
@@ -124,6 +128,17 @@ proptest! {
                     worker.release(held(number).run_id, now);
                     before.run == Some(held(number))
                 }
+                Call::Lose(number) => {
+                    worker.lose(held(number).run_id, now);
+                    prop_assert!(worker == before || worker.silent_since == Some(now));
+                    before.run == Some(held(number))
+                }
+                Call::Heard => {
+                    worker.heard(now);
+                    prop_assert!(worker.answers(Duration::from_millis(1), now));
+                    prop_assert!(!worker.answers(Duration::from_millis(1), now + Duration::from_millis(1)));
+                    true
+                }
             };
             if !yes {
                 prop_assert_eq!(&worker, &before, "a call that says no changes nothing: {:?}", call);
@@ -134,6 +149,11 @@ proptest! {
             prop_assert!(worker.idle_since.is_none() || matches!(worker.state, WorkerState::Ready | WorkerState::Draining));
             prop_assert!(worker.idle_since.is_some() || worker.state != WorkerState::Ready);
             prop_assert_eq!(worker.state_since == now, worker.state != before.state);
+            if worker.silent_since.is_some() {
+                prop_assert!(!worker.answers(Duration::MAX, now), "whoever is silent does not answer");
+                let off = matches!(worker.state, WorkerState::Stopped | WorkerState::Gone | WorkerState::Starting);
+                prop_assert!(!off, "a machine that was off begins anew");
+            }
             if worker.state == WorkerState::Starting && before.state != WorkerState::Starting {
                 prop_assert_eq!(worker.generation, before.generation + 1, "tokens from before the stop are void");
             }
@@ -178,6 +198,22 @@ fn a_draining_worker_that_lets_go_stays_draining() {
         (worker.state, worker.run, worker.idle_since),
         (WorkerState::Draining, None, Some(Millis(6)))
     );
+}
+
+#[test]
+fn a_worker_that_lost_its_run_by_silence_is_ready_again_once_it_is_heard_of() {
+    let silent = Duration::from_secs(90);
+    let mut worker = worker(Millis(0));
+    worker.become_state(WorkerState::Warming, Millis(1)).unwrap();
+    worker.become_state(WorkerState::Ready, Millis(2)).unwrap();
+    worker.start(held(1), Millis(3)).unwrap();
+    worker.lose(held(2).run_id, Millis(4));
+    assert!(worker.answers(silent, Millis(4)), "another's run is not its own");
+    worker.lose(held(1).run_id, Millis(5));
+    assert_eq!((worker.state, worker.run), (WorkerState::Ready, None));
+    assert!(!worker.answers(silent, Millis(5)));
+    worker.heard(Millis(6));
+    assert!(worker.answers(silent, Millis(6)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use model::{Breaker, BreakerForce, LaunchOutcome, Millis, Settings, Worker, WorkerState};
+use model::{Breaker, BreakerForce, LaunchOutcome, Millis, Settings};
 use serde::Serialize;
 
 /// The sliding window: this many outcomes, none older than [`WINDOW`].
@@ -50,17 +50,6 @@ pub fn paused(breaker: &Breaker, settings: &Settings, now: Millis) -> Option<&'s
              If this goes on, tell your studio's operator."
         }
     })
-}
-
-/// What a worker's change of state shows of its last start, if that was still to be seen. One that is stopped on
-/// purpose while it comes up shows nothing.
-pub fn outcome(before: WorkerState, after: &Worker) -> Option<bool> {
-    match after.state {
-        _ if !after.outcome_due => None,
-        WorkerState::Ready if before == WorkerState::Warming => Some(true),
-        WorkerState::Failed | WorkerState::Stopped | WorkerState::Gone if before.is_coming() => Some(false),
-        _ => None,
-    }
 }
 
 /// Notes that a probe is let through.

@@ -9,8 +9,8 @@ use crate::fair;
 /// Most tasks that one with its model loaded may overtake.
 const WINDOW: usize = 32;
 
-/// The tasks to try, best first: in fair order, but a task whose model the worker has loaded goes before others that
-/// are near it in line ([`Settings::look_ahead`]) and have not waited long ([`Settings::pass_over`]). Expired ones are
+/// The tasks to try, best first: in fair order, but a task whose main model is in the worker's VRAM goes before others
+/// that are near it in line ([`Settings::look_ahead`]) and have not waited long ([`Settings::pass_over`]). Expired ones are
 /// left to `lifecycle`. Whatever is waiting is in the answer: a free worker never idles while it could serve.
 pub fn choose(backlog: &[BacklogEntry], worker: &Worker, settings: &Settings, now: Millis) -> Vec<TaskId> {
     let mut entries: Vec<_> = backlog.iter().filter(|entry| entry.expires_at > now).collect();
@@ -29,7 +29,11 @@ fn loaded(entries: &[&BacklogEntry], worker: &Worker, settings: &Settings, now: 
         if entry.start_tag.saturating_sub(head) > reach(settings.look_ahead, entry.lane) {
             return None;
         }
-        let has_model = entry.model.as_ref().is_none_or(|model| worker.models.contains(model));
+        // Who needs no model is served in turn, but overtakes nobody, since that would save no loading.
+        let has_model = entry
+            .model
+            .as_ref()
+            .map_or(at == 0, |model| worker.models.contains(model));
         most_urgent = most_urgent.min(entry.lane);
         // Who is less urgent overtakes nobody.
         if has_model && entry.lane == most_urgent {

@@ -11,15 +11,20 @@ use model::{Lane, Millis, Settings, Task, TaskState};
 /// Most sampling steps of a live picture: the plugin's real-time presets sample with LoRAs for 8 steps or fewer.
 const LIVE_STEPS: u32 = 8;
 
+/// Most work of a live picture: its steps at a megapixel and a half each. On a mid-range GPU that is about as long as a
+/// call is kept open.
+const LIVE_WORK: f64 = 12.0;
+
 /// From this share on, the time a run has taken says how long the rest takes.
 const TELLING: f32 = 0.1;
 
 /// However it is set, no call is kept open longer: the functions have 10 s, API Gateway 30.
 const LONGEST: Duration = Duration::from_secs(8);
 
-/// How urgent a request is: one picture of few steps is a brush stroke in live mode, or as quickly done as one.
-pub fn lane(pictures: u32, steps: u32) -> Lane {
-    if pictures == 1 && steps <= LIVE_STEPS {
+/// How urgent a request is: one picture of few steps and little work is a brush stroke in live mode, or as quickly done
+/// as one. An upscale has no steps, but much work.
+pub fn lane(pictures: u32, steps: u32, work: f64) -> Lane {
+    if pictures == 1 && steps <= LIVE_STEPS && work <= LIVE_WORK {
         Lane::Live
     } else {
         Lane::Interactive

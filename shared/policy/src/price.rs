@@ -1,8 +1,6 @@
 //! What GPU time costs, and what a task may cost.
 
-use std::time::Duration;
-
-use model::{MicroUsd, Pool, Task};
+use model::{MicroUsd, Pool, Task, guess};
 
 /// On-demand prices of an hour of Linux in us-east-1, August 2026, <https://aws.amazon.com/ec2/pricing/on-demand/>: the
 /// instances with one GPU.
@@ -40,25 +38,17 @@ pub fn hour(pool: Option<&Pool>, instance_type: Option<&str>) -> MicroUsd {
         .unwrap_or(UNKNOWN)
 }
 
-/// What a task of this much work reserves: its expected time on the dearest instances that the pool launches.
+/// What a task of this much work reserves: a guess of its time on the high side, on the dearest instances that the pool
+/// launches.
 pub fn reservation(pool: Option<&Pool>, work: f64) -> MicroUsd {
     let types = pool.map_or(&[][..], |pool| &pool.instance_types);
     let dearest = types.iter().map(|name| hour(pool, Some(name))).max();
-    MicroUsd::of_time(estimate(work), dearest.unwrap_or_else(|| hour(pool, None)))
+    MicroUsd::of_time(guess::RESERVED.time(work), dearest.unwrap_or_else(|| hour(pool, None)))
 }
 
 /// What a task that succeeded costs: the time of its last run on this instance type, and never more than it reserved.
 pub fn cost(pool: Option<&Pool>, task: &Task, instance_type: Option<&str>) -> MicroUsd {
     MicroUsd::of_time(task.run_time(), hour(pool, instance_type)).min(task.reserved)
-}
-
-/// GPU time for a task of this much work (steps × megapixels). A guess on the high side, of loading a checkpoint and of
-/// SDXL on a g4dn.xlarge, until times are learned.
-fn estimate(work: f64) -> Duration {
-    const LOAD: Duration = Duration::from_secs(10);
-    const PER_WORK: Duration = Duration::from_secs(1);
-    let work = if work.is_finite() { work.clamp(0.0, 1e6) } else { 0.0 };
-    LOAD + PER_WORK.mul_f64(work)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use model::{Millis, Worker, WorkerId, WorkerState};
 use serde::Serialize;
 
-use crate::{PoolSnapshot, forecast, presence, scale, wait};
+use crate::{forecast, presence, snapshot::PoolSnapshot, wait};
 
 /// What to do with one worker, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,6 +90,9 @@ fn stops_with(
 ) -> Option<&'static str> {
     let settings = snapshot.settings;
     let idle = worker.idle_since.map_or(Duration::ZERO, |since| at.since(since));
+    if worker.is_outdated() {
+        return Some("its machine image speaks another protocol");
+    }
     if idle >= settings.idle_stop {
         return Some("idle for as long as anybody may be, with a quiet GPU");
     }
@@ -124,9 +127,10 @@ fn present(snapshot: &PoolSnapshot<'_>, at: Millis) -> bool {
 fn level(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> u32 {
     let place = |it: &Worker| (it.up_since, it.worker_id.clone());
     let mine = place(worker);
-    let before = snapshot.workers.iter().filter(|it| {
-        matches!(it.state, WorkerState::Ready | WorkerState::Busy) && scale::alive(it, snapshot) && place(it) < mine
-    });
+    let before = snapshot
+        .workers
+        .iter()
+        .filter(|it| snapshot.serves(it) && place(it) < mine);
     u32::try_from(before.count()).map_or(u32::MAX, |before| before.saturating_add(1))
 }
 

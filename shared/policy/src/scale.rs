@@ -1,14 +1,16 @@
 //! When to wake, start or launch a worker.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
-use model::{BacklogEntry, Millis, Pool, Settings, StartingWorker, Worker, WorkerId, WorkerState};
+use model::{BacklogEntry, Millis, Settings, Worker, WorkerId, WorkerState};
 use serde::Serialize;
 
 use crate::{
-    PoolSnapshot,
     breaker::{self, Verdict},
-    estimate, forecast, presence, wait,
+    coming::coming,
+    estimate, forecast, presence,
+    snapshot::PoolSnapshot,
+    wait,
 };
 
 /// What to do for a pool, and why.
@@ -46,7 +48,10 @@ pub fn plan(snapshot: &PoolSnapshot<'_>) -> ScalePlan {
     let wake = if snapshot.backlog.is_empty() {
         Vec::new()
     } else {
-        in_state(snapshot, WorkerState::Ready)
+        // A wake costs nothing, so one that an index shows as unheard of is told, too; one that lost its run is not.
+        snapshot
+            .in_state(WorkerState::Ready)
+            .filter(|w| w.silent_since.is_none())
             .map(|w| w.worker_id.clone())
             .collect()
     };
@@ -72,7 +77,7 @@ fn need(snapshot: &PoolSnapshot<'_>) -> Result<&'static str, &'static str> {
         pool, settings, now, ..
     } = *snapshot;
     let waits = snapshot.wanted().next().is_some();
-    let serving = snapshot.workers.iter().filter(|w| serves(w, snapshot)).count();
+    let serving = snapshot.workers.iter().filter(|w| snapshot.serves(w)).count();
     let coming = coming(snapshot);
     let have = u32::try_from(serving + coming).unwrap_or(u32::MAX);
     if coming > 0 {
@@ -110,8 +115,9 @@ const PAINTER: u32 = 4;
 /// Whether a worker more than those that are up would help those who wait by what it costs.
 fn helps(snapshot: &PoolSnapshot<'_>) -> Option<&'static str> {
     let PoolSnapshot { settings, now, .. } = *snapshot;
-    let mut ready = in_state(snapshot, WorkerState::Ready);
-    if in_state(snapshot, WorkerState::Draining).any(|w| alive(w, snapshot)) && !ready.any(|w| alive(w, snapshot)) {
+    let mut ready = snapshot.in_state(WorkerState::Ready);
+    let mut draining = snapshot.in_state(WorkerState::Draining);
+    if draining.any(|w| snapshot.answers(w)) && !ready.any(|w| snapshot.answers(w)) {
         return Some("everybody is busy, and one drains");
     }
     let start = estimate::start(snapshot.estimates);
@@ -127,7 +133,8 @@ fn helps(snapshot: &PoolSnapshot<'_>) -> Option<&'static str> {
     }
     free.push(start);
     let saved = sum(&without).saturating_sub(sum(&wait::waits(snapshot, &free)));
-    let hot = in_state(snapshot, WorkerState::Busy)
+    let hot = snapshot
+        .in_state(WorkerState::Busy)
         .any(|w| w.hot_since.is_some_and(|since| now.since(since) >= settings.hot_for));
     if saved.saturating_mul(PAINTER) >= start.saturating_add(settings.idle_watched) {
         Some("a further worker saves more waiting than it costs")
@@ -147,7 +154,8 @@ fn grow(snapshot: &PoolSnapshot<'_>, reason: &'static str) -> (Grow, &'static st
         now,
         ..
     } = *snapshot;
-    if let Some(worker) = in_state(snapshot, WorkerState::Draining).find(|w| alive(w, snapshot)) {
+    let mut draining = snapshot.in_state(WorkerState::Draining);
+    if let Some(worker) = draining.find(|w| snapshot.answers(w)) {
         return (Grow::Undrain(worker.worker_id.clone()), reason);
     }
     if breaker::verdict(&pool.breaker, settings, now) == Verdict::Open {
@@ -159,13 +167,18 @@ fn grow(snapshot: &PoolSnapshot<'_>, reason: &'static str) -> (Grow, &'static st
     }
     // Each offering that had no capacity is left alone for a while; a stopped instance is an offering of its own.
     let rested = |at: Option<Millis>| at.is_none_or(|at| now.since(at) >= settings.capacity_pause);
-    let startable = in_state(snapshot, WorkerState::Stopped).filter(|w| rested(w.no_capacity_at));
+    let startable = snapshot
+        .in_state(WorkerState::Stopped)
+        .filter(|w| !w.is_outdated() && rested(w.no_capacity_at));
     if let Some(worker) = startable.max_by_key(|worker| worker.state_since) {
         return (Grow::Start(worker.worker_id.clone()), reason);
     }
     // Sooner there than one that has to stop first. Once there are two, one of them is stopped for good.
     let launchable = !pool.instance_types.is_empty() && rested(pool.no_capacity_at);
-    if !launchable && in_state(snapshot, WorkerState::Stopping).any(|w| now.since(w.state_since) < settings.boot_limit)
+    if !launchable
+        && snapshot
+            .in_state(WorkerState::Stopping)
+            .any(|w| now.since(w.state_since) < settings.boot_limit)
     {
         // The event that it has stopped brings the next look, which starts it again.
         return (Grow::No, "a worker is stopping and will be started again");
@@ -179,63 +192,6 @@ fn grow(snapshot: &PoolSnapshot<'_>, reason: &'static str) -> (Grow, &'static st
     (Grow::Launch, reason)
 }
 
-fn in_state<'a>(snapshot: &PoolSnapshot<'a>, state: WorkerState) -> impl Iterator<Item = &'a Worker> {
-    snapshot.workers.iter().filter(move |w| w.state == state)
-}
-
-/// Whether the worker was heard of lately.
-pub(crate) fn alive(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> bool {
-    snapshot.now.since(worker.last_seen) < snapshot.settings.worker_silent
-}
-
-fn serves(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> bool {
-    matches!(worker.state, WorkerState::Ready | WorkerState::Busy) && alive(worker, snapshot)
-}
-
-/// A worker that has not come after this many times the usual start is not counted on any more.
-const LATE: u32 = 2;
-const LEAST_LATE: Duration = Duration::from_mins(3);
-
-/// How many workers come, in time: shown by the index, or only known to have been started.
-fn coming(snapshot: &PoolSnapshot<'_>) -> usize {
-    let late = (estimate::start(snapshot.estimates) * LATE).max(LEAST_LATE);
-    let in_time = |since| snapshot.now.since(since) < late;
-    let shown = snapshot
-        .workers
-        .iter()
-        .filter(|w| w.state.is_coming() && in_time(w.up_since));
-    let started = starting(snapshot.pool, snapshot)
-        .filter(|it| in_time(it.since))
-        .map(|it| &it.worker_id);
-    shown
-        .map(|w| &w.worker_id)
-        .chain(started)
-        .collect::<BTreeSet<_>>()
-        .len()
-}
-
-/// Workers that an earlier plan started and that the index may not show: kept until the boot limit, unless the
-/// snapshot already knows better.
-pub fn starting<'a>(pool: &'a Pool, snapshot: &PoolSnapshot<'_>) -> impl Iterator<Item = &'a StartingWorker> {
-    let now = snapshot.now;
-    let limit = snapshot.settings.boot_limit;
-    let settled: Vec<WorkerId> = snapshot
-        .workers
-        .iter()
-        .filter(|w| {
-            !w.state.is_coming()
-                && pool
-                    .starting
-                    .iter()
-                    .any(|s| s.worker_id == w.worker_id && w.state_since > s.since)
-        })
-        .map(|w| w.worker_id.clone())
-        .collect();
-    pool.starting
-        .iter()
-        .filter(move |s| now.since(s.since) < limit && !settled.contains(&s.worker_id))
-}
-
 /// The ready worker to wake for a new task, of those that answer: rather one that has the model loaded, then one with
 /// room for it, then the one that came up first, so that the last ones can stop.
 pub fn first_to_wake<'a>(
@@ -245,9 +201,7 @@ pub fn first_to_wake<'a>(
     now: Millis,
 ) -> Option<&'a Worker> {
     let free = |worker: &&Worker| {
-        worker.state == WorkerState::Ready
-            && worker.connection.is_some()
-            && now.since(worker.last_seen) < settings.worker_silent
+        worker.state == WorkerState::Ready && worker.connection.is_some() && worker.answers(settings.worker_silent, now)
     };
     let has_model = |worker: &Worker| model.is_some_and(|model| worker.models.iter().any(|it| it == model));
     workers
@@ -258,7 +212,8 @@ pub fn first_to_wake<'a>(
 
 /// What to tell somebody whose task waits, by what the pool's workers do. `paused`: by [`breaker::paused`].
 pub fn note(workers: &[Worker], paused: Option<&'static str>) -> &'static str {
-    let any = |wanted: fn(WorkerState) -> bool| workers.iter().any(|worker| wanted(worker.state));
+    let heard = workers.iter().filter(|worker| worker.silent_since.is_none());
+    let any = |wanted: fn(WorkerState) -> bool| heard.clone().any(|worker| wanted(worker.state));
     if any(|state| state == WorkerState::Ready) {
         "Starting."
     } else if any(|state| matches!(state, WorkerState::Busy | WorkerState::Draining)) {

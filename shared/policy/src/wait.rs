@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use model::{BacklogEntry, TaskId, WorkerState};
 use serde::Serialize;
 
-use crate::{PoolSnapshot, estimate, scale};
+use crate::{coming::starting, estimate, snapshot::PoolSnapshot};
 
 /// What a painter is told of a waiting task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,13 +26,13 @@ pub fn free_in(snapshot: &PoolSnapshot<'_>) -> Vec<Duration> {
     // Whatever takes longer than expected is expected to take a little longer.
     let rest = |whole: Duration, since| whole.saturating_sub(now.since(since)).max(whole / 8);
     let known = snapshot.workers.iter().filter_map(|worker| match worker.state {
-        WorkerState::Ready | WorkerState::Busy | WorkerState::Draining if !scale::alive(worker, snapshot) => None,
+        WorkerState::Ready | WorkerState::Busy | WorkerState::Draining if !snapshot.answers(worker) => None,
         WorkerState::Busy => Some(rest(run, worker.state_since)),
         WorkerState::Ready | WorkerState::Draining => Some(Duration::ZERO),
         state if state.is_coming() => Some(rest(start, worker.up_since)),
         _ => None,
     });
-    let unseen = scale::starting(snapshot.pool, snapshot)
+    let unseen = starting(snapshot.pool, snapshot)
         .filter(|it| !snapshot.workers.iter().any(|worker| worker.worker_id == it.worker_id))
         .map(|it| rest(start, it.since));
     known.chain(unseen).collect()

@@ -90,6 +90,8 @@ pub fn converge(worker: &Worker, instance: Option<&InstanceView>, settings: &Set
         };
     };
     match (worker.state, power) {
+        // One of the newest machine image takes its place.
+        (Stopped, InstanceState::Stopped) | (Failed, InstanceState::Up) if worker.is_outdated() => Converge::Terminate,
         // It goes away by itself as often as it is started: a new one may do better.
         (Stopped, InstanceState::Stopped) if worker.failures >= FAILURES_BEFORE_TERMINATE => Converge::Terminate,
         // Nor does one that could not be started for so long that others took its place.

@@ -25,9 +25,16 @@ fn task(state: TaskState, claimed_at: u64, progress: f32) -> Task {
 
 #[test]
 fn a_live_picture_is_one_of_few_steps() {
-    assert_eq!(hold::lane(1, 8), Lane::Live);
-    assert_eq!(hold::lane(1, 9), Lane::Interactive);
-    assert_eq!(hold::lane(2, 4), Lane::Interactive);
+    assert_eq!(hold::lane(1, 8, 8.4), Lane::Live);
+    assert_eq!(hold::lane(1, 9, 4.0), Lane::Interactive);
+    assert_eq!(hold::lane(2, 4, 2.0), Lane::Interactive);
+}
+
+#[test]
+fn what_has_no_steps_but_much_work_is_no_brush_stroke() {
+    assert_eq!(hold::lane(1, 0, 50.0), Lane::Interactive, "an upscale");
+    assert_eq!(hold::lane(1, 0, 1.0), Lane::Live, "as quickly done as a stroke");
+    assert_eq!(hold::lane(1, 8, f64::NAN), Lane::Interactive);
 }
 
 #[test]

@@ -5,13 +5,15 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use model::{
-    BacklogEntry, CancelCause, Estimates, GpuUse, InstanceId, Lane, MicroUsd, Millis, Pool, PoolId, Presence, Run,
-    RunId, RunRef, Settings, StartingWorker, Task, TaskId, TaskState, TeamId, UserId, Worker, WorkerId, WorkerState,
+    BacklogEntry, CancelCause, ConnectionId, Estimates, GpuUse, InstanceId, Lane, MicroUsd, Millis, Pool, PoolId,
+    Presence, Run, RunId, RunRef, Settings, StartingWorker, Task, TaskId, TaskState, TeamId, UserId, Worker, WorkerId,
+    WorkerState,
 };
 use policy::{
-    PoolSnapshot, claim, presence,
+    PoolSnapshot, claim, coming, presence,
     reap::{self, ReapAction},
     scale::{self, Grow, ScalePlan},
+    start,
     watch::{self, Converge, FAILURES_BEFORE_TERMINATE, InstanceState, InstanceView},
 };
 use proptest::prelude::*;
@@ -55,7 +57,7 @@ prop_compose! {
     fn worker(number: usize)(
         state in state(), state_since in time(), last_seen in time(), idle_since in proptest::option::of(time()),
         percent in proptest::option::of(0_u32..101), run in any::<bool>(), failures in 0_u32..4,
-        no_capacity_at in proptest::option::weighted(0.3, time()),
+        no_capacity_at in proptest::option::weighted(0.3, time()), silent_since in proptest::option::weighted(0.2, time()),
     ) -> Worker {
         let mut worker = Worker::launching(WorkerId::new(format!("w-{number}")), PoolId::new("default"), state_since);
         worker.state = state;
@@ -63,6 +65,8 @@ prop_compose! {
         worker.idle_since = idle_since;
         worker.failures = failures;
         worker.no_capacity_at = no_capacity_at;
+        worker.silent_since = silent_since;
+        worker.connection = Some(ConnectionId::new("open"));
         worker.gpu = percent.map(|percent| GpuUse { percent, vram_used_mib: 0, vram_total_mib: 0 });
         // Mostly as it should be; an index may show anything.
         worker.run = (state == WorkerState::Busy || (run && state == WorkerState::Draining)).then(held);
@@ -145,7 +149,7 @@ impl World {
     }
 
     fn alive(&self, worker: &Worker) -> bool {
-        self.now.since(worker.last_seen) < self.settings.worker_silent
+        worker.silent_since.is_none() && self.now.since(worker.last_seen) < self.settings.worker_silent
     }
 
     /// On its way, and not so late that nobody counts on it: 2 × 2 min, as nothing has been learned.
@@ -218,8 +222,9 @@ proptest! {
         for id in &plan.wake {
             prop_assert_eq!(world.worker(id).state, WorkerState::Ready);
         }
-        let ready = world.workers.iter().filter(|worker| worker.state == WorkerState::Ready).count();
-        let woken = if world.backlog.is_empty() { 0 } else { ready };
+        // All that are ready, as far as anybody knows; not those whose silence has just cost them a run.
+        let ready = |worker: &&Worker| worker.state == WorkerState::Ready && worker.silent_since.is_none();
+        let woken = if world.backlog.is_empty() { 0 } else { world.workers.iter().filter(ready).count() };
         prop_assert_eq!(plan.wake.len(), woken);
 
         if plan.grow == Grow::No {
@@ -231,7 +236,7 @@ proptest! {
         prop_assert!(waits || !world.workers.iter().any(serves), "one is enough for whoever is only present");
         prop_assert!(!world.workers.iter().any(|worker| world.comes(worker)), "somebody is coming");
         let started = |it: &&StartingWorker| world.now.since(it.since) < Duration::from_mins(4);
-        prop_assert_eq!(scale::starting(&world.pool, &snapshot).filter(started).count(), 0, "somebody was started");
+        prop_assert_eq!(coming::starting(&world.pool, &snapshot).filter(started).count(), 0, "somebody was started");
         if let Grow::Undrain(id) = &plan.grow {
             prop_assert_eq!(world.worker(id).state, WorkerState::Draining);
             prop_assert!(world.alive(world.worker(id)));
@@ -270,7 +275,7 @@ proptest! {
         let stopped = world.workers.iter().any(|worker| worker.state == WorkerState::Stopped);
         prop_assert!(
             world.workers.iter().any(|worker| serves(worker) || worker.state.is_coming() || stopping(worker))
-                || scale::starting(&world.pool, &snapshot).next().is_some()
+                || coming::starting(&world.pool, &snapshot).next().is_some()
                 || world.pool.no_capacity_at.is_some()
                 || world.workers.iter().any(|worker| worker.no_capacity_at.is_some())
                 || up >= world.pool.max_workers as usize
@@ -291,9 +296,7 @@ proptest! {
             Grow::No | Grow::Undrain(_) => return Ok(()),
         };
         // What a planner that won writes down; the index shows nothing of it yet.
-        let known: Vec<_> = scale::starting(&world.pool, &world.snapshot()).cloned().collect();
-        world.pool.starting = known;
-        world.pool.starting.push(StartingWorker { worker_id: id, since: world.now });
+        world.pool = start::won(&world.snapshot(), &scale::plan(&world.snapshot()), &id);
         for later in [0, 1, 60, 239] {
             let mut later = World { now: world.now + Duration::from_secs(later), ..world.clone() };
             for entry in &mut later.backlog {
@@ -302,6 +305,14 @@ proptest! {
             let grow = scale::plan(&later.snapshot()).grow;
             prop_assert!(!matches!(grow, Grow::Start(_) | Grow::Launch), "{grow:?}");
         }
+    }
+
+    #[test]
+    fn only_who_answers_is_woken_for_a_new_task(world in world()) {
+        let woken = scale::first_to_wake(&world.workers, Some("m"), &world.settings, world.now);
+        let free = |worker: &Worker| worker.state == WorkerState::Ready && world.alive(worker);
+        prop_assert_eq!(woken.is_some(), world.workers.iter().any(free));
+        prop_assert!(woken.is_none_or(free));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use model::{
-    BacklogEntry, Breaker, BreakerForce, Estimate, Estimates, Forecast, Lane, Load, Millis, Pool, PoolId, Presence,
-    Settings, TaskId, TeamId, UserId, Worker, WorkerId, WorkerState,
+    BacklogEntry, Breaker, BreakerForce, Estimate, Estimates, Forecast, Lane, Load, Millis, Pace, Pool, PoolId,
+    Presence, Settings, TaskId, TeamId, UserId, Worker, WorkerId, WorkerState, guess,
 };
 use policy::{
     PoolSnapshot,
@@ -17,6 +17,7 @@ use policy::{
     reap, scale, wait,
 };
 use proptest::prelude::*;
+use serde_json::Value;
 use uuid::Uuid;
 
 const NOW: Millis = Millis(1_788_264_000_000);
@@ -409,7 +410,10 @@ proptest! {
             estimate::learn_run(&mut estimates, Some("m"), work, ms(took));
             estimate::learn_load(&mut estimates.load, ms(took), NOW);
         }
-        prop_assert!(estimate::run(&estimates, Some("m"), work) <= Duration::from_hours(24));
+        let expected = estimate::run(&estimates, Some("m"), work);
+        prop_assert!((guess::LEAST_RUN..=Duration::from_hours(24)).contains(&expected), "no run takes no time");
+        prop_assert!(estimate::any_run(&estimates) >= guess::LEAST_RUN);
+        prop_assert!(!estimate::start(&estimates).is_zero());
         let limit = estimate::limit(&estimates, Some("m"), work, &settings);
         prop_assert!(limit >= settings.run_floor && limit <= settings.run_limit(work));
         prop_assert!(estimate::erlangs(estimates.load, NOW).is_finite());
@@ -419,6 +423,40 @@ proptest! {
         }
         let learned = estimate::run(&steady, Some("m"), 60.0).as_secs_f64();
         prop_assert!((learned - 12.0).abs() < 0.1, "{learned}");
+    }
+
+    /// DynamoDB's numbers go from 1E-130 to 9.9E+125. Whatever is measured, and however long nobody asks for anything,
+    /// what was learned can be stored, and what is stored is what was learned.
+    #[test]
+    fn what_is_learned_can_be_stored(
+        samples in proptest::collection::vec((any::<f64>(), any::<u64>(), any::<f64>(), 0_u64..10_000_000_000_000), 0..40),
+    ) {
+        let mut pace = Pace::new(PoolId::new("default"));
+        let mut now = NOW;
+        for (work, took, other, gap) in samples {
+            now = now + ms(gap);
+            let it = &mut pace.estimates;
+            estimate::learn_run(it, Some("m"), work, ms(took));
+            estimate::learn_load(&mut it.load, ms(took), now);
+            for estimate in [&mut it.start, &mut it.eta_error] {
+                estimate::learn(estimate, other);
+            }
+            let load = estimate::erlangs(it.load, now + ms(gap));
+            prop_assert!(is_storable(load), "{load}");
+            let stored = serde_json::to_value(&pace).unwrap();
+            let wild = numbers(&stored).into_iter().find(|number| !is_storable(*number));
+            prop_assert!(wild.is_none(), "{wild:?} in {stored}");
+            prop_assert_eq!(serde_json::from_value::<Pace>(stored).unwrap(), pace.clone());
+        }
+    }
+
+    /// The table of first guesses: nothing is reserved that is less than expected, nothing given up that is paid for.
+    #[test]
+    fn first_guesses_are_in_order(work in any::<f64>()) {
+        let [expected, reserved, limit] = [guess::EXPECTED, guess::RESERVED, guess::LIMIT].map(|it| it.time(work));
+        prop_assert!(expected < reserved && reserved < limit);
+        prop_assert_eq!(limit, Settings::default().run_limit(work));
+        prop_assert_eq!(estimate::run(&Estimates::default(), None, work), expected.clamp(guess::LEAST_RUN, Duration::from_hours(24)));
     }
 
     #[test]
@@ -441,6 +479,31 @@ proptest! {
         prop_assert!(wait::steady(&snapshot, 2) <= wait::steady(&snapshot, 1));
         prop_assert_eq!(wait::eta(&snapshot, TaskId::new(Uuid::from_u128(u128::MAX))), None);
     }
+}
+
+fn is_storable(number: f64) -> bool {
+    number == 0.0 || (1e-100..1e100).contains(&number.abs())
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Number(number) => vec![number.as_f64().unwrap()],
+        Value::Array(values) => values.iter().flat_map(numbers).collect(),
+        Value::Object(values) => values.values().flat_map(numbers).collect(),
+        Value::Null => vec![f64::NAN],
+        Value::Bool(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn a_pool_that_nobody_asks_for_long_has_no_load() {
+    let mut load = Load::default();
+    estimate::learn_load(&mut load, Duration::from_secs(6), NOW);
+    assert!(estimate::erlangs(load, NOW + Duration::from_mins(30)) > 0.0);
+    // The load halves in minutes, so after some days it was a number that no table takes.
+    let later = NOW + Duration::from_hours(24 * 30);
+    estimate::learn_load(&mut load, Duration::ZERO, later);
+    assert_eq!(serde_json::to_value(load).unwrap()["erlangs"], 0.0);
 }
 
 #[test]

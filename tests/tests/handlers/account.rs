@@ -23,14 +23,18 @@ async fn golden_events() {
     walk("account", async |name, event| {
         let world = World::new().await;
         match name {
-            "user" | "auth-initiate" | "plugin-latest"
+            "user" | "auth-initiate" | "plugin-latest" | "openapi"
             // The page and the confirmation before anybody has started a sign-in; the rest is in `sign_in`.
             | "auth-confirm" | "sign-in-page" | "sign-in-approve"
             // Without a provider; the rest is in `oidc`.
             | "sign-in-provider" | "sign-in-callback" => {}
             other => unknown(other),
         }
-        let answer = world.http(event, NOW).await;
+        let mut answer = world.http(event, NOW).await;
+        if name == "openapi" {
+            // It is long, and a file of its own.
+            answer.body = answer.body["openapi"].take();
+        }
         scrubbed(json!({ "status": answer.status, "body": answer.body }))
     })
     .await;

@@ -1,6 +1,7 @@
 //! `dispatch`: messages about waiting tasks wake or start machines. A message only says "look".
 
 use aws_lambda_events::sqs::SqsBatchResponse;
+use cloud::aws::CallError;
 use fleet::{Fleet, FleetError, FleetPort, Instance, memory::MemoryFleet};
 use model::{ConnectionId, InstanceId, Millis, Pool, PoolId, TaskState, WorkerId, WorkerState};
 use policy::watch::InstanceState;
@@ -299,9 +300,8 @@ struct Broken {
 
 type Reply<'a, T> = cloud::BoxFuture<'a, Result<T, FleetError>>;
 
-fn broken<T>(operation: &'static str) -> Result<T, FleetError> {
-    let source = "it is broken".into();
-    Err(FleetError::Aws { operation, source })
+fn broken<T>(call: &'static str) -> Result<T, FleetError> {
+    Err(CallError::passing(call, "it is broken").into())
 }
 
 impl FleetPort for Broken {

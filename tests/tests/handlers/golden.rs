@@ -30,8 +30,15 @@ pub(crate) fn unknown(name: &str) -> ! {
     panic!("there is no test for the golden event {name}.json")
 }
 
+/// The functions that have golden events; beside them lie the items of each release.
+fn functions() -> BTreeSet<String> {
+    let mut names = names(&workspace().join("events"));
+    names.remove("items");
+    names
+}
+
 fn each_event(mut look: impl FnMut(&str, &str, &Value)) {
-    for function in names(&workspace().join("events")) {
+    for function in functions() {
         for file in names(&workspace().join("events").join(&function)) {
             let name = file.strip_suffix(".json").unwrap();
             look(&function, name, &golden(&function, name));
@@ -41,10 +48,7 @@ fn each_event(mut look: impl FnMut(&str, &str, &Value)) {
 
 #[test]
 fn each_function_has_golden_events() {
-    assert_eq!(
-        names(&workspace().join("events")),
-        names(&workspace().join("functions"))
-    );
+    assert_eq!(functions(), names(&workspace().join("functions")));
 }
 
 #[test]

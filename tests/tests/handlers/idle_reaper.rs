@@ -1,9 +1,9 @@
 //! `idle-reaper`: drain, look again, stop; never against a claim.
 
-use cloud::runs;
 use model::{ConnectionId, GpuUse, Millis, TaskState, WorkerState};
 use policy::watch::InstanceState;
 use serde_json::json;
+use tasks::runs;
 
 use crate::{
     golden::{unknown, walk},

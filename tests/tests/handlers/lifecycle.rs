@@ -1,6 +1,6 @@
 //! `lifecycle`: EC2 events and the minute tick make tables and instances agree.
 
-use cloud::Write;
+use cloud::{Write, aws::CallError};
 use fleet::{Fleet, FleetError, FleetPort, Instance, memory::MemoryFleet};
 use model::{
     CancelCause, ConnectionId, Failure, FailureClass, InstanceId, Lane, Millis, Outcome, PoolId, Task, TaskState,
@@ -102,6 +102,29 @@ async fn a_lost_lease_requeues_at_the_old_place() {
     assert_eq!(world.task(&task_id()).await.failures, 1);
 }
 
+/// Its task waits for another machine, and not for one that says nothing.
+#[tokio::test]
+async fn a_worker_that_lost_its_run_by_silence_is_left_out_until_it_speaks() {
+    for speaks in ["heartbeat", "claim"] {
+        let world = World::new().await;
+        world.running(NOW).await;
+        world
+            .alter_worker(WORKER, |worker| worker.connection = Some(ConnectionId::new("silent")))
+            .await;
+        let lost = NOW + seconds(31);
+        world.tick(lost).await;
+        let worker = world.worker(WORKER).await;
+        assert_eq!((worker.state, worker.silent_since), (WorkerState::Ready, Some(lost)));
+        assert_eq!(world.instances.launches(), 1, "nobody serves who waits");
+        assert!(world.sent().is_empty(), "it is not woken");
+        let now = NOW + seconds(40);
+        let said = world.work(&worker, speaks, &json!({ "ready": true }), now).await.ok();
+        assert!(said["work"] == true || said["assignment"]["task_id"] == TASK, "{said}");
+        let worker = world.worker(WORKER).await;
+        assert_eq!((worker.silent_since, worker.last_seen), (None, now));
+    }
+}
+
 #[tokio::test]
 async fn the_third_lost_run_fails_the_task() {
     let world = World::new().await;
@@ -144,9 +167,8 @@ async fn a_failure_said_between_look_and_write_is_the_last_word() {
     world.port.before_commit(
         |writes| writes.iter().any(|write| write.key.partition == TASK),
         async move || {
-            cloud::runs::end_run(&cloud, task_id(), run_id(), None, &outcome, late)
-                .await
-                .unwrap();
+            let ended = tasks::runs::end_run(&cloud, task_id(), run_id(), None, &outcome, late).await;
+            ended.unwrap().tell(&cloud).await;
         },
     );
     world.tick(late).await;
@@ -628,9 +650,8 @@ struct Stubborn {
 
 type Reply<'a, T> = cloud::BoxFuture<'a, Result<T, FleetError>>;
 
-fn refuse<T>(operation: &'static str) -> Result<T, FleetError> {
-    let source = "it does not want to".into();
-    Err(FleetError::Aws { operation, source })
+fn refuse<T>(call: &'static str) -> Result<T, FleetError> {
+    Err(CallError::refused(call, "it does not want to").into())
 }
 
 impl FleetPort for Stubborn {

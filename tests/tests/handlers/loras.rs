@@ -222,7 +222,8 @@ async fn a_worker_gets_it_and_says_whether_it_did_something() {
     assert_eq!(run.urls.loras, [url.as_str()]);
     let fresh = json!(FreshUrls {
         run_id: run.run_id,
-        task_id: run.task_id
+        task_id: run.task_id,
+        size: None,
     });
     let worker = world.worker(WORKER).await;
     let urls: RunUrls = world.work(&worker, "urls", &fresh, NOW).await.parsed();

@@ -1,5 +1,6 @@
 //! `ops pool`, and the breaker: what a pool does when its machines do not come up.
 
+use cloud::aws::CallError;
 use fleet::{Fleet, FleetError, FleetPort, Instance, memory::MemoryFleet};
 use model::{InstanceId, MicroUsd, Millis, Pool, PoolId, Worker, WorkerId, WorkerState, worker_api::HeartbeatReply};
 use ops::pool::{self, Command, Limits, Position};
@@ -216,12 +217,7 @@ impl FleetPort for Refusing {
         self.0.describe_one(id)
     }
     fn launch<'a>(&'a self, _: &'a WorkerId, _: &'a PoolId, _: &'a [String]) -> Reply<'a, Instance> {
-        Box::pin(async {
-            Err(FleetError::Aws {
-                operation: "CreateFleet",
-                source: "no such image".into(),
-            })
-        })
+        Box::pin(async { Err(CallError::refused("ec2 CreateFleet", "no such image").into()) })
     }
     fn start<'a>(&'a self, id: &'a InstanceId) -> Reply<'a, ()> {
         self.0.start(id)
@@ -239,20 +235,20 @@ async fn what_ec2_refuses_counts_once_and_no_capacity_never() {
     let world = World::new().await;
     world.queued(TASK, MARA, NOW).await;
     world.painter_socket().await;
-    // A start of an instance that EC2 does not know.
     world.ready(WORKER, INSTANCE, NOW).await;
-    world
-        .alter_worker(WORKER, |worker| {
-            worker.become_state(WorkerState::Stopped, NOW).unwrap();
-            worker.instance_id = Some(InstanceId::new("i-nowhere"));
-        })
-        .await;
+    let stopped = |worker: &mut Worker| worker.become_state(WorkerState::Stopped, NOW).unwrap();
+    world.alter_worker(WORKER, stopped).await;
+    world.instances.set(&InstanceId::new(INSTANCE), InstanceState::Stopped);
     world.instances.no_capacity(true);
     world.dispatch_tasks(&[task_id()], NOW).await;
     assert_eq!(world.worker(WORKER).await.no_capacity_at, Some(NOW));
     assert_eq!(counted(&world).await, (0, 0));
 
     world.instances.no_capacity(false);
+    // A start of an instance that EC2 does not know.
+    world
+        .alter_worker(WORKER, |worker| worker.instance_id = Some(InstanceId::new("i-nowhere")))
+        .await;
     let scale = async |now: Millis| {
         world.alter_task(&task_id(), |task| task.seen_at = now).await;
         let fleet = Fleet::new(Refusing(world.instances.clone()));

@@ -9,6 +9,7 @@ use std::{
 use cloud::{
     BoxFuture, StoreError, Write,
     memory::Memory,
+    page::{Cursor, Page},
     store::{Item, StorePort},
     tables::{Id, Key, Query, Table},
 };
@@ -295,10 +296,15 @@ impl StorePort for Port {
             StorePort::get(&self.0.memory, key).await
         })
     }
-    fn query<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Vec<Item>, StoreError>> {
+    fn query<'a>(
+        &'a self,
+        query: &'a Query,
+        after: Option<&'a Cursor>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Page<Item>, StoreError>> {
         Box::pin(async move {
             self.pause().await;
-            StorePort::query(&self.0.memory, query).await
+            StorePort::query(&self.0.memory, query, after, limit).await
         })
     }
     fn commit<'a>(&'a self, writes: &'a [Write]) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -4,10 +4,12 @@ use model::{
     CancelCause, ConnectionId, FailureClass, GpuUse, Millis, TaskState, WorkerState,
     worker_api::{PROTOCOL, Registered},
 };
+use policy::watch::InstanceState;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, INSTANCE, NOW, TASK, WORKER, WORKER_2, World, claims, golden, http, run_id, seconds, task_id,
+    Answer, INSTANCE, MARA, NOW, POOL, TASK, WORKER, WORKER_2, World, claims, golden, http, instance_id, minutes,
+    run_id, seconds, task_id,
 };
 
 const REGISTER: &str = "POST /v1/workers/register";
@@ -222,13 +224,62 @@ async fn a_worker_that_is_being_stopped_or_is_gone_gets_no_token() {
 
 #[tokio::test]
 async fn a_worker_of_another_protocol_is_told_so() {
-    let world = booted().await;
-    for protocol in [0, PROTOCOL + 1] {
+    for (protocol, words) in [(PROTOCOL - 2, "too old"), (PROTOCOL + 1, "newer")] {
+        let world = booted().await;
         let mut body = registration(&[]);
         body["protocol"] = protocol.into();
-        let error = refused(&world, &body, 410).await;
-        assert!(error.contains("machine image"), "{error}");
+        let error = register(&world, &body, NOW).await;
+        assert_eq!(error.status, 410);
+        assert!(error.error().contains(words), "{error:?}");
+        // Another machine takes its place; that it did not come up is no failure of a start.
+        let worker = world.worker(WORKER).await;
+        assert_eq!((worker.state, worker.protocol), (WorkerState::Failed, Some(protocol)));
+        world.tick(NOW + minutes(1)).await;
+        assert_eq!(world.power(INSTANCE), InstanceState::Gone);
+        let pool: model::Pool = world.get(&model::PoolId::new(POOL)).await;
+        assert!(
+            pool.breaker.outcomes.is_empty() && pool.breaker.opened_at.is_none(),
+            "{pool:?}"
+        );
     }
+}
+
+#[tokio::test]
+async fn a_worker_of_the_protocol_before_works_on_until_it_is_idle_and_is_then_replaced() {
+    let world = booted().await;
+    let mut body = registration(&[]);
+    body["protocol"] = (PROTOCOL - 1).into();
+    register(&world, &body, NOW).await.ok();
+    let worker = world.worker(WORKER).await;
+    world
+        .work(&worker, "heartbeat", &json!({ "ready": true }), NOW)
+        .await
+        .ok();
+    // It says no sizes, so its place for the result is told with the run.
+    let task = world.queued(TASK, MARA, NOW).await;
+    let assignment = world.claimed(&worker, NOW).await.unwrap();
+    assert_eq!(assignment.task_id, task);
+    assert!(
+        assignment.urls.upload.starts_with("memory:put/results/"),
+        "{assignment:?}"
+    );
+    let failed = json!({ "task_id": task, "run_id": assignment.run_id, "class": "user", "message": "x" });
+    world.work(&worker, "failure", &failed, NOW + seconds(5)).await.ok();
+
+    let mut now = NOW + minutes(2);
+    world.reap(now).await;
+    assert_eq!(
+        world.worker(WORKER).await.state,
+        WorkerState::Draining,
+        "however short it was idle"
+    );
+    now = now + minutes(1);
+    world.reap(now).await;
+    assert_eq!(world.worker(WORKER).await.state, WorkerState::Stopping);
+    world.instances.set(&instance_id(), InstanceState::Stopped);
+    world.ec2(&instance_id(), "stopped", now).await;
+    world.tick(now + minutes(1)).await;
+    assert_eq!(world.power(INSTANCE), InstanceState::Gone, "it is not started again");
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ pub(crate) fn all() -> BTreeSet<Route> {
 }
 
 /// The HTTP routes alone.
-fn http_routes() -> Vec<Route> {
+pub(crate) fn http_routes() -> Vec<Route> {
     let routes: Vec<_> = all().into_iter().filter(|route| route.key.contains(" /")).collect();
     assert!(routes.len() >= 12, "the template was not understood: {routes:?}");
     routes
@@ -62,6 +62,7 @@ fn only_signing_in_and_registering_need_no_token() {
     assert_eq!(
         keys,
         [
+            "GET /v1/openapi.json",
             "GET /v1/plugin/latest",
             "GET /v1/sign-in",
             "GET /v1/sign-in/callback",

@@ -198,7 +198,7 @@ async fn who_gets_the_name_of_a_removed_user_does_not_get_their_tokens() {
     let kept = world
         .cloud
         .store
-        .get(&InvitationOf(cloud::accounts::fingerprint(&invitation)))
+        .get(&InvitationOf(accounts::fingerprint(&invitation)))
         .await
         .unwrap()
         .unwrap();

@@ -116,7 +116,7 @@ pub(crate) async fn workers_hold_no_keys(studio: Studio) -> Result<()> {
     let Err(error) = theirs.get(&studio.pool).await else {
         anyhow::bail!("an instance's role reads tables")
     };
-    let error = cloud::http::chain(&error);
+    let error = cloud::chain(&error);
     ensure!(
         error.contains("AccessDenied") || error.contains("not authorized"),
         "refused for another reason: {error}"

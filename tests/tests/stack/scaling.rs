@@ -1,11 +1,12 @@
 //! Machines go to sleep and wake up, and never with a task in hand.
 
 use anyhow::{Context, Result, ensure};
-use cloud::{Cloud, Write, runs, tables::PresenceOf};
+use cloud::{Cloud, Write, tables::PresenceOf};
 use model::{
     InstanceId, Lane, MicroUsd, Millis, Presence, Settings, Task, TaskId, TaskState, UserId, Worker, WorkerId,
     WorkerState, socket::ClientMessage,
 };
+use tasks::runs;
 
 use crate::studio::{Studio, small};
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use model::{
     TaskState,
-    socket::{ClientMessage, ServerMessage, TaskView},
+    socket::{ClientMessage, ServerMessage},
 };
 
 use crate::studio::{Studio, small};
@@ -13,10 +13,8 @@ pub(crate) async fn dropped_and_resumed(studio: Studio) -> Result<()> {
     let mut events = studio.painter.events().await?;
     let task = studio.painter.submit(&small(80, 1)?).await?;
     loop {
-        if let ServerMessage::Task(TaskView {
-            state: TaskState::Running,
-            ..
-        }) = events.next().await?
+        if let ServerMessage::Task(view) = events.next().await?
+            && view.state == TaskState::Running
         {
             break;
         }

@@ -5,66 +5,25 @@ mod watch_comfy;
 
 use std::{sync::Arc, time::Duration};
 
-use model::{
-    RunId, TaskId,
-    worker_api::{Assignment, HeartbeatReply, Registered},
-};
 use serde_json::Value;
 use tokio::{
-    sync::{Mutex, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
-    cloud_api::CloudApi,
-    cloud_socket,
     comfy::Comfy,
     config::{Options, Timing, millis},
-    dead_man::{DeadMan, shut_down},
+    control_plane::{CloudApi, InstanceIdentity, Rhythm, beat, keep_open, keep_registered},
     error::chain,
-    gpu::Gpu,
-    heartbeat::{self, Rhythm},
-    identity::Identity,
-    loras::Shelf,
-    registrar,
-    render::{Finished, Host, Renderer, Stop},
+    event::{Event, send},
+    host::{DeadMan, Gpu, shut_down},
+    loras::LoraCache,
+    render::{ComfyHost, Commands, Renderer, Stop},
     status::StatusBoard,
 };
 use state::{Action, State};
-
-/// Something that has happened.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The worker has a token.
-    Registered(Box<Registered>),
-    /// The API wants no worker like this.
-    Dismissed,
-    /// A heartbeat was answered; `about` is the run that it reported, `ready` what it said.
-    Beat {
-        reply: HeartbeatReply,
-        about: Option<RunId>,
-        ready: bool,
-    },
-    /// The WebSocket says that there is work.
-    Wake(Option<TaskId>),
-    /// The WebSocket says that a run is to be stopped.
-    Cancel(RunId),
-    /// The WebSocket says that no more work is to be taken.
-    Drain,
-    /// ComfyUI has warmed up.
-    Warm,
-    /// ComfyUI does not answer any more.
-    ComfyGone,
-    /// A claim was answered; none if there is nothing.
-    Claimed(Option<Box<Assignment>>),
-    /// A claim was not answered, or refused.
-    NotClaimed,
-    /// A run is over.
-    Finished(Finished),
-    /// The process is asked to end.
-    Terminate,
-}
 
 /// How the agent ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +41,7 @@ pub enum Exit {
 pub struct Agent {
     api: Arc<CloudApi>,
     renderer: Arc<Renderer>,
-    identity: Option<Identity>,
+    identity: Option<InstanceIdentity>,
     image: Option<String>,
     no_socket: bool,
     shutdown_command: String,
@@ -95,31 +54,29 @@ pub struct Agent {
 
 impl Agent {
     /// An agent that does nothing before [`Self::run`].
-    pub fn new(options: &Options, identity: Identity, timing: Timing) -> Result<Self, reqwest::Error> {
+    pub fn new(options: &Options, identity: InstanceIdentity, timing: Timing) -> Result<Self, reqwest::Error> {
         // Presigned URLs and ComfyUI never redirect; following one could lead anywhere.
         let http = || reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         let cloud = http().connect_timeout(Duration::from_secs(5)).build()?;
         let local = http().connect_timeout(Duration::from_secs(3)).no_proxy().build()?;
         let api = Arc::new(CloudApi::new(cloud.clone(), &options.api, &options.worker_id));
         let status = StatusBoard::new();
-        let host = Host {
-            restart_comfyui: options.comfyui_restart_command.clone(),
+        let commands = Commands {
+            restart: options.comfyui_restart_command.clone(),
             team: options.team_command.clone(),
-            ..Host::default()
         };
+        let comfy = Comfy::new(local, &options.comfyui_url);
         let lora_limit = options.lora_cache.saturating_mul(1 << 30);
         let renderer = Renderer {
             http: cloud,
             api: Arc::clone(&api),
-            comfy: Arc::new(Comfy::new(local, &options.comfyui_url)),
+            host: Arc::new(ComfyHost::new(comfy, commands, timing.clone(), status.clone())),
             status: status.clone(),
-            host,
             loras: options
                 .models
                 .as_ref()
-                .map(|models| Arc::new(Shelf::new(models, lora_limit))),
+                .map(|models| Arc::new(LoraCache::new(models, lora_limit))),
             timing: timing.clone(),
-            serving: Mutex::default(),
         };
         Ok(Self {
             api,
@@ -192,22 +149,21 @@ impl Agent {
         let mut tasks = JoinSet::new();
         if let Some(identity) = self.identity.take() {
             let (api, image, timing) = (Arc::clone(&self.api), self.image.take(), self.timing.clone());
-            tasks.spawn(registrar::keep_registered(api, identity, image, timing, events.clone()));
+            tasks.spawn(keep_registered(api, identity, image, timing, events.clone()));
         }
         let (api, dead_man) = (Arc::clone(&self.api), Arc::clone(&self.dead_man));
         let (status, rhythm) = (self.status.watch(), rhythm.subscribe());
-        tasks.spawn(heartbeat::beat(
-            api,
-            Gpu::probe(),
-            dead_man,
-            status,
-            rhythm,
-            events.clone(),
-        ));
+        tasks.spawn(beat(api, Gpu::probe(), dead_man, status, rhythm, events.clone()));
         let (api, timing) = (Arc::clone(&self.api), self.timing.clone());
         let (status, address) = (self.status.watch(), address.subscribe());
-        tasks.spawn(cloud_socket::keep_open(api, address, status, timing, events.clone()));
-        tasks.spawn(watch_comfy::watch(Arc::clone(&self.renderer), events.clone()));
+        tasks.spawn(keep_open(api, address, status, timing, events.clone()));
+        let (comfy, status) = (Arc::clone(&self.renderer.host), self.status.watch());
+        tasks.spawn(watch_comfy::watch(
+            comfy,
+            status,
+            self.timing.comfy_watch,
+            events.clone(),
+        ));
         tasks
     }
 
@@ -238,7 +194,7 @@ impl Agent {
                 self.status.set_ready(false);
                 let (plan, status) = (self.warm_up.clone(), self.status.clone());
                 tasks.spawn(async move {
-                    renderer.warm_up(plan.as_ref()).await;
+                    renderer.host.warm_up(plan.as_ref()).await;
                     status.set_ready(true);
                     send(&events, Event::Warm).await;
                 });
@@ -290,9 +246,4 @@ const SHUTDOWN: Duration = Duration::from_mins(1);
 /// A moment that does not come.
 fn far() -> Instant {
     Instant::now() + Duration::from_hours(24)
-}
-
-async fn send(events: &mpsc::Sender<Event>, event: Event) {
-    // Nobody listens any more when the agent ends, and nothing is left to do then.
-    let _ = events.send(event).await;
 }

@@ -5,11 +5,11 @@ use std::{collections::VecDeque, time::Duration};
 use model::{RunId, TaskId, worker_api::Assignment};
 use tokio::time::Instant;
 
-use super::Event;
 use crate::{
     backoff::Backoff,
     config::{Timing, millis},
-    render::{Finished, Stop},
+    event::{Event, Finished},
+    render::Stop,
 };
 
 /// Something to do.
@@ -233,7 +233,7 @@ impl State {
 
     fn assigned(&mut self, run: Box<Assignment>, now: Instant) -> Vec<Action> {
         if self.over.contains(&run.run_id) {
-            tracing::warn!(run = %run.run_id, "this run was assigned before");
+            tracing::warn!(run.id = %run.run_id, "this run was assigned before");
             return self.nothing(now);
         }
         self.hands = Hands::Run(run.run_id);

@@ -1,30 +1,36 @@
 //! Notices that ComfyUI has died while nothing runs, so that the next picture does not have to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 
-use super::{Event, send};
-use crate::render::Renderer;
+use crate::{
+    event::{Event, send},
+    render::ComfyHost,
+    status::Status,
+};
 
 /// Tells when ComfyUI does not answer any more while nothing runs; a run notices by itself.
-pub(super) async fn watch(renderer: Arc<Renderer>, events: mpsc::Sender<Event>) {
-    let status = renderer.status.watch();
+pub(super) async fn watch(
+    comfy: Arc<ComfyHost>,
+    status: watch::Receiver<Status>,
+    every: Duration,
+    events: mpsc::Sender<Event>,
+) {
     let mut failed = 0;
     loop {
-        sleep(renderer.timing.comfy_watch).await;
+        sleep(every).await;
         let idle = {
             let now = status.borrow();
             now.ready && now.run.is_none()
         };
-        failed = if idle && renderer.is_gone().await {
-            failed + 1
-        } else {
-            0
-        };
+        failed = if idle && comfy.is_gone().await { failed + 1 } else { 0 };
         if failed == FAILED_LOOKS {
             tracing::error!("ComfyUI does not answer any more");
-            renderer.mark_sick().await;
+            comfy.mark_sick().await;
             send(&events, Event::ComfyGone).await;
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use model::{Failure, RunId};
+use model::RunId;
 use reqwest::{
     Response, StatusCode,
     multipart::{Form, Part},
@@ -17,111 +17,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use workflow::OptionalNode;
 
-use super::refusal;
-use crate::fetch::{self, FetchError};
-
-/// ComfyUI did not do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ComfyError {
-    /// It did not answer in time; it does so while it loads a model.
-    #[error("ComfyUI does not answer in time")]
-    Slow(#[source] reqwest::Error),
-    /// The connection was refused or broke: most likely its process is gone.
-    #[error("ComfyUI cannot be reached")]
-    Gone(#[source] reqwest::Error),
-    /// It answered something that cannot be read.
-    #[error("ComfyUI's answer cannot be read")]
-    Garbled(#[source] reqwest::Error),
-    /// It answered with an error.
-    #[error("ComfyUI answers {what} with status {status}")]
-    Status { what: &'static str, status: StatusCode },
-    /// It does not want the graph.
-    #[error("ComfyUI does not take the graph: {}", .0.message)]
-    Rejected(Failure),
-    /// A file could not be read.
-    #[error("a file could not be read from ComfyUI")]
-    Read(#[from] FetchError),
-}
-
-impl From<reqwest::Error> for ComfyError {
-    fn from(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        match () {
-            () if error.is_timeout() => Self::Slow(error),
-            () if error.is_decode() => Self::Garbled(error),
-            () => Self::Gone(error),
-        }
-    }
-}
-
-/// The prompts that ComfyUI knows of.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Queue {
-    queue_running: Vec<Queued>,
-    queue_pending: Vec<Queued>,
-}
-
-/// An entry of the queue: number, prompt id, and more about it that changes with ComfyUI's version.
-#[derive(Debug, Deserialize)]
-#[serde(from = "Vec<Value>")]
-struct Queued {
-    id: Option<String>,
-}
-
-impl From<Vec<Value>> for Queued {
-    fn from(entry: Vec<Value>) -> Self {
-        Self {
-            id: entry.get(1).and_then(Value::as_str).map(str::to_owned),
-        }
-    }
-}
-
-impl Queue {
-    pub(crate) fn holds(&self, id: &str) -> bool {
-        self.queue_running
-            .iter()
-            .chain(&self.queue_pending)
-            .any(|queued| queued.id.as_deref() == Some(id))
-    }
-}
-
-/// A finished prompt.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct History {
-    #[serde(default)]
-    pub(crate) outputs: BTreeMap<String, NodeOutput>,
-    #[serde(default)]
-    pub(crate) status: HistoryStatus,
-}
-
-/// What an output node has made.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct NodeOutput {
-    #[serde(default)]
-    pub(crate) images: Vec<OutputFile>,
-    /// What a node that shows text has shown.
-    #[serde(default)]
-    pub(crate) text: Vec<Value>,
-}
-
-/// A file that ComfyUI has written.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct OutputFile {
-    pub(crate) filename: String,
-    #[serde(default)]
-    pub(crate) subfolder: String,
-    #[serde(default, rename = "type")]
-    pub(crate) folder: String,
-}
-
-/// How a prompt ended: `success`, or `error` which also stands for interrupted.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct HistoryStatus {
-    #[serde(default)]
-    pub(crate) status_str: String,
-    #[serde(default)]
-    pub(crate) messages: Vec<(String, Value)>,
-}
+use super::{
+    error::ComfyError,
+    refusal,
+    replies::{History, OutputFile, Queue},
+};
+use crate::fetch;
 
 /// One ComfyUI.
 #[derive(Debug)]

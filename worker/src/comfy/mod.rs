@@ -1,11 +1,17 @@
 //! ComfyUI, as it is spoken to over HTTP and its WebSocket.
 
 mod client;
+mod error;
 mod events;
+mod progress;
 mod refusal;
+mod replies;
 mod run;
 mod trouble;
 
-pub(crate) use client::{Comfy, ComfyError, OutputFile};
-pub(crate) use events::{Listener, RunEvent};
+pub(crate) use client::Comfy;
+pub(crate) use error::ComfyError;
+pub(crate) use events::Listener;
+pub(crate) use progress::Meter;
+pub(crate) use replies::OutputFile;
 pub(crate) use run::{Ending, Halted, Made, RunLost, follow, halt, submit};

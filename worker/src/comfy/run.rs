@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    client::{Comfy, ComfyError, History, OutputFile},
+    client::Comfy,
+    error::ComfyError,
     events::{Listener, RunEvent},
+    replies::{History, OutputFile},
     trouble,
 };
 use crate::{config::Timing, error::chain};
@@ -55,7 +57,7 @@ pub(crate) async fn submit(
     graph: &Map<String, Value>,
 ) -> Result<(), ComfyError> {
     if knows(comfy, id).await? {
-        tracing::info!(run = %id, "ComfyUI already has this run");
+        tracing::info!(run.id = %id, "ComfyUI already has this run");
         return Ok(());
     }
     match comfy.prompt(id, client, graph).await {
@@ -187,7 +189,7 @@ pub(crate) async fn halt(comfy: &Comfy, id: RunId, timing: &Timing) -> Halted {
     let mut failed_looks = 0;
     while Instant::now() < deadline && failed_looks < LOOKS {
         if let Err(error) = comfy.halt_once(id).await {
-            tracing::debug!(run = %id, error = chain(&error), "ComfyUI did not take the interrupt");
+            tracing::debug!(run.id = %id, error = chain(&error), "ComfyUI did not take the interrupt");
         }
         let again = Instant::now() + timing.interrupt_again;
         while Instant::now() < again && failed_looks < LOOKS {

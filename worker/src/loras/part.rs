@@ -9,7 +9,10 @@ use tokio::{
     io::AsyncWriteExt,
 };
 
-use super::{BadLora, LoraError, shelf};
+use super::{
+    cache,
+    error::{BadLora, LoraError},
+};
 
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
@@ -27,7 +30,7 @@ impl<'a> Part<'a> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).await?;
         }
-        let unfinished = path.with_extension(format!("{run}.{}", shelf::PART));
+        let unfinished = path.with_extension(format!("{run}.{}", cache::PART));
         let file = File::create(&unfinished).await?;
         Ok(Self {
             lora,

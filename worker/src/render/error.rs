@@ -2,18 +2,17 @@
 
 use model::{Failure, FailureClass};
 
-use super::Stop;
+use super::stop::Stop;
 use crate::{
     comfy::{ComfyError, RunLost},
-    inputs::BadInput,
+    images::{BadInput, BadOutput},
     loras::LoraError,
-    result_blob::BadOutput,
-    store::StoreError,
+    transfer::TransferError,
 };
 
 /// A run without a result.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RunError {
+pub(crate) enum RenderError {
     #[error("the run was stopped: {stop:?}")]
     Stopped { stop: Stop, stuck: bool },
     #[error("the run took longer than it may")]
@@ -26,11 +25,11 @@ pub(crate) enum RunError {
     #[error("the input pictures do not fit: {0}")]
     Input(#[from] BadInput),
     #[error("the input pictures could not be fetched")]
-    Fetch(#[source] StoreError),
+    Fetch(#[source] TransferError),
     #[error("an uploaded LoRA cannot be used: {0}")]
     Lora(#[from] LoraError),
     #[error("an uploaded LoRA could not be fetched")]
-    FetchLora(#[source] StoreError),
+    FetchLora(#[source] TransferError),
     #[error("ComfyUI failed")]
     Comfy(#[from] ComfyError),
     #[error("the run is lost")]
@@ -42,14 +41,14 @@ pub(crate) enum RunError {
     #[error("the pictures are not as expected")]
     Output(#[from] BadOutput),
     #[error("the result could not be uploaded")]
-    Upload(#[source] StoreError),
+    Upload(#[source] TransferError),
     #[error("the team's folders could not be set up")]
     Team,
     #[error("a worker thread failed")]
     Thread(#[from] tokio::task::JoinError),
 }
 
-impl RunError {
+impl RenderError {
     #[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
     pub(crate) fn plan(error: serde_json::Error) -> Self {
         Self::Plan(error.classify())
@@ -83,11 +82,11 @@ impl RunError {
             Self::Plan(_)
             | Self::Bind(_)
             | Self::Input(BadInput::Misfit(_))
-            | Self::Fetch(StoreError::Bad(BadInput::Misfit(_))) => {
+            | Self::Fetch(TransferError::Bad(BadInput::Misfit(_))) => {
                 say(Infrastructure, "The render machine could not read the picture's plan.")
             }
-            Self::Input(bad) | Self::Fetch(StoreError::Bad(bad)) => say(User, &bad.to_string()),
-            Self::Lora(error) | Self::FetchLora(StoreError::Lora(error)) => match error {
+            Self::Input(bad) | Self::Fetch(TransferError::Bad(bad)) => say(User, &bad.to_string()),
+            Self::Lora(error) | Self::FetchLora(TransferError::Lora(error)) => match error {
                 LoraError::Bad(bad) => say(User, &bad.to_string()),
                 LoraError::NoFolder => say(Infrastructure, "The render machine is not set up for uploaded LoRAs."),
                 LoraError::Path | LoraError::Disk(_) => {

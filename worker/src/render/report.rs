@@ -1,9 +1,12 @@
 //! Telling the API how a run ended: again and again until it answers, since saying it twice does no harm.
 
-use model::worker_api::{Assignment, RunEnded, RunFailure, RunResult};
+use model::{
+    RunId,
+    worker_api::{Assignment, RunEnded, RunFailure, RunResult},
+};
 
-use super::{Brake, Renderer, RunError, Stop};
-use crate::{backoff::Backoff, cloud_api::CloudError, error::chain};
+use super::{brake::Brake, error::RenderError, renderer::Renderer};
+use crate::{backoff::Backoff, control_plane::CloudError, error::chain};
 
 impl Renderer {
     /// Reports a result; gives the next run.
@@ -15,7 +18,7 @@ impl Renderer {
     pub(super) async fn report_failure(
         &self,
         run: &Assignment,
-        error: &RunError,
+        error: &RenderError,
         brake: &mut Brake,
     ) -> Option<Assignment> {
         let (class, message) = error.told()?;
@@ -42,20 +45,23 @@ impl Renderer {
             let error = match self.tell(report).await {
                 Ok(RunEnded { accepted, assignment }) => {
                     if !accepted {
-                        tracing::info!("the API has dropped the run");
+                        tracing::info!(run.id = %report.run_id(), "the API has dropped the run");
                     }
                     return assignment;
                 }
                 Err(error) => error,
             };
             if !error.is_retryable() {
-                tracing::error!(error = chain(&error), "the API refuses the run's report");
+                tracing::error!(run.id = %report.run_id(), error = chain(&error), "the API refuses the run's report");
                 return None;
             }
-            tracing::warn!(error = chain(&error), "the run's report was not answered; trying again");
+            tracing::warn!(
+                run.id = %report.run_id(), error = chain(&error),
+                "the run's report was not answered; trying again"
+            );
             tokio::select! {
                 () = backoff.wait() => {}
-                () = lost(brake) => return None,
+                () = brake.lost() => return None,
             }
         }
     }
@@ -68,10 +74,11 @@ enum Report<'a> {
     Failure(&'a RunFailure),
 }
 
-/// Resolves when the run is somebody else's. Other reasons to stop come too late for a run that has ended.
-async fn lost(brake: &mut Brake) {
-    // Cannot fail before the agent is gone.
-    if brake.stop.wait_for(|stop| *stop == Some(Stop::Lost)).await.is_err() {
-        std::future::pending::<()>().await;
+impl Report<'_> {
+    fn run_id(&self) -> RunId {
+        match self {
+            Self::Result(result) => result.run_id,
+            Self::Failure(failure) => failure.run_id,
+        }
     }
 }

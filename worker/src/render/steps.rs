@@ -9,15 +9,12 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use workflow::Plan;
 
-use super::{Brake, Renderer, RunError, Stop};
+use super::{brake::Brake, error::RenderError, renderer::Renderer, stop::Stop};
 use crate::{
-    comfy::{self, Comfy, Ending, Listener, Made, OutputFile},
-    darkroom,
+    comfy::{self, Comfy, Ending, Listener, Made, Meter, OutputFile},
     error::chain,
-    inputs::{self, BadInput, Ready},
-    progress::Meter,
-    result_blob::ResultBlob,
-    store::Store,
+    images::{self, BadInput, Ready, ResultBlob},
+    transfer::Transfers,
 };
 
 /// The largest picture that is read from ComfyUI.
@@ -25,23 +22,23 @@ const MAX_PICTURE: u64 = 512 * 1024 * 1024;
 
 impl Renderer {
     /// The whole of a run but its report.
-    pub(super) async fn make(&self, run: &Assignment, brake: &mut Brake) -> Result<RunResult, RunError> {
-        let mut plan: Plan = serde::Deserialize::deserialize(&run.plan).map_err(RunError::plan)?;
-        let store = Store::new(&self.http, &self.api, &self.timing, run);
+    pub(super) async fn make(&self, run: &Assignment, brake: &mut Brake) -> Result<RunResult, RenderError> {
+        let mut plan: Plan = serde::Deserialize::deserialize(&run.plan).map_err(RenderError::plan)?;
+        let transfers = Transfers::new(&self.http, &self.api, &self.timing, run);
 
         let begun = Instant::now();
         let fetched = async {
-            let ready = self.pictures(&plan, run, &store).await?;
-            self.wait_until_it_answers().await;
-            self.serve(&run.team).await?;
-            let loras = self.loras(run, &store).await?;
+            let ready = self.pictures(&plan, run, &transfers).await?;
+            self.host.wait_until_it_answers().await;
+            self.host.serve(&run.team).await?;
+            let loras = self.loras(run, &transfers).await?;
             let uploads = self.upload_inputs(run, ready.uploads).await?;
-            Ok::<_, RunError>((uploads, ready.shelf, loras))
+            Ok::<_, RenderError>((uploads, ready.shelf, loras))
         };
         // The socket must be open before the graph is posted; it opens while pictures are fetched.
         // Boxed: decoding, uploading and the commands of a host make a large future.
         let prepared =
-            Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.comfy.base()).await) }) });
+            Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.host.comfy.base()).await) }) });
         let ((uploads, shelf, loras), mut listener) = brake.guard(prepared).await?;
         for lora in &loras.misfits {
             plan.silence(lora);
@@ -52,7 +49,7 @@ impl Renderer {
         let begun = Instant::now();
         let made = self.execute(run, &plan, &graph, &mut listener, brake).await?;
         let pose = plan.pose.then(|| pose(&made.texts)).flatten();
-        let pictures = brake.guard(read(&self.comfy, &ours(made.files, run))).await?;
+        let pictures = brake.guard(read(&self.host.comfy, &ours(made.files, run))).await?;
         let execute = elapsed(begun);
         drop(listener);
         self.status.loaded(&plan.models);
@@ -62,13 +59,13 @@ impl Renderer {
         let finished = tokio::task::spawn_blocking(move || {
             let pictures = match finish.as_slice() {
                 [] if !output.webp => pictures,
-                operations => darkroom::finish(&pictures, operations, &shelf, output.webp)?,
+                operations => images::finish(&pictures, operations, &shelf, output.webp)?,
             };
             ResultBlob::new(&pictures, output)
         });
-        let blob = brake.guard(async { Ok::<_, RunError>(finished.await??) }).await?;
+        let blob = brake.guard(async { Ok::<_, RenderError>(finished.await??) }).await?;
         brake
-            .guard(async { store.put(&blob.bytes).await.map_err(RunError::Upload) })
+            .guard(async { transfers.put(&blob.bytes).await.map_err(RenderError::Upload) })
             .await?;
         let upload = elapsed(begun);
         Ok(RunResult {
@@ -83,24 +80,24 @@ impl Renderer {
     }
 
     /// The plan's inputs. A bad picture ends the run here, before ComfyUI is touched.
-    async fn pictures(&self, plan: &Plan, run: &Assignment, store: &Store<'_>) -> Result<Ready, RunError> {
+    async fn pictures(&self, plan: &Plan, run: &Assignment, transfers: &Transfers<'_>) -> Result<Ready, RenderError> {
         if plan.inputs.is_empty() {
             return Ok(Ready::default());
         }
         let blob = run.inputs.clone().ok_or(BadInput::Missing)?;
-        let bytes = match inputs::inline(&blob)? {
+        let bytes = match images::inline(&blob)? {
             Some(bytes) => bytes,
-            None => store.get(&blob).await.map_err(RunError::Fetch)?,
+            None => transfers.get(&blob).await.map_err(RenderError::Fetch)?,
         };
         let (wanted, finish) = (plan.inputs.clone(), plan.finish.clone());
-        Ok(tokio::task::spawn_blocking(move || inputs::prepare(&blob, &bytes, &wanted, &finish)).await??)
+        Ok(tokio::task::spawn_blocking(move || images::prepare(&blob, &bytes, &wanted, &finish)).await??)
     }
 
     /// The names under which the graph finds the pictures. Another team's are out of reach: its folders are another's.
-    async fn upload_inputs(&self, run: &Assignment, pictures: Vec<Bytes>) -> Result<Vec<String>, RunError> {
+    async fn upload_inputs(&self, run: &Assignment, pictures: Vec<Bytes>) -> Result<Vec<String>, RenderError> {
         let mut names = Vec::with_capacity(pictures.len());
         for picture in pictures {
-            names.push(self.comfy.input(&format!("teams/{}", run.team), picture).await?);
+            names.push(self.host.comfy.input(&format!("teams/{}", run.team), picture).await?);
         }
         Ok(names)
     }
@@ -112,42 +109,42 @@ impl Renderer {
         graph: &Map<String, Value>,
         listener: &mut Listener,
         brake: &mut Brake,
-    ) -> Result<Made, RunError> {
+    ) -> Result<Made, RenderError> {
         let id = run.run_id;
         // Not under the brake: once sent, it is not known whether ComfyUI has taken the graph.
-        comfy::submit(&self.comfy, id, &listener.client, graph).await?;
+        comfy::submit(&self.host.comfy, id, &listener.client, graph).await?;
         let mut meter = Meter::new(graph, plan.work.steps);
         let followed = tokio::select! {
             biased;
             reason = brake.pulled() => Err(reason),
-            ending = comfy::follow(&self.comfy, id, listener, &self.timing, |event| {
+            ending = comfy::follow(&self.host.comfy, id, listener, &self.timing, |event| {
                 self.status.progress(meter.on(event));
             }) => Ok(ending),
         };
         match followed {
             Ok(ending) => match ending? {
                 Ending::Done(made) => Ok(made),
-                Ending::Failed(failure) => Err(RunError::Graph(failure)),
-                Ending::Interrupted => Err(RunError::Interrupted),
+                Ending::Failed(failure) => Err(RenderError::Graph(failure)),
+                Ending::Interrupted => Err(RenderError::Interrupted),
             },
-            Err(RunError::Stopped {
+            Err(RenderError::Stopped {
                 stop: Stop::Leaving, ..
             }) => {
                 // The host is about to go: what matters is that the run gets back in time.
-                if let Err(error) = self.comfy.halt_once(id).await {
+                if let Err(error) = self.host.comfy.halt_once(id).await {
                     tracing::debug!(error = chain(&error), "ComfyUI did not take the interrupt");
                 }
-                Err(RunError::Stopped {
+                Err(RenderError::Stopped {
                     stop: Stop::Leaving,
                     stuck: false,
                 })
             }
-            Err(RunError::Stopped { stop, .. }) => Err(RunError::Stopped {
+            Err(RenderError::Stopped { stop, .. }) => Err(RenderError::Stopped {
                 stop,
-                stuck: self.halt(id).await,
+                stuck: self.host.halt(id).await,
             }),
-            Err(RunError::TooLong { .. }) => Err(RunError::TooLong {
-                stuck: self.halt(id).await,
+            Err(RenderError::TooLong { .. }) => Err(RenderError::TooLong {
+                stuck: self.host.halt(id).await,
             }),
             Err(other) => Err(other),
         }
@@ -180,7 +177,7 @@ fn pose(texts: &[Value]) -> Option<Pose> {
     pose
 }
 
-async fn read(comfy: &Comfy, files: &[OutputFile]) -> Result<Vec<Bytes>, RunError> {
+async fn read(comfy: &Comfy, files: &[OutputFile]) -> Result<Vec<Bytes>, RenderError> {
     let mut pictures = Vec::with_capacity(files.len());
     for file in files {
         pictures.push(comfy.view(file, MAX_PICTURE).await?);

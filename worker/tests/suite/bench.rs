@@ -13,7 +13,7 @@ use model::{
     RunId, TaskId, TeamId, WorkerId,
     worker_api::{Assignment, InputBlob, RunUrls},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
     sync::{OwnedMutexGuard, oneshot},
@@ -21,8 +21,8 @@ use tokio::{
 };
 use tracing_subscriber::fmt::TestWriter;
 use uuid::Uuid;
-use worker::{Agent, Exit, Identity, LogFormat, Options, Timing};
-use workflow::{Catalog, Plan, WorkflowInput};
+use worker::{Agent, Exit, InstanceIdentity, LogFormat, Options, Timing};
+use workflow::Plan;
 
 use crate::cloud::{Behaviour, Cloud};
 
@@ -170,7 +170,7 @@ impl Bench {
             log: String::new(),
         };
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
-        let identity = Identity::new(credentials, "eu-central-1", "test", options.worker_id.clone());
+        let identity = InstanceIdentity::new(credentials, "eu-central-1", "test", options.worker_id.clone());
         let agent = Agent::new(&options, identity, setup.timing).unwrap();
         let (terminate, terminated) = oneshot::channel();
         let agent = tokio::spawn(async move {
@@ -199,7 +199,7 @@ impl Bench {
         exit
     }
 
-    /// An assignment of this plan, uploading to the bucket.
+    /// An assignment of this plan. Where to upload is to be asked for.
     pub(crate) fn assignment(&self, plan: &Plan, inputs: Option<InputBlob>) -> Assignment {
         let run_id = RunId::new(Uuid::now_v7());
         let input = inputs
@@ -216,7 +216,7 @@ impl Bench {
             urls: RunUrls {
                 input,
                 loras: vec![],
-                upload: self.cloud.bucket(&result_key(run_id)),
+                upload: String::new(),
             },
             limit_ms: 60_000,
         }
@@ -228,6 +228,12 @@ impl Bench {
         let id = run.run_id;
         self.cloud.enqueue(run);
         id
+    }
+
+    /// What ComfyUI says.
+    pub(crate) async fn comfy_says(&self, path: &str) -> Value {
+        let reply = reqwest::get(format!("{}{path}", self.comfy)).await.unwrap();
+        reply.json().await.unwrap()
     }
 
     /// The uploaded pictures of a run, decoded.
@@ -295,74 +301,4 @@ pub(crate) fn logged() -> String {
 
 pub(crate) fn result_key(run: RunId) -> String {
     format!("results/{run}")
-}
-
-/// A small request, as the plugin would send it, with changes to its top level.
-pub(crate) fn plan(changes: &Value) -> Plan {
-    let mut request = json!({
-        "kind": "generate",
-        "images": {"extent": {"input": [64, 64], "initial": [64, 64], "desired": [64, 64], "target": [64, 64]}},
-        "models": {"checkpoint": "tiny.ckpt", "version": "sd15", "loras": []},
-        "sampling": {"sampler": "euler", "scheduler": "normal", "cfg_scale": 7.0, "total_steps": 2, "seed": 1},
-        "conditioning": {"positive": "a red fox, ink", "control": [], "regions": []},
-        "batch_count": 1
-    });
-    for (key, value) in changes.as_object().unwrap() {
-        request[key] = value.clone();
-    }
-    compiled(request, &catalog())
-}
-
-pub(crate) fn compiled(request: Value, catalog: &Catalog) -> Plan {
-    let input = WorkflowInput::read(request).unwrap();
-    workflow::compile(&input, catalog).unwrap_or_else(|refusal| panic!("{refusal}"))
-}
-
-/// With this many steps and this seed.
-pub(crate) fn steps(steps: u32, seed: u32) -> Plan {
-    plan(&json!({"sampling": {
-        "sampler": "euler", "scheduler": "normal", "cfg_scale": 7.0, "total_steps": steps, "seed": seed
-    }}))
-}
-
-/// A refinement of the first picture of the request.
-pub(crate) fn refine(seed: u32) -> Plan {
-    plan(&json!({
-        "kind": "refine",
-        "images": {
-            "extent": {"input": [64, 64], "initial": [64, 64], "desired": [64, 64], "target": [64, 64]},
-            "initial_image": 0
-        },
-        "sampling": {
-            "sampler": "euler", "scheduler": "normal", "cfg_scale": 7.0, "total_steps": 4, "start_step": 2, "seed": seed
-        },
-        "image_data": {"base64": "AAAA", "offsets": [0]}
-    }))
-}
-
-/// With a checkpoint that nobody has.
-pub(crate) fn unknown_model() -> Plan {
-    plan(&json!({"models": {"checkpoint": "nowhere.safetensors", "version": "sd15", "loras": []}}))
-}
-
-fn catalog() -> Catalog {
-    let checkpoint = |file: &str| json!({"filename": file, "arch": "sd15"});
-    serde_json::from_value(json!({"checkpoints": {
-        "tiny.ckpt": checkpoint("tiny.ckpt"),
-        "nowhere.safetensors": checkpoint("nowhere.safetensors")
-    }}))
-    .unwrap()
-}
-
-pub(crate) fn warm_up() -> Value {
-    let catalog = catalog();
-    serde_json::to_value(workflow::warm_up(catalog.checkpoint("tiny.ckpt").unwrap(), 1)).unwrap()
-}
-
-/// A picture as the plugin sends it.
-pub(crate) fn webp(width: u32, height: u32, red: u8) -> Vec<u8> {
-    let picture = image::RgbImage::from_fn(width, height, |x, y| image::Rgb([red, (x * 4) as u8, (y * 4) as u8]));
-    let mut bytes = std::io::Cursor::new(vec![]);
-    picture.write_to(&mut bytes, image::ImageFormat::WebP).unwrap();
-    bytes.into_inner()
 }

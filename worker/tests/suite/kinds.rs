@@ -1,12 +1,15 @@
 //! A representative request of each kind, with its pixels looked at; on the double and on a real ComfyUI.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use image::{DynamicImage, GenericImageView, Rgb, RgbImage, RgbaImage};
-use model::{RunId, worker_api::InputBlob};
+use image::{DynamicImage, GenericImageView, Rgb, RgbImage};
+use model::RunId;
 use serde_json::{Value, json};
-use workflow::{Catalog, Plan};
+use workflow::{Inventory, Plan};
 
-use crate::bench::{Bench, compiled, result_key};
+use crate::{
+    bench::{Bench, result_key},
+    canvases::{blob, canvas, clear, distance, mask},
+    plans::compiled,
+};
 
 macro_rules! scenarios {
     ($($name:ident)*) => {
@@ -42,8 +45,8 @@ scenarios! {
 }
 
 /// What both servers have; the double has some more.
-fn catalog(bench: &Bench) -> Catalog {
-    let mut catalog = json!({
+fn inventory(bench: &Bench) -> Inventory {
+    let mut inventory = json!({
         "checkpoints": {
             "tiny.ckpt": {"filename": "tiny.ckpt", "arch": "sd15"},
         },
@@ -51,10 +54,11 @@ fn catalog(bench: &Bench) -> Catalog {
         "uploads": {"hash": "tiny-lora.safetensors"},
     });
     if bench.double.is_some() {
-        catalog["checkpoints"]["xl"] = json!({"filename": "tiny.ckpt", "arch": "sdxl"});
-        catalog["checkpoints"]["flux"] = json!({"filename": "unet.safetensors", "arch": "flux", "format": "diffusion"});
-        catalog["upscalers"] = json!(["4x.pth"]);
-        catalog["resources"] = json!({
+        inventory["checkpoints"]["xl"] = json!({"filename": "tiny.ckpt", "arch": "sdxl"});
+        inventory["checkpoints"]["flux"] =
+            json!({"filename": "unet.safetensors", "arch": "flux", "format": "diffusion"});
+        inventory["upscalers"] = json!(["4x.pth"]);
+        inventory["resources"] = json!({
             "upscaler-default-all": "4x.pth",
             "controlnet-inpaint-sd15": "net.safetensors",
             "controlnet-scribble-sd15": "net.safetensors",
@@ -65,7 +69,7 @@ fn catalog(bench: &Bench) -> Catalog {
             "vae-default-all": "vae.safetensors",
         });
     }
-    serde_json::from_value(catalog).unwrap()
+    serde_json::from_value(inventory).unwrap()
 }
 
 /// A small request of this kind; sizes are input, passes and target.
@@ -92,41 +96,6 @@ fn request(kind: &str, [input, initial, desired, target]: [u32; 4], changes: &Va
     request
 }
 
-fn png(picture: &RgbImage) -> Vec<u8> {
-    let mut bytes = std::io::Cursor::new(vec![]);
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
-}
-
-pub(crate) fn canvas(side: u32) -> RgbImage {
-    RgbImage::from_fn(side, side, |x, y| {
-        Rgb([(x * 3) as u8, (y * 3) as u8, if x > side / 2 { 200 } else { 30 }])
-    })
-}
-
-/// White in the rectangle x, y, width, height.
-pub(crate) fn mask(side: u32, [left, top, width, height]: [u32; 4]) -> RgbImage {
-    RgbImage::from_fn(side, side, |x, y| {
-        let inside = (left..left + width).contains(&x) && (top..top + height).contains(&y);
-        Rgb([if inside { 255 } else { 0 }; 3])
-    })
-}
-
-pub(crate) fn blob(pictures: &[RgbImage]) -> InputBlob {
-    let (mut bytes, mut offsets) = (vec![], vec![]);
-    for picture in pictures {
-        offsets.push(bytes.len() as u64);
-        bytes.extend_from_slice(&png(picture));
-    }
-    InputBlob {
-        base64: Some(BASE64_STANDARD.encode(&bytes)),
-        key: None,
-        etag: None,
-        offsets,
-        size: bytes.len() as u64,
-    }
-}
-
 fn start(bench: &Bench, plan: &Plan, pictures: &[RgbImage]) -> RunId {
     let run = bench.assignment(plan, Some(blob(pictures)));
     let id = run.run_id;
@@ -135,35 +104,13 @@ fn start(bench: &Bench, plan: &Plan, pictures: &[RgbImage]) -> RunId {
 }
 
 async fn paint(bench: &Bench, request: Value, pictures: &[RgbImage]) -> Vec<DynamicImage> {
-    let plan = compiled(request, &catalog(bench));
+    let plan = compiled(request, &inventory(bench));
     let made = bench.images(start(bench, &plan, pictures)).await;
     assert_eq!(made.len(), plan.output.count as usize);
     for picture in &made {
         assert_eq!(picture.dimensions(), (plan.output.width, plan.output.height));
     }
     made
-}
-
-fn clear(picture: &DynamicImage) -> &RgbaImage {
-    picture.as_rgba8().expect("a picture with alpha")
-}
-
-/// How far colours are apart, where the picture is opaque.
-fn distance(picture: &RgbaImage, canvas: &RgbImage, [left, top]: [u32; 2]) -> f64 {
-    let opaque = picture.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[3] == 255);
-    let (mut sum, mut count) = (0.0, 0.0);
-    for (x, y, pixel) in opaque {
-        let below = canvas.get_pixel(x + left, y + top).0;
-        sum += pixel
-            .0
-            .iter()
-            .zip(below)
-            .map(|(a, b)| f64::from(a.abs_diff(b)))
-            .sum::<f64>();
-        count += 3.0;
-    }
-    assert!(count > 0.0);
-    sum / count
 }
 
 fn inpaint(bounds: [u32; 4]) -> Value {
@@ -209,12 +156,12 @@ async fn inpaints_in_two_passes(bench: Bench) {
 }
 
 async fn inpaints_with_a_checkpoint_made_for_it(bench: Bench) {
-    let catalog = json!({"checkpoints": {"tiny.ckpt": {"filename": "inpainting.ckpt", "arch": "sd15"}}});
-    let catalog = serde_json::from_value(catalog).unwrap();
+    let inventory = json!({"checkpoints": {"tiny.ckpt": {"filename": "inpainting.ckpt", "arch": "sd15"}}});
+    let inventory = serde_json::from_value(inventory).unwrap();
     let changes = json!({
         "/inpaint": inpaint([16, 16, 64, 64]), "/images/hires_mask": 1, "/crop_upscale_extent": [64, 64],
     });
-    let plan = compiled(request("inpaint", [64, 64, 96, 96], &changes), &catalog);
+    let plan = compiled(request("inpaint", [64, 64, 96, 96], &changes), &inventory);
     assert_eq!(plan.graph.to_string().matches(" InpaintModelConditioning(").count(), 2);
     // Known by its name, which no test server has.
     let plan = serde_json::to_string(&plan)
@@ -280,7 +227,7 @@ async fn enlarges_in_tiles(bench: Bench) {
     let ask = |seed| {
         let plan = compiled(
             request("upscale_tiled", [64, 128, 80, 120], &changes(seed)),
-            &catalog(&bench),
+            &inventory(&bench),
         );
         assert_eq!(plan.graph.to_string().matches(" SamplerCustomAdvanced(").count(), 4);
         bench.images(start(&bench, &plan, &[canvas(64)]))
@@ -313,7 +260,7 @@ async fn paints_regions(bench: Bench) {
         json!({"/conditioning/regions": [region(1, "a field", json!([])), region(2, "a tree", loras)]})
     };
     let ask = |loras: Value, left| {
-        let plan = compiled(request("generate", [64; 4], &changes(loras)), &catalog(&bench));
+        let plan = compiled(request("generate", [64; 4], &changes(loras)), &inventory(&bench));
         bench.images(start(&bench, &plan, &pictures(left)))
     };
     let made = ask(json!([]), 32).await;
@@ -344,7 +291,7 @@ async fn the_same_canvas_is_uploaded_and_encoded_once() {
     let refine = async |seed: u32, side: u32| {
         let before = double.stats();
         let changes = json!({"/sampling/seed": seed, "/sampling/start_step": 1});
-        let plan = compiled(request("refine", [64; 4], &changes), &catalog(&bench));
+        let plan = compiled(request("refine", [64; 4], &changes), &inventory(&bench));
         bench
             .images(start(&bench, &plan, &[mask(64, [0, 0, side, side])]))
             .await;
@@ -367,7 +314,7 @@ async fn results_are_webp_where_that_is_wanted() {
     let bench = Bench::double().await.ready().await;
     let pictures = [canvas(64), mask(64, SELECTED)];
     let changes = json!({"/inpaint": inpaint([0, 0, 64, 64]), "/images/hires_mask": 1});
-    let mut plan = compiled(request("inpaint", [64; 4], &changes), &catalog(&bench));
+    let mut plan = compiled(request("inpaint", [64; 4], &changes), &inventory(&bench));
     let plain = bench.images(start(&bench, &plan, &pictures)).await;
     plan.output.webp = true;
     let run = start(&bench, &plan, &pictures);
@@ -376,7 +323,7 @@ async fn results_are_webp_where_that_is_wanted() {
     for (plain, small) in clear(&plain[0]).pixels().zip(clear(&small[0]).pixels()) {
         assert_eq!(plain.0[3], small.0[3]);
     }
-    let plain = compiled(request("generate", [64; 4], &json!({})), &catalog(&bench));
+    let plain = compiled(request("generate", [64; 4], &json!({})), &inventory(&bench));
     let mut small = plain.clone();
     small.output.webp = true;
     let [plain, small] = [plain, small].map(|plan| start(&bench, &plan, &[canvas(64)]));
@@ -404,7 +351,7 @@ async fn control_nets_and_other_models_run() {
     }
     let control = |other: RgbImage| {
         let changes = json!({"/conditioning/control": [{"mode": "scribble", "image": 1}]});
-        let plan = compiled(request("refine", [64; 4], &changes), &catalog(&bench));
+        let plan = compiled(request("refine", [64; 4], &changes), &inventory(&bench));
         bench.images(start(&bench, &plan, &[canvas(64), other]))
     };
     let made = control(mask(64, SELECTED)).await;

@@ -5,9 +5,12 @@ use comfyui_double::Double;
 use image::GenericImageView;
 use model::{FailureClass, RunId, worker_api::InputBlob};
 use serde_json::json;
-use workflow::{Catalog, OPTIONAL_NODES, Plan};
+use workflow::{Inventory, OPTIONAL_NODES, Plan};
 
-use crate::bench::{Bench, Setup, compiled, webp};
+use crate::{
+    bench::{Bench, Setup},
+    plans::{compiled, webp},
+};
 
 fn nodes() -> Vec<String> {
     OPTIONAL_NODES.iter().map(|node| node.class.to_owned()).collect()
@@ -28,11 +31,11 @@ fn detect(mode: &str) -> Plan {
         },
         "image_data": {"base64": "AAAA", "offsets": [0]}
     });
-    let catalog = Catalog {
+    let inventory = Inventory {
         nodes: nodes().into_iter().collect(),
-        ..Catalog::default()
+        ..Inventory::default()
     };
-    compiled(request, &catalog)
+    compiled(request, &inventory)
 }
 
 fn start(bench: &Bench, plan: &Plan) -> RunId {

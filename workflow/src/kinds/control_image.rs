@@ -1,14 +1,17 @@
 //! A control layer made from the canvas.
 
 use crate::{
-    Catalog, ControlMode, Plan, Refusal, WorkflowInput,
-    check::StoredImages,
-    draft::Draft,
-    graph::{Link, flow},
-    plan::Output,
-    recipe::Colour,
-    refusal::{missing, unknown},
-    scale::{Extent, Extents, scale},
+    check::{Extent, Extents, StoredImages},
+    draft::{
+        Draft, Link,
+        cost::{self, Cost},
+        flow,
+    },
+    inventory::Inventory,
+    plan::{Colour, Plan},
+    refusal::{Refusal, missing, unknown},
+    sizing::scale,
+    wire::{ControlMode, WorkflowInput},
 };
 use serde_json::Value;
 
@@ -25,28 +28,32 @@ enum Detector {
     Node {
         class: &'static str,
         settings: &'static [(&'static str, &'static str)],
+        cost: Cost,
     },
 }
 
 impl Detector {
     /// The best for this mode that the render machines have.
-    fn find(mode: &ControlMode, catalog: &Catalog) -> Result<Self, Refusal> {
+    fn find(mode: &ControlMode, inventory: &Inventory) -> Result<Self, Refusal> {
         use ControlMode::{CannyEdge, Depth, LineArt, Normal, Pose, Scribble, Segmentation, SoftEdge};
-        let (class, settings): (_, &[_]) = match mode {
+        let (class, cost, settings): (_, _, &[_]) = match mode {
             CannyEdge => return Ok(Self::Edges { soft: false }),
-            Scribble => ("PiDiNetPreprocessor", &[("safe", "enable")]),
-            LineArt => ("LineArtPreprocessor", &[("coarse", "disable")]),
+            Scribble => ("PiDiNetPreprocessor", cost::SCRIBBLE, &[("safe", "enable")]),
+            LineArt => ("LineArtPreprocessor", cost::LINE_ART, &[("coarse", "disable")]),
             SoftEdge => (
                 "AnyLineArtPreprocessor_aux",
+                cost::SOFT_EDGE,
                 &[("merge_with_lineart", "lineart_standard")],
             ),
             Depth => (
                 "DepthAnythingV2Preprocessor",
+                cost::DEPTH,
                 &[("ckpt_name", "depth_anything_v2_vitb.pth")],
             ),
-            Normal => ("BAE-NormalMapPreprocessor", &[]),
+            Normal => ("BAE-NormalMapPreprocessor", cost::NORMAL, &[]),
             Pose => (
                 "DWPreprocessor",
+                cost::POSE,
                 &[
                     ("detect_hand", "enable"),
                     ("detect_body", "enable"),
@@ -56,7 +63,7 @@ impl Detector {
                     ("scale_stick_for_xinsr_cn", "disable"),
                 ],
             ),
-            Segmentation => ("OneFormer-COCO-SemSegPreprocessor", &[]),
+            Segmentation => ("OneFormer-COCO-SemSegPreprocessor", cost::SEGMENTATION, &[]),
             ControlMode::Unknown(name) => return Err(unknown("control mode", name)),
             other => {
                 return Err(Refusal::new(format!(
@@ -64,8 +71,8 @@ impl Detector {
                 )));
             }
         };
-        match catalog.need_nodes(&format!("{mode} detection"), &[class]) {
-            Ok(()) => Ok(Self::Node { class, settings }),
+        match inventory.need_nodes(&format!("{mode} detection"), &[class]) {
+            Ok(()) => Ok(Self::Node { class, settings, cost }),
             Err(_) if is_lines(mode) => Ok(Self::Edges {
                 soft: *mode == SoftEdge,
             }),
@@ -81,17 +88,20 @@ impl Detector {
                     ("low_threshold", 0.31.into()),
                     ("high_threshold", 0.78.into()),
                 ];
-                let edges = draft.node("Canny", inputs).output(0);
+                let node = draft.node("Canny", inputs);
+                draft.takes(node, cost::EDGES, size);
+                let edges = node.output(0);
                 Found {
                     image: if *soft { blur(draft, edges) } else { edges },
                     keypoints: None,
                 }
             }
-            Self::Node { class, settings } => {
+            Self::Node { class, settings, cost } => {
                 let resolution = size.width().min(size.height());
                 let inputs = [("image", image.into()), ("resolution", resolution.into())];
                 let settings = settings.iter().map(|(name, value)| (*name, Value::from(*value)));
                 let node = draft.node_with(class, inputs.into_iter().chain(settings));
+                draft.takes(node, *cost, size);
                 Found {
                     image: node.output(0),
                     keypoints: (*class == "DWPreprocessor").then(|| node.output(1)),
@@ -113,9 +123,9 @@ fn is_lines(mode: &ControlMode) -> bool {
     matches!(mode, CannyEdge | LineArt | Scribble | SoftEdge)
 }
 
-pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
+pub(crate) fn plan(input: &WorkflowInput, inventory: &Inventory) -> Result<Plan, Refusal> {
     let mode = &input.control_mode;
-    let detector = Detector::find(mode, catalog)?;
+    let detector = Detector::find(mode, inventory)?;
     let images = input.images.as_ref().ok_or_else(|| missing("image sizes"))?;
     let stored = StoredImages::parse(input.image_data.as_ref())?;
     let canvas = stored.optional("initial image", images.initial_image)?;
@@ -135,7 +145,7 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     if let Some(keypoints) = keypoints {
         draft.show_pose(keypoints);
     }
-    Ok(draft.finish(image, Output::of(1, extents.target)))
+    Ok(draft.finish(image, 1, extents.target))
 }
 
 fn blur(draft: &mut Draft, image: Link<flow::Image>) -> Link<flow::Image> {

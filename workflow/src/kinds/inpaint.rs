@@ -1,29 +1,26 @@
 //! A selection painted anew.
 
+use super::{request::Request, second_pass::start_step};
 use crate::{
-    Catalog, Plan, Refusal, WorkflowInput,
-    check::{ImageIndex, Request},
-    deliver::{Reference, Step, deliver, resized},
-    draft::{Draft, Picture},
-    frame::{Frame, Part},
-    graph::{Link, flow},
+    check::{Extent, Extents, ImageIndex, Rect},
+    conditioning::References,
+    draft::{Draft, Link, Picture, flow},
+    inventory::Inventory,
     models::Loaded,
-    plan::Output,
-    prompt::conditions,
-    recipe::{Colour, Operation},
-    reference::References,
-    refusal::missing,
-    sampling::sample,
-    scale::{Extent, Extents, Rect, ToDesired, crop_image, enlarge, scale, scaled, to_desired},
-    second_pass::start_step,
-    selection::{Canvas, InpaintModel, Selection, masked_pass, repeat},
+    passes::{Canvas, InpaintModel, Selection, masked_pass, repeat, sample},
+    plan::{Colour, Operation, Plan},
+    refusal::{Refusal, missing},
+    sizing::{
+        ColourReference, Frame, Part, Step, ToDesired, crop_image, deliver, enlarge, resized, scale, scaled, to_desired,
+    },
+    wire::WorkflowInput,
 };
 
 /// Shorter pieces of the first pass are enlarged to this before an upscale model sees them.
 const LEAST_SIDE: u32 = 32;
 
-pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
-    let request = Request::parse(input, catalog)?;
+pub(crate) fn plan(input: &WorkflowInput, inventory: &Inventory) -> Result<Plan, Refusal> {
+    let request = Request::parse(input, inventory)?;
     let canvas = request.initial_image.ok_or_else(|| missing("picture to inpaint"))?;
     let mask = request.hires_mask.ok_or_else(|| missing("selection"))?;
     let selection = request.selection.as_ref().ok_or_else(|| missing("selection"))?;
@@ -44,13 +41,14 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let content = draft.load_image(prepared.filled);
     let references = if selection.uses_reference {
         &request
+            .conditions
             .references
             .with_surroundings(&mut draft, prepared.picture, extents, selection.bounds)
     } else {
-        &request.references
+        &request.conditions.references
     };
     let frame = request.frame(extents.initial);
-    let (guided, prompts) = conditions(&mut draft, &loaded, &request, references, &frame, None);
+    let (guided, prompts) = request.conditions.apply(&mut draft, &loaded, references, &frame, None);
     let canvas = Canvas {
         picture: prepared.picture,
         mask: prepared.at_initial,
@@ -72,7 +70,7 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let bounds = selection.bounds;
     let images = match second {
         None => {
-            let reference = (request.colour_match > 0.0).then_some(Reference {
+            let reference = (request.colour_match > 0.0).then_some(ColourReference {
                 picture: prepared.filled,
                 mask: prepared.at_initial,
                 strength: request.colour_match,
@@ -82,11 +80,11 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
                 Step::Crop(bounds.convert(extents.target, extents.desired)),
                 Step::ToCanvas(bounds.extent),
             ];
-            deliver(&mut draft, catalog, images, extents.initial, &steps, reference)
+            deliver(&mut draft, inventory, images, extents.initial, &steps, reference)
         }
         Some((upscaler, size)) => {
             let detail = Detail {
-                catalog,
+                inventory,
                 request: &request,
                 selection,
                 loaded: &loaded,
@@ -98,7 +96,7 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     };
     let alpha = selection.alpha(&mut draft, prepared.cut);
     draft.finish_with([alpha]);
-    Ok(draft.finish(images, Output::of(request.batch, bounds.extent)))
+    Ok(draft.finish(images, request.batch, bounds.extent))
 }
 
 /// The pictures that both passes need.
@@ -140,7 +138,7 @@ impl Prepared {
 
 /// The second pass, over the result's rectangle alone.
 struct Detail<'a> {
-    catalog: &'a Catalog,
+    inventory: &'a Inventory,
     request: &'a Request,
     selection: &'a Selection,
     loaded: &'a Loaded,
@@ -167,7 +165,7 @@ impl Detail<'_> {
             };
             // Only the first pass looks at references: this one keeps to what that one has painted.
             let none = References::default();
-            let (loaded, prompts) = conditions(draft, self.loaded, request, &none, &frame, None);
+            let (loaded, prompts) = request.conditions.apply(draft, self.loaded, &none, &frame, None);
             let picture = if let Some(detail) = request.hires_image {
                 let scale = scaled(bounds.extent, size).into_iter().collect::<Vec<_>>();
                 draft.picture(detail, (bounds.extent, &[]), Colour::WHITE, scale)
@@ -198,7 +196,7 @@ impl Detail<'_> {
         }
         let reference = (request.colour_match > 0.0).then(|| {
             let cut = draft.derive(prepared.filled, [piece.crop()]);
-            Reference {
+            ColourReference {
                 picture: resized(draft, cut, piece.extent, size, None),
                 mask: resized(draft, prepared.cut, bounds.extent, size, None),
                 strength: request.colour_match,
@@ -206,7 +204,7 @@ impl Detail<'_> {
         });
         deliver(
             draft,
-            self.catalog,
+            self.inventory,
             images,
             size,
             &[Step::ToCanvas(bounds.extent)],
@@ -219,12 +217,11 @@ impl Detail<'_> {
         let short = piece.extent.width().min(piece.extent.height());
         let factor = f64::from(LEAST_SIDE) / f64::from(short);
         let grown = |side: u32| ((f64::from(side) * factor).round_ties_even() as u32).max(LEAST_SIDE);
-        let image = if short < LEAST_SIDE {
-            let to = Extent::new(grown(piece.extent.width()), grown(piece.extent.height()));
-            scale(draft, image, piece.extent, to)
-        } else {
-            image
-        };
-        enlarge(draft, self.catalog, self.upscaler, image, self.size)
+        let mut at = piece.extent;
+        if short < LEAST_SIDE {
+            at = Extent::new(grown(at.width()), grown(at.height()));
+        }
+        let image = scale(draft, image, piece.extent, at);
+        enlarge(draft, self.inventory, self.upscaler, image, at, self.size)
     }
 }

@@ -1,20 +1,18 @@
 //! The whole canvas painted over, as far as the start step allows.
 
+use super::request::Request;
 use crate::{
-    Catalog, Plan, Refusal, WorkflowInput,
-    check::Request,
     draft::Draft,
-    plan::Output,
-    prompt::conditions,
-    recipe::Colour,
-    refusal::missing,
-    sampling::sample,
-    scale::{scale, to_target},
-    selection::repeat,
+    inventory::Inventory,
+    passes::{repeat, sample},
+    plan::{Colour, Plan},
+    refusal::{Refusal, missing},
+    sizing::{scale, to_target},
+    wire::WorkflowInput,
 };
 
-pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
-    let request = Request::parse(input, catalog)?;
+pub(crate) fn plan(input: &WorkflowInput, inventory: &Inventory) -> Result<Plan, Refusal> {
+    let request = Request::parse(input, inventory)?;
     let canvas = request.initial_image.ok_or_else(|| missing("picture to refine"))?;
     let extents = &request.extents;
     if extents.initial != extents.desired {
@@ -31,7 +29,7 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let latent = loaded.encode(&mut draft, image);
     let latent = repeat(&mut draft, latent, request.batch);
     let frame = request.frame(extents.initial);
-    let (guided, prompts) = conditions(&mut draft, &loaded, &request, &request.references, &frame, None);
+    let (guided, prompts) = request.lead(&mut draft, &loaded, &frame);
     let start = request.sampling.start_step();
     let latent = sample(
         &mut draft,
@@ -43,6 +41,6 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
         extents.initial,
     );
     let images = loaded.decode(&mut draft, latent);
-    let images = to_target(&mut draft, catalog, images, extents.desired, extents.target);
-    Ok(draft.finish(images, Output::of(request.batch, extents.target)))
+    let images = to_target(&mut draft, inventory, images, extents.desired, extents.target);
+    Ok(draft.finish(images, request.batch, extents.target))
 }

@@ -1,22 +1,18 @@
 //! A selection painted over, as far as the start step allows.
 
+use super::{request::Request, second_pass::decode_to_desired};
 use crate::{
-    Catalog, Plan, Refusal, WorkflowInput,
-    check::Request,
-    deliver::{Reference, Step, deliver, resized},
     draft::Draft,
-    plan::Output,
-    prompt::conditions,
-    recipe::{Colour, Operation},
-    refusal::missing,
-    sampling::sample,
-    scale::scaled,
-    second_pass::decode_to_desired,
-    selection::{Canvas, masked_pass, repeat},
+    inventory::Inventory,
+    passes::{Canvas, masked_pass, repeat, sample},
+    plan::{Colour, Operation, Plan},
+    refusal::{Refusal, missing},
+    sizing::{ColourReference, Step, deliver, resized, scaled},
+    wire::WorkflowInput,
 };
 
-pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
-    let request = Request::parse(input, catalog)?;
+pub(crate) fn plan(input: &WorkflowInput, inventory: &Inventory) -> Result<Plan, Refusal> {
+    let request = Request::parse(input, inventory)?;
     let canvas = request.initial_image.ok_or_else(|| missing("picture to refine"))?;
     let mask = request.hires_mask.ok_or_else(|| missing("selection"))?;
     let selection = request.selection.as_ref().ok_or_else(|| missing("selection"))?;
@@ -37,7 +33,7 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
 
     let content = draft.load_image(picture);
     let frame = request.frame(extents.initial);
-    let (guided, prompts) = conditions(&mut draft, &loaded, &request, &request.references, &frame, None);
+    let (guided, prompts) = request.lead(&mut draft, &loaded, &frame);
     let canvas = Canvas {
         picture,
         mask: at_initial,
@@ -54,15 +50,15 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
         latent,
         extents.initial,
     );
-    let images = decode_to_desired(&mut draft, catalog, &request, &loaded, first);
+    let images = decode_to_desired(&mut draft, inventory, &request, &loaded, first);
 
-    let reference = (request.colour_match > 0.0).then(|| Reference {
+    let reference = (request.colour_match > 0.0).then(|| ColourReference {
         picture: resized(&mut draft, picture, extents.initial, extents.desired, None),
         mask: resized(&mut draft, at_initial, extents.initial, extents.desired, None),
         strength: request.colour_match,
     });
     let steps = [Step::ToCanvas(extents.target), Step::Crop(selection.bounds)];
-    let images = deliver(&mut draft, catalog, images, extents.desired, &steps, reference);
+    let images = deliver(&mut draft, inventory, images, extents.desired, &steps, reference);
     let whole = selection.bounds.extent == extents.target;
     let cut = draft.derive(
         acts,
@@ -73,5 +69,5 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     );
     let alpha = selection.alpha(&mut draft, cut);
     draft.finish_with([alpha]);
-    Ok(draft.finish(images, Output::of(request.batch, selection.bounds.extent)))
+    Ok(draft.finish(images, request.batch, selection.bounds.extent))
 }

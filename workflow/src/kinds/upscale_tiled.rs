@@ -1,19 +1,15 @@
 //! The canvas enlarged, then refined tile by tile.
 
+use super::{request::Request, upscale_simple::upscale_model};
 use crate::{
-    Catalog, Plan, Refusal, WorkflowInput,
-    check::{Request, number},
-    draft::Draft,
-    frame::{Frame, Part},
-    graph::{Link, flow},
-    kinds::upscale_simple::upscale_model,
-    plan::Output,
-    prompt::conditions,
-    recipe::Colour,
-    refusal::missing,
-    sampling::sample,
-    scale::{Rect, crop_image, resize, scale, upscale},
-    tiles::Layout,
+    check::{Rect, number},
+    draft::{Draft, Link, flow},
+    inventory::Inventory,
+    passes::sample,
+    plan::{Colour, Plan},
+    refusal::{Refusal, missing},
+    sizing::{Frame, Layout, Part, crop_image, resize, scale, upscale},
+    wire::WorkflowInput,
 };
 
 const AUTOMATIC: i64 = -1;
@@ -21,10 +17,10 @@ const OVERLAPS: std::ops::RangeInclusive<i64> = 0..=1024;
 /// Of tiles times regions, their LoRAs and control layers: a graph of a few thousand nodes.
 const MAX_PARTS: usize = 1024;
 
-pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Refusal> {
-    let request = Request::parse(input, catalog)?;
+pub(crate) fn plan(input: &WorkflowInput, inventory: &Inventory) -> Result<Plan, Refusal> {
+    let request = Request::parse(input, inventory)?;
     let canvas = request.initial_image.ok_or_else(|| missing("picture to enlarge"))?;
-    let model = upscale_model(input, catalog)?;
+    let model = upscale_model(input, inventory)?;
     let overlap = match input.upscale.as_ref().map_or(AUTOMATIC, |upscale| upscale.tile_overlap) {
         AUTOMATIC => None,
         overlap => Some(number("overlap of tiles", overlap, OVERLAPS)?),
@@ -35,7 +31,7 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let strength = f64::from(total - start) / f64::from(total);
     let layout = Layout::new(whole, extents.desired, overlap, strength)?;
     let tiles = layout.tiles();
-    if tiles.len() * (request.prompts.parts() + request.controls.len()) > MAX_PARTS {
+    if tiles.len() * (request.conditions.parts()) > MAX_PARTS {
         return Err(Refusal::new(
             "regions and control layers are too many for so many tiles. Use fewer of them or a smaller factor.",
         ));
@@ -47,8 +43,8 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
     let original = draft.load_image(picture);
     let mut large = original;
     if let Some(file) = model {
-        large = upscale(&mut draft, file, large);
-        large = resize(&mut draft, large, whole);
+        large = upscale(&mut draft, inventory, file, large, extents.input);
+        large = resize(&mut draft, large, extents.input, whole);
     } else {
         large = scale(&mut draft, large, extents.input, whole);
     }
@@ -74,8 +70,8 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
                 Part::Tile(whole, *tile)
             },
         };
-        let references = &request.references;
-        let (guided, prompts) = conditions(&mut draft, &loaded, &request, references, &frame, Some(canvas));
+        let references = &request.conditions.references;
+        let (guided, prompts) = (request.conditions).apply(&mut draft, &loaded, references, &frame, Some(canvas));
         let latent = loaded.encode(&mut draft, piece);
         let latent = sample(
             &mut draft,
@@ -94,7 +90,7 @@ pub(crate) fn plan(input: &WorkflowInput, catalog: &Catalog) -> Result<Plan, Ref
         };
     }
     let painted = scale(&mut draft, painted, whole, extents.target);
-    Ok(draft.finish(painted, Output::of(1, extents.target)))
+    Ok(draft.finish(painted, 1, extents.target))
 }
 
 /// Lays a tile over the picture. Its left and upper seams fade into the tiles that are there already; to the right and

@@ -1,11 +1,12 @@
-//! Requests as on the wire, a catalogue that fits them, and a check of graphs against ComfyUI's own description of nodes.
+//! Requests as on the wire, an inventory that fits them, and a check of graphs against ComfyUI's own description of nodes.
 
 #![allow(dead_code, reason = "each test file uses its share")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "captured requests are files")]
 
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::PathBuf};
-use workflow::{Catalog, Graph, OPTIONAL_NODES, Operation, Plan, Refusal, Source, WorkflowInput, compile};
+use workflow::{Graph, Inventory, OPTIONAL_NODES, Operation, Plan, Refusal, Source, WorkflowInput, compile};
 
 /// The `WorkflowInput` of one of the captured requests.
 pub(crate) fn wire(name: &str) -> Value {
@@ -43,7 +44,7 @@ pub(crate) fn sizes(input: [i64; 2], initial: [i64; 2], desired: [i64; 2], targe
     )
 }
 
-pub(crate) fn catalog() -> Catalog {
+pub(crate) fn inventory() -> Inventory {
     serde_json::from_value(json!({
         "checkpoints": {
             "dreamshaper_8.safetensors": {"filename": "dreamshaper_8.safetensors", "arch": "sd15"},
@@ -89,25 +90,25 @@ pub(crate) fn catalog() -> Catalog {
 }
 
 /// The same, with render machines that have all optional nodes.
-pub(crate) fn able() -> Catalog {
-    Catalog {
+pub(crate) fn able() -> Inventory {
+    Inventory {
         nodes: OPTIONAL_NODES.iter().map(|node| node.class.to_owned()).collect(),
-        ..catalog()
+        ..inventory()
     }
 }
 
 pub(crate) fn compiled(request: Value) -> Result<Plan, Refusal> {
-    compile(&WorkflowInput::read(request)?, &catalog())
+    compile(&WorkflowInput::read(request)?, &inventory())
 }
 
 pub(crate) fn plan(request: Value) -> Plan {
-    plan_with(request, &catalog())
+    plan_with(request, &inventory())
 }
 
-pub(crate) fn plan_with(request: Value, catalog: &Catalog) -> Plan {
-    let plan = WorkflowInput::read(request).and_then(|input| compile(&input, catalog));
+pub(crate) fn plan_with(request: Value, inventory: &Inventory) -> Plan {
+    let plan = WorkflowInput::read(request).and_then(|input| compile(&input, inventory));
     let plan = plan.unwrap_or_else(|refusal| panic!("{refusal}"));
-    check_graph(&plan, &catalog.nodes);
+    check_graph(&plan, &inventory.nodes);
     check_recipes(&plan);
     plan
 }

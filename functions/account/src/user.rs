@@ -1,0 +1,77 @@
+//! The caller's own account, and what the API says of itself.
+
+use std::sync::Arc;
+
+use accounts::Caller;
+use axum::{extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
+use cloud::http::{HttpError, Json, Now, Query};
+use model::UserId;
+use policy::presence::Sign;
+use serde::Serialize;
+use tasks::presence;
+use utoipa::ToSchema;
+
+use crate::App;
+
+/// The caller's account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct User {
+    id: UserId,
+    /// For people.
+    name: String,
+    /// Pictures delivered this month (UTC).
+    images_generated: u64,
+    /// What is left of this month's budget, in whole credits.
+    credits: u64,
+    /// Largest upload, bytes.
+    max_upload_size: u64,
+    /// The WebSocket API's address.
+    socket: String,
+}
+
+/// The caller's account.
+#[utoipa::path(get, path = "/v1/user", tag = "painters", responses((status = 200, body = User)))]
+pub(crate) async fn user(State(app): State<Arc<App>>, caller: Caller, Now(now): Now) -> Result<Json<User>, HttpError> {
+    let store = &app.cloud.store;
+    let user = caller.user();
+    let usage = accounts::usage(store, &user, now);
+    let (account, usage) = tokio::join!(accounts::of(store, &caller), usage);
+    let (account, usage) = (account?, usage?);
+    // The plugin's first call: who connects is about to paint.
+    presence::note_if_solvent(&app.cloud, &account, &usage, Sign::Call, &app.settings, now).await;
+    let credits = usage.left(&account).credits_left();
+    Ok(Json(User {
+        id: account.user_id,
+        name: account.name,
+        images_generated: usage.images,
+        credits,
+        max_upload_size: app.settings.max_upload,
+        socket: app.socket_url.clone(),
+    }))
+}
+
+/// A version of the plugin.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Latest {
+    version: String,
+}
+
+/// The plugin's own version, so that it never offers to install another.
+#[utoipa::path(
+    get, path = "/v1/plugin/latest", tag = "signing in",
+    params(("version" = Option<String>, Query, description = "The plugin's own version")),
+    responses((status = 200, body = Latest))
+)]
+pub(crate) async fn latest(query: Query) -> Json<Latest> {
+    let version = query.first("version").unwrap_or_default();
+    Json(Latest { version })
+}
+
+/// The document that describes this API.
+const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
+
+/// This document.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "signing in", responses((status = 200, body = Object)))]
+pub(crate) async fn document() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT)
+}

@@ -1,0 +1,155 @@
+//! A run is over: with pictures, with a failure, or as it was asked to.
+
+use std::sync::Arc;
+
+use accounts::Caller;
+use axum::extract::State;
+use cloud::http::{ErrorBody, HttpError, Json, Now, PathId};
+use model::{
+    Failure, FailureClass, Millis, Outcome, Pose, RunEnd, RunId, TaskId, TaskResult, TaskState, Worker, WorkerId,
+    worker_api::{Assignment, RunEnded, RunFailure, RunResult},
+};
+use tasks::{
+    learn,
+    runs::{Ended, RunError, end_run},
+};
+
+use crate::{
+    App,
+    assign::{self, result_key},
+    calling,
+};
+
+/// The pictures of a run are in the bucket. The answer says whether they count, and what is to be done next.
+#[utoipa::path(
+    post, path = "/v1/workers/{id}/result", tag = "workers", params(("id" = WorkerId, Path)),
+    request_body = RunResult,
+    responses((status = 200, body = RunEnded), (status = 400, body = ErrorBody))
+)]
+pub(crate) async fn result(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Now(now): Now,
+    PathId(id): PathId<WorkerId>,
+    Json(result): Json<RunResult>,
+) -> Result<Json<RunEnded>, HttpError> {
+    let worker = calling(&app, &caller, &id).await?;
+    let rising = result.offsets.windows(2).all(|pair| pair[0] < pair[1]);
+    let inside = result.offsets.last().is_some_and(|last| *last < result.size);
+    if result.offsets.first() != Some(&0) || !rising || !inside {
+        return Err(HttpError::new(400, "The offsets do not fit the blob."));
+    }
+    if !result.pose.as_ref().is_none_or(Pose::is_sound) {
+        return Err(HttpError::new(400, "The pose is not of the form it should have."));
+    }
+    let pictures = TaskResult {
+        key: result_key(result.task_id, result.run_id),
+        offsets: result.offsets,
+        size: result.size,
+        lora_warning: result.lora_warning,
+        pose: result.pose,
+    };
+    let outcome = Outcome::Succeeded(pictures, result.times);
+    end(&app, worker, result.task_id, result.run_id, &outcome, now)
+        .await
+        .map(Json)
+}
+
+/// A run did not work, or was interrupted as asked.
+#[utoipa::path(
+    post, path = "/v1/workers/{id}/failure", tag = "workers", params(("id" = WorkerId, Path)),
+    request_body = RunFailure,
+    responses((status = 200, body = RunEnded), (status = 400, body = ErrorBody))
+)]
+pub(crate) async fn failure(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Now(now): Now,
+    PathId(id): PathId<WorkerId>,
+    Json(failure): Json<RunFailure>,
+) -> Result<Json<RunEnded>, HttpError> {
+    let worker = calling(&app, &caller, &id).await?;
+    let outcome = match failure.class {
+        Some(class) => Outcome::Failed(Failure::new(class, failure.message)),
+        None => Outcome::Interrupted,
+    };
+    end(&app, worker, failure.task_id, failure.run_id, &outcome, now)
+        .await
+        .map(Json)
+}
+
+/// Ends a run and hands out the next; whom it concerns is told, and what it shows is learned, meanwhile. Saying the same
+/// thing twice gets the same answer.
+async fn end(
+    app: &App,
+    worker: Worker,
+    task_id: TaskId,
+    run_id: RunId,
+    outcome: &Outcome,
+    now: Millis,
+) -> Result<RunEnded, HttpError> {
+    let by = Some(&worker);
+    let (accepted, ended) = match end_run(&app.cloud, task_id, run_id, by, outcome, now).await {
+        Ok(ended) => {
+            let kept = ended.end == RunEnd::Committed || !matches!(outcome, Outcome::Succeeded(..));
+            (kept, Some(ended))
+        }
+        // The run was lost, or this is a repetition of what already counts.
+        Err(RunError::Refused(_) | RunError::NoTask) => (counts(app, task_id, outcome).await?, None),
+        Err(error) => return Err(error.into()),
+    };
+    let ((), assignment) = tokio::join!(
+        aside(app, ended.as_ref(), now),
+        next(app, worker, ended.as_ref(), outcome, now)
+    );
+    Ok(RunEnded {
+        accepted,
+        assignment: assignment?,
+    })
+}
+
+async fn next(
+    app: &App,
+    worker: Worker,
+    ended: Option<&Ended>,
+    outcome: &Outcome,
+    now: Millis,
+) -> Result<Option<Assignment>, HttpError> {
+    // A worker that gives its run back is about to stop.
+    let leaving = matches!(
+        outcome,
+        Outcome::Failed(Failure {
+            class: FailureClass::Capacity,
+            ..
+        })
+    );
+    if leaving {
+        return Ok(None);
+    }
+    let worker = match ended.and_then(|ended| ended.worker.clone()) {
+        Some(free) => free,
+        None => app.cloud.store.get(&worker.worker_id).await?.unwrap_or(worker),
+    };
+    assign::next(app, worker, None, now).await
+}
+
+/// What is only a hint, or only learned.
+async fn aside(app: &App, ended: Option<&Ended>, now: Millis) {
+    let Some(ended) = ended else { return };
+    let learned = async {
+        if ended.end == RunEnd::Committed {
+            learn::finished(&app.cloud.store, &ended.task, now).await;
+        }
+    };
+    tokio::join!(ended.tell(&app.cloud), learned);
+}
+
+async fn counts(app: &App, task_id: TaskId, outcome: &Outcome) -> Result<bool, HttpError> {
+    let Outcome::Succeeded(result, _) = outcome else {
+        return Ok(false);
+    };
+    let task = app.cloud.store.get(&task_id).await?;
+    Ok(task.is_some_and(|task| {
+        task.state == TaskState::Succeeded && task.result.is_some_and(|counted| counted.key == result.key)
+    }))
+}

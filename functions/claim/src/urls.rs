@@ -1,0 +1,37 @@
+use std::sync::Arc;
+
+use accounts::Caller;
+use axum::extract::State;
+use cloud::http::{ErrorBody, HttpError, Json, PathId};
+use model::{
+    WorkerId,
+    worker_api::{FreshUrls, RunUrls},
+};
+use tasks::bodies;
+
+use crate::{App, assign::urls, calling};
+
+/// Fresh presigned URLs of a run that the worker holds: the ones before die with the session that signed them.
+#[utoipa::path(
+    post, path = "/v1/workers/{id}/urls", tag = "workers", params(("id" = WorkerId, Path)),
+    request_body = FreshUrls,
+    responses((status = 200, body = RunUrls), (status = 400, body = ErrorBody), (status = 409, body = ErrorBody))
+)]
+pub(crate) async fn fresh(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<WorkerId>,
+    Json(wanted): Json<FreshUrls>,
+) -> Result<Json<RunUrls>, HttpError> {
+    let worker = calling(&app, &caller, &id).await?;
+    let held = worker
+        .run
+        .is_some_and(|run| run.run_id == wanted.run_id && run.task_id == wanted.task_id);
+    if !held {
+        return Err(HttpError::new(409, "This run is not yours (any more)."));
+    }
+    let body = bodies::read(&app.cloud.store, &app.cloud.bucket, wanted.task_id).await?;
+    Ok(Json(
+        urls(&app, &worker, wanted.task_id, wanted.run_id, wanted.size, &body).await?,
+    ))
+}

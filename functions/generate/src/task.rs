@@ -1,0 +1,127 @@
+//! How a task stands, canceling it, and what may be asked for.
+
+use std::sync::Arc;
+
+use accounts::Caller;
+use axum::extract::State;
+use cloud::{
+    Write, chain,
+    http::{ErrorBody, HttpError, Json, Now, PathId},
+};
+use model::{CancelCause, Millis, Task, TaskId, socket::TaskView};
+use policy::{hold, presence::Sign};
+use serde::Serialize;
+use serde_json::Value;
+use tasks::{held, presence, runs, view};
+use tracing::info;
+use utoipa::ToSchema;
+
+use crate::{
+    App,
+    reply::{StatusReply, StatusWord},
+};
+
+/// Where a task stands, in the plugin's words. Held back for a moment while its end is near.
+#[utoipa::path(
+    post, path = "/v1/status/{id}", tag = "painters", params(("id" = TaskId, Path)),
+    responses((status = 200, body = StatusReply), (status = 404, body = ErrorBody))
+)]
+pub(crate) async fn status(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Now(now): Now,
+    PathId(id): PathId<TaskId>,
+) -> Result<Json<StatusReply>, HttpError> {
+    let mut task = own(&app, &caller, id, now).await?;
+    let time = hold::status(&task, &app.settings, now);
+    let changed = |it: &Task| it.state != task.state;
+    if let Some(changed) = held::until(&app.cloud.store, task.task_id, time, changed).await {
+        task = changed;
+    }
+    let view = view::shown(&app.cloud.bucket, &app.settings, &task).await?;
+    Ok(Json(view.into()))
+}
+
+/// Where a task stands, as a whole snapshot with words, place in line, time left, and its pictures.
+#[utoipa::path(
+    get, path = "/v1/tasks/{id}", tag = "painters", params(("id" = TaskId, Path)),
+    responses((status = 200, body = TaskView), (status = 404, body = ErrorBody))
+)]
+pub(crate) async fn task(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Now(now): Now,
+    PathId(id): PathId<TaskId>,
+) -> Result<Json<TaskView>, HttpError> {
+    let task = own(&app, &caller, id, now).await?;
+    Ok(Json(view::whole(&app.cloud, &app.settings, &task, now).await?))
+}
+
+/// What a cancel came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CancelReply {
+    status: StatusWord,
+}
+
+/// Cancels a task. What is over stays as it is.
+#[utoipa::path(
+    post, path = "/v1/cancel/{worker}/{id}", tag = "painters",
+    params(("worker" = String, Path, description = "Ignored"), ("id" = TaskId, Path)),
+    responses((status = 200, body = CancelReply), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody))
+)]
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Now(now): Now,
+    PathId(id): PathId<TaskId>,
+) -> Result<Json<CancelReply>, HttpError> {
+    let task = own(&app, &caller, id, now).await?;
+    let (_, task) = runs::cancel(&app.cloud, task.task_id, CancelCause::User, now, |_| true).await?;
+    let status = StatusWord::of(task.state, task.cancel);
+    Ok(Json(CancelReply { status }))
+}
+
+/// What the team may paint with; the plugin offers exactly that.
+#[utoipa::path(get, path = "/v1/plugin/resources", tag = "painters", responses((status = 200, body = Object)))]
+pub(crate) async fn resources(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Now(now): Now,
+) -> Result<Json<Value>, HttpError> {
+    let store = &app.cloud.store;
+    let user = caller.user();
+    let usage = accounts::usage(store, &user, now);
+    let (account, usage) = tokio::join!(accounts::of(store, &caller), usage);
+    let (account, usage) = (account?, usage?);
+    let inventory = app.inventories.fresh(store, &account, now);
+    let noted = presence::note_if_solvent(&app.cloud, &account, &usage, Sign::Call, &app.settings, now);
+    let (inventory, ()) = tokio::join!(inventory, noted);
+    serde_json::to_value(inventory?.offered())
+        .map(Json)
+        .map_err(HttpError::broken)
+}
+
+/// The task of this name, if it is the caller's: another painter's task does not exist. Notes that its owner asked.
+async fn own(app: &App, caller: &Caller, id: TaskId, now: Millis) -> Result<Task, HttpError> {
+    let task = app.cloud.store.get(&id).await?;
+    let task = task.filter(|task| task.owner == caller.user());
+    let task = task.ok_or_else(|| HttpError::new(404, "There is no such task."))?;
+    // Often enough to know that somebody waits, rarely enough to cost nothing.
+    if task.state.is_terminal() || now.since(task.seen_at) < app.settings.owner_absent / 3 {
+        return Ok(task);
+    }
+    let mut seen = Task {
+        seen_at: now,
+        ..task.clone()
+    };
+    let write = [Write::put(&mut seen)?];
+    let noted = presence::note(&app.cloud, &task.pool, &task.owner, Sign::Call, &app.settings, now);
+    match tokio::join!(app.cloud.store.commit(write), noted).0 {
+        Ok(()) => Ok(seen),
+        // A failed status would lose the picture for the painter; the next poll notes it as well.
+        Err(error) => {
+            info!(task.id = %id, error = chain(&error), "the poll was not noted");
+            Ok(task)
+        }
+    }
+}

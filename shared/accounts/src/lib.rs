@@ -1,0 +1,14 @@
+//! Who somebody is and what they may do: accounts, roles, sign-in state, the verdict who is out.
+
+pub mod access;
+mod caller;
+mod fingerprint;
+mod identities;
+mod usage;
+mod verdict;
+
+pub use caller::{Caller, router};
+pub use fingerprint::fingerprint;
+pub use identities::write;
+pub use usage::usage;
+pub use verdict::{AccountError, Out, of, verdict};

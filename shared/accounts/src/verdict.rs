@@ -1,0 +1,52 @@
+use cloud::{Store, StoreError, http::HttpError};
+use model::{Account, Millis};
+
+use crate::Caller;
+
+/// Why somebody with a good token is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Out {
+    /// There is no such account (any more).
+    #[error("the account does not exist")]
+    Removed,
+    /// The token is older than the account's tokens may be.
+    #[error("the token was revoked")]
+    Revoked,
+}
+
+/// Whether whoever has a token of this second (`iat`) is in, by the account that it names.
+pub fn verdict(account: Option<Account>, iat: u64) -> Result<Account, Out> {
+    // A token's time is cut to seconds; one of the very second counts as made at its end.
+    let issued = Millis(iat.saturating_mul(1000).saturating_add(999));
+    match account {
+        None => Err(Out::Removed),
+        Some(account) if account.is_revoked(issued) => Err(Out::Revoked),
+        Some(account) => Ok(account),
+    }
+}
+
+/// The caller's account could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// They are out.
+    #[error(transparent)]
+    Out(#[from] Out),
+    /// The tables.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<AccountError> for HttpError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Out(out) => Self::new(401, format!("Please sign in again: {out}.")),
+            AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The caller's account, if they are in.
+pub async fn of(store: &Store, caller: &Caller) -> Result<Account, AccountError> {
+    let account = store.get(&caller.user()).await?;
+    Ok(verdict(account, caller.iat)?)
+}

@@ -1,0 +1,8 @@
+//! What models and nodes there are, and for whom: the studio's catalogue, and the LoRAs that painters upload themselves.
+
+mod assemble;
+mod cache;
+pub mod uploads;
+
+pub use assemble::assemble;
+pub use cache::Cache;

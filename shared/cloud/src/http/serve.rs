@@ -1,0 +1,108 @@
+use axum::{
+    body::to_bytes,
+    http::{HeaderName, HeaderValue, Request, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use lambda_http::{Body, request::LambdaRequest};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use model::Millis;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tower::ServiceExt;
+
+use super::{HttpError, Now, error::Refusal};
+
+pub use axum::Router;
+pub use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest as Event, ApiGatewayV2httpResponse as Reply};
+
+/// Answers API Gateway's events with this router for as long as the process lives.
+pub async fn serve(router: Router) -> Result<(), Error> {
+    let router = &router;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Event>| {
+        Ok::<_, Error>(answer(router, event.payload, crate::now()).await)
+    }))
+    .await
+}
+
+/// Answers one event, and logs it: one line a call.
+pub async fn answer(router: &Router, event: Event, now: Millis) -> Reply {
+    let route = event.route_key.clone().unwrap_or_default();
+    let response = match request(event) {
+        Ok(mut request) => {
+            request.extensions_mut().insert(Now(now));
+            match router.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
+        Err(error) => error.into_response(),
+    };
+    log(&route, &response);
+    reply(response).await
+}
+
+/// What the router says where it has no such route.
+pub async fn nothing_here() -> HttpError {
+    HttpError::new(404, "There is nothing here.")
+}
+
+/// What may stand in a URI as it is; the rest is encoded.
+const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'#');
+
+/// Longest path and query taken, bytes. API Gateway takes 10,240 for the request line and all headers; a URI's parser 65,534.
+const LONGEST: usize = 20_000;
+
+/// The event as a request. `lambda_http` panics where an event holds what no URI can, so such a one ends here.
+fn request(mut event: Event) -> Result<Request<Body>, HttpError> {
+    let unreadable = || HttpError::new(400, "The request could not be read.");
+    // What it was called by and how is nobody's business here, and would be parsed.
+    event.headers.remove(header::HOST);
+    event.request_context.domain_name = None;
+    let path = event.raw_path.as_deref().unwrap_or_default();
+    let query = event.raw_query_string.as_deref().unwrap_or_default();
+    if !path.starts_with('/') || path.len() + query.len() > LONGEST {
+        return Err(unreadable());
+    }
+    event.raw_query_string = Some(utf8_percent_encode(query, QUERY).to_string());
+    if event.is_base64_encoded
+        && BASE64_STANDARD
+            .decode(event.body.as_deref().unwrap_or_default())
+            .is_err()
+    {
+        return Err(unreadable());
+    }
+    Ok(LambdaRequest::ApiGatewayV2(event).into())
+}
+
+fn log(route: &str, response: &Response) {
+    let status = response.status().as_u16();
+    match response.extensions().get::<Refusal>() {
+        None => tracing::info!(http.route = route, http.status = status, "done"),
+        Some(Refusal { message, source }) if status >= 500 => {
+            tracing::error!(http.route = route, http.status = status, source, "{message}");
+        }
+        Some(Refusal { message, source }) => {
+            tracing::info!(http.route = route, http.status = status, source, "{message}");
+        }
+    }
+}
+
+/// Every answer is text. Said by hand, since `lambda_http`'s own way brings the tables of every encoding there is.
+async fn reply(mut response: Response) -> Reply {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let cookies = headers.get_all(header::SET_COOKIE).iter();
+    let cookies = cookies.filter_map(|it| it.to_str().ok().map(str::to_owned)).collect();
+    headers.remove(header::SET_COOKIE);
+    headers.remove::<HeaderName>(header::CONTENT_LENGTH);
+    let (parts, body) = response.into_parts();
+    let mut reply = Reply::default();
+    reply.status_code = i64::from(parts.status.as_u16());
+    reply.headers = parts.headers;
+    reply.cookies = cookies;
+    // Cannot fail: the body is in memory.
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    reply.body = Some(Body::Text(String::from_utf8_lossy(&bytes).into_owned()));
+    reply
+}

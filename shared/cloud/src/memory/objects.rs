@@ -1,0 +1,75 @@
+//! S3 in memory.
+
+use std::time::Duration;
+
+use super::Memory;
+use crate::{
+    BoxFuture,
+    aws::CallError,
+    bucket::{self, BucketError, BucketPort, Stored, check_file, check_key, check_presign},
+};
+
+impl BucketPort for Memory {
+    fn presign_put<'a>(
+        &'a self,
+        key: &'a str,
+        size: Option<u64>,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(async move {
+            check_presign(key, life)?;
+            let size = size.map_or_else(String::new, |size| format!("?size={size}"));
+            Ok(format!("memory:put/{key}{size}"))
+        })
+    }
+    fn presign_put_exactly<'a>(
+        &'a self,
+        key: &'a str,
+        sha256: &'a str,
+        size: u64,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(async move {
+            check_file(sha256, size)?;
+            check_presign(key, life)?;
+            Ok(format!("memory:put/{key}?sha256={sha256}&size={size}"))
+        })
+    }
+    fn presign_get<'a>(&'a self, key: &'a str, life: Duration) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(async move {
+            check_presign(key, life)?;
+            Ok(format!("memory:get/{key}"))
+        })
+    }
+    fn head<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Stored>, BucketError>> {
+        Box::pin(async move {
+            check_key("s3 HeadObject", key)?;
+            let state = self.state();
+            Ok(state.objects.get(key).map(|(size, _)| Stored {
+                size: *size,
+                etag: format!("etag-of-{key}"),
+            }))
+        })
+    }
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            check_key("s3 DeleteObject", key)?;
+            self.state().objects.remove(key);
+            Ok(())
+        })
+    }
+    fn put<'a>(&'a self, key: &'a str, text: String) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            check_key("s3 PutObject", key)?;
+            self.put_object(key, text.len() as u64, &text);
+            Ok(())
+        })
+    }
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(async move {
+            check_key(bucket::GET, key)?;
+            let text = self.state().objects.get(key).map(|(_, text)| text.clone());
+            text.ok_or_else(|| CallError::refused(bucket::GET, "there is no such object").into())
+        })
+    }
+}

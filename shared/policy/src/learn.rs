@@ -1,0 +1,29 @@
+//! What workers and runs show of their pool.
+
+use model::{Millis, Pace, Task, Worker};
+
+use crate::{estimate, fair};
+
+/// A worker has become ready: how long machines take to come up.
+pub fn started(pace: &mut Pace, worker: &Worker, now: Millis) {
+    let took = now.since(worker.up_since).as_secs_f64() * 1000.0;
+    estimate::learn(&mut pace.estimates.start, took);
+}
+
+/// A run has begun: how much is asked for, and how far the line has come.
+pub fn claimed(pace: &mut Pace, task: &Task, now: Millis) {
+    let it = &mut pace.estimates;
+    let run = estimate::run(it, task.model.as_deref(), task.work);
+    estimate::learn_load(&mut it.load, run, now);
+    pace.virtual_time = fair::advanced(pace.virtual_time, task.start_tag).unwrap_or(pace.virtual_time);
+}
+
+/// A run has delivered: how long runs take, and how wrong the time was that its painter was told.
+pub fn finished(pace: &mut Pace, task: &Task, now: Millis) {
+    let Some(since) = task.claimed_at else { return };
+    let it = &mut pace.estimates;
+    estimate::learn_run(it, task.model.as_deref(), task.work, now.since(since));
+    if let Some(eta) = task.eta {
+        estimate::learn(&mut it.eta_error, now.0.abs_diff(eta.0) as f64);
+    }
+}

@@ -1,0 +1,93 @@
+//! The large part of a task: in the table, or in the bucket when it is too large for it.
+
+use model::{
+    TaskBody, TaskId,
+    worker_api::{InputBlob, LoraFile},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use cloud::{Bucket, Store, StoreError, bucket::BucketError, http::HttpError, tables::BodyOf};
+
+/// Plans longer than this (bytes) lie in the bucket: a table's item may have 400 KB, and each reader pays for it.
+const INLINE: usize = 200 * 1024;
+
+/// A task's large part could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The plan is not JSON, or there is none.
+    #[error("the plan of task {0} cannot be read")]
+    Plan(TaskId),
+}
+
+impl From<BodyError> for HttpError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Store(error) => error.into(),
+            BodyError::Bucket(error) => error.into(),
+            error @ BodyError::Plan(_) => Self::broken(error),
+        }
+    }
+}
+
+/// Makes the body, putting a large plan into the bucket: under a name of its own, since another request with the same
+/// key may be about to put its plan.
+pub async fn make(
+    bucket: &Bucket,
+    task_id: TaskId,
+    plan: String,
+    inputs: Option<InputBlob>,
+    loras: Vec<LoraFile>,
+    ttl: u64,
+) -> Result<TaskBody, BodyError> {
+    let mut body = TaskBody {
+        task_id,
+        version: 0,
+        plan: None,
+        plan_key: None,
+        inputs,
+        loras,
+        ttl,
+    };
+    if plan.len() <= INLINE {
+        body.plan = Some(plan);
+    } else {
+        let key = format!("plans/{task_id}/{}", Uuid::new_v4().simple());
+        bucket.put(&key, plan).await?;
+        body.plan_key = Some(key);
+    }
+    Ok(body)
+}
+
+/// A task's large part, in hand.
+#[derive(Debug)]
+pub struct Body {
+    /// The compiled plan.
+    pub plan: Value,
+    /// The input pictures, if any.
+    pub inputs: Option<InputBlob>,
+    /// The uploaded LoRAs that the plan loads.
+    pub loras: Vec<LoraFile>,
+}
+
+/// Reads it.
+pub async fn read(store: &Store, bucket: &Bucket, task_id: TaskId) -> Result<Body, BodyError> {
+    let body = store.get(&BodyOf(task_id)).await?.ok_or(BodyError::Plan(task_id))?;
+    let plan = match (body.plan, body.plan_key) {
+        (Some(plan), _) => plan,
+        (None, Some(key)) => bucket.get(&key).await?,
+        (None, None) => return Err(BodyError::Plan(task_id)),
+    };
+    let plan = serde_json::from_str(&plan).map_err(|_| BodyError::Plan(task_id))?;
+    Ok(Body {
+        plan,
+        inputs: body.inputs,
+        loras: body.loras,
+    })
+}

@@ -1,0 +1,139 @@
+//! From a wanted task to one that waits in line. Every front admits through here.
+
+mod admit;
+mod error;
+mod inputs;
+mod key;
+
+use std::time::Duration;
+
+use cloud::{Cloud, chain, queue::Queued};
+use model::{
+    Account, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage, socket::ServerMessage, worker_api::LoraFile,
+};
+use policy::{presence::Sign, price::reservation, scale::first_to_wake, wait::Eta};
+use tracing::{info, warn};
+use workflow::Plan;
+
+use crate::{bodies, line::Line, notify::tell_worker, presence};
+
+pub use error::IntakeError;
+pub use inputs::{Files, upload_key};
+pub use key::{Fresh, Ticket, ticket};
+
+/// How long request and plan are kept after the task's time, for whoever asks what happened.
+const BODY_LIFE: Duration = Duration::from_hours(7 * 24);
+
+/// A task as a front wants it.
+#[derive(Debug)]
+pub struct Wanted {
+    /// That it was not asked for before; [`ticket`] gives it.
+    pub fresh: Fresh,
+    /// The compiled request.
+    pub plan: Plan,
+    /// Its input pictures.
+    pub files: Files,
+    /// The uploaded LoRAs that the plan loads.
+    pub loras: Vec<LoraFile>,
+    /// How urgent it is.
+    pub lane: Lane,
+}
+
+/// A task that was let in, now or by an earlier request with the same key.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The task as it was written.
+    pub task: Task,
+    /// What its owner has used, this task's reservation included.
+    pub usage: Usage,
+    /// Place in line and time left, where that can be told.
+    pub eta: Option<Eta>,
+    /// A free worker was told of it.
+    pub woken: bool,
+}
+
+/// What a plan may cost: what is reserved for it.
+pub fn price(pool: Option<&model::Pool>, plan: &Plan) -> MicroUsd {
+    reservation(pool, plan.work.units())
+}
+
+/// Lets the task in and says so to whom it concerns, or says why not and keeps nothing.
+pub async fn admit(
+    cloud: &Cloud,
+    settings: &Settings,
+    account: &Account,
+    wanted: Wanted,
+    now: Millis,
+) -> Result<Admitted, IntakeError> {
+    let (task_id, named) = (wanted.fresh.task_id(), wanted.fresh.is_named());
+    let line = async { Ok(Line::read(cloud, &account.pool).await?) };
+    let pinned = wanted.files.pin(cloud, settings, account, &wanted.plan);
+    let (inputs, line) = tokio::try_join!(pinned, line)?;
+    let task = task(account, &line, &wanted, settings, now);
+    let plan = serde_json::to_string(&wanted.plan)?;
+    let ttl = (task.expires_at + BODY_LIFE).seconds();
+    let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.loras, ttl).await?;
+    let admitted = admit::write(cloud, settings, account, &line, &task, &body, named).await?;
+    let announced = async { admitted.is_new && announce(cloud, &admitted.task, &line, settings, now).await };
+    let noted = presence::note(cloud, &task.pool, &task.owner, Sign::Ask, settings, now);
+    let (woken, ()) = tokio::join!(announced, noted);
+    info!(task.id = %task_id, task.work = task.work, task.reserved = task.reserved.0, "submitted");
+    Ok(Admitted {
+        task: admitted.task,
+        usage: admitted.usage,
+        eta: admitted.eta,
+        woken,
+    })
+}
+
+fn task(account: &Account, line: &Line, wanted: &Wanted, settings: &Settings, now: Millis) -> Task {
+    Task {
+        task_id: wanted.fresh.task_id(),
+        version: 0,
+        owner: account.user_id.clone(),
+        team: account.team.clone(),
+        pool: account.pool.clone(),
+        backlog: Some(account.pool.clone()),
+        start_tag: 0, // `admit::write` gives the place
+        lane: wanted.lane,
+        state: TaskState::Queued,
+        model: wanted.plan.models.first().cloned(),
+        work: wanted.plan.work.units(),
+        reserved: price(line.pool.as_ref(), &wanted.plan),
+        cost: MicroUsd::default(),
+        created: now,
+        expires_at: now + settings.task_expiry,
+        seen_at: now,
+        eta: None,
+        run: None,
+        cancel: None,
+        failures: 0,
+        result: None,
+        error: None,
+        claimed_at: None,
+        ended_at: None,
+        times: None,
+    }
+}
+
+/// Wakes a free worker at once, if there is one, and leaves the guarantee to the queue. A failure of either is made good
+/// by the tick.
+async fn announce(cloud: &Cloud, task: &Task, line: &Line, settings: &Settings, now: Millis) -> bool {
+    let queued = Queued {
+        task_id: Some(task.task_id),
+        pool: task.pool.clone(),
+    };
+    let (sent, woken) = tokio::join!(cloud.queue.send(&queued), wake(cloud, task, line, settings, now));
+    if let Err(error) = sent {
+        warn!(task.id = %task.task_id, error = chain(&error), "the task was not queued; the next tick will see it");
+    }
+    woken
+}
+
+async fn wake(cloud: &Cloud, task: &Task, line: &Line, settings: &Settings, now: Millis) -> bool {
+    let task_id = Some(task.task_id);
+    match first_to_wake(&line.workers, task.model.as_deref(), settings, now) {
+        Some(worker) => tell_worker(cloud, worker, &ServerMessage::Wake { task_id }).await,
+        None => false,
+    }
+}

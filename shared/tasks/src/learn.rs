@@ -1,0 +1,34 @@
+//! What workers and runs show of the pool, kept for the next decisions. Losing a sample loses nothing else.
+
+use cloud::{Store, StoreError, Write, chain, on_conflict, tables::PaceOf};
+use model::{Millis, Pace, PoolId, Task, Worker};
+use policy::learn;
+use tracing::warn;
+
+/// A worker has become ready.
+pub async fn started(store: &Store, worker: &Worker, now: Millis) {
+    note(store, &worker.pool, |pace| learn::started(pace, worker, now)).await;
+}
+
+/// A run has begun.
+pub async fn claimed(store: &Store, task: &Task, now: Millis) {
+    note(store, &task.pool, |pace| learn::claimed(pace, task, now)).await;
+}
+
+/// A run has delivered.
+pub async fn finished(store: &Store, task: &Task, now: Millis) {
+    note(store, &task.pool, |pace| learn::finished(pace, task, now)).await;
+}
+
+async fn note(store: &Store, pool: &PoolId, change: impl Fn(&mut Pace)) {
+    let id = PaceOf(pool.clone());
+    let noted: Result<(), StoreError> = on_conflict!({
+        let pace = store.get(&id).await?;
+        let mut pace = pace.unwrap_or_else(|| Pace::new(pool.clone()));
+        change(&mut pace);
+        store.commit([Write::put(&mut pace)?]).await
+    });
+    if let Err(error) = noted {
+        warn!(pool = %pool, error = chain(&error), "what a run showed was not noted");
+    }
+}

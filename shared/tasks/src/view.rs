@@ -1,0 +1,64 @@
+//! A task as its painter sees it: one snapshot, whatever the front.
+
+use cloud::{Bucket, Cloud, StoreError, bucket::BucketError, http::HttpError};
+use model::{
+    Millis, Settings, Task, TaskState,
+    socket::{ResultView, TaskView},
+};
+
+use crate::line::Line;
+
+/// A view could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The tables.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
+
+impl From<ViewError> for HttpError {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Store(error) => error.into(),
+            ViewError::Bucket(error) => error.into(),
+        }
+    }
+}
+
+/// The whole view: while the task waits with words, place in line and time left, once it succeeded with its pictures.
+pub async fn whole(cloud: &Cloud, settings: &Settings, task: &Task, now: Millis) -> Result<TaskView, ViewError> {
+    if task.state == TaskState::Queued {
+        let line = Line::read(cloud, &task.pool).await?;
+        return Ok(waiting(&line, settings, task, now));
+    }
+    Ok(shown(&cloud.bucket, settings, task).await?)
+}
+
+/// The view of a task that waits in this line.
+pub fn waiting(line: &Line, settings: &Settings, task: &Task, now: Millis) -> TaskView {
+    let eta = line.eta(task.task_id, settings, now);
+    TaskView {
+        note: Some(line.words(settings, now).to_owned()),
+        position: eta.map(|eta| eta.position),
+        eta_s: eta.map(|eta| eta.done.as_secs()),
+        ..TaskView::from(task)
+    }
+}
+
+/// The view without a look at the line.
+pub async fn shown(bucket: &Bucket, settings: &Settings, task: &Task) -> Result<TaskView, BucketError> {
+    let mut view = TaskView::from(task);
+    if let Some(result) = &task.result {
+        view.result = Some(ResultView {
+            url: bucket.presign_get(&result.key, settings.url_life).await?,
+            offsets: result.offsets.clone(),
+            lora_warning: result.lora_warning,
+            pose: result.pose.as_ref().map(model::Pose::openpose),
+            times: task.times,
+        });
+    }
+    Ok(view)
+}

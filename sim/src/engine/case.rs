@@ -1,0 +1,26 @@
+//! A policy to be simulated.
+
+use model::Settings;
+
+use crate::signals::Signals;
+
+/// How a studio is run: settings and what its clients show.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Its name in tables.
+    pub name: String,
+    /// Settings of the policies.
+    pub settings: Settings,
+    /// What painters' clients show.
+    pub signals: Signals,
+    /// Whether calls count as presence at all.
+    pub presence: bool,
+    /// Workers that a forecast asks for, hour by hour; none: no forecast.
+    pub forecast: Option<Vec<u32>>,
+    /// Workers kept up whatever happens, for comparison.
+    pub always: u32,
+    /// Fair order, loaded models and the best worker to wake; otherwise first come first served by whoever is free.
+    pub choosing: bool,
+    /// Patience, where it differs from the world's.
+    pub patience_s: Option<f64>,
+}

@@ -1,0 +1,175 @@
+//! The tables, the machines and what is still to happen.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
+
+use model::{
+    BacklogEntry, Forecast, Lane, Millis, Pace, Pool, PoolId, Presence, RunEnd, Task, TaskId, UserId, Worker, WorkerId,
+};
+use policy::{PoolSnapshot, run, start, watch::InstanceState};
+
+use super::case::Case;
+use crate::{demand::Demand, signals::millis, stats::Stats, world::World};
+
+/// The demand's first midnight: far enough from zero for every age.
+pub(super) const MIDNIGHT: u64 = 30 * 86_400_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    // At the same moment, in this order.
+    Done { worker: usize, run: u64 },
+    Ready { worker: usize, life: u32 },
+    Stopped { worker: usize, life: u32 },
+    Lost { worker: usize, life: u32 },
+    Shown(usize),
+    Arrives(usize),
+    GivesUp(usize),
+    Tick,
+}
+
+/// A worker's machine, which the policies do not see.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Host {
+    pub(super) power: InstanceState,
+    /// Rises with each start, so that an old start's events are known.
+    pub(super) life: u32,
+    pub(super) answers: bool,
+    /// The number of the run that it renders.
+    pub(super) run: Option<u64>,
+}
+
+pub(super) struct Studio<'a> {
+    pub(super) demand: &'a Demand,
+    pub(super) world: &'a World,
+    pub(super) case: &'a Case,
+    pub(super) patience_ms: u64,
+    pub(super) now: Millis,
+    events: BinaryHeap<Reverse<(u64, Event)>>,
+    pub(super) pool: Pool,
+    pub(super) pace: Pace,
+    pub(super) workers: Vec<Worker>,
+    pub(super) hosts: Vec<Host>,
+    pub(super) backlog: Vec<BacklogEntry>,
+    /// Those that are not over, each with the number of its request.
+    pub(super) tasks: BTreeMap<TaskId, (usize, Task)>,
+    pub(super) flows: BTreeMap<(u32, Lane), u64>,
+    pub(super) presence: Vec<Presence>,
+    /// When each request's run was expected to begin.
+    pub(super) etas: Vec<Option<Millis>>,
+    pub(super) runs: u64,
+    pub(super) starts: u64,
+    pub(super) names: Vec<UserId>,
+    pub(super) models: Vec<String>,
+    pub(super) stats: Stats,
+}
+
+impl<'a> Studio<'a> {
+    pub(super) fn new(demand: &'a Demand, world: &'a World, case: &'a Case) -> Self {
+        let models = demand.requests.iter().map(|request| request.model + 1).max();
+        let mut pool = Pool::new(PoolId::new("sim"), world.max_workers, vec!["g5.xlarge".to_owned()]);
+        if case.always > 0 {
+            pool.forecast = Some(Forecast {
+                workers: case.always,
+                until: Millis(u64::MAX),
+                credit_ms: i64::MAX,
+            });
+        }
+        Self {
+            demand,
+            world,
+            case,
+            patience_ms: millis(case.patience_s.unwrap_or(world.patience_s)),
+            now: Millis(MIDNIGHT),
+            events: BinaryHeap::new(),
+            pool,
+            pace: Pace::new(PoolId::new("sim")),
+            workers: Vec::new(),
+            hosts: Vec::new(),
+            backlog: Vec::new(),
+            tasks: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            presence: Vec::new(),
+            etas: vec![None; demand.requests.len()],
+            runs: 0,
+            starts: 0,
+            names: (0..demand.painters()).map(|n| UserId::new(format!("u{n}"))).collect(),
+            models: (0..models.unwrap_or(0)).map(|n| format!("m{n}")).collect(),
+            stats: Stats::new(demand),
+        }
+    }
+
+    pub(super) fn at(&mut self, at: u64, event: Event) {
+        self.events.push(Reverse((at, event)));
+    }
+
+    pub(super) fn after(&mut self, seconds: f64, event: Event) {
+        self.at(self.now.0 + millis(seconds), event);
+    }
+
+    /// Time goes on to the next event.
+    pub(super) fn next(&mut self) -> Option<Event> {
+        let Reverse((at, event)) = self.events.pop()?;
+        self.now = Millis(at);
+        Some(event)
+    }
+
+    pub(super) fn snapshot(&self) -> PoolSnapshot<'_> {
+        PoolSnapshot {
+            pool: &self.pool,
+            workers: &self.workers,
+            backlog: &self.backlog,
+            presence: &self.presence,
+            estimates: &self.pace.estimates,
+            settings: &self.case.settings,
+            now: self.now,
+        }
+    }
+
+    pub(super) fn place(&self, id: &WorkerId) -> usize {
+        // A plan names workers of its snapshot.
+        let mut ids = self.workers.iter();
+        ids.position(|it| it.worker_id == *id).unwrap_or_default()
+    }
+
+    /// Changes a worker, and what hangs on it, as `change_worker` does it. False: `change` wanted nothing.
+    pub(super) fn change(&mut self, at: usize, change: impl FnOnce(&mut Worker) -> bool) -> bool {
+        let worker = &mut self.workers[at];
+        let (held, before) = (worker.run, worker.state);
+        if !change(worker) {
+            return false;
+        }
+        if let Some(ok) = start::outcome(before, worker) {
+            start::settle(Some(&mut self.pool), worker, ok, self.now);
+        }
+        if let Some(lost) = run::dropped(held, worker)
+            && let Some((_, task)) = self.tasks.get_mut(&lost.task_id)
+            && let Ok(end) = run::machine_lost(task, lost.run_id, self.now)
+        {
+            self.lost(lost.task_id, end);
+        }
+        true
+    }
+
+    /// A task whose run was lost waits again, unless it is over or its painter has given up.
+    pub(super) fn lost(&mut self, id: TaskId, end: RunEnd) {
+        let patience = std::time::Duration::from_millis(self.patience_ms);
+        let waits = self.tasks.get(&id).filter(|(_, task)| {
+            end == RunEnd::Requeued && (task.lane == Lane::Batch || self.now <= task.created + patience)
+        });
+        if let Some((_, task)) = waits {
+            self.backlog.push(task.into());
+        } else {
+            self.given_up(id);
+        }
+    }
+
+    /// A task is over without a picture.
+    pub(super) fn given_up(&mut self, id: TaskId) {
+        if self.tasks.remove(&id).is_some() {
+            self.backlog.retain(|entry| entry.task_id != id);
+            self.stats.timed_out();
+        }
+    }
+}

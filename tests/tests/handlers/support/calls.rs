@@ -1,0 +1,126 @@
+//! Calling the handlers.
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use model::{InstanceId, Millis, TaskId, Worker};
+use serde_json::{Value, json};
+
+use super::{Answer, MARA, POOL, World, golden, http, painter, sqs, wire, worker_context};
+
+impl World {
+    /// Answers an HTTP event as the function that its route belongs to.
+    pub(crate) async fn http(&self, event: Value, now: Millis) -> Answer {
+        let mut event: cloud::http::Event = serde_json::from_value(event).unwrap();
+        // API Gateway hands the query over in both forms; a test changes one.
+        let pairs = event.query_string_parameters.iter();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish();
+        event.raw_query_string = Some(query);
+        let route = event.route_key.clone().unwrap();
+        let page = route.contains("/v1/sign-in");
+        let of_account = ["GET /v1/user", "GET /v1/plugin/latest", "GET /v1/openapi.json"].contains(&route.as_str());
+        let router = if route.contains("/v1/workers/") {
+            &self.claim
+        } else if of_account || route.contains("/auth/") || page {
+            &self.account
+        } else {
+            &self.generate
+        };
+        let response = cloud::http::answer(router, event, now).await;
+        let content_type = if page {
+            "text/html; charset=utf-8"
+        } else if route == "POST /v1/admin/cost" && response.status_code == 200 {
+            "text/plain; charset=utf-8"
+        } else {
+            "application/json"
+        };
+        assert_eq!(response.headers["content-type"], content_type);
+        let Some(aws_lambda_events::encodings::Body::Text(text)) = response.body else {
+            panic!("no text");
+        };
+        let location = response.headers.get("location");
+        Answer {
+            location: location.map(|it| it.to_str().unwrap().to_owned()),
+            cookies: response.cookies,
+            status: response.status_code,
+            body: if page {
+                Value::String(text)
+            } else {
+                serde_json::from_str(&text).unwrap()
+            },
+        }
+    }
+
+    /// A painter's call.
+    pub(crate) async fn paint(&self, user: &str, route: &str, id: &str, body: &Value, now: Millis) -> Answer {
+        self.http(http(route, id, Some(&painter(user)), body), now).await
+    }
+
+    /// The captured request 01, or another one.
+    pub(crate) async fn submit(&self, user: &str, body: &Value, now: Millis) -> Answer {
+        self.paint(user, "POST /v1/generate", "", body, now).await
+    }
+
+    /// A submitted task, as Mara submits it.
+    pub(crate) async fn submitted(&self, now: Millis) -> TaskId {
+        let body = self.submit(MARA, &wire("01_generate"), now).await.ok();
+        body["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// A worker's call.
+    pub(crate) async fn work(&self, worker: &Worker, operation: &str, body: &Value, now: Millis) -> Answer {
+        let route = format!("POST /v1/workers/{{id}}/{operation}");
+        let caller = worker_context(worker.worker_id.as_str(), worker.generation, now);
+        self.http(http(&route, worker.worker_id.as_str(), Some(&caller), body), now)
+            .await
+    }
+
+    /// A claim; the assignment, if there is one.
+    pub(crate) async fn claimed(&self, worker: &Worker, now: Millis) -> Option<model::worker_api::Assignment> {
+        let claimed: model::worker_api::Claimed = self.work(worker, "claim", &json!({}), now).await.parsed();
+        claimed.assignment
+    }
+
+    pub(crate) async fn dispatch(&self, event: Value, now: Millis) -> SqsBatchResponse {
+        let event: SqsEvent = serde_json::from_value(event).unwrap();
+        self.dispatch.handle(&event, now).await
+    }
+
+    /// Dispatches messages about these tasks.
+    pub(crate) async fn dispatch_tasks(&self, tasks: &[TaskId], now: Millis) -> SqsBatchResponse {
+        let messages: Vec<_> = tasks
+            .iter()
+            .map(|task| json!({ "task_id": task, "pool": POOL }).to_string())
+            .collect();
+        self.dispatch(sqs(&messages), now).await
+    }
+
+    pub(crate) async fn push(&self, event: Value, now: Millis) -> i64 {
+        let event: cloud::websocket::Event = serde_json::from_value(event).unwrap();
+        let answer = self.push.handle(&event, now).await;
+        answer["statusCode"].as_i64().unwrap()
+    }
+
+    pub(crate) async fn ec2(&self, instance: &InstanceId, state: &str, now: Millis) {
+        let mut event = golden("lifecycle", "ec2-running");
+        event["detail"] = json!({ "instance-id": instance, "state": state });
+        self.lifecycle.handle(&event, now).await.unwrap();
+    }
+
+    pub(crate) async fn lifecycle(&self, event: Value, now: Millis) -> Result<(), lifecycle::LifecycleError> {
+        self.lifecycle.handle(&event, now).await
+    }
+
+    /// A tick of the reaper, of which something may go wrong.
+    pub(crate) async fn try_reap(&self, now: Millis) -> Result<(), idle_reaper::ReapError> {
+        self.reaper.handle(now).await
+    }
+
+    pub(crate) async fn tick(&self, now: Millis) {
+        self.lifecycle(golden("lifecycle", "tick"), now).await.unwrap();
+    }
+
+    pub(crate) async fn reap(&self, now: Millis) {
+        self.reaper.handle(now).await.unwrap();
+    }
+}

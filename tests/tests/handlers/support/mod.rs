@@ -1,0 +1,18 @@
+//! A studio in memory: tables, queue, bucket, sockets, instances, and all handlers.
+
+mod answer;
+mod calls;
+mod events;
+mod names;
+mod scrub;
+mod sts;
+mod tables;
+mod things;
+mod world;
+
+pub(crate) use answer::Answer;
+pub(crate) use events::{claims, golden, http, painter, socket_event, sqs, wire, worker_context, workspace};
+pub(crate) use names::*;
+pub(crate) use scrub::scrubbed;
+pub(crate) use sts::FakeSts;
+pub(crate) use world::World;

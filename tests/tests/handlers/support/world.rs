@@ -1,0 +1,196 @@
+//! How the studio is made.
+
+use claim::identity::Identity;
+use cloud::{
+    Cloud, Store,
+    fault::Faults,
+    http::Router,
+    memory::{Memory, Unkind},
+    tables::{CatalogOf, Table},
+    token::{Signer, Verifier},
+};
+use fleet::memory::MemoryFleet;
+use model::{Account, CatalogEntry, PoolId, Role, Settings, TeamId, UserId};
+use ops::{keys, pool::Limits, seed};
+use serde_json::Value;
+
+use super::{AUDIENCE, FakeSts, MARA, NOW, OTHER, POOL, ROLE_ARN, TEAM, minutes};
+use crate::port::Port;
+
+pub(crate) struct World {
+    pub(crate) memory: Memory,
+    pub(crate) instances: MemoryFleet,
+    pub(crate) port: Port,
+    pub(crate) cloud: Cloud,
+    pub(crate) settings: Settings,
+    pub(crate) sts: FakeSts,
+    pub(crate) public_key: String,
+    pub(crate) signer: Signer,
+    /// Watches every call to AWS of a [`World::watched`] one.
+    pub(crate) faults: Faults,
+    pub(super) private_key: String,
+    pub(super) generate: Router,
+    pub(super) account: Router,
+    pub(super) claim: Router,
+    pub(super) dispatch: dispatch::App,
+    pub(super) push: progress_push::App,
+    pub(super) lifecycle: lifecycle::App,
+    pub(super) reaper: idle_reaper::App,
+}
+
+fn signer(key: &str) -> Signer {
+    Signer::new(key, "atelier", AUDIENCE).unwrap()
+}
+
+const SOCKET_URL: &str = "wss://socket.example/live";
+
+fn account(cloud: &Cloud, settings: &Settings, key: &str, provider: Option<account::oidc::Provider>) -> Router {
+    let app = account::App {
+        cloud: cloud.clone(),
+        settings: settings.clone(),
+        socket_url: SOCKET_URL.to_owned(),
+        signer: signer(key),
+        provider,
+    };
+    accounts::router(account::routes(), app)
+}
+
+impl World {
+    /// A kind one, with a pool, a painter and the usual models.
+    pub(crate) async fn new() -> Self {
+        Self::set(Settings::default()).await
+    }
+
+    /// A kind one with these settings.
+    pub(crate) async fn set(settings: Settings) -> Self {
+        Self::with(Unkind::NOT, settings, "a kind world".to_owned()).await
+    }
+
+    pub(crate) async fn unkind(seed: u64) -> Self {
+        Self::unkind_with(seed, Settings::default()).await
+    }
+
+    pub(crate) async fn unkind_with(seed: u64, settings: Settings) -> Self {
+        Self::with(Unkind::seeded(seed), settings, format!("the unkind world {seed}")).await
+    }
+
+    /// A kind one, with an eye on each call to AWS and with these settings.
+    pub(crate) async fn watched(settings: Settings) -> Self {
+        Self::made(Unkind::NOT, settings, "a watched world".to_owned(), true).await
+    }
+
+    /// One whose indexes lag, and nothing else.
+    pub(crate) async fn lagging(seed: u64) -> Self {
+        let unkind = Unkind {
+            conflict_percent: 0,
+            ..Unkind::seeded(seed)
+        };
+        Self::with(unkind, Settings::default(), format!("the lagging world {seed}")).await
+    }
+
+    async fn with(unkind: Unkind, settings: Settings, label: String) -> Self {
+        Self::made(unkind, settings, label, false).await
+    }
+
+    async fn made(unkind: Unkind, settings: Settings, label: String, watched: bool) -> Self {
+        let memory = Memory::new(unkind);
+        let instances = MemoryFleet::default();
+        let port = Port::new(memory.clone(), label);
+        let cloud = Cloud {
+            store: Store::new(port.clone()),
+            ..memory.cloud()
+        };
+        let faults = Faults::default();
+        let (cloud, fleet) = if watched {
+            (faults.cloud(&cloud), fleet::fault::watch(&faults, &instances.fleet()))
+        } else {
+            (cloud, instances.fleet())
+        };
+        let keys = keys::generate().unwrap();
+        let sts = FakeSts::default();
+        let generate = generate::App::new(cloud.clone(), settings.clone());
+        let claim = claim::App {
+            cloud: cloud.clone(),
+            settings: settings.clone(),
+            signer: signer(&keys.private_pem),
+            identity: Identity::new(sts.clone(), ROLE_ARN),
+            socket_url: SOCKET_URL.to_owned(),
+        };
+        let world = Self {
+            generate: accounts::router(generate::routes(), generate),
+            account: account(&cloud, &settings, &keys.private_pem, None),
+            claim: accounts::router(claim::routes(), claim),
+            dispatch: dispatch::App {
+                cloud: cloud.clone(),
+                fleet: fleet.clone(),
+                settings: settings.clone(),
+            },
+            push: progress_push::App {
+                cloud: cloud.clone(),
+                settings: settings.clone(),
+            },
+            lifecycle: lifecycle::App {
+                cloud: cloud.clone(),
+                fleet: fleet.clone(),
+                settings: settings.clone(),
+            },
+            reaper: idle_reaper::App {
+                cloud: cloud.clone(),
+                fleet,
+                settings: settings.clone(),
+            },
+            signer: signer(&keys.private_pem),
+            faults,
+            private_key: keys.private_pem,
+            public_key: keys.public,
+            memory,
+            instances,
+            port,
+            cloud,
+            settings,
+            sts,
+        };
+        world.seed(MARA).await;
+        let mut other: Account = world.get(&UserId::new(MARA)).await;
+        other.user_id = UserId::new(OTHER);
+        other.version = 0;
+        world.put(other).await;
+        // The catalogue was made long ago: only what comes now may lag.
+        let shared = async || world.cloud.store.list(CatalogOf(CatalogEntry::SHARED)).await.unwrap();
+        while shared().await.len() < world.all::<Value>(Table::Catalog).len() {}
+        world
+    }
+
+    /// What `ops seed` does for a painter.
+    pub(crate) async fn seed(&self, user: &str) {
+        let seed = seed::Seed {
+            team: TeamId::new(TEAM),
+            user: UserId::new(user),
+            name: user.to_uppercase(),
+            role: Role::Painter,
+            pool: PoolId::new(POOL),
+            limits: Limits {
+                max_workers: Some(2),
+                instance_types: Some(vec!["g6.xlarge".to_owned(), "g5.xlarge".to_owned()]),
+                warm_up: Some("dreamshaper_8.safetensors".to_owned()),
+                prices: vec![],
+            },
+            credits: 1000,
+            catalog: seed::default_catalog().unwrap(),
+            token_life: minutes(60),
+        };
+        // The day before, so that a golden event's token is younger.
+        let made = NOW - minutes(24 * 60);
+        seed::seed(&self.cloud.store, &self.signer, &seed, made).await.unwrap();
+    }
+
+    /// Gives the studio an OIDC provider.
+    pub(crate) fn provided(&mut self, config: account::oidc::Config) {
+        let provider = account::oidc::Provider::new(config).unwrap();
+        self.account = account(&self.cloud, &self.settings, &self.private_key, Some(provider));
+    }
+
+    pub(crate) fn verifier(&self) -> Verifier {
+        Verifier::new(&self.public_key, "atelier", AUDIENCE).unwrap()
+    }
+}

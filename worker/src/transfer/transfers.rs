@@ -1,0 +1,231 @@
+//! The transfers of one run, each tried until it works or cannot.
+
+use std::{path::Path, time::Duration};
+
+use bytes::Bytes;
+use model::{
+    RunId, TaskId,
+    worker_api::{Assignment, InputBlob, LoraFile, RunUrls},
+};
+use reqwest::{
+    Response, StatusCode,
+    header::{CONTENT_TYPE, ETAG},
+};
+use tokio::{sync::Mutex, time::timeout};
+
+use super::error::TransferError;
+use crate::{
+    backoff::Backoff,
+    config::Timing,
+    control_plane::CloudApi,
+    error::chain,
+    fetch::{self, FetchError},
+    images::{self, BadInput},
+    loras::{BadLora, LoraError, Part},
+};
+
+/// What one run fetches from the bucket and uploads to it.
+#[derive(Debug)]
+pub(crate) struct Transfers<'a> {
+    http: &'a reqwest::Client,
+    api: &'a CloudApi,
+    timing: &'a Timing,
+    task_id: TaskId,
+    run_id: RunId,
+    urls: Mutex<RunUrls>,
+}
+
+/// For one transfer; a large canvas on a slow link from a desk.
+const TRANSFER: Duration = Duration::from_mins(5);
+/// Between two pieces of a file that may take longer than that as a whole.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Presigned URLs die with the session that signed them; more than one renewal in a row means something else.
+const RENEWALS: u32 = 2;
+const TRIES: u32 = 8;
+
+impl<'a> Transfers<'a> {
+    pub(crate) fn new(http: &'a reqwest::Client, api: &'a CloudApi, timing: &'a Timing, run: &Assignment) -> Self {
+        let urls = Mutex::new(run.urls.clone());
+        Self {
+            http,
+            api,
+            timing,
+            task_id: run.task_id,
+            run_id: run.run_id,
+            urls,
+        }
+    }
+
+    /// The request's blob.
+    pub(crate) async fn get(&self, blob: &InputBlob) -> Result<Bytes, TransferError> {
+        let limit = images::limit(blob)?;
+        let mut tries = Tries::new("inputs", self.timing);
+        loop {
+            match self.get_once(blob, limit).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => self.after(error, &mut tries).await?,
+            }
+        }
+    }
+
+    /// The run's LoRA in this place, into a file. `told` hears how many bytes have come.
+    pub(crate) async fn lora(
+        &self,
+        place: usize,
+        lora: &LoraFile,
+        path: &Path,
+        told: impl Fn(u64),
+    ) -> Result<(), TransferError> {
+        let mut tries = Tries::new("lora", self.timing);
+        loop {
+            match self.lora_once(place, lora, path, &told).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.after(error, &mut tries).await?,
+            }
+        }
+    }
+
+    /// Uploads the result, to an address that is asked for now: its size is known by now, and may be signed with it.
+    pub(crate) async fn put(&self, blob: &Bytes) -> Result<(), TransferError> {
+        let size = blob.len() as u64;
+        let mut tries = Tries {
+            size: Some(size),
+            ..Tries::new("result", self.timing)
+        };
+        while let Err(error) = self.ask_where_to_put(size).await {
+            self.after(error, &mut tries).await?;
+        }
+        while let Err(error) = self.put_once(blob).await {
+            self.after(error, &mut tries).await?;
+        }
+        Ok(())
+    }
+
+    /// If the API does not say, the address that came with the run will do, where one did.
+    async fn ask_where_to_put(&self, size: u64) -> Result<(), TransferError> {
+        match self.renew(Some(size)).await {
+            Err(error) if !self.urls.lock().await.upload.is_empty() => {
+                tracing::warn!(
+                    run.id = %self.run_id, error = chain(&error),
+                    "no address for this very result; taking the one that came with the run"
+                );
+                Ok(())
+            }
+            asked => asked,
+        }
+    }
+
+    /// Gets fresh addresses; with a size, that of the upload is for a result of this size.
+    async fn renew(&self, size: Option<u64>) -> Result<(), TransferError> {
+        let fresh = self.api.urls(self.run_id, self.task_id, size).await?;
+        if size.is_some() && fresh.upload.is_empty() {
+            return Err(TransferError::NoUpload);
+        }
+        *self.urls.lock().await = fresh;
+        Ok(())
+    }
+
+    async fn get_once(&self, blob: &InputBlob, limit: u64) -> Result<Bytes, TransferError> {
+        let url = self.urls.lock().await.input.clone().ok_or(BadInput::Missing)?;
+        let reply = self.http.get(url).timeout(TRANSFER).send().await?;
+        if reply.status() == StatusCode::NOT_FOUND {
+            return Err(BadInput::Gone.into());
+        }
+        let reply = good(reply)?;
+        let etag = reply.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
+        images::check_etag(blob, etag)?;
+        match fetch::read(reply, limit).await {
+            Err(FetchError::TooLarge { .. }) => Err(BadInput::Incomplete.into()),
+            other => Ok(other?),
+        }
+    }
+
+    async fn lora_once(
+        &self,
+        place: usize,
+        lora: &LoraFile,
+        path: &Path,
+        told: impl Fn(u64),
+    ) -> Result<(), TransferError> {
+        let gone = || LoraError::Bad(BadLora::Gone(lora.name.clone()));
+        let url = self.urls.lock().await.loras.get(place).cloned().ok_or_else(gone)?;
+        let mut reply = timeout(SILENCE, self.http.get(url).send()).await??;
+        if reply.status() == StatusCode::NOT_FOUND {
+            return Err(gone().into());
+        }
+        reply = good(reply)?;
+        let mut part = Part::create(lora, path, self.run_id).await?;
+        while let Some(bytes) = timeout(SILENCE, reply.chunk()).await?? {
+            part.write(&bytes).await?;
+            told(part.size);
+        }
+        Ok(part.finish().await?)
+    }
+
+    async fn put_once(&self, blob: &Bytes) -> Result<(), TransferError> {
+        let url = self.urls.lock().await.upload.clone();
+        let put = self
+            .http
+            .put(url)
+            .timeout(TRANSFER)
+            .header(CONTENT_TYPE, "application/octet-stream");
+        good(put.body(blob.clone()).send().await?).map(drop)
+    }
+
+    /// What a failed transfer needs before it is tried again; the error if that makes no sense.
+    async fn after(&self, error: TransferError, tries: &mut Tries) -> Result<(), TransferError> {
+        let mut failed = error;
+        if matches!(failed, TransferError::Status(StatusCode::FORBIDDEN)) && tries.renewals < RENEWALS {
+            tracing::info!(
+                run.id = %self.run_id, what = tries.what,
+                "the bucket's address has expired; asking for a fresh one"
+            );
+            match self.renew(tries.size).await {
+                Ok(()) => {
+                    tries.renewals += 1;
+                    return Ok(());
+                }
+                Err(error) => failed = error,
+            }
+        }
+        if !failed.is_retryable() || tries.backoff.tries() >= TRIES {
+            return Err(failed);
+        }
+        tracing::warn!(
+            run.id = %self.run_id, what = tries.what, error = chain(&failed),
+            "transfer failed; trying again"
+        );
+        tries.backoff.wait().await;
+        Ok(())
+    }
+}
+
+/// What one transfer has tried so far.
+#[derive(Debug)]
+struct Tries {
+    what: &'static str,
+    /// Bytes of the result, if that is what is transferred.
+    size: Option<u64>,
+    backoff: Backoff,
+    renewals: u32,
+}
+
+impl Tries {
+    fn new(what: &'static str, timing: &Timing) -> Self {
+        Self {
+            what,
+            size: None,
+            backoff: Backoff::new(timing.retry),
+            renewals: 0,
+        }
+    }
+}
+
+fn good(reply: Response) -> Result<Response, TransferError> {
+    let status = reply.status();
+    if status.is_success() {
+        Ok(reply)
+    } else {
+        Err(TransferError::Status(status))
+    }
+}

@@ -1,0 +1,49 @@
+//! A reference picture: what of it counts, where and when.
+
+use crate::{
+    check::{Extent, ImageIndex},
+    draft::{Draft, Link, Picture, flow},
+    plan::Colour,
+    sizing::Frame,
+};
+
+/// What CLIP's vision model looks at: the plugin sends references in this size, or in a size of the canvas.
+pub(super) const SEEN: Extent = Extent::new(224, 224);
+
+/// What of a picture counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    Everything,
+    Style,
+    Composition,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shown {
+    Sent(ImageIndex),
+    Ready(Picture),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Reference {
+    pub(super) shown: Shown,
+    pub(super) look: Look,
+    /// Where it counts; none for everywhere.
+    pub(super) region: Option<usize>,
+    pub(super) strength: f64,
+    pub(super) range: [f64; 2],
+}
+
+impl Reference {
+    pub(super) fn load(&self, draft: &mut Draft, frame: &Frame<'_>) -> Link<flow::Image> {
+        let picture = match self.shown {
+            Shown::Ready(picture) => picture,
+            Shown::Sent(image) => {
+                let extents = frame.extents;
+                let others = [SEEN, extents.desired, extents.input, extents.initial];
+                draft.picture(image, (extents.target, &others), Colour::BLACK, [])
+            }
+        };
+        draft.load_image(picture)
+    }
+}
