@@ -22,7 +22,7 @@ use crate::{
 
 /// The pictures of a run are in the bucket. The answer says whether they count, and what is to be done next.
 #[utoipa::path(
-    post, path = "/v1/workers/{id}/result", tag = "workers", params(("id" = WorkerId, Path)),
+    post, path = "/v1/workers/{id}/result", tag = "workers", params(("id" = String, Path)),
     request_body = RunResult,
     responses((status = 200, body = RunEnded), (status = 400, body = ErrorBody))
 )]
@@ -57,7 +57,7 @@ pub(crate) async fn result(
 
 /// A run did not work, or was interrupted as asked.
 #[utoipa::path(
-    post, path = "/v1/workers/{id}/failure", tag = "workers", params(("id" = WorkerId, Path)),
+    post, path = "/v1/workers/{id}/failure", tag = "workers", params(("id" = String, Path)),
     request_body = RunFailure,
     responses((status = 200, body = RunEnded), (status = 400, body = ErrorBody))
 )]

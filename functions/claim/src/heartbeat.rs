@@ -24,7 +24,7 @@ const MODELS: usize = 8;
 
 /// A worker says that it lives, and is told what is true.
 #[utoipa::path(
-    post, path = "/v1/workers/{id}/heartbeat", tag = "workers", params(("id" = WorkerId, Path)),
+    post, path = "/v1/workers/{id}/heartbeat", tag = "workers", params(("id" = String, Path)),
     request_body = Heartbeat,
     responses((status = 200, body = HeartbeatReply), (status = 400, body = ErrorBody))
 )]

@@ -64,7 +64,7 @@ fn earlier() -> HttpError {
 
 /// The best waiting task that the worker can claim, or the run that it holds already.
 #[utoipa::path(
-    post, path = "/v1/workers/{id}/claim", tag = "workers", params(("id" = WorkerId, Path)),
+    post, path = "/v1/workers/{id}/claim", tag = "workers", params(("id" = String, Path)),
     request_body = worker_api::Claim,
     responses((status = 200, body = worker_api::Claimed), (status = 400, body = ErrorBody))
 )]

@@ -13,7 +13,7 @@ use crate::{App, assign::urls, calling};
 
 /// Fresh presigned URLs of a run that the worker holds: the ones before die with the session that signed them.
 #[utoipa::path(
-    post, path = "/v1/workers/{id}/urls", tag = "workers", params(("id" = WorkerId, Path)),
+    post, path = "/v1/workers/{id}/urls", tag = "workers", params(("id" = String, Path)),
     request_body = FreshUrls,
     responses((status = 200, body = RunUrls), (status = 400, body = ErrorBody), (status = 409, body = ErrorBody))
 )]

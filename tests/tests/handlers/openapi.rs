@@ -135,6 +135,26 @@ fn the_committed_document_is_what_the_routers_say() {
 }
 
 #[test]
+fn everything_that_the_document_refers_to_is_in_it() {
+    fn walk(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                map.values().for_each(|value| walk(value, found));
+            }
+            Value::Array(list) => list.iter().for_each(|value| walk(value, found)),
+            _ => {}
+        }
+    }
+    let (document, mut found) = (document(), BTreeSet::new());
+    walk(&document, &mut found);
+    assert!(!found.is_empty());
+    for name in found {
+        assert!(document.pointer(name.trim_start_matches('#')).is_some(), "{name}");
+    }
+}
+
+#[test]
 fn template_routers_document_and_table_name_the_same_routes_with_the_same_security() {
     let document = document();
     let template = routes::http_routes();
