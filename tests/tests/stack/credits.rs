@@ -22,7 +22,7 @@ async fn budget(studio: &Studio, credits: u64) -> Result<()> {
 
 /// What fails or is canceled costs nothing, what comes is paid, and then the budget is gone.
 pub(crate) async fn spent_on_pictures_only(studio: Studio) -> Result<()> {
-    budget(&studio, 10).await?;
+    budget(&studio, 11).await?;
     let long = small(800, 1)?;
     let told = studio
         .painter
@@ -34,32 +34,32 @@ pub(crate) async fn spent_on_pictures_only(studio: Studio) -> Result<()> {
     );
     let task = studio.painter.submit(&long).await?;
     ensure!(
-        credits(&studio).await? == 3,
+        credits(&studio).await? == 4,
         "{} credits are left",
         credits(&studio).await?
     );
     let refused = studio.painter.call("POST", "generate", Some(long.to_string())).await?;
     ensure!(
-        refused.status == 402 && refused.body["credits"] == 3 && refused.body["error"].is_string(),
+        refused.status == 402 && refused.body["credits"] == 4 && refused.body["error"].is_string(),
         "not refused: {refused:?}"
     );
     studio.until_painting(task).await?;
     studio.painter.cancel(studio.pool.as_str(), task).await?;
     studio.until(task, |task| task.state == TaskState::Canceled).await?;
-    ensure!(credits(&studio).await? == 10, "a canceled task cost something");
+    ensure!(credits(&studio).await? == 11, "a canceled task cost something");
 
     let mut damaged: Value = serde_json::from_str(include_str!("../../../workflow/tests/wire/02_refine.json"))?;
     let object = studio.painter.upload(b"this is no picture at all".to_vec()).await?;
     damaged["input"]["workflow"]["image_data"] = json!({ "s3_object": object, "offsets": [0] });
     let task = studio.painter.submit(&damaged).await?;
     studio.until(task, |task| task.state == TaskState::Failed).await?;
-    ensure!(credits(&studio).await? == 10, "a failed task cost something");
+    ensure!(credits(&studio).await? == 11, "a failed task cost something");
 
     let task = studio.painter.submit(&small(4, 2)?).await?;
     studio.finish(task).await?;
     let task = studio.task(task).await?;
     ensure!(
-        task.cost > MicroUsd(0) && task.cost <= task.reserved && credits(&studio).await? == 9,
+        task.cost > MicroUsd(0) && task.cost <= task.reserved && credits(&studio).await? == 10,
         "{:?} of {:?} was charged",
         task.cost,
         task.reserved
