@@ -7,7 +7,7 @@ use accounts::fingerprint;
 use axum::extract::State;
 use cloud::{
     StoreError, Write,
-    http::{ErrorBody, Form, HttpError, Json, Now, Query},
+    http::{Form, HttpError, Json, Now, Query},
     on_conflict,
     tables::{DeviceOf, InvitationOf, SignInOf},
 };
@@ -68,7 +68,7 @@ pub(crate) enum Confirmed {
 /// gets the token.
 #[utoipa::path(
     post, path = "/v1/auth/initiate", tag = "signing in", request_body = Initiate,
-    responses((status = 200, body = Started), (status = 400, body = ErrorBody))
+    responses((status = 200, body = Started))
 )]
 pub(crate) async fn initiate(
     State(app): State<Arc<App>>,
@@ -118,7 +118,7 @@ pub(crate) async fn initiate(
 /// The token, once, if somebody has approved.
 #[utoipa::path(
     post, path = "/v1/auth/confirm", tag = "signing in", request_body = Confirm,
-    responses((status = 200, body = Confirmed), (status = 400, body = ErrorBody))
+    responses((status = 200, body = Confirmed))
 )]
 pub(crate) async fn confirm(
     State(app): State<Arc<App>>,

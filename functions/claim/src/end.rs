@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use accounts::Caller;
 use axum::extract::State;
-use cloud::http::{ErrorBody, HttpError, Json, Now, PathId};
+use cloud::http::{HttpError, Json, Now, PathId};
 use model::{
     Failure, FailureClass, Millis, Outcome, Pose, RunEnd, RunId, TaskId, TaskResult, TaskState, Worker, WorkerId,
     worker_api::{Assignment, RunEnded, RunFailure, RunResult},
@@ -24,7 +24,7 @@ use crate::{
 #[utoipa::path(
     post, path = "/v1/workers/{id}/result", tag = "workers", params(("id" = String, Path)),
     request_body = RunResult,
-    responses((status = 200, body = RunEnded), (status = 400, body = ErrorBody))
+    responses((status = 200, body = RunEnded))
 )]
 pub(crate) async fn result(
     State(app): State<Arc<App>>,
@@ -59,7 +59,7 @@ pub(crate) async fn result(
 #[utoipa::path(
     post, path = "/v1/workers/{id}/failure", tag = "workers", params(("id" = String, Path)),
     request_body = RunFailure,
-    responses((status = 200, body = RunEnded), (status = 400, body = ErrorBody))
+    responses((status = 200, body = RunEnded))
 )]
 pub(crate) async fn failure(
     State(app): State<Arc<App>>,

@@ -6,7 +6,7 @@ use accounts::Caller;
 use axum::extract::State;
 use cloud::{
     StoreError, Write,
-    http::{ErrorBody, HttpError, Json, Now, PathId},
+    http::{HttpError, Json, Now, PathId},
     on_conflict,
     tables::{Backlog, NodesOf},
 };
@@ -17,7 +17,7 @@ use model::{
 use tasks::{learn, notify::tell_owner, runs::outcome};
 use workflow::optional_node;
 
-use crate::{App, calling, earlier};
+use crate::{App, MAX_NAME, calling, earlier};
 
 /// Most model names kept: what fits into a GPU is few.
 const MODELS: usize = 8;
@@ -26,7 +26,7 @@ const MODELS: usize = 8;
 #[utoipa::path(
     post, path = "/v1/workers/{id}/heartbeat", tag = "workers", params(("id" = String, Path)),
     request_body = Heartbeat,
-    responses((status = 200, body = HeartbeatReply), (status = 400, body = ErrorBody))
+    responses((status = 200, body = HeartbeatReply))
 )]
 pub(crate) async fn heartbeat(
     State(app): State<Arc<App>>,
@@ -96,7 +96,12 @@ async fn note(
         } else {
             &beat.main_models
         };
-        worker.models = main.iter().take(MODELS).cloned().collect();
+        worker.models = main
+            .iter()
+            .filter(|it| it.len() <= MAX_NAME)
+            .take(MODELS)
+            .cloned()
+            .collect();
         let before = worker.state;
         let next = match (before, beat.ready) {
             (WorkerState::Warming, true) => Some(WorkerState::Ready),

@@ -13,7 +13,7 @@ use accounts::Caller;
 use axum::extract::State;
 use cloud::{
     Cloud,
-    http::{ErrorBody, HttpError, Json, Now, PathId},
+    http::{HttpError, Json, Now, PathId},
     token::Signer,
 };
 use model::{Settings, Worker, WorkerId, worker_api};
@@ -35,6 +35,9 @@ pub struct App {
     /// The WebSocket API's address.
     pub socket_url: String,
 }
+
+/// Longest name taken of what a worker says it has, bytes: no file system has longer ones.
+const MAX_NAME: usize = 255;
 
 /// Every route, and what the document says of it.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
@@ -66,7 +69,7 @@ fn earlier() -> HttpError {
 #[utoipa::path(
     post, path = "/v1/workers/{id}/claim", tag = "workers", params(("id" = String, Path)),
     request_body = worker_api::Claim,
-    responses((status = 200, body = worker_api::Claimed), (status = 400, body = ErrorBody))
+    responses((status = 200, body = worker_api::Claimed))
 )]
 async fn claim(
     State(app): State<Arc<App>>,

@@ -8,20 +8,20 @@ use cloud::{
     tables::CatalogOf,
 };
 use model::{
-    CatalogEntry, InstanceId, Millis, PoolId, Worker, WorkerId, WorkerState,
-    worker_api::{PROTOCOL, Register, Registered},
+    CatalogEntry, Millis, PoolId, Worker, WorkerState,
+    worker_api::{PROTOCOL, Register, Registered, is_spoken},
 };
 use serde_json::Value;
 use tasks::runs::change_worker;
+use tracing::error;
 
-use crate::{App, identity};
+use crate::{App, MAX_NAME, identity};
 
 /// A worker's process begins: it proves which instance it is, and gets a token of a new generation.
 #[utoipa::path(
     post, path = "/v1/workers/register", tag = "workers", request_body = Register,
     responses(
         (status = 200, body = Registered),
-        (status = 400, body = ErrorBody),
         (status = 403, body = ErrorBody, description = "The proof of identity is not good"),
         (status = 409, body = ErrorBody, description = "Not known as a worker (yet), or being stopped"),
         (status = 410, body = ErrorBody, description = "Another version of this protocol"),
@@ -34,27 +34,32 @@ pub(crate) async fn register(
 ) -> Result<Json<Registered>, HttpError> {
     let proof = identity::read(&request.proof, app.signer.audience(), now)?;
     let instance = app.identity.instance(&proof).await?;
-    if !(PROTOCOL - 1..=PROTOCOL).contains(&request.protocol) {
-        return Err(replaced(&app, &proof.worker_id, &instance, request.protocol, now).await?);
-    }
+    let speaks = is_spoken(request.protocol);
     let worker = change_worker::<HttpError>(&app.cloud, &proof.worker_id, now, |worker| {
         if worker.instance_id.as_ref() != Some(&instance) || !worker.state.is_up() {
-            return Err(HttpError::new(
-                409,
-                "This instance is not known as a worker (yet). Try again.",
-            ));
+            return Err(unknown());
         }
         if proof.date <= worker.proof_date {
             return Err(HttpError::new(403, "The proof of identity was used before."));
         }
-        if worker.become_state(WorkerState::Warming, now).is_err() {
+        let next = if speaks {
+            WorkerState::Warming
+        } else {
+            // It is terminated, and another one launched. That says nothing about whether machines come up.
+            worker.outcome_due = false;
+            WorkerState::Failed
+        };
+        if worker.become_state(next, now).is_err() {
             return Err(HttpError::new(409, "This worker is being stopped."));
         }
         begin(worker, proof.date, &request, now);
         Ok(true)
     })
     .await?
-    .ok_or_else(|| HttpError::new(409, "This instance is not known as a worker (yet). Try again."))?;
+    .ok_or_else(unknown)?;
+    if !speaks {
+        return Err(replaced(&worker, request.protocol));
+    }
     let token = app
         .signer
         .worker(&worker, now, app.settings.worker_token)
@@ -71,31 +76,19 @@ pub(crate) async fn register(
     }))
 }
 
-/// Gives up a worker whose machine image speaks a protocol that this release does not: it is terminated, and another one
-/// launched. That says nothing about whether machines come up, so the pool's breaker does not hear of it.
-async fn replaced(
-    app: &App,
-    worker_id: &WorkerId,
-    instance: &InstanceId,
-    protocol: u32,
-    now: Millis,
-) -> Result<HttpError, HttpError> {
-    change_worker::<HttpError>(&app.cloud, worker_id, now, |worker| {
-        let is_it =
-            worker.instance_id.as_ref() == Some(instance) && worker.become_state(WorkerState::Failed, now).is_ok();
-        worker.protocol = Some(protocol);
-        worker.outcome_due = false;
-        worker.run = None;
-        Ok(is_it)
-    })
-    .await?;
-    tracing::error!(worker.id = %worker_id, protocol, wanted = PROTOCOL, "a machine image of another protocol is replaced");
+fn unknown() -> HttpError {
+    HttpError::new(409, "This instance is not known as a worker (yet). Try again.")
+}
+
+/// What a worker is told whose machine image speaks a protocol that this release does not.
+fn replaced(worker: &Worker, protocol: u32) -> HttpError {
+    error!(worker.id = %worker.worker_id, protocol, wanted = PROTOCOL, "a machine image of another protocol is replaced");
     let words = if protocol < PROTOCOL {
         "This machine image is too old for this installation: build a new one."
     } else {
         "This machine image is newer than this installation: deploy the release that it belongs to."
     };
-    Ok(HttpError::new(410, words))
+    HttpError::new(410, words)
 }
 
 /// A new process holds nothing of the old one's; its run, if any, is lost with it.
@@ -103,7 +96,7 @@ fn begin(worker: &mut Worker, proof_date: u64, request: &Register, now: Millis) 
     worker.generation += 1;
     worker.proof_date = proof_date;
     worker.heard(now);
-    worker.image.clone_from(&request.image);
+    worker.image = request.image.clone().filter(|image| image.len() <= MAX_NAME);
     worker.protocol = Some(request.protocol);
     worker.connection = None;
     worker.gpu = None;

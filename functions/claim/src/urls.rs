@@ -15,7 +15,7 @@ use crate::{App, assign::urls, calling};
 #[utoipa::path(
     post, path = "/v1/workers/{id}/urls", tag = "workers", params(("id" = String, Path)),
     request_body = FreshUrls,
-    responses((status = 200, body = RunUrls), (status = 400, body = ErrorBody), (status = 409, body = ErrorBody))
+    responses((status = 200, body = RunUrls), (status = 409, body = ErrorBody))
 )]
 pub(crate) async fn fresh(
     State(app): State<Arc<App>>,
@@ -29,6 +29,12 @@ pub(crate) async fn fresh(
         .is_some_and(|run| run.run_id == wanted.run_id && run.task_id == wanted.task_id);
     if !held {
         return Err(HttpError::new(409, "This run is not yours (any more)."));
+    }
+    if wanted.size.is_some_and(|size| size > app.settings.max_result) {
+        return Err(HttpError::new(
+            400,
+            "The pictures are too large. Use a smaller canvas, or ask for fewer.",
+        ));
     }
     let body = bodies::read(&app.cloud.store, &app.cloud.bucket, wanted.task_id).await?;
     Ok(Json(

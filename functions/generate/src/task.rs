@@ -24,7 +24,7 @@ use crate::{
 /// Where a task stands, in the plugin's words. Held back for a moment while its end is near.
 #[utoipa::path(
     post, path = "/v1/status/{id}", tag = "painters", params(("id" = TaskId, Path)),
-    responses((status = 200, body = StatusReply), (status = 404, body = ErrorBody))
+    responses((status = 200, body = StatusReply))
 )]
 pub(crate) async fn status(
     State(app): State<Arc<App>>,
@@ -45,7 +45,7 @@ pub(crate) async fn status(
 /// Where a task stands, as a whole snapshot with words, place in line, time left, and its pictures.
 #[utoipa::path(
     get, path = "/v1/tasks/{id}", tag = "painters", params(("id" = TaskId, Path)),
-    responses((status = 200, body = TaskView), (status = 404, body = ErrorBody))
+    responses((status = 200, body = TaskView))
 )]
 pub(crate) async fn task(
     State(app): State<Arc<App>>,
@@ -67,7 +67,7 @@ pub(crate) struct CancelReply {
 #[utoipa::path(
     post, path = "/v1/cancel/{worker}/{id}", tag = "painters",
     params(("worker" = String, Path, description = "Ignored"), ("id" = TaskId, Path)),
-    responses((status = 200, body = CancelReply), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody))
+    responses((status = 200, body = CancelReply), (status = 409, body = ErrorBody))
 )]
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use accounts::Caller;
 use axum::extract::State;
 use catalog::uploads::{Place, place};
-use cloud::http::{ErrorBody, HttpError, Json, Now};
+use cloud::http::{HttpError, Json, Now};
 use serde::{Deserialize, Serialize};
 use tasks::intake::upload_key;
 use utoipa::ToSchema;
@@ -62,7 +62,7 @@ pub(crate) enum LoraPlace {
 /// A place to put a LoRA, unless the team has it already.
 #[utoipa::path(
     post, path = "/v1/upload/lora", tag = "painters", request_body = LoraUpload,
-    responses((status = 200, body = LoraPlace), (status = 400, body = ErrorBody))
+    responses((status = 200, body = LoraPlace))
 )]
 pub(crate) async fn lora(
     State(app): State<Arc<App>>,

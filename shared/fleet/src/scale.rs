@@ -100,10 +100,11 @@ pub enum ScaleError {
 
 impl MayConflict for ScaleError {
     fn is_conflict(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(StoreError::Conflict) | Self::Run(RunError::Store(StoreError::Conflict))
-        )
+        match self {
+            Self::Store(error) => error.is_conflict(),
+            Self::Run(error) => error.is_conflict(),
+            Self::Fleet(_) => false,
+        }
     }
 }
 

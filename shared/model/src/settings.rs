@@ -182,6 +182,8 @@ settings! {
     max_team_loras: u64 = 200;
     /// Most bytes of a team's uploaded LoRAs together.
     max_team_lora_bytes: u64 = 50 * 1024 * MIB;
+    /// Largest result of a run, bytes. S3 takes 5 GiB in one PUT.
+    max_result: u64 = 1024 * MIB;
 }
 
 /// A setting that cannot be read.

@@ -12,6 +12,11 @@ use crate::{FailureClass, GpuUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId}
 /// newer ones too, is replaced at once.
 pub const PROTOCOL: u32 = 2;
 
+/// Whether this release takes work done by this version of the protocol: its own and the one before.
+pub const fn is_spoken(protocol: u32) -> bool {
+    protocol == PROTOCOL || protocol == PROTOCOL - 1
+}
+
 /// Header of the identity proof that names the API it is meant for.
 pub const AUDIENCE_HEADER: &str = "x-atelier-audience";
 /// Header of the identity proof that names the worker.

@@ -7,7 +7,7 @@ use cloud::{
 use model::{
     CancelCause, FailureClass, GpuUse, Millis, RunId, Task, TaskId, TaskState, Usage, UserId, Worker, WorkerId,
     WorkerState,
-    worker_api::{Assignment, HeartbeatReply, InputBlob, RunEnded},
+    worker_api::{Assignment, HeartbeatReply, InputBlob, PROTOCOL, RunEnded},
 };
 use serde_json::{Value, json};
 
@@ -842,6 +842,36 @@ async fn fresh_urls_are_for_the_run_that_is_held() {
         assert_eq!(answer.status, 409);
         answer.error();
     }
+}
+
+#[tokio::test]
+async fn a_results_address_is_signed_for_its_size() {
+    let world = World::new().await;
+    world.running(NOW).await;
+    let worker = world.alter_worker(WORKER, |it| it.protocol = Some(PROTOCOL)).await;
+    let ask = async |size: Option<u64>| {
+        let body = json!({ "task_id": TASK, "run_id": run_id(), "size": size });
+        world.work(&worker, "urls", &body, NOW + seconds(4)).await
+    };
+    let most = world.settings.max_result;
+    let upload = format!("memory:put/results/{TASK}/{}?size={most}", run_id());
+    assert_eq!(ask(Some(most)).await.ok()["upload"], upload);
+    assert_eq!(ask(None).await.ok()["upload"], "", "none that takes any size");
+    let refused = ask(Some(most + 1)).await;
+    assert_eq!(refused.status, 400);
+    refused.error();
+}
+
+#[tokio::test]
+async fn what_a_machine_says_that_it_has_is_bounded() {
+    let world = World::new().await;
+    let (_, worker) = world.running(NOW).await;
+    let long = "m".repeat(256);
+    let main: Vec<_> = (0..20).map(|number| format!("{number}.safetensors")).collect();
+    let main = [vec![long.clone()], main].concat();
+    let beat = json!({ "ready": true, "main_models": main, "models": [long] });
+    world.work(&worker, "heartbeat", &beat, NOW + seconds(5)).await.ok();
+    assert_eq!(world.worker(WORKER).await.models, main[1..9]);
 }
 
 // ---------------------------------------------------------------- the double itself

@@ -4,7 +4,9 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use accounts::access::{self, Access};
+use cloud::http::{ErrorBody, GatewayError};
 use serde_json::{Map, Value, json};
+use utoipa::PartialSchema;
 
 use crate::{
     routes,
@@ -34,14 +36,8 @@ fn document() -> Value {
             schemas.extend(more.clone());
         }
     }
-    schemas.insert(
-        "GatewayError".to_owned(),
-        json!({
-            "type": "object", "required": ["message"],
-            "description": "API Gateway's own of an error: it answers by itself when it does not ask us.",
-            "properties": { "message": { "type": ["string", "null"], "description": "Its words." } },
-        }),
-    );
+    schemas.insert("ErrorBody".to_owned(), json!(ErrorBody::schema()));
+    schemas.insert("GatewayError".to_owned(), json!(GatewayError::schema()));
     for (path, item) in &mut paths {
         for (method, operation) in item.as_object_mut().unwrap() {
             complete(&method.to_uppercase(), path, operation);

@@ -245,6 +245,18 @@ async fn a_worker_of_another_protocol_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_proof_that_was_used_ends_no_worker() {
+    let world = booted().await;
+    let mut body = registration(&[]);
+    register(&world, &body, NOW).await.ok();
+    body["protocol"] = (PROTOCOL + 1).into();
+    body["image"] = "x".repeat(256).into();
+    assert_eq!(register(&world, &body, NOW).await.status, 403);
+    let worker = world.worker(WORKER).await;
+    assert_eq!((worker.state, worker.protocol), (WorkerState::Warming, Some(PROTOCOL)));
+}
+
+#[tokio::test]
 async fn a_worker_of_the_protocol_before_works_on_until_it_is_idle_and_is_then_replaced() {
     let world = booted().await;
     let mut body = registration(&[]);

@@ -49,7 +49,7 @@ async fn from_a_result_to_the_next_picture_nine_calls_follow_each_other() {
     let calls = world.faults.take();
     assert_eq!(answer["assignment"]["task_id"], NEXT, "{answer}");
     // Worker; task; usage and pool; the commit; the line; the next task, its plan and the pace; the claim; then its owner's
-    // sessions and the message to one. It was 18 before hints ran beside the rest.
+    // sessions and the message to one.
     assert_eq!(depth(&calls), 9, "{}", shown(&calls));
     assert_eq!(
         reads_of_workers(&calls),

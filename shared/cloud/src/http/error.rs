@@ -82,6 +82,14 @@ impl HttpError {
         Self::new(500, "The server cannot do this. Please tell whoever looks after it.").because(source)
     }
 
+    fn ours(retryable: bool, source: impl Into<BoxError>) -> Self {
+        if retryable {
+            Self::unavailable(source)
+        } else {
+            Self::broken(source)
+        }
+    }
+
     /// With what is behind it.
     #[must_use]
     pub fn because(self, source: impl Into<BoxError>) -> Self {
@@ -118,17 +126,13 @@ impl From<StoreError> for HttpError {
                 ..Self::unavailable(error)
             };
         }
-        if error.is_retryable() {
-            Self::unavailable(error)
-        } else {
-            Self::broken(error)
-        }
+        Self::ours(error.is_retryable(), error)
     }
 }
 
 impl From<BucketError> for HttpError {
     fn from(error: BucketError) -> Self {
-        Self::unavailable(error)
+        Self::ours(error.is_retryable(), error)
     }
 }
 
@@ -149,10 +153,11 @@ pub struct ErrorBody {
 }
 
 /// API Gateway's own of an error: it answers by itself when it does not ask us.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct GatewayError {
     /// Its words.
-    pub message: String,
+    #[schema(required)]
+    pub message: Option<String>,
 }
 
 /// What the log says of a refusal: it travels with the response, and never leaves the process.

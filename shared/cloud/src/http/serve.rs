@@ -1,6 +1,6 @@
 use axum::{
     body::to_bytes,
-    http::{HeaderName, HeaderValue, Request, header},
+    http::{HeaderValue, Request, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -95,7 +95,7 @@ async fn reply(mut response: Response) -> Reply {
     let cookies = headers.get_all(header::SET_COOKIE).iter();
     let cookies = cookies.filter_map(|it| it.to_str().ok().map(str::to_owned)).collect();
     headers.remove(header::SET_COOKIE);
-    headers.remove::<HeaderName>(header::CONTENT_LENGTH);
+    headers.remove(header::CONTENT_LENGTH);
     let (parts, body) = response.into_parts();
     let mut reply = Reply::default();
     reply.status_code = i64::from(parts.status.as_u16());

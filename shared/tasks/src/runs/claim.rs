@@ -1,5 +1,5 @@
 use cloud::{Cloud, StoreError, Write, tables::PaceOf};
-use model::{Millis, Pace, Run, RunId, RunRef, Settings, Task, TaskId, TaskState, Worker};
+use model::{Millis, Run, RunId, RunRef, Settings, Task, TaskId, TaskState, Worker};
 use tracing::info;
 
 /// A task that a worker has claimed.
@@ -11,8 +11,6 @@ pub struct Claimed {
     pub run: Run,
     /// The worker, busy.
     pub worker: Worker,
-    /// How fast its pool goes on, as it was just before.
-    pub pace: Option<Pace>,
 }
 
 /// Claims this task for this worker: one transaction of task `queued → running` and worker `ready → busy`.
@@ -32,7 +30,7 @@ pub async fn claim(
     if task.state != TaskState::Queued || task.pool != worker.pool || task.expires_at <= now {
         return Ok(None);
     }
-    let estimates = pace.as_ref().map(|pace| pace.estimates.clone()).unwrap_or_default();
+    let estimates = pace.map(|pace| pace.estimates).unwrap_or_default();
     let run_id = RunId::new(uuid::Uuid::now_v7());
     let run = Run {
         run_id,
@@ -54,10 +52,5 @@ pub async fn claim(
         .commit([Write::put(&mut task)?, Write::put(&mut worker)?])
         .await?;
     info!(task.id = %task_id, run.id = %run_id, worker.id = %worker.worker_id, "claimed");
-    Ok(Some(Claimed {
-        task,
-        run,
-        worker,
-        pace,
-    }))
+    Ok(Some(Claimed { task, run, worker }))
 }
