@@ -301,10 +301,7 @@ def check_rules(template, resources, parameters, clients):
     for name, function in of_type(template, "AWS::Serverless::Function").items():
         for event, wanted in function.get("Events", {}).items():
             wanted = wanted["Properties"]
-            pattern = {
-                key: [parameters[ref(it)] if isinstance(it, dict) else it for it in values]
-                for key, values in wanted.get("Pattern", {}).items()
-            }
+            pattern = resolved(wanted.get("Pattern", {}), {**resources, **parameters})
             arn_end = f":function:{resources.get(name)}"
             if not any(
                 (schedule or None) == wanted.get("Schedule")
@@ -313,6 +310,15 @@ def check_rules(template, resources, parameters, clients):
                 for schedule, found, targets in rules
             ):
                 yield f"rule {name}.{event}"
+
+
+def resolved(value, names):
+    """A value of the template with each `Ref` replaced by what it names."""
+    if isinstance(value, list):
+        return [resolved(it, names) for it in value]
+    if isinstance(value, dict):
+        return names[value["Ref"]] if "Ref" in value else {key: resolved(it, names) for key, it in value.items()}
+    return value
 
 
 def targets_of(client, rule):

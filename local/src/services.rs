@@ -122,6 +122,7 @@ impl Services {
             launch_template: self.outputs.get("LaunchTemplateId")?.to_owned(),
             subnets: Vec::new(),
             stack: STACK.to_owned(),
+            image: None,
         };
         Ok(connect_with(sdk, config).await)
     }

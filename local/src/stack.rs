@@ -137,6 +137,7 @@ impl Stack {
             launch_template: String::new(),
             subnets: Vec::new(),
             stack: STACK.to_owned(),
+            image: None,
         };
         let pump = Pump::start(Plan {
             calls: emulator.calls.clone(),

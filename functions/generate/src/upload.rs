@@ -7,7 +7,7 @@ use axum::extract::State;
 use catalog::uploads::{Place, place};
 use cloud::http::{HttpError, Json, Now};
 use serde::{Deserialize, Serialize};
-use tasks::intake::upload_key;
+use tasks::intake;
 use utoipa::ToSchema;
 
 use crate::App;
@@ -23,11 +23,16 @@ pub(crate) struct ImagePlace {
 
 /// A place to put the pictures of a request: one blob, kept for a day.
 #[utoipa::path(post, path = "/v1/upload/image", tag = "painters", responses((status = 200, body = ImagePlace)))]
-pub(crate) async fn image(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<ImagePlace>, HttpError> {
-    let object = uuid::Uuid::new_v4().simple().to_string();
-    let key = upload_key(&caller.user(), &object);
-    let url = app.cloud.bucket.presign_put(&key, None, app.settings.url_life).await?;
-    Ok(Json(ImagePlace { url, object }))
+pub(crate) async fn image(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Now(now): Now,
+) -> Result<Json<ImagePlace>, HttpError> {
+    let place = intake::image_place(&app.cloud, &app.settings, &caller.user(), now).await?;
+    Ok(Json(ImagePlace {
+        url: place.url,
+        object: place.object,
+    }))
 }
 
 /// A LoRA that the painter has.

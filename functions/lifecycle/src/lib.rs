@@ -1,13 +1,14 @@
-//! EC2 events and the minute tick: converges instances, expires tasks, requeues lost runs, scales.
+//! EC2 events and the minute tick: converges instances, expires tasks, requeues lost runs, scales. S3 events: deletes
+//! uploads that are too large.
 //!
-//! An EC2 event only says which instance to look at. The tick looks at everything, so whatever was lost on the way is
-//! made good within a minute.
+//! An event only says which instance or object to look at. The tick looks at everything but uploads, so whatever was lost
+//! on the way is made good within a minute; an upload that nobody looked at is gone after a day.
 
 mod report;
 
 use std::{collections::BTreeMap, time::Instant};
 
-use cloud::{Cloud, StoreError, chain, tables::AllPools};
+use cloud::{Cloud, StoreError, bucket::BucketError, chain, tables::AllPools};
 use fleet::{
     Fleet, FleetError, Instance,
     converge::{converge_all, converge_one},
@@ -17,8 +18,11 @@ use futures_util::{StreamExt, stream};
 use model::{Canceled, InstanceId, Millis, PoolId, RunEnd, Settings, Task, TaskId};
 use policy::watch::{expiry, may_expire, run_lost};
 use serde_json::Value;
-use tasks::runs::{RunError, cancel, lose_run};
-use tracing::{error, info};
+use tasks::{
+    intake::UPLOADS,
+    runs::{RunError, cancel, lose_run},
+};
+use tracing::{error, info, warn};
 
 use report::TickReport;
 
@@ -45,6 +49,9 @@ pub enum LifecycleError {
     /// EC2.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// The bucket of pictures.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
     /// A step for one pool or instance.
     #[error(transparent)]
     Scale(#[from] ScaleError),
@@ -56,10 +63,31 @@ pub enum LifecycleError {
 impl App {
     /// Handles an EC2 event or a tick.
     pub async fn handle(&self, event: &Value, now: Millis) -> Result<(), LifecycleError> {
-        match event.pointer("/detail/instance-id").and_then(Value::as_str) {
-            Some(instance) => self.instance_changed(&InstanceId::new(instance), now).await,
-            None => self.tick(now).await,
+        let detail = |pointer| event.pointer(pointer).and_then(Value::as_str);
+        if let Some(instance) = detail("/detail/instance-id") {
+            self.instance_changed(&InstanceId::new(instance), now).await
+        } else if let Some(key) = detail("/detail/object/key") {
+            self.uploaded(key).await
+        } else {
+            self.tick(now).await
         }
+    }
+
+    /// Deletes an upload that is larger than one may be. No request can have named it, and its address says no size that
+    /// S3 would hold it to.
+    async fn uploaded(&self, key: &str) -> Result<(), LifecycleError> {
+        let bucket = &self.cloud.bucket;
+        let stored = bucket.head(key).await?;
+        let too_large = stored.filter(|stored| stored.size > self.settings.max_upload);
+        if let Some(stored) = too_large.filter(|_| key.starts_with(UPLOADS)) {
+            warn!(
+                object.key = key,
+                object.size = stored.size,
+                "an upload that is too large is deleted"
+            );
+            bucket.delete(key).await?;
+        }
+        Ok(())
     }
 
     async fn instance_changed(&self, id: &InstanceId, now: Millis) -> Result<(), LifecycleError> {

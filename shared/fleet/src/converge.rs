@@ -85,6 +85,15 @@ pub async fn converge_one(
     {
         terminate(fleet, other, "a second instance of one worker").await?;
     }
+    if let Some(instance) = mine
+        && instance.old_image != worker.old_image
+    {
+        let noted = change_worker::<RunError>(cloud, worker_id, now, |worker| {
+            worker.old_image = instance.old_image;
+            Ok(true)
+        });
+        worker = noted.await?.unwrap_or(worker);
+    }
     let view = mine.map(|it| &it.view);
     let step = converge(&worker, view, settings, now);
     if step != Converge::Leave {

@@ -63,6 +63,8 @@ pub struct FleetConfig {
     pub subnets: Vec<String>,
     /// The installation's name, tagged on each instance.
     pub stack: String,
+    /// The launch template's machine image, where somebody is to look after instances with another.
+    pub image: Option<String>,
 }
 
 impl FleetConfig {
@@ -78,6 +80,7 @@ impl FleetConfig {
                 .map(str::to_owned)
                 .collect(),
             stack: env.required("STACK"),
+            image: env.optional("IMAGE_ID"),
         }
     }
 }
@@ -147,6 +150,7 @@ impl Ec2 {
                 .instance_type()
                 .map(|it| it.as_str().to_owned())
                 .unwrap_or_default(),
+            old_image: self.config.image.is_some() && self.config.image.as_deref() != instance.image_id(),
         })
     }
 
@@ -235,6 +239,7 @@ impl Ec2 {
             worker_id: worker_id.clone(),
             pool: pool.clone(),
             instance_type: set.instance_type().map(|it| it.as_str().to_owned()).unwrap_or_default(),
+            old_image: false,
         })
     }
 }

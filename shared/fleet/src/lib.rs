@@ -46,6 +46,8 @@ pub struct Instance {
     pub pool: PoolId,
     /// EC2 instance type.
     pub instance_type: String,
+    /// Whether it was launched from another machine image than one that is launched now.
+    pub old_image: bool,
 }
 
 /// What a fleet must be able to do.

@@ -59,6 +59,13 @@ impl MemoryFleet {
         }
     }
 
+    /// A new machine image is launched from now on: the instances that are there have an old one.
+    pub fn new_image(&self) {
+        for instance in self.state().instances.values_mut() {
+            instance.old_image = true;
+        }
+    }
+
     /// Instances that are stopping are stopped.
     pub fn settle(&self) {
         for instance in self.state().instances.values_mut() {
@@ -135,6 +142,7 @@ impl FleetPort for MemoryFleet {
                 worker_id: worker_id.clone(),
                 pool: pool.clone(),
                 instance_type: types.first().cloned().unwrap_or_default(),
+                old_image: false,
             };
             state
                 .instances

@@ -152,8 +152,7 @@ async fn carry_out(
     match &plan.grow {
         Grow::No => {
             if plan.paused {
-                let paused = breaker::paused(&snapshot.pool.breaker, snapshot.settings, now);
-                tell_waiting(cloud, snapshot, note(snapshot.workers, paused)).await;
+                tell_paused(cloud, snapshot).await?;
             }
             Ok(Next::Done)
         }
@@ -187,7 +186,33 @@ const TOLD: usize = 100;
 
 /// Tells those who wait what is happening.
 async fn tell_waiting(cloud: &Cloud, snapshot: &PoolSnapshot<'_>, note: &str) {
-    for entry in snapshot.wanted().take(TOLD) {
+    tell(cloud, snapshot.wanted(), note).await;
+}
+
+/// Tells those who wait that starts are paused, unless they know.
+async fn tell_paused(cloud: &Cloud, snapshot: &PoolSnapshot<'_>) -> Result<(), StoreError> {
+    let mut pool = snapshot.pool.clone();
+    let paused = breaker::paused(&pool.breaker, snapshot.settings, snapshot.now);
+    let words = note(snapshot.workers, paused);
+    let mut untold = snapshot
+        .wanted()
+        .filter(|entry| !breaker::was_told(&snapshot.pool.breaker, words, entry.created))
+        .peekable();
+    if untold.peek().is_none() {
+        return Ok(());
+    }
+    breaker::tell(&mut pool.breaker, words, snapshot.now);
+    match cloud.store.commit([Write::put(&mut pool)?]).await {
+        Ok(()) => tell(cloud, untold, words).await,
+        // Whoever changed the pool has something to say, or the next look has.
+        Err(StoreError::Conflict) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+async fn tell(cloud: &Cloud, entries: impl Iterator<Item = &BacklogEntry>, note: &str) {
+    for entry in entries.take(TOLD) {
         match cloud.store.get(&entry.task_id).await {
             Ok(Some(task)) => tell_owner(cloud, &task, Some(note)).await,
             Ok(None) => {}
@@ -297,9 +322,13 @@ async fn no_capacity(
         } else {
             start::forget(&mut pool, worker_id);
         }
+        let paused = breaker::paused(&pool.breaker, snapshot.settings, now);
+        if let Some(words) = paused {
+            breaker::tell(&mut pool.breaker, words, now);
+        }
         writes.push(Write::put(&mut pool)?);
         cloud.store.commit_all(&writes).await?;
-        Ok::<_, StoreError>(breaker::paused(&pool.breaker, snapshot.settings, now))
+        Ok::<_, StoreError>(paused)
     })?;
     if start::plan_again(launched, why) {
         return Ok(Next::PlanAgain);

@@ -106,6 +106,9 @@ pub struct Usage {
     /// Where the next task of each flow (`<pool>#<lane>`) starts at the earliest, in virtual time.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub finish: BTreeMap<String, u64>,
+    /// Places to upload to that no request has named yet, each with the moment at which its address dies.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uploads: BTreeMap<String, Millis>,
 }
 
 impl Usage {
@@ -121,6 +124,7 @@ impl Usage {
             reserved: MicroUsd(0),
             bucket: Millis(0),
             finish: BTreeMap::new(),
+            uploads: BTreeMap::new(),
         }
     }
 

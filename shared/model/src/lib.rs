@@ -31,7 +31,7 @@ pub use pool::{Pool, PoolNames, PoolNodes, StartingWorker};
 pub use pose::Pose;
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
-    Breaker, BreakerForce, Estimate, Estimates, Forecast, LaunchOutcome, Load, Pace, Presence, storable,
+    Breaker, BreakerForce, Estimate, Estimates, Forecast, LaunchOutcome, Load, Pace, Presence, Told, storable,
 };
 pub use session::Session;
 pub use settings::{Setting, Settings, SettingsError};

@@ -143,6 +143,18 @@ pub struct Breaker {
     /// What an operator has decided instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced: Option<BreakerForce>,
+    /// What those who wait were told last while starts were paused; absent once one is tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+}
+
+/// Words that everybody who waited at a moment was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The words.
+    pub words: String,
+    /// When.
+    pub at: Millis,
 }
 
 /// An operator's override of a breaker.

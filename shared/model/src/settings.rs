@@ -170,6 +170,10 @@ settings! {
     hold: Duration = seconds(2);
     /// Life of presigned URLs; they may die earlier with the credentials that signed them.
     url_life: Duration = minutes(60);
+    /// Life of the address that a request's pictures are uploaded to, which is used at once.
+    upload_life: Duration = minutes(10);
+    /// Most such addresses of a painter that live and that no request has used.
+    max_open_uploads: u32 = 60;
     /// Life of a worker's token, renewed by heartbeat at half of it.
     worker_token: Duration = minutes(60);
     /// A host that has no work, or no answer to its heartbeats, for this long shuts itself down. Told at registration.

@@ -172,6 +172,9 @@ pub struct Worker {
     /// Version of its machine image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Whether its instance has another machine image than one that is launched now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub old_image: bool,
     /// Version of the workers' protocol that its last process spoke; absent until one has registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<u32>,
@@ -221,6 +224,7 @@ impl Worker {
             no_capacity_at: None,
             proof_date: 0,
             image: None,
+            old_image: false,
             protocol: None,
             ttl: None,
         }
@@ -274,9 +278,10 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether its machine image speaks another protocol than this release, an older or (after a roll-back) a newer one.
+    /// Whether another is to take its place: its machine image is not the one that is launched now, or speaks another
+    /// protocol than this release, an older or (after a roll-back) a newer one.
     pub const fn is_outdated(&self) -> bool {
-        matches!(self.protocol, Some(protocol) if protocol != crate::worker_api::PROTOCOL)
+        self.old_image || matches!(self.protocol, Some(protocol) if protocol != crate::worker_api::PROTOCOL)
     }
 
     /// Takes a sign of life.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use model::{Breaker, BreakerForce, LaunchOutcome, Millis, Settings};
+use model::{Breaker, BreakerForce, LaunchOutcome, Millis, Settings, Told};
 use serde::Serialize;
 
 /// The sliding window: this many outcomes, none older than [`WINDOW`].
@@ -52,9 +52,26 @@ pub fn paused(breaker: &Breaker, settings: &Settings, now: Millis) -> Option<&'s
     })
 }
 
-/// Notes that a probe is let through.
+/// Whether somebody who has waited since then was told these words, and nothing has happened since.
+pub fn was_told(breaker: &Breaker, words: &str, since: Millis) -> bool {
+    breaker
+        .told
+        .as_ref()
+        .is_some_and(|told| told.words == words && since <= told.at)
+}
+
+/// Notes that everybody who waits is told these words.
+pub fn tell(breaker: &mut Breaker, words: &str, now: Millis) {
+    breaker.told = Some(Told {
+        words: words.to_owned(),
+        at: now,
+    });
+}
+
+/// Notes that a start is tried. Should it fail, that is news.
 pub fn probing(breaker: &mut Breaker, now: Millis) {
     breaker.probed_at = Some(now);
+    breaker.told = None;
 }
 
 /// Notes what became of a launch. It opens when more than a tenth of the window failed; one that worked closes it.

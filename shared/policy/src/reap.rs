@@ -91,7 +91,7 @@ fn stops_with(
     let settings = snapshot.settings;
     let idle = worker.idle_since.map_or(Duration::ZERO, |since| at.since(since));
     if worker.is_outdated() {
-        return Some("its machine image speaks another protocol");
+        return Some("its machine image is not the one that is launched now");
     }
     if idle >= settings.idle_stop {
         return Some("idle for as long as anybody may be, with a quiet GPU");

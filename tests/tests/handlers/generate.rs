@@ -491,6 +491,31 @@ async fn uploads_lie_in_the_callers_own_folder() {
     assert!(world.all::<Value>(Table::Tasks).is_empty());
 }
 
+#[tokio::test]
+async fn uploads_that_no_request_has_used_are_counted() {
+    let world = World::new().await;
+    let upload = async |now| world.paint(MARA, "POST /v1/upload/image", "", &json!({}), now).await;
+    let most = world.settings.max_open_uploads;
+    let mut last = Value::Null;
+    for second in 0..most {
+        last = upload(NOW + seconds(u64::from(second))).await.ok()["object"].clone();
+    }
+    let now = NOW + minutes(2);
+    let refused = upload(now).await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.error().contains("Try again in 9 min"), "{refused:?}");
+
+    // A request that names one makes room for one; so does time.
+    let object = last.as_str().unwrap();
+    world.memory.put_object(&format!("uploads/{MARA}/{object}"), 100, "");
+    let with_one = with_image(json!({ "s3_object": object, "offsets": [0] }));
+    world.submit(MARA, &with_one, now).await.ok();
+    upload(now).await.ok();
+    assert_eq!(upload(now).await.status, 429);
+    upload(NOW + world.settings.upload_life).await.ok();
+    assert_eq!(upload(NOW + world.settings.upload_life).await.status, 429);
+}
+
 // ---------------------------------------------------------------- status and cancel
 
 async fn status(world: &World, now: Millis) -> Value {

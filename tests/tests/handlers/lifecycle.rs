@@ -7,7 +7,7 @@ use model::{
     Worker, WorkerId, WorkerState,
 };
 use policy::watch::{InstanceState, InstanceView};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     golden::{unknown, walk},
@@ -47,6 +47,11 @@ async fn golden_events() {
                 world.running(NOW - seconds(40)).await;
                 world.painter_socket().await;
                 world.instance("i-0fedcba9876543210", "w-unknown", InstanceState::Up);
+            }
+            "s3-object-created" => {
+                let key = event["detail"]["object"]["key"].as_str().unwrap();
+                let size = event["detail"]["object"]["size"].as_u64().unwrap();
+                world.memory.put_object(key, size, "");
             }
             other => unknown(other),
         }
@@ -427,6 +432,7 @@ async fn instances_of_a_pool_that_is_no_more_are_looked_after() {
         worker_id: WorkerId::new(worker),
         pool: PoolId::new("no-more"),
         instance_type: "g6.xlarge".to_owned(),
+        old_image: false,
     };
     world.ready(WORKER, INSTANCE, NOW).await;
     world.instances.insert(elsewhere(INSTANCE, WORKER, InstanceState::Up));
@@ -760,4 +766,52 @@ async fn ticks_at_once_do_everything_once() {
         assert_eq!((task.state, task.failures), (TaskState::Queued, 1), "seed {seed}");
         assert_eq!(world.worker(WORKER_2).await.state, WorkerState::Gone, "seed {seed}");
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_too_large_is_deleted_by_what_it_is_now() {
+    let world = World::new().await;
+    let event = golden("lifecycle", "s3-object-created");
+    let key = event["detail"]["object"]["key"].as_str().unwrap().to_owned();
+    let told = async |event: &Value| world.lifecycle(event.clone(), NOW).await.unwrap();
+    let is_there = async |key: &str| world.cloud.bucket.head(key).await.unwrap().is_some();
+    let max = world.settings.max_upload;
+    for (size, stays) in [(max, true), (max + 1, false)] {
+        world.memory.put_object(&key, size, "");
+        told(&event).await;
+        assert_eq!(is_there(&key).await, stays, "{size}");
+    }
+    // Late, twice, or about something else: nothing is deleted that is no upload.
+    told(&event).await;
+    for other in ["results/x", "plans/uploads/x", "uploads"] {
+        let mut event = event.clone();
+        event["detail"]["object"]["key"] = other.into();
+        world.memory.put_object(other, max + 1, "");
+        told(&event).await;
+        assert!(is_there(other).await, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_image_that_is_no_more_launched_is_replaced_when_nobody_needs_it() {
+    let world = World::new().await;
+    world.ready(WORKER, INSTANCE, NOW).await;
+    world.ready(WORKER_2, "i-2", NOW).await;
+    world.alter_worker(WORKER_2, |it| it.state = WorkerState::Stopped).await;
+    world.instances.set(&InstanceId::new("i-2"), InstanceState::Stopped);
+    world.instances.new_image();
+    let now = NOW + minutes(1);
+    world.tick(now).await;
+    assert_eq!(world.power("i-2"), InstanceState::Gone, "one that is off at once");
+
+    world.alter_worker(WORKER, |it| it.heard(now)).await;
+    world.reap(now).await;
+    assert_eq!(world.worker(WORKER).await.state, WorkerState::Draining);
+    world.reap(now + minutes(1)).await;
+    world.instances.settle();
+    world.ec2(&instance_id(), "stopped", now + minutes(2)).await;
+    world.tick(now + minutes(3)).await;
+    assert_eq!(world.power(INSTANCE), InstanceState::Gone);
+    let pool: model::Pool = world.get(&PoolId::new(POOL)).await;
+    assert!(pool.breaker.outcomes.is_empty(), "{:?}", pool.breaker);
 }

@@ -102,7 +102,7 @@ async fn starts_that_fail_are_paused_said_probed_and_go_on() {
     assert_eq!(coming(&world.workers()), Vec::<&WorkerId>::new());
     assert!(note(&world, opened).await.contains("stays in line"));
 
-    // Nothing is started for the pause, by no message either; who waits is told so.
+    // Nothing is started for the pause, by no message either; who waits was told so and is not told again.
     let before = world.instances.launches();
     for minute in 1..5 {
         silent_minute(&world, opened + minutes(minute)).await;
@@ -110,12 +110,7 @@ async fn starts_that_fail_are_paused_said_probed_and_go_on() {
         assert_eq!(coming(&world.workers()), Vec::<&WorkerId>::new());
     }
     assert_eq!(world.instances.launches(), before);
-    assert!(
-        world
-            .sent()
-            .iter()
-            .all(|it| it.1["note"].as_str().unwrap().contains("do not come up"))
-    );
+    assert_eq!(world.sent(), []);
     insta::assert_snapshot!("pool-show-open", show(&world, opened + minutes(4)).await);
 
     // Then one is tried, and only one.
@@ -188,6 +183,16 @@ async fn an_operator_opens_and_closes_the_breaker() {
     assert_eq!(world.sent()[0].1["note"], paused);
     assert_eq!(note(&world, NOW).await, paused);
     assert!(show(&world, NOW).await.contains("open (by ops): nothing is started"));
+
+    // Only who comes later is told from then on, once, and no more than one planner says it.
+    let later = NOW + seconds(30);
+    world.queued(SECOND, MARA, later).await;
+    for again in 0..3 {
+        world.dispatch_tasks(&[task_id()], later + seconds(again)).await;
+        world.tick(later + seconds(again)).await;
+    }
+    let told: Vec<_> = world.sent().into_iter().map(|(_, it)| it["task_id"].clone()).collect();
+    assert_eq!(told, [SECOND]);
 
     set_breaker(&world, Position::Auto, NOW).await;
     world.dispatch_tasks(&[task_id()], NOW).await;

@@ -68,6 +68,7 @@ fn main() -> ExitCode {
     let trials = trials![
         pictures::cold_wake_then_warm,
         pictures::refine_with_an_upload,
+        pictures::too_large_an_upload_goes,
         pictures::without_any_socket,
         features::each_one_offered_is_painted,
         kinds::as_captured,

@@ -1,10 +1,10 @@
 //! From a request to pictures.
 
 use anyhow::{Result, ensure};
-use model::{TaskState, socket::ServerMessage};
+use model::{Settings, TaskState, socket::ServerMessage};
 use serde_json::{Value, json};
 
-use crate::studio::{Studio, size, small, wire_01};
+use crate::studio::{LOOK, Studio, size, small, wire_01};
 
 /// The plugin's request wakes a machine that did not exist, progress is seen on the way, and the next one is warm.
 pub(crate) async fn cold_wake_then_warm(studio: Studio) -> Result<()> {
@@ -119,4 +119,25 @@ pub(crate) async fn without_any_socket(studio: Studio) -> Result<()> {
         "the worker had a socket after all"
     );
     Ok(())
+}
+
+/// An upload that is too large is refused, and S3's event has it deleted.
+pub(crate) async fn too_large_an_upload_goes(studio: Studio) -> Result<()> {
+    let mut request: Value = serde_json::from_str(include_str!("../../../workflow/tests/wire/02_refine.json"))?;
+    let max = usize::try_from(Settings::default().max_upload)?;
+    let object = studio.painter.upload(vec![0; max + 1]).await?;
+    request["input"]["workflow"]["image_data"] = json!({ "s3_object": object, "offsets": [0] });
+    loop {
+        let refused = studio
+            .painter
+            .call("POST", "generate", Some(request.to_string()))
+            .await?;
+        let words = refused.body["error"].as_str().unwrap_or_default();
+        ensure!(refused.status == 400, "not refused: {refused:?}");
+        if words.contains("does not exist") {
+            return Ok(());
+        }
+        ensure!(words.contains("too large"), "not in words: {refused:?}");
+        tokio::time::sleep(LOOK).await;
+    }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub(crate) type Outcome = Pin<Box<dyn Future<Output = Result<()>>>>;
 
 /// How often to look when there is no event to wait for.
-const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) struct Studio {
     pub(crate) stack: Arc<Stack>,

@@ -8,7 +8,7 @@ use policy::{
     wait::Eta,
 };
 
-use super::IntakeError;
+use super::{IntakeError, Wanted};
 use crate::line::Line;
 
 /// What was written, or found.
@@ -21,7 +21,7 @@ pub(super) struct Written {
     pub(super) eta: Option<Eta>,
 }
 
-/// Lets the task in, or says why not and writes nothing. `named`: another request may name the same task.
+/// Lets the task in, or says why not and writes nothing.
 pub(super) async fn write(
     cloud: &Cloud,
     settings: &Settings,
@@ -29,9 +29,9 @@ pub(super) async fn write(
     line: &Line,
     task: &Task,
     body: &TaskBody,
-    named: bool,
+    wanted: &Wanted,
 ) -> Result<Written, IntakeError> {
-    let now = task.created;
+    let (now, upload) = (task.created, wanted.files.object());
     on_conflict!({
         let before = accounts::usage(&cloud.store, &account.user_id, now).await?;
         let (mut task, mut body, mut usage) = (task.clone(), body.clone(), before.clone());
@@ -39,6 +39,9 @@ pub(super) async fn write(
         let taken = take(settings, account, &mut usage, team.as_mut(), task.reserved, now);
         let refused = match taken {
             Ok(()) => {
+                if let Some(object) = &upload {
+                    usage.uploads.remove(object);
+                }
                 task.start_tag = place(&mut usage, &line.pace, &task);
                 let eta = line.eta_of_new(&task, settings, now);
                 task.eta = eta.map(|eta| now + eta.done);
@@ -65,7 +68,8 @@ pub(super) async fn write(
         // request's own: the answer to its write was lost.
         match cloud.store.get(&task.task_id).await? {
             Some(found) => Ok(Written {
-                is_new: !named,
+                // Another request may name a named one.
+                is_new: !wanted.fresh.is_named(),
                 task: found,
                 usage: before,
                 eta: None,

@@ -18,6 +18,12 @@ pub enum IntakeError {
         /// When to ask again.
         wait: Duration,
     },
+    /// Too many places to upload to are open; in this time one closes.
+    #[error("too many uploads are open")]
+    TooManyUploads {
+        /// When to ask again.
+        wait: Duration,
+    },
     /// The budget does not suffice.
     #[error("this needs up to {wanted} credits, and {left} of {budget} are free")]
     OverBudget {
@@ -55,6 +61,18 @@ impl From<IntakeError> for HttpError {
             IntakeError::TooMany { who, wait } => {
                 let seconds = wait.as_secs() + 1;
                 let message = format!("{who} sent too many requests at once. Try again in {seconds} s.");
+                Self::too_many(message, Duration::from_secs(seconds))
+            }
+            IntakeError::TooManyUploads { wait } => {
+                let seconds = wait.as_secs() + 1;
+                let message = format!(
+                    "You have begun too many uploads that no request has used. Try again in {}.",
+                    if seconds > 90 {
+                        format!("{} min", seconds.div_ceil(60))
+                    } else {
+                        format!("{seconds} s")
+                    }
+                );
                 Self::too_many(message, Duration::from_secs(seconds))
             }
             IntakeError::OverBudget { wanted, left, budget } => Self::no_credits(

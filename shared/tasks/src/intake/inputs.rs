@@ -4,15 +4,10 @@ use model::{Account, Settings, UserId, worker_api::InputBlob};
 use uuid::Uuid;
 use workflow::Plan;
 
-use super::IntakeError;
+use super::{IntakeError, uploads::upload_key};
 
 /// Largest blob inside a request, bytes: the plugin uploads from 4096 base64 characters on.
 const MAX_INLINE: usize = 16 * 1024;
-
-/// Where a user's uploaded object lies. The user comes from the token, so nobody reaches another's.
-pub fn upload_key(user: &UserId, object: &str) -> String {
-    format!("uploads/{user}/{object}")
-}
 
 /// A request's pictures: one blob, with the start byte of each picture.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +32,14 @@ pub enum Files {
 }
 
 impl Files {
+    /// The uploaded object's name, as it was given; none if there is none.
+    pub(super) fn object(&self) -> Option<String> {
+        match self {
+            Self::Uploaded { object, .. } => Uuid::try_parse(object).ok().map(|it| it.simple().to_string()),
+            Self::None | Self::Inline { .. } => None,
+        }
+    }
+
     /// What the worker will fetch: checked to be there, and pinned so that it cannot be exchanged later. A plan without
     /// input pictures needs none.
     pub(super) async fn pin(

@@ -4,6 +4,7 @@ mod admit;
 mod error;
 mod inputs;
 mod key;
+mod uploads;
 
 use std::time::Duration;
 
@@ -18,8 +19,9 @@ use workflow::Plan;
 use crate::{bodies, line::Line, notify::tell_worker, presence};
 
 pub use error::IntakeError;
-pub use inputs::{Files, upload_key};
+pub use inputs::Files;
 pub use key::{Fresh, Ticket, ticket};
+pub use uploads::{ImagePlace, UPLOADS, image_place};
 
 /// How long request and plan are kept after the task's time, for whoever asks what happened.
 const BODY_LIFE: Duration = Duration::from_hours(7 * 24);
@@ -65,15 +67,15 @@ pub async fn admit(
     wanted: Wanted,
     now: Millis,
 ) -> Result<Admitted, IntakeError> {
-    let (task_id, named) = (wanted.fresh.task_id(), wanted.fresh.is_named());
+    let task_id = wanted.fresh.task_id();
     let line = async { Ok(Line::read(cloud, &account.pool).await?) };
     let pinned = wanted.files.pin(cloud, settings, account, &wanted.plan);
     let (inputs, line) = tokio::try_join!(pinned, line)?;
     let task = task(account, &line, &wanted, settings, now);
     let plan = serde_json::to_string(&wanted.plan)?;
     let ttl = (task.expires_at + BODY_LIFE).seconds();
-    let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.loras, ttl).await?;
-    let admitted = admit::write(cloud, settings, account, &line, &task, &body, named).await?;
+    let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.loras.clone(), ttl).await?;
+    let admitted = admit::write(cloud, settings, account, &line, &task, &body, &wanted).await?;
     let announced = async { admitted.is_new && announce(cloud, &admitted.task, &line, settings, now).await };
     let noted = presence::note(cloud, &task.pool, &task.owner, Sign::Ask, settings, now);
     let (woken, ()) = tokio::join!(announced, noted);

@@ -53,6 +53,7 @@ impl World {
             worker_id: WorkerId::new(worker),
             pool: PoolId::new(POOL),
             instance_type: "g6.xlarge".to_owned(),
+            old_image: false,
         });
     }
 
