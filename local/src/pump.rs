@@ -190,7 +190,7 @@ impl Running {
                     InstanceState::Stopped => "stopped",
                     InstanceState::Gone => "terminated",
                 };
-                info!(instance = %id, worker = %instance.worker_id, "{name}");
+                info!(instance.id = %id, worker.id = %instance.worker_id, "{name}");
                 let host = self
                     .instances
                     .entry(id.clone())
@@ -231,7 +231,7 @@ impl Running {
                 continue;
             }
             if host.wants_power_off()? {
-                info!(instance = %id, "its worker shut it down");
+                info!(instance.id = %id, "its worker shut it down");
                 self.plan.fleet.stop(id).await?;
                 continue;
             }
@@ -290,7 +290,7 @@ impl Host {
         let Some(status) = worker.try_wait()? else {
             return Ok(false);
         };
-        info!(worker = %self.instance.worker_id, %status, "its process ended");
+        info!(worker.id = %self.instance.worker_id, %status, "its process ended");
         self.worker = None;
         Ok(status.code() == Some(SHUT_DOWN))
     }

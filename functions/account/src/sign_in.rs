@@ -11,7 +11,7 @@ use cloud::{
     on_conflict,
     tables::{DeviceOf, InvitationOf, SignInOf},
 };
-use model::{Device, Invitation, Millis, SignIn, UserId};
+use model::{Account, Device, Invitation, Millis, SignIn, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,6 +26,8 @@ use crate::{
 const MAX_TEXT: usize = 200;
 /// How long a painter's token is good for.
 const TOKEN_LIFE: std::time::Duration = std::time::Duration::from_hours(30 * 24);
+/// How long the same device is given the same token again: longer than a call may take, shorter than a theft.
+const GIVEN_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A device that wants in.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -89,6 +91,7 @@ pub(crate) async fn initiate(
         started_at: now,
         identified: None,
         approved_by: None,
+        given_at: None,
         ttl,
     };
     let client = fingerprint(&client_id);
@@ -115,7 +118,7 @@ pub(crate) async fn initiate(
     }))
 }
 
-/// The token, once, if somebody has approved.
+/// The token, if somebody has approved: once, and for half a minute again, since the answer may have been lost.
 #[utoipa::path(
     post, path = "/v1/auth/confirm", tag = "signing in", request_body = Confirm,
     responses((status = 200, body = Confirmed))
@@ -125,35 +128,47 @@ pub(crate) async fn confirm(
     Now(now): Now,
     Json(Confirm { client_id }): Json<Confirm>,
 ) -> Result<Json<Confirmed>, HttpError> {
-    let waiting = || Ok(Json(Confirmed::NotFound));
-    let Some(mut device) = app.cloud.store.get(&DeviceOf(fingerprint(&client_id))).await? else {
-        return waiting();
-    };
-    let Some(mut sign_in) = app.cloud.store.get(&SignInOf(device.code.clone())).await? else {
-        return waiting();
-    };
-    let Some(user) = sign_in.approved_by.clone().filter(|_| sign_in.is_open(now)) else {
-        return waiting();
-    };
-    let account = app.cloud.store.get(&user).await?;
-    let Some(account) = account.filter(|it| !it.is_revoked(sign_in.started_at)) else {
-        return waiting();
+    let client = DeviceOf(fingerprint(&client_id));
+    let given = on_conflict!({ give(&app, &client, now).await })?;
+    let Some((account, given_at)) = given else {
+        return Ok(Json(Confirmed::NotFound));
     };
     let token = app
         .signer
-        .user(user.as_str(), &account.team, account.role, now, TOKEN_LIFE)
+        .user(
+            account.user_id.as_str(),
+            &account.team,
+            account.role,
+            given_at,
+            TOKEN_LIFE,
+        )
         .map_err(HttpError::unavailable)?;
-    match app
-        .cloud
-        .store
-        .commit([Write::delete(&mut sign_in), Write::delete(&mut device)])
-        .await
-    {
-        Ok(()) => Ok(Json(Confirmed::Authorized { token })),
-        // Somebody else was given it.
-        Err(StoreError::Conflict) => waiting(),
-        Err(error) => Err(error.into()),
+    Ok(Json(Confirmed::Authorized { token }))
+}
+
+/// Whose token this device is to have, and from when it dates.
+async fn give(app: &App, client: &DeviceOf, now: Millis) -> Result<Option<(Account, Millis)>, StoreError> {
+    let store = &app.cloud.store;
+    let Some(device) = store.get(client).await? else {
+        return Ok(None);
+    };
+    let sign_in = store.get(&SignInOf(device.code)).await?;
+    let Some(mut sign_in) = sign_in.filter(|it| it.is_open(now)) else {
+        return Ok(None);
+    };
+    let Some(user) = sign_in.approved_by.clone() else {
+        return Ok(None);
+    };
+    let account = store.get(&user).await?;
+    let Some(account) = account.filter(|it| !it.is_revoked(sign_in.started_at)) else {
+        return Ok(None);
+    };
+    if let Some(given_at) = sign_in.given_at {
+        return Ok((now.since(given_at) < GIVEN_AGAIN).then_some((account, given_at)));
     }
+    sign_in.given_at = Some(now);
+    store.commit([Write::put(&mut sign_in)?]).await?;
+    Ok(Some((account, now)))
 }
 
 /// The page that asks for the invitation, or for the confirmation of whom the provider has named; it says which device

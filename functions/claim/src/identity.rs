@@ -91,12 +91,12 @@ pub trait IdentityPort: std::fmt::Debug + Send + Sync {
 
 /// Finds out who signed a proof and whether it is an instance of ours.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct CallerIdentity {
     port: Arc<dyn IdentityPort>,
     role_arn: String,
 }
 
-impl Identity {
+impl CallerIdentity {
     /// Over this port; workers have this role.
     pub fn new(port: impl IdentityPort + 'static, role_arn: &str) -> Self {
         Self {

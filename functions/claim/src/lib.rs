@@ -19,7 +19,7 @@ use cloud::{
 use model::{Settings, Worker, WorkerId, worker_api};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::identity::Identity;
+use crate::identity::CallerIdentity;
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct App {
     /// Issues the workers' tokens.
     pub signer: Signer,
     /// Finds out who signed a proof of identity.
-    pub identity: Identity,
+    pub identity: CallerIdentity,
     /// The WebSocket API's address.
     pub socket_url: String,
 }

@@ -2,7 +2,7 @@
 
 use claim::{
     App,
-    identity::{Identity, Sts},
+    identity::{CallerIdentity, Sts},
     routes,
 };
 use cloud::{Cloud, Config, config::process_env, token::Signer};
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
         cloud,
         settings: config.settings,
         signer: Signer::new(&key?, &issuer, &audience)?,
-        identity: Identity::new(Sts::new(&sts, &region)?, &role),
+        identity: CallerIdentity::new(Sts::new(&sts, &region)?, &role),
         socket_url: config.socket_url,
     };
     cloud::http::serve(accounts::router(routes(), app)).await

@@ -23,6 +23,9 @@ pub struct SignIn {
     /// Who approved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<UserId>,
+    /// When the device was given its token, which dates from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_at: Option<Millis>,
     /// When DynamoDB may delete the item, seconds.
     pub ttl: u64,
 }

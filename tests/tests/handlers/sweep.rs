@@ -9,7 +9,7 @@ use cloud::{
     queue::Queued,
     tables::Table,
 };
-use model::{InstanceId, Millis, Settings, Task, TaskId, TaskState, Usage};
+use model::{InstanceId, Millis, Settings, Task, TaskId, TaskState, Usage, UserId};
 use policy::watch::InstanceState;
 use serde_json::{Value, json};
 
@@ -237,6 +237,32 @@ impl Day {
         !self.world.instances.all().iter().any(up)
     }
 
+    /// Somebody who was invited signs in.
+    async fn sign_in(&mut self) {
+        let life = std::time::Duration::from_hours(1);
+        let unwatched = self.world.memory.cloud().store;
+        let invitation = ops::invite::invite(&unwatched, &UserId::new(MARA), life, NOW)
+            .await
+            .unwrap();
+        let device = json!({ "client_id": "0b9c9e6c-6a0e-4b6e-9d0e-2f4d9a4f5b11", "client_info": "Krita" });
+        let post = |route, body: Value| http(route, "", None, &body);
+        let started = self.call(post("POST /v1/auth/initiate", device.clone())).await.ok();
+        let code = started["url"].as_str().unwrap().replace("/sign-in?code=", "");
+        let mut page = http("GET /v1/sign-in", "", None, &json!(""));
+        page["queryStringParameters"] = json!({ "code": code });
+        assert_eq!(self.call(page).await.status, 200);
+        let form = format!("code={code}&invitation={invitation}");
+        // Who presses the button again may read that it is over.
+        let approved = self.call(post("POST /v1/sign-in", form.into())).await;
+        assert!([200, 404].contains(&approved.status), "{approved:?}");
+        let given = self.call(post("POST /v1/auth/confirm", device)).await.ok();
+        let claims = claims(given["token"].as_str().unwrap());
+        assert_eq!(claims["sub"], MARA);
+        let left = self.world.memory.items();
+        let invitations = left.iter().filter(|(it, _)| it.partition.starts_with("invitation#"));
+        assert_eq!(invitations.count(), 0, "it was used");
+    }
+
     /// Two pictures are painted, one is canceled, one is forgotten; then everybody goes home.
     async fn pass(&mut self) {
         self.paint("GET /v1/user", "", &Value::from(""), None).await;
@@ -314,37 +340,43 @@ impl Day {
     }
 }
 
+/// Lets this happen once for each call that it makes, of which another one goes wrong each time.
 #[expect(clippy::print_stdout, reason = "the harness shows it only of a day that goes wrong")]
-async fn sweep(how: How) {
+async fn sweep(how: How, least: usize, flow: impl AsyncFn(&mut Day)) {
     let mut day = Day::new().await;
-    day.pass().await;
+    flow(&mut day).await;
     let calls = day.world.faults.take();
-    assert!(calls.len() > 100, "{}", calls.len());
+    assert!(calls.len() >= least, "{}", calls.len());
     for (call, at) in calls.iter().zip(1..) {
         // Shown where the day goes wrong.
         println!("{how:?}: {call}, call {at} of {}", calls.len());
         let mut day = Day::new().await;
         day.world.faults.plan(Fault { of: None, at, how });
-        day.pass().await;
+        flow(&mut day).await;
     }
+}
+
+async fn sweep_all(how: How) {
+    Box::pin(sweep(how, 100, Day::pass)).await;
+    Box::pin(sweep(how, 10, Day::sign_in)).await;
 }
 
 #[tokio::test]
 async fn any_call_may_fail() {
-    sweep(How::Fail).await;
+    sweep_all(How::Fail).await;
 }
 
 #[tokio::test]
 async fn any_answer_may_be_lost() {
-    sweep(How::LostAnswer).await;
+    sweep_all(How::LostAnswer).await;
 }
 
 #[tokio::test]
 async fn any_call_may_be_done_twice() {
-    sweep(How::Twice).await;
+    sweep_all(How::Twice).await;
 }
 
 #[tokio::test]
 async fn any_call_may_be_a_functions_last() {
-    sweep(How::Crash).await;
+    sweep_all(How::Crash).await;
 }

@@ -1,6 +1,6 @@
 //! How the studio is made.
 
-use claim::identity::Identity;
+use claim::identity::CallerIdentity;
 use cloud::{
     Cloud, Store,
     fault::Faults,
@@ -113,7 +113,7 @@ impl World {
             cloud: cloud.clone(),
             settings: settings.clone(),
             signer: signer(&keys.private_pem),
-            identity: Identity::new(sts.clone(), ROLE_ARN),
+            identity: CallerIdentity::new(sts.clone(), ROLE_ARN),
             socket_url: SOCKET_URL.to_owned(),
         };
         let world = Self {
