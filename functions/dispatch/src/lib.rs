@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use cloud::{Cloud, chain, queue::Queued};
+use cloud::{
+    Cloud, chain,
+    queue::{BatchItemFailure, Queued, SqsBatchResponse, SqsEvent, SqsMessage},
+};
 use fleet::{Fleet, scale::scale};
 use model::{Millis, PoolId, Settings};
 use tracing::{error, warn};

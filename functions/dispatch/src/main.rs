@@ -1,6 +1,5 @@
 //! Lambda entry point of `dispatch`.
-use aws_lambda_events::sqs::SqsEvent;
-use cloud::{Cloud, Config, config::process_env};
+use cloud::{Cloud, Config, config::process_env, queue::SqsEvent};
 use dispatch::App;
 use fleet::ec2::{FleetConfig, connect};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};

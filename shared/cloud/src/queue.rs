@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+pub use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use model::{PoolId, TaskId};
 use serde::{Deserialize, Serialize};
 

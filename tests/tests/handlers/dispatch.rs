@@ -1,7 +1,7 @@
 //! `dispatch`: messages about waiting tasks wake or start machines. A message only says "look".
 
-use aws_lambda_events::sqs::SqsBatchResponse;
 use cloud::aws::CallError;
+use cloud::queue::SqsBatchResponse;
 use fleet::{Fleet, FleetError, FleetPort, Instance, memory::MemoryFleet};
 use model::{ConnectionId, InstanceId, Millis, Pool, PoolId, TaskState, WorkerId, WorkerState};
 use policy::watch::InstanceState;

@@ -90,6 +90,7 @@ async fn main() -> Result<()> {
     for _ in 0..arguments.warm {
         warm.push(picture(&stack, &painter, &next()?).await?);
     }
+    let idle = idle_between(&stack, &painter, arguments.warm.max(2), next).await?;
     let rate = submit_rate(&stack, Duration::from_secs(arguments.submit_seconds)).await?;
     stack.stop().await;
 
@@ -97,6 +98,11 @@ async fn main() -> Result<()> {
     println!("|---|---|---|---|---|---|---|---|");
     row(&format!("{} cold (boot {boot:?})", cold.len()), &cold);
     row(&format!("{} warm", warm.len()), &warm);
+    println!(
+        "\nBetween two pictures in a row the worker's ComfyUI idles for {:.0} ms, of which fetch and upload are {:.0} ms.",
+        median(idle.iter().map(|it| it.all)),
+        median(idle.iter().map(|it| it.files))
+    );
     println!("\nTimes in ms. Submits taken in: {rate:.0} a minute.\n");
     println!(
         "| one picture | HTTP requests | WebSocket messages | Lambda invocations | DynamoDB read / write units | other AWS calls | price |"
@@ -180,6 +186,44 @@ async fn readable(painter: &Painter, task: TaskId, started: Instant) -> Result<D
             _ => anyhow::bail!("no picture: {status}"),
         }
     }
+}
+
+/// How long the renderer had nothing to do before a picture, milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Idle {
+    all: f64,
+    /// The part of it in which files were moved.
+    files: f64,
+}
+
+/// Pictures in a row on one worker: from the end of one to the end of the next it renders, or it idles.
+async fn idle_between(
+    stack: &Stack,
+    painter: &Painter,
+    count: usize,
+    mut next: impl FnMut() -> Result<Value>,
+) -> Result<Vec<Idle>> {
+    let mut waiting = Vec::new();
+    for _ in 0..count {
+        waiting.push(painter.submit(&next()?).await?);
+    }
+    let mut ends = Vec::new();
+    for task in waiting {
+        readable(painter, task, Instant::now()).await?;
+        let done: Task = stack.store().get(&task).await?.context("the task is gone")?;
+        ends.push((done.ended_at.context("never ended")?, done.times.context("no times")?));
+    }
+    ends.sort_unstable_by_key(|(at, _)| *at);
+    let pairs = ends.windows(2).map(|pair| {
+        let [(before, _), (after, times)] = pair else {
+            unreachable!("a window of two")
+        };
+        Idle {
+            all: after.since(*before).as_secs_f64() * 1000.0 - times.execute as f64,
+            files: (times.fetch + times.upload) as f64,
+        }
+    });
+    Ok(pairs.collect())
 }
 
 /// What one picture costs when the client polls as the plugin does.

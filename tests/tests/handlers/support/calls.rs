@@ -1,6 +1,6 @@
 //! Calling the handlers.
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use cloud::queue::{SqsBatchResponse, SqsEvent};
 use model::{InstanceId, Millis, TaskId, Worker};
 use serde_json::{Value, json};
 
