@@ -114,6 +114,11 @@ impl Double {
         self.shared.lock().models.remove(folder, name);
     }
 
+    /// Somebody empties the folder of input pictures.
+    pub fn remove_inputs(&self) {
+        self.shared.lock().files.remove_inputs();
+    }
+
     /// Stops at once: queue, history and files are gone, sockets are cut off.
     pub async fn stop(mut self) {
         self.end();

@@ -10,6 +10,8 @@ pub struct Faults {
     pub silent_sockets: bool,
     /// A node raises an ordinary exception.
     pub execution_error: Option<NodeFault>,
+    /// A node meets a CUDA context that is broken for as long as the process lives.
+    pub cuda_error: Option<NodeFault>,
     /// A node runs out of video memory.
     pub out_of_memory: Option<NodeFault>,
     /// A node hangs and heeds no interrupt, until this fault is cleared.

@@ -100,7 +100,7 @@ impl Services {
             queue: Queue::sqs(sdk, output("DeadTasksUrl")?),
             bucket: Bucket::s3(sdk, output("Bucket")?),
             models: Bucket::s3(sdk, output("ModelsBucket")?),
-            sockets: Sockets::api_gateway(sdk, &self.callback_url()?),
+            sockets: Sockets::api_gateway(sdk, &self.outputs.callback_url()?),
         })
     }
 
@@ -125,12 +125,6 @@ impl Services {
             image: None,
         };
         Ok(connect_with(sdk, config).await)
-    }
-
-    fn callback_url(&self) -> Result<String> {
-        let socket = self.outputs.get("SocketUrl")?;
-        let rest = socket.strip_prefix("ws").context("the socket's address is none")?;
-        Ok(format!("http{rest}"))
     }
 
     /// The messages in the queue that were not received before.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
-use cloud::{Bucket, Store, token::Signer};
+use cloud::{Bucket, Sockets, Store, token::Signer};
 use fleet::ec2::{FleetConfig, connect_with};
 use model::{InstanceId, PoolId, Role, TeamId, UserId};
 use ops::{keys, outputs::Outputs, pool::Limits, seed};
@@ -79,6 +79,7 @@ pub struct Stack {
     outputs: Outputs,
     store: Store,
     models: Bucket,
+    sockets: Sockets,
     signer: Signer,
     keys: keys::Keys,
     catalog: Vec<seed::ModelFile>,
@@ -132,6 +133,7 @@ impl Stack {
         cloud::secret::write(&sdk, outputs.get("SigningSecretArn")?, &keys.private_pem).await?;
         let store = Store::dynamo(&sdk, outputs.tables()?);
         let models = Bucket::s3(&sdk, outputs.get("ModelsBucket")?.to_owned());
+        let sockets = Sockets::api_gateway(&sdk, &outputs.callback_url()?);
         let signer = Signer::new(&keys.private_pem, outputs.get("TokenIssuer")?, AUDIENCE)?;
         let fleet = FleetConfig {
             launch_template: String::new(),
@@ -157,6 +159,7 @@ impl Stack {
             outputs,
             store,
             models,
+            sockets,
             signer,
             keys,
             catalog,
@@ -230,6 +233,11 @@ impl Stack {
     /// The tables, for a test's assertions.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The WebSockets.
+    pub const fn sockets(&self) -> &Sockets {
+        &self.sockets
     }
 
     /// The bucket of model files, for a test's assertions.

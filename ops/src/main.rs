@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use cloud::{Bucket, Store, token::Signer};
+use cloud::{Bucket, Sockets, Store, token::Signer};
 use model::{Account, PoolId, TeamId, UserId};
 use ops::{
     connect::connect,
@@ -154,7 +154,11 @@ async fn store(outputs: &Path) -> Result<Store> {
 }
 
 async fn run_user(outputs: &Path, command: user::Command) -> Result<String> {
-    user::run(&store(outputs).await?, command, cloud::now()).await
+    let outputs = Outputs::read(outputs)?;
+    let (tables, callback) = (outputs.tables()?, outputs.callback_url()?);
+    let sdk = connect().await?;
+    let sockets = Sockets::api_gateway(&sdk, &callback);
+    user::run(&Store::dynamo(&sdk, tables), &sockets, command, cloud::now()).await
 }
 
 async fn run_pool(outputs: &Path, command: pool::Command) -> Result<String> {

@@ -51,6 +51,13 @@ impl Outputs {
             .with_context(|| format!("the stack has no output {name}; deploy it again"))
     }
 
+    /// Where messages to WebSockets are posted.
+    pub fn callback_url(&self) -> Result<String> {
+        let socket = self.get("SocketUrl")?;
+        let rest = socket.strip_prefix("ws").context("the socket's address is none")?;
+        Ok(format!("http{rest}"))
+    }
+
     /// The tables' names.
     pub fn tables(&self) -> Result<TableNames> {
         let name = |table| match table {

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use accounts::usage;
+use accounts::{hang_up, usage};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use cloud::{Store, StoreError, on_conflict, tables::AccountsOf};
+use cloud::{Sockets, Store, StoreError, on_conflict, tables::AccountsOf};
 use model::{Account, Millis, PoolId, Role, TeamId, UserId};
 
 use crate::pool;
@@ -111,7 +111,7 @@ pub(crate) const TABLES: &str =
     "the stack's tables could not be used; are region and credentials those of the stack in the outputs file?";
 
 /// Does it; returns what to print.
-pub async fn run(store: &Store, command: Command, now: Millis) -> Result<String> {
+pub async fn run(store: &Store, sockets: &Sockets, command: Command, now: Millis) -> Result<String> {
     match command {
         Command::Add { user, change } => add(store, user, &change, now).await,
         Command::Set { user, change } => set(store, &user, &change).await,
@@ -119,11 +119,16 @@ pub async fn run(store: &Store, command: Command, now: Millis) -> Result<String>
         Command::List { team } => list(store, &team).await,
         Command::Revoke { user } => {
             alter(store, &user, |account| account.revoke(now)).await?;
+            hang_up(store, sockets, &user).await.context(TABLES)?;
             Ok(format!(
                 "every token, sign-in and invitation of {user} has ended; `ops invite --user {user}` lets them in again"
             ))
         }
-        Command::Remove { user } => remove(store, &user).await,
+        Command::Remove { user } => {
+            let text = remove(store, &user).await?;
+            hang_up(store, sockets, &user).await.context(TABLES)?;
+            Ok(text)
+        }
     }
 }
 
@@ -211,7 +216,8 @@ async fn show(store: &Store, user: &UserId, now: Millis) -> Result<String> {
     let account = find(store, user).await?;
     let usage = usage(store, user, now).await.context(TABLES)?;
     Ok(format!(
-        "{}\n{}   {} pictures, {} s of GPU time; {} credits spent, {} reserved, {} left",
+        "{}\n{}   {} pictures, {} s of GPU time; {} credits spent, {} reserved, {} left; {} s of rendering ended without a \
+         picture",
         lines(&account),
         usage.month,
         usage.images,
@@ -219,6 +225,7 @@ async fn show(store: &Store, user: &UserId, now: Millis) -> Result<String> {
         usage.spent.credits_needed(),
         usage.reserved.credits_needed(),
         usage.left(&account).credits_left(),
+        usage.unpaid_ms.div_ceil(1000),
     ))
 }
 

@@ -79,7 +79,10 @@ fn what_is_missing_is_said_with_what_to_do() {
         "Pools",
     ];
     let good: Vec<_> = tables.iter().map(|table| format!("\"{table}Table\":\"x\"")).collect();
-    let good = file("good.json", &format!("{{{}}}", good.join(",")));
+    let good = file(
+        "good.json",
+        &format!("{{{},\"SocketUrl\":\"wss://x/live\"}}", good.join(",")),
+    );
     let region = [("AWS_REGION", "us-east-1")];
     let said = |outputs: &str, environment: &[(&str, &str)]| {
         problem(&["user", "show", "mara", "--outputs", outputs], environment)

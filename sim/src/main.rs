@@ -177,6 +177,7 @@ fn claim_micros(tasks: u32) -> f64 {
             // As scattered as no index gives them.
             start_tag: u64::from(n.wrapping_mul(2_654_435_761)),
             lane: Lane::Interactive,
+            failed_on: None,
             model: Some(format!("m{}", n % 40)),
             work: 30.0,
             created: now,

@@ -169,6 +169,17 @@ fn every_scheduler_and_sampler_makes_a_good_graph() {
 }
 
 #[test]
+fn seeds_have_64_bits_and_a_cut_number_of_steps_leaves_one() {
+    let far = plan(changed("01_generate", &[("/sampling/seed", json!(4_294_967_303_u64))]));
+    assert!(text(&far).contains("4294967303"));
+    let steps = [
+        ("/sampling/total_steps", json!(1000)),
+        ("/sampling/start_step", json!(1188)),
+    ];
+    assert_eq!(plan(changed("01_generate", &steps)).work.steps, 1);
+}
+
+#[test]
 fn a_low_guidance_needs_no_negative() {
     let below = plan(changed("01_generate", &[("/sampling/cfg_scale", json!(0.5))]))
         .graph
@@ -361,8 +372,7 @@ fn refusals_are_plain() {
         sampling("/sampling/cfg_scale", json!("NaN")),
         sampling("/sampling/total_steps", json!(0)),
         sampling("/sampling/total_steps", json!(1001)),
-        sampling("/sampling/start_step", json!(20)),
-        sampling("/sampling/seed", json!(1_u64 << 32)),
+        sampling("/sampling/start_step", json!(-1)),
         sampling("/sampling/seed", json!(-1)),
         changed(
             "01_generate",

@@ -50,6 +50,10 @@ impl Files {
         self.by_path.get(&(area, path.to_owned())).cloned()
     }
 
+    pub(crate) fn remove_inputs(&mut self) {
+        self.by_path.retain(|(area, _), _| *area != Area::Input);
+    }
+
     /// The file that a LoadImage input names: "a.png", "sub/a.png" or "a.png [temp]".
     pub(crate) fn find_annotated(&self, name: &str) -> Option<Bytes> {
         let (path, area) = [Area::Input, Area::Temp, Area::Output]

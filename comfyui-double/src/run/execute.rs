@@ -143,6 +143,12 @@ impl Run<'_> {
         if strikes(&mut inner.faults.execution_error, class) {
             return Err(Trouble::exception("RuntimeError", "a fault that a test asked for\n"));
         }
+        if strikes(&mut inner.faults.cuda_error, class) {
+            return Err(Trouble::exception(
+                "torch.AcceleratorError",
+                "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously reported\n",
+            ));
+        }
         if strikes(&mut inner.faults.out_of_memory, class) {
             return Err(Trouble::exception("torch.OutOfMemoryError", "Allocation on device \n"));
         }

@@ -13,6 +13,9 @@ use utoipa::ToSchema;
 
 use crate::App;
 
+/// Most control layers that a painter is let use: a workflow takes more, but nobody waits for so many.
+const CONTROL_LAYERS: usize = 16;
+
 /// The caller's account.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct User {
@@ -23,8 +26,10 @@ pub(crate) struct User {
     images_generated: u64,
     /// What is left of this month's budget, in whole credits.
     credits: u64,
-    /// Largest upload, bytes.
+    /// Largest LoRA, bytes: the plugin reads it for nothing else.
     max_upload_size: u64,
+    /// Most control layers of a request; without it the plugin cuts to 4.
+    max_control_layers: usize,
     /// The WebSocket API's address.
     socket: String,
 }
@@ -45,7 +50,8 @@ pub(crate) async fn user(State(app): State<Arc<App>>, caller: Caller, Now(now): 
         name: account.name,
         images_generated: usage.images,
         credits,
-        max_upload_size: app.settings.max_upload,
+        max_upload_size: app.settings.max_lora,
+        max_control_layers: CONTROL_LAYERS,
         socket: app.socket_url.clone(),
     }))
 }

@@ -1,64 +1,104 @@
-//! JWT authorizer of the HTTP and the WebSocket API: authenticates, and authorises nothing.
+//! JWT authorizer of the HTTP and the WebSocket API: says who calls, and whether they are in; what they may do is decided
+//! by the table of routes. Nobody else decides it, so no handler can forget it. API Gateway keeps an answer for a minute.
 //!
 //! An HTTP API's own refusal is a 403 that the plugin shows as "Network error", so a bad token is let through with
 //! `{refused: reason}`, which every handler turns into a 401 in plain words. On `$connect` there is no handler's word
 //! to be heard, so the answer is an allow or deny policy.
 
-use cloud::token::{TokenError, Verifier};
+use accounts::{AccountError, Bearer, admit};
+use cloud::{
+    Store, StoreError, chain,
+    token::{Claims, TokenError, Verifier},
+};
 use serde_json::{Map, Value, json};
 
-/// Answers an authorizer event of either API.
-pub fn authorize(verifier: &Verifier, event: &Value) -> Value {
-    let context = context(verifier, event);
-    let refused = context.contains_key("refused");
-    let (sub, reason) = (text(&context, "sub"), text(&context, "refused"));
-    tracing::info!(sub, refused = reason, "authorized");
-    // Only the WebSocket API's payload (version 1.0) has a method ARN.
-    match event.get("methodArn").and_then(Value::as_str) {
-        None => json!({ "isAuthorized": true, "context": context }),
-        Some(arn) => json!({
-            "principalId": text(&context, "sub").unwrap_or("nobody"),
-            "policyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [{
-                    "Action": "execute-api:Invoke",
-                    "Effect": if refused { "Deny" } else { "Allow" },
-                    "Resource": arn,
-                }],
-            },
-            "context": context,
-        }),
-    }
-}
-
-fn text<'a>(context: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    context.get(name).and_then(Value::as_str)
+/// What the authorizer needs.
+#[derive(Debug)]
+pub struct App {
+    /// Accounts and workers.
+    pub store: Store,
+    /// Checks tokens.
+    pub verifier: Verifier,
 }
 
 /// What the handlers will know: who it is, or why not.
-fn context(verifier: &Verifier, event: &Value) -> Map<String, Value> {
-    let refused = |reason: &str| Map::from_iter([("refused".to_owned(), Value::from(reason))]);
-    let Some(token) = bearer(event) else {
-        return refused("there is no token");
-    };
-    let claims = match verifier.verify(token) {
-        Ok(claims) => claims,
-        Err(TokenError::Expired) => return refused("the token has expired"),
-        Err(TokenError::Audience) => return refused("the token is for another installation"),
-        Err(_) => return refused("the token is not valid"),
-    };
-    let mut context = Map::new();
-    context.insert("sub".to_owned(), claims.sub.into());
-    context.insert("team".to_owned(), claims.team.as_str().into());
-    context.insert("role".to_owned(), json!(claims.role));
-    context.insert("iat".to_owned(), claims.iat.into());
-    if let Some(generation) = claims.generation {
-        context.insert("generation".to_owned(), generation.into());
+type Context = Map<String, Value>;
+
+impl App {
+    /// Answers an authorizer event of either API. The error is for a WebSocket, which is to be opened again: on the HTTP
+    /// API a handler says it.
+    pub async fn handle(&self, event: &Value) -> Result<Value, StoreError> {
+        let context = match self.claims(event) {
+            Ok(claims) => self.context(&claims).await,
+            Err(reason) => Ok(refused(reason)),
+        };
+        // Only the WebSocket API's payload (version 1.0) has a method ARN.
+        let arn = event.get("methodArn").and_then(Value::as_str);
+        let context = match context {
+            Ok(context) => context,
+            Err(error) if arn.is_some() => return Err(error),
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a verdict could not be had");
+                Map::from_iter([("unavailable".to_owned(), Value::from(true))])
+            }
+        };
+        let (sub, reason) = (text(&context, "sub"), text(&context, "refused"));
+        tracing::info!(sub, refused = reason, "authorized");
+        Ok(match arn {
+            None => json!({ "isAuthorized": true, "context": context }),
+            Some(arn) => json!({
+                "principalId": sub.unwrap_or("nobody"),
+                "policyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [{
+                        "Action": "execute-api:Invoke",
+                        "Effect": if reason.is_some() { "Deny" } else { "Allow" },
+                        "Resource": arn,
+                    }],
+                },
+                "context": context,
+            }),
+        })
     }
-    if let Some(pool) = claims.pool {
-        context.insert("pool".to_owned(), pool.as_str().into());
+
+    /// What the token says, if it is one of ours.
+    fn claims(&self, event: &Value) -> Result<Claims, &'static str> {
+        let token = bearer(event).ok_or("there is no token")?;
+        self.verifier.verify(token).map_err(|error| match error {
+            TokenError::Expired => "the token has expired",
+            TokenError::Audience => "the token is for another installation",
+            TokenError::Key(_) | TokenError::Invalid(_) => "the token is not valid",
+        })
     }
-    context
+
+    /// Who bears this token now, or why they are out.
+    pub async fn context(&self, claims: &Claims) -> Result<Context, StoreError> {
+        let Bearer { role, team } = match admit(&self.store, claims).await {
+            Ok(bearer) => bearer,
+            Err(AccountError::Out(out)) => return Ok(refused(&out.to_string())),
+            Err(AccountError::Store(error)) => return Err(error),
+        };
+        let mut context = Map::new();
+        context.insert("sub".to_owned(), claims.sub.as_str().into());
+        context.insert("team".to_owned(), team.as_str().into());
+        context.insert("role".to_owned(), json!(role));
+        context.insert("iat".to_owned(), claims.iat.into());
+        if let Some(generation) = claims.generation {
+            context.insert("generation".to_owned(), generation.into());
+        }
+        if let Some(pool) = &claims.pool {
+            context.insert("pool".to_owned(), pool.as_str().into());
+        }
+        Ok(context)
+    }
+}
+
+fn refused(reason: &str) -> Context {
+    Map::from_iter([("refused".to_owned(), Value::from(reason))])
+}
+
+fn text<'a>(context: &'a Context, name: &str) -> Option<&'a str> {
+    context.get(name).and_then(Value::as_str)
 }
 
 /// The token of the Authorization header, whose name comes in any case on the WebSocket API.

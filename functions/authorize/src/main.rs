@@ -1,6 +1,12 @@
 //! Lambda entry point of `authorize`.
 
-use cloud::{config::process_env, token::Verifier};
+use authorize::App;
+use cloud::{
+    Store,
+    config::process_env,
+    tables::{Table, TableNames},
+    token::Verifier,
+};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 
@@ -13,11 +19,15 @@ async fn main() -> Result<(), Error> {
         env.required("TOKEN_ISSUER"),
         env.required("TOKEN_AUDIENCE"),
     );
+    let tables = TableNames::read(|table: Table| env.required(table.variable()));
     env.finish()?;
-    let verifier = Verifier::new(&key, &issuer, &audience)?;
-    let verifier = &verifier;
+    let app = App {
+        store: Store::connect(tables).await,
+        verifier: Verifier::new(&key, &issuer, &audience)?,
+    };
+    let app = &app;
     run(service_fn(async |event: LambdaEvent<Value>| {
-        Ok::<_, Error>(authorize::authorize(verifier, &event.payload))
+        Ok::<_, Error>(app.handle(&event.payload).await?)
     }))
     .await
 }

@@ -70,7 +70,7 @@ pub(crate) async fn failure(
 ) -> Result<Json<RunEnded>, HttpError> {
     let worker = calling(&app, &caller, &id).await?;
     let outcome = match failure.class {
-        Some(class) => Outcome::Failed(Failure::new(class, failure.message)),
+        Some(class) => Outcome::Failed(Failure::new(class, failure.message).blaming(failure.blame)),
         None => Outcome::Interrupted,
     };
     end(&app, worker, failure.task_id, failure.run_id, &outcome, now)

@@ -11,6 +11,7 @@ use model::{
     CatalogEntry, Millis, PoolId, Worker, WorkerState,
     worker_api::{PROTOCOL, Register, Registered, is_spoken},
 };
+use policy::watch::may_begin;
 use serde_json::Value;
 use tasks::runs::change_worker;
 use tracing::error;
@@ -35,6 +36,7 @@ pub(crate) async fn register(
     let proof = identity::read(&request.proof, app.signer.audience(), now)?;
     let instance = app.identity.instance(&proof).await?;
     let speaks = is_spoken(request.protocol);
+    let mut often = false;
     let worker = change_worker::<HttpError>(&app.cloud, &proof.worker_id, now, |worker| {
         if worker.instance_id.as_ref() != Some(&instance) || !worker.state.is_up() {
             return Err(unknown());
@@ -42,11 +44,12 @@ pub(crate) async fn register(
         if proof.date <= worker.proof_date {
             return Err(HttpError::new(403, "The proof of identity was used before."));
         }
-        let next = if speaks {
+        often = !may_begin(worker, now);
+        // It is terminated, and another one launched. That says nothing about whether machines come up.
+        worker.outcome_due &= speaks;
+        let next = if speaks && !often {
             WorkerState::Warming
         } else {
-            // It is terminated, and another one launched. That says nothing about whether machines come up.
-            worker.outcome_due = false;
             WorkerState::Failed
         };
         if worker.become_state(next, now).is_err() {
@@ -59,6 +62,13 @@ pub(crate) async fn register(
     .ok_or_else(unknown)?;
     if !speaks {
         return Err(replaced(&worker, request.protocol));
+    }
+    if often {
+        error!(worker.id = %worker.worker_id, "a worker whose process begins again and again is stopped");
+        return Err(HttpError::new(
+            409,
+            "This worker begins too often. Its machine is stopped.",
+        ));
     }
     let token = app
         .signer

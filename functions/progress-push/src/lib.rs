@@ -2,7 +2,7 @@
 //!
 //! Who somebody is was found out at `$connect`; what they may say is checked on each message.
 
-use accounts::{Caller, access};
+use accounts::{AccountError, Caller, access};
 use cloud::{
     Cloud, StoreError, Write, chain,
     http::HttpError,
@@ -10,7 +10,7 @@ use cloud::{
     websocket::{Event, authorized, connection, route},
 };
 use model::{
-    ConnectionId, Millis, Role, RunId, Session, Settings, TaskId, UserId,
+    Account, ConnectionId, Millis, Role, RunId, Session, Settings, TaskId, UserId,
     socket::{ClientMessage, ServerMessage, TaskView},
 };
 use policy::presence::Sign;
@@ -155,6 +155,7 @@ impl App {
             }
             ClientMessage::Sync { tasks } => {
                 let caller = caller.clone().must_be(access::PAINTERS)?;
+                self.still_in(&caller, connection).await?;
                 self.connect(&caller, connection.clone(), now).await?;
                 for id in tasks.into_iter().take(MAX_SYNC) {
                     self.show(&caller, connection, id, now).await?;
@@ -165,19 +166,29 @@ impl App {
                 let caller = caller.clone().must_be(access::PAINTERS)?;
                 let user = caller.user();
                 let usage = accounts::usage(&self.cloud.store, &user, now);
-                let (account, usage) = tokio::join!(accounts::of(&self.cloud.store, &caller), usage);
+                let (account, usage) = tokio::join!(self.still_in(&caller, connection), usage);
                 let (account, usage) = (account?, usage?);
                 presence::note_if_solvent(&self.cloud, &account, &usage, Sign::Canvas, &self.settings, now).await;
                 Ok(())
             }
             ClientMessage::Ping => {
                 if caller.role != Role::Worker {
+                    self.still_in(caller, connection).await?;
                     self.connect(caller, connection.clone(), now).await?;
                 }
                 send(&self.cloud, connection, &ServerMessage::Pong).await;
                 Ok(())
             }
         }
+    }
+
+    /// The account of whoever is connected: the verdict at `$connect` may be hours old. Whoever is out is hung up on.
+    async fn still_in(&self, caller: &Caller, connection: &ConnectionId) -> Result<Account, HttpError> {
+        let account = accounts::of(&self.cloud.store, caller).await;
+        if matches!(account, Err(AccountError::Out(_))) {
+            accounts::close(&self.cloud.sockets, connection).await;
+        }
+        Ok(account?)
     }
 
     async fn progress(

@@ -209,6 +209,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         run: None,
         cancel: None,
         failures: 0,
+        failed_on: None,
         result: None,
         error: None,
         claimed_at: None,

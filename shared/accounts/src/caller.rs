@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -32,8 +32,12 @@ pub struct Caller {
     pub pool: Option<PoolId>,
 }
 
+/// How long API Gateway keeps an answer of the authorizer (`AuthorizerResultTtlInSeconds`).
+const KEPT: Duration = Duration::from_mins(1);
+
 impl Caller {
-    /// Reads the authorizer's context. 401 if the token was refused, or if there is none.
+    /// Reads the authorizer's context. 401 if the token was refused, or if there is none; 503 if
+    /// nobody could tell.
     pub fn from_context<'a>(value: impl Fn(&str) -> Option<&'a Value>) -> Result<Self, HttpError> {
         let text = |name: &str| value(name).and_then(Value::as_str);
         // API Gateway hands numbers of a WebSocket's context over as text.
@@ -42,6 +46,9 @@ impl Caller {
         };
         if let Some(reason) = text("refused") {
             return Err(HttpError::new(401, format!("Please sign in again: {reason}.")));
+        }
+        if value("unavailable").is_some() {
+            return Err(HttpError::unavailable("the authorizer could not read who calls").later(KEPT));
         }
         let known = || -> Option<Self> {
             Some(Self {

@@ -4,11 +4,13 @@ pub mod access;
 mod caller;
 mod fingerprint;
 mod identities;
+mod sockets;
 mod usage;
 mod verdict;
 
 pub use caller::{Caller, router};
 pub use fingerprint::fingerprint;
 pub use identities::write;
+pub use sockets::{close, hang_up};
 pub use usage::usage;
-pub use verdict::{AccountError, Out, of, verdict};
+pub use verdict::{AccountError, Bearer, Out, admit, of, verdict};

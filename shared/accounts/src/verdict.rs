@@ -1,5 +1,5 @@
-use cloud::{Store, StoreError, http::HttpError};
-use model::{Account, Millis};
+use cloud::{Store, StoreError, http::HttpError, token::Claims};
+use model::{Account, Millis, Role, TeamId, UserId, WorkerId};
 
 use crate::Caller;
 
@@ -12,6 +12,9 @@ pub enum Out {
     /// The token is older than the account's tokens may be.
     #[error("the token was revoked")]
     Revoked,
+    /// Another process of the worker has begun, or its machine is off.
+    #[error("the token is an earlier process's")]
+    Earlier,
 }
 
 /// Whether whoever has a token of this second (`iat`) is in, by the account that it names.
@@ -49,4 +52,32 @@ impl From<AccountError> for HttpError {
 pub async fn of(store: &Store, caller: &Caller) -> Result<Account, AccountError> {
     let account = store.get(&caller.user()).await?;
     Ok(verdict(account, caller.iat)?)
+}
+
+/// What somebody who is in may do, and for whom: by what is known now, not by what their token was made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// The role.
+    pub role: Role,
+    /// The team; a worker's is its pool's name.
+    pub team: TeamId,
+}
+
+/// Whether whoever bears this token is in: one read, of the account or the worker.
+pub async fn admit(store: &Store, claims: &Claims) -> Result<Bearer, AccountError> {
+    if claims.role == Role::Worker {
+        let worker = store.get(&WorkerId::new(&claims.sub)).await?;
+        let worker = worker.filter(|it| Some(it.generation) == claims.generation && it.state.is_up());
+        let worker = worker.ok_or(Out::Earlier)?;
+        return Ok(Bearer {
+            role: Role::Worker,
+            team: TeamId::new(worker.pool.as_str()),
+        });
+    }
+    let account = store.get(&UserId::new(&claims.sub)).await?;
+    let account = verdict(account, claims.iat)?;
+    Ok(Bearer {
+        role: account.role,
+        team: account.team,
+    })
 }

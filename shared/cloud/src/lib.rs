@@ -53,6 +53,9 @@ pub struct Cloud {
     pub sockets: Sockets,
 }
 
+/// Longest time for making a client ready.
+const PRIMING: std::time::Duration = std::time::Duration::from_secs(2);
+
 impl Cloud {
     /// Connects to AWS and primes each client: the handshake then happens in the init phase, which is not throttled,
     /// instead of in the first call.
@@ -75,20 +78,33 @@ impl Cloud {
             )
         };
         // A failed or slow prime costs nothing but its gain.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), prime).await;
+        let _ = tokio::time::timeout(PRIMING, prime).await;
         cloud
     }
 }
 
-/// An error with all that is behind it, in one line.
+/// An error with all that is behind it, in one line for a log: cut, since what is behind it may hold what somebody sent.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
+        cut(&mut text, LONGEST_CHAIN);
         text = format!("{text}: {error}");
         source = error.source();
     }
+    cut(&mut text, LONGEST_CHAIN);
     text
+}
+
+/// Longest account of an error in a log, bytes.
+const LONGEST_CHAIN: usize = 1000;
+
+/// Cuts a text to so many bytes, and shows that it was cut.
+pub fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
 }
 
 /// The SDK's configuration: region, credentials and endpoint from the environment.

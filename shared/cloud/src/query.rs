@@ -96,6 +96,7 @@ pub(crate) const BACKLOG: Index = Index {
         "team",
         "lane",
         "model",
+        "failed_on",
         "work",
         "created",
         "expires_at",

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use aws_sdk_apigatewaymanagement::{
-    Client, config::Builder, operation::post_to_connection::PostToConnectionError, primitives::Blob,
+    Client,
+    config::Builder,
+    operation::{delete_connection::DeleteConnectionError, post_to_connection::PostToConnectionError},
+    primitives::Blob,
 };
 use model::ConnectionId;
 
@@ -34,6 +37,8 @@ impl SocketError {
 pub trait SocketPort: std::fmt::Debug + Send + Sync {
     /// Sends a text.
     fn send<'a>(&'a self, to: &'a ConnectionId, text: &'a str) -> BoxFuture<'a, Result<(), SocketError>>;
+    /// Closes a connection. One that is closed stays so.
+    fn close<'a>(&'a self, connection: &'a ConnectionId) -> BoxFuture<'a, Result<(), SocketError>>;
     /// Makes the client ready.
     fn prime(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
@@ -61,6 +66,11 @@ impl Sockets {
         &self.0
     }
 
+    /// Closes a connection. One that is closed stays so.
+    pub async fn close(&self, connection: &ConnectionId) -> Result<(), SocketError> {
+        self.0.close(connection).await
+    }
+
     /// Sends a text.
     pub async fn send(&self, to: &ConnectionId, text: &str) -> Result<(), SocketError> {
         self.0.send(to, text).await
@@ -71,6 +81,7 @@ impl Sockets {
 struct Management(Client);
 
 pub(crate) const POST: &str = "apigateway PostToConnection";
+const DELETE: &str = "apigateway DeleteConnection";
 
 impl SocketPort for Management {
     fn send<'a>(&'a self, to: &'a ConnectionId, text: &'a str) -> BoxFuture<'a, Result<(), SocketError>> {
@@ -92,6 +103,28 @@ impl SocketPort for Management {
                     Err(SocketError::Gone)
                 }
                 Err(error) => Err(CallError::of(POST, error).into()),
+            }
+        })
+    }
+
+    fn close<'a>(&'a self, connection: &'a ConnectionId) -> BoxFuture<'a, Result<(), SocketError>> {
+        Box::pin(async move {
+            let delete = self
+                .0
+                .delete_connection()
+                .connection_id(connection.as_str())
+                .send()
+                .await;
+            match delete {
+                Ok(_) => Ok(()),
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(DeleteConnectionError::is_gone_exception) =>
+                {
+                    Ok(())
+                }
+                Err(error) => Err(CallError::of(DELETE, error).into()),
             }
         })
     }

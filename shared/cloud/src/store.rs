@@ -168,6 +168,14 @@ impl Store {
         Self::new(crate::dynamo::Dynamo::new(sdk, names))
     }
 
+    /// The same, alone and primed, for whoever needs nothing else of AWS.
+    pub async fn connect(names: crate::tables::TableNames) -> Self {
+        let store = Self::dynamo(&crate::sdk_config().await, names);
+        // A failed or slow prime costs nothing but its gain.
+        let _ = tokio::time::timeout(crate::PRIMING, store.port.prime()).await;
+        store
+    }
+
     /// What is below, for whoever wraps or tests it.
     pub fn port(&self) -> &Arc<dyn StorePort> {
         &self.port

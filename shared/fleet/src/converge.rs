@@ -86,10 +86,11 @@ pub async fn converge_one(
         terminate(fleet, other, "a second instance of one worker").await?;
     }
     if let Some(instance) = mine
-        && instance.old_image != worker.old_image
+        && (instance.old_image != worker.old_image || worker.missing_since.is_some())
     {
         let noted = change_worker::<RunError>(cloud, worker_id, now, |worker| {
             worker.old_image = instance.old_image;
+            worker.missing_since = None;
             Ok(true)
         });
         worker = noted.await?.unwrap_or(worker);
@@ -102,6 +103,13 @@ pub async fn converge_one(
     let unchanged = |it: &Worker| it.state == worker.state && it.last_seen == worker.last_seen;
     match (step, mine) {
         (Converge::Leave, _) => {}
+        (Converge::Miss, _) => {
+            change_worker::<RunError>(cloud, worker_id, now, |worker| {
+                worker.missing_since = Some(now);
+                Ok(true)
+            })
+            .await?;
+        }
         (Converge::Become(to), _) => drop(move_worker(cloud, worker_id, to, now, unchanged).await?),
         (Converge::Stop, Some(instance)) => {
             // A failed worker may have begun again in between.

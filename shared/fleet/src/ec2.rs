@@ -34,16 +34,22 @@ const ATTEMPT: Duration = Duration::from_secs(9);
 /// instances, of which the fastest has thirty (`Timeout` in `template.yaml`).
 const OPERATION: Duration = Duration::from_secs(20);
 
-/// Error codes that mean: not here, not now.
-const NO_CAPACITY: [&str; 8] = [
-    "InsufficientInstanceCapacity",
-    "InsufficientHostCapacity",
+/// Error codes that mean: not here, not now. <https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html>
+const NO_CAPACITY: [&str; 14] = [
+    "InsufficientAddressCapacity",
     "InsufficientCapacity",
+    "InsufficientFreeAddressesInSubnet",
+    "InsufficientHostCapacity",
+    "InsufficientInstanceCapacity",
+    "InsufficientReservedInstanceCapacity",
+    "InsufficientVolumeCapacity",
     "InstanceLimitExceeded",
-    "VcpuLimitExceeded",
     "MaxSpotInstanceCountExceeded",
-    "Unsupported",
     "RequestLimitExceeded",
+    "UnfulfillableCapacity",
+    "Unsupported",
+    "VcpuLimitExceeded",
+    "VolumeLimitExceeded",
 ];
 
 /// Error code of a start or stop that comes too early or too late.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MicroUsd, Millis, PoolId, Task, TaskState, TeamId, UserId};
+use crate::{Blame, FailureClass, MicroUsd, Millis, PoolId, Task, TaskState, TeamId, UserId};
 
 /// What the bearer of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,6 +93,10 @@ pub struct Usage {
     pub images: u64,
     /// Worker time of the runs that delivered them, in milliseconds.
     pub gpu_ms: u64,
+    /// Worker time that nobody pays for, in milliseconds: of runs that ended without a picture by the painter's doing, as by
+    /// a cancel, or at a limit of time or memory.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpaid_ms: u64,
     /// What they cost.
     #[serde(default)]
     pub spent: MicroUsd,
@@ -120,6 +124,7 @@ impl Usage {
             version: 0,
             images: 0,
             gpu_ms: 0,
+            unpaid_ms: 0,
             spent: MicroUsd(0),
             reserved: MicroUsd(0),
             bucket: Millis(0),
@@ -147,12 +152,25 @@ impl Usage {
     /// Takes in a task that has just ended: releases what it reserved, and adds what it used if it succeeded.
     pub fn settle(&mut self, task: &Task) {
         self.reserved.0 = self.reserved.0.saturating_sub(task.reserved.0);
+        let run_ms = u64::try_from(task.run_time().as_millis()).unwrap_or(u64::MAX);
         if task.state == TaskState::Succeeded {
             self.spent.0 = self.spent.0.saturating_add(task.cost.0);
             self.images += task.result.as_ref().map_or(0, |result| result.offsets.len() as u64);
-            self.gpu_ms += u64::try_from(task.run_time().as_millis()).unwrap_or(u64::MAX);
+            self.gpu_ms += run_ms;
+        } else if task
+            .error
+            .as_ref()
+            .is_none_or(|it| it.class == FailureClass::User || it.blame == Blame::Request)
+        {
+            self.unpaid_ms += run_ms;
         }
     }
+}
+
+/// The serializer hands over references.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A team's rate limit: `team#<team>` in Accounts. Written only where the team has one.

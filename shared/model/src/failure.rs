@@ -13,6 +13,26 @@ pub enum FailureClass {
     Capacity,
 }
 
+/// What an infrastructure failure says against the machine.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// It may have been anything.
+    #[default]
+    Unknown,
+    /// Nothing: the request asked for more time or memory than there is.
+    Request,
+    /// Its process or its hardware is broken.
+    Machine,
+}
+
+impl Blame {
+    /// Whether nothing is known, which is not written down.
+    pub const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
+}
+
 /// Why something failed, in words a painter may read: no paths, no prompts, no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
@@ -20,6 +40,9 @@ pub struct Failure {
     pub class: FailureClass,
     /// One plain sentence.
     pub message: String,
+    /// What it says against the machine.
+    #[serde(default, skip_serializing_if = "Blame::is_unknown")]
+    pub blame: Blame,
 }
 
 impl Failure {
@@ -37,6 +60,16 @@ impl Failure {
             message.truncate(end);
             message.push('…');
         }
-        Self { class, message }
+        Self {
+            class,
+            message,
+            blame: Blame::Unknown,
+        }
+    }
+
+    /// The same, with what it says against the machine.
+    #[must_use]
+    pub fn blaming(self, blame: Blame) -> Self {
+        Self { blame, ..self }
     }
 }

@@ -24,7 +24,7 @@ pub mod worker_api;
 
 pub use account::{Account, Role, TeamRate, Usage};
 pub use catalog::{CatalogEntry, UploadedLora};
-pub use failure::{Failure, FailureClass};
+pub use failure::{Blame, Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;
 pub use pool::{Pool, PoolNames, PoolNodes, StartingWorker};

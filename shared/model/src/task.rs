@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, TaskId, TaskResult, TeamId,
-    UserId,
+    UserId, WorkerId,
 };
 
 /// Where a task stands.
@@ -173,13 +173,16 @@ pub struct Task {
     /// Infrastructure failures so far.
     #[serde(default)]
     pub failures: u32,
+    /// The worker that said last that it could not render it, for a reason of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_on: Option<WorkerId>,
     /// The pictures, once it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<TaskResult>,
     /// What went wrong, once it failed; while it waits, what happened to its last run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// When the last run was claimed.
+    /// When the last run was claimed; absent while it waits again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_at: Option<Millis>,
     /// When it reached a terminal state.
@@ -298,6 +301,9 @@ impl Task {
         };
         self.error = Some(failure);
         self.become_state(if over { TaskState::Failed } else { TaskState::Queued }, now)?;
+        if !over {
+            self.claimed_at = None;
+        }
         Ok(if over { RunEnd::Ended } else { RunEnd::Requeued })
     }
 
@@ -333,6 +339,9 @@ pub struct BacklogEntry {
     /// The model it needs first.
     #[serde(default)]
     pub model: Option<String>,
+    /// The worker on which it failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_on: Option<WorkerId>,
     /// Base of time estimates.
     pub work: f64,
     /// When it was submitted.
@@ -352,6 +361,7 @@ impl From<&Task> for BacklogEntry {
             start_tag: task.start_tag,
             lane: task.lane,
             model: task.model.clone(),
+            failed_on: task.failed_on.clone(),
             work: task.work,
             created: task.created,
             expires_at: task.expires_at,

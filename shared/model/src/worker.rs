@@ -139,9 +139,13 @@ pub struct Worker {
     /// Since when its silence has cost it a run; absent once it is heard of again. Until then nobody counts on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_since: Option<Millis>,
-    /// Since when it has had no run; absent while it has one or is not ready.
+    /// Since when it has had no run and could have had one, or was taken back from draining, whatever process of it has
+    /// begun since; absent while it has one, and until its machine is up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_since: Option<Millis>,
+    /// When its last run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worked_at: Option<Millis>,
     /// What its GPU does; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<GpuUse>,
@@ -160,6 +164,15 @@ pub struct Worker {
     /// Failures in a row to come up or to stay alive.
     #[serde(default)]
     pub failures: u32,
+    /// When its processes of the last hour began, since its machine was started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<Millis>,
+    /// The tasks whose last runs on it failed for a reason of its own, one after the other; a picture that comes ends it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<TaskId>,
+    /// Since when EC2 has not shown its instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Millis>,
     /// Whether its pool's breaker has yet to hear what became of its last start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outcome_due: bool,
@@ -214,12 +227,16 @@ impl Worker {
             last_seen: now,
             silent_since: None,
             idle_since: None,
+            worked_at: None,
             gpu: None,
             hot_since: None,
             models: Vec::new(),
             nodes: None,
             team: None,
             failures: 0,
+            begun: Vec::new(),
+            failed: Vec::new(),
+            missing_since: None,
             outcome_due: true,
             no_capacity_at: None,
             proof_date: 0,
@@ -246,15 +263,20 @@ impl Worker {
         if self.state != next {
             self.state_since = now;
         }
-        self.state = next;
+        let before = std::mem::replace(&mut self.state, next);
         match next {
             WorkerState::Ready => {
-                self.idle_since = Some(now);
+                self.idle_since = self
+                    .idle_since
+                    .filter(|_| before != WorkerState::Draining)
+                    .or(Some(now));
                 self.failures = 0;
                 self.no_capacity_at = None;
             }
             WorkerState::Starting => {
                 self.generation += 1;
+                self.begun.clear();
+                self.failed.clear();
                 self.outcome_due = true;
                 self.last_seen = now;
                 self.up_since = now;
@@ -272,7 +294,7 @@ impl Worker {
         if next == WorkerState::Gone {
             self.ttl = Some((now + Self::REMEMBERED).seconds());
         }
-        if !matches!(next, WorkerState::Ready | WorkerState::Draining) {
+        if next == WorkerState::Busy || !next.is_up() {
             self.idle_since = None;
         }
         Ok(())
@@ -317,6 +339,7 @@ impl Worker {
         }
         self.run = None;
         self.idle_since = Some(now);
+        self.worked_at = Some(now);
         if self.state == WorkerState::Busy {
             self.state = WorkerState::Ready;
             self.state_since = now;

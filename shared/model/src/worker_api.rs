@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{FailureClass, GpuUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId};
+use crate::{Blame, FailureClass, GpuUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId};
 
 /// Version of this protocol. A worker of the one before works on until it is idle, and is then replaced; one of any other,
 /// newer ones too, is replaced at once.
@@ -242,6 +242,9 @@ pub struct RunFailure {
     /// One plain sentence for the painter.
     #[serde(default)]
     pub message: String,
+    /// What it says against the machine.
+    #[serde(default, skip_serializing_if = "Blame::is_unknown")]
+    pub blame: Blame,
 }
 
 /// `POST /v1/workers/{id}/urls`.

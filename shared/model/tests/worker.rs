@@ -146,7 +146,10 @@ proptest! {
             prop_assert!(worker.state == before.state || before.state.may_become(worker.state));
             prop_assert!(worker.generation >= before.generation);
             prop_assert_eq!(worker.run.is_some(), worker.state == WorkerState::Busy);
-            prop_assert!(worker.idle_since.is_none() || matches!(worker.state, WorkerState::Ready | WorkerState::Draining));
+            prop_assert!(worker.idle_since.is_none() || worker.state.is_up() && worker.run.is_none());
+            let taken_back = (before.state, worker.state) == (WorkerState::Draining, WorkerState::Ready);
+            let kept = worker.idle_since == before.idle_since || worker.idle_since.is_none() || before.idle_since.is_none();
+            prop_assert!(kept || taken_back, "{before:?} {worker:?}");
             prop_assert!(worker.idle_since.is_some() || worker.state != WorkerState::Ready);
             prop_assert_eq!(worker.state_since == now, worker.state != before.state);
             if worker.silent_since.is_some() {

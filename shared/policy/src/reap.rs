@@ -48,7 +48,10 @@ pub fn plan(snapshot: &PoolSnapshot<'_>) -> Vec<ReapStep> {
 pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
     let PoolSnapshot { settings, now, .. } = *snapshot;
     let wanted = snapshot.wanted().next().is_some();
-    let quiet = worker.gpu.is_none_or(|gpu| gpu.percent < settings.gpu_quiet_percent);
+    // Whoever says for that long that it works, and has no task, works for somebody else.
+    let worked_at = worker.worked_at.map_or(worker.up_since, |at| at.max(worker.up_since));
+    let strange = now.since(worked_at) >= settings.dead_man;
+    let quiet = strange || worker.gpu.is_none_or(|gpu| gpu.percent < settings.gpu_quiet_percent);
     // Draining can be taken back, so it begins early enough for the second look to fall on the end of the idle time.
     // A tick is a little longer than the least time between the looks.
     let soon = now + settings.drain_confirm * 6 / 5;

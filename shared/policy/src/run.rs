@@ -1,8 +1,8 @@
 //! What becomes of a task and its worker when a run ends, and when a machine is lost.
 
 use model::{
-    Failure, FailureClass, Millis, Outcome, RunEnd, RunId, RunRef, Task, TransitionError, Worker, WorkerEdgeError,
-    WorkerState,
+    Blame, Failure, FailureClass, Millis, Outcome, RunEnd, RunId, RunRef, Task, TransitionError, Worker,
+    WorkerEdgeError, WorkerState,
 };
 
 /// Ends a run as its worker says, on the task and on the worker, if that still holds it.
@@ -13,11 +13,33 @@ pub fn end(
     outcome: Outcome,
     now: Millis,
 ) -> Result<RunEnd, TransitionError> {
+    let good = matches!(outcome, Outcome::Succeeded(..));
+    let broke = matches!(&outcome, Outcome::Failed(failure) if failure.class == FailureClass::Infrastructure && failure.blame != Blame::Request);
     let end = task.end_run(run_id, outcome, now)?;
-    if let Some(worker) = worker {
+    if let Some(worker) = worker.filter(|it| it.run.is_some_and(|run| run.run_id == run_id)) {
         worker.release(run_id, now);
+        if broke {
+            task.failed_on = Some(worker.worker_id.clone());
+        }
+        if good {
+            worker.failed.clear();
+        } else if broke && !worker.failed.contains(&task.task_id) {
+            worker.failed.push(task.task_id);
+        }
+        if is_sick(worker) {
+            // Another machine takes its place. Cannot fail: whoever rendered may fail.
+            let _ = worker.become_state(WorkerState::Failed, now);
+        }
     }
     Ok(end)
+}
+
+/// So many different tasks in a row fail on a machine before it is the machine's fault.
+const SICK: usize = 2;
+
+/// Whether a worker has shown by its failures that it is of no use.
+pub fn is_sick(worker: &Worker) -> bool {
+    worker.failed.len() >= SICK
 }
 
 /// Ends a run whose worker fell silent: the task waits again at its old place, or is over. Nobody counts on the worker

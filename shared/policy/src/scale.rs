@@ -90,6 +90,9 @@ fn need(snapshot: &PoolSnapshot<'_>) -> Result<&'static str, &'static str> {
     if serving == 0 && stays.any(|stay| presence::keeps_worker(stay, settings, now)) {
         return Ok("somebody is present");
     }
+    if snapshot.wanted().any(|entry| failed_everywhere(entry, snapshot)) {
+        return Ok("a picture failed on the only machine that is up");
+    }
     if waits && let Some(reason) = helps(snapshot) {
         return Ok(reason);
     }
@@ -107,6 +110,15 @@ fn need(snapshot: &PoolSnapshot<'_>) -> Result<&'static str, &'static str> {
         (_, true) => "the workers that are up do",
         (_, false) => "a worker is up",
     })
+}
+
+/// Whether nobody is up but the worker on which the task failed last.
+fn failed_everywhere(entry: &BacklogEntry, snapshot: &PoolSnapshot<'_>) -> bool {
+    let mut serving = snapshot.workers.iter().filter(|it| snapshot.serves(it));
+    entry
+        .failed_on
+        .as_ref()
+        .is_some_and(|on| serving.all(|it| it.worker_id == *on))
 }
 
 /// A painter's time is worth at least this many times a GPU's.
@@ -143,6 +155,11 @@ fn helps(snapshot: &PoolSnapshot<'_>) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Whether there could be one more worker now.
+pub(crate) fn can_grow(snapshot: &PoolSnapshot<'_>) -> bool {
+    grow(snapshot, "").0 != Grow::No
 }
 
 /// The cheapest way to one more worker.

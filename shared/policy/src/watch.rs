@@ -58,6 +58,8 @@ pub enum Converge {
     Leave,
     /// Write this state.
     Become(WorkerState),
+    /// Note that EC2 does not show the instance.
+    Miss,
     /// Ask EC2 to stop the instance (again), then write `stopping`.
     Stop,
     /// Ask EC2 to terminate the instance.
@@ -69,6 +71,22 @@ pub const FAILURES_BEFORE_TERMINATE: u32 = 2;
 
 /// Least time before a missing instance counts: EC2's descriptions lag behind a launch.
 const LAUNCH_GRACE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// How long EC2 may leave an instance out of its descriptions, which are eventually consistent.
+const MISSING: std::time::Duration = std::time::Duration::from_mins(3);
+
+/// Within this time …
+const BEGINNINGS_WITHIN: std::time::Duration = std::time::Duration::from_hours(1);
+/// … a worker's process may begin so often.
+const BEGINNINGS: usize = 10;
+
+/// Notes that the worker's process begins. False: so often that the worker is of no use.
+#[must_use]
+pub fn may_begin(worker: &mut Worker, now: Millis) -> bool {
+    worker.begun.retain(|at| now.since(*at) < BEGINNINGS_WITHIN);
+    worker.begun.push(now);
+    worker.begun.len() <= BEGINNINGS
+}
 
 /// How long a stopped instance is kept that found no capacity when it was last started: its disk is paid for.
 const SPARE_LIFE: std::time::Duration = std::time::Duration::from_hours(24);
@@ -83,10 +101,13 @@ pub fn converge(worker: &Worker, instance: Option<&InstanceView>, settings: &Set
     let since = now.since(worker.state_since);
     let Some(power) = instance.map(|instance| instance.state) else {
         // EC2 shows an ended instance for an hour, so this one ended long ago or is too young to be shown.
-        return if worker.state == Gone || since < LAUNCH_GRACE {
-            Converge::Leave
-        } else {
-            Converge::Become(Gone)
+        return match worker.missing_since {
+            _ if worker.state == Gone || since < LAUNCH_GRACE => Converge::Leave,
+            // Nobody has ever seen one.
+            _ if worker.instance_id.is_none() => Converge::Become(Gone),
+            None => Converge::Miss,
+            Some(missing) if now.since(missing) < MISSING => Converge::Leave,
+            Some(_) => Converge::Become(Gone),
         };
     };
     match (worker.state, power) {

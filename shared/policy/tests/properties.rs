@@ -87,6 +87,7 @@ prop_compose! {
             start_tag,
             lane,
             model: None,
+            failed_on: None,
             work,
             created,
             expires_at,
@@ -340,7 +341,9 @@ proptest! {
         let waits = world.backlog.iter().any(|entry| somebody_waits(entry, world.now));
         for step in &steps {
             let worker = world.worker(&step.worker_id);
-            let quiet = worker.gpu.is_none_or(|gpu| gpu.percent < 5);
+            let worked_at = worker.worked_at.map_or(worker.up_since, |at| at.max(worker.up_since));
+            let strange = world.now.since(worked_at) >= world.settings.dead_man;
+            let quiet = strange || worker.gpu.is_none_or(|gpu| gpu.percent < 5);
             match step.action {
                 ReapAction::Drain => {
                     prop_assert_eq!(worker.state, WorkerState::Ready);
@@ -419,6 +422,7 @@ proptest! {
         let step = watch::converge(&worker, view.as_ref(), &settings, now);
         match step {
             Converge::Leave => {}
+            Converge::Miss => prop_assert!(power.is_none() && worker.missing_since.is_none()),
             Converge::Become(to) => {
                 prop_assert!(worker.state.may_become(to), "{:?} cannot become {to:?}", worker.state);
             }
@@ -466,6 +470,7 @@ proptest! {
             steps += u32::from(step != Converge::Leave);
             match step {
                 Converge::Leave => {}
+                Converge::Miss => worker.missing_since = Some(now),
                 Converge::Become(to) => {
                     worker.run = None;
                     worker.become_state(to, now).unwrap();
@@ -522,6 +527,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         }),
         cancel: None,
         failures: 0,
+        failed_on: None,
         result: None,
         error: None,
         claimed_at: None,

@@ -41,6 +41,7 @@ fn entry(id: u128, start_tag: u64, model: &str, created: Millis) -> BacklogEntry
         team: TeamId::new("studio"),
         start_tag,
         lane: Lane::Interactive,
+        failed_on: None,
         model: Some(model.to_owned()),
         work: 30.0,
         created,

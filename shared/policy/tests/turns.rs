@@ -58,6 +58,7 @@ impl Line {
             team: TeamId::new("studio"),
             start_tag: tags.start,
             lane,
+            failed_on: None,
             model: model.map(str::to_owned),
             work,
             created: self.now,

@@ -64,14 +64,22 @@ impl Line {
 
     fn eta_in(&self, backlog: &[BacklogEntry], task: TaskId, settings: &Settings, now: Millis) -> Option<Eta> {
         let snapshot = PoolSnapshot {
+            backlog,
+            ..self.snapshot(settings, now)?
+        };
+        wait::eta(&snapshot, task)
+    }
+
+    /// The pool as a decision sees it, without who is present; none if nobody made it.
+    pub fn snapshot<'a>(&'a self, settings: &'a Settings, now: Millis) -> Option<PoolSnapshot<'a>> {
+        Some(PoolSnapshot {
             pool: self.pool.as_ref()?,
             workers: &self.workers,
-            backlog,
+            backlog: &self.backlog,
             presence: &[],
             estimates: &self.pace.estimates,
             settings,
             now,
-        };
-        wait::eta(&snapshot, task)
+        })
     }
 }

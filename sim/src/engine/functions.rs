@@ -122,7 +122,8 @@ impl Studio<'_> {
         };
         let become_state = |studio: &mut Self, to| studio.change(at, |worker| run::moved(worker, to, now).is_ok());
         match watch::converge(&self.workers[at], Some(&view), &self.case.settings, now) {
-            Converge::Leave => {}
+            // The simulated EC2 always shows an instance.
+            Converge::Leave | Converge::Miss => {}
             Converge::Become(to) => {
                 become_state(self, to);
             }

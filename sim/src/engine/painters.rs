@@ -64,6 +64,7 @@ impl Studio<'_> {
             run: None,
             cancel: None,
             failures: 0,
+            failed_on: None,
             result: None,
             error: None,
             claimed_at: None,

@@ -34,8 +34,8 @@ fn token(signer: &Signer, issued: Millis, life: Duration) -> String {
     signer.user("mara", &team, Role::Painter, issued, life).unwrap()
 }
 
-fn refusal(world: &World, event: &Value) -> String {
-    let answer = authorize::authorize(&world.verifier(), event);
+async fn refusal(world: &World, event: &Value) -> String {
+    let answer = world.authorize.handle(event).await.unwrap();
     assert_eq!(answer["isAuthorized"], true, "a refusal must reach the handlers");
     let context = answer["context"].as_object().unwrap();
     assert_eq!(context.len(), 1, "a refusal says nothing else: {answer}");
@@ -48,9 +48,9 @@ async fn golden_events() {
     walk("authorize", async |name, event| match name {
         "http" | "websocket-connect" => {
             // The golden token is a fake one; a real one of this test's key comes after it.
-            let fake = authorize::authorize(&world.verifier(), &event);
+            let fake = world.authorize.handle(&event).await.unwrap();
             let mine = with_token(name, &token(&world.signer, cloud::now(), minutes(5)));
-            let mut real = authorize::authorize(&world.verifier(), &mine);
+            let mut real = world.authorize.handle(&mine).await.unwrap();
             assert!(real["context"]["iat"].as_u64().is_some(), "{real}");
             real["context"]["iat"] = "[now]".into();
             json!({ "fake token": fake, "real token": real })
@@ -64,34 +64,35 @@ async fn golden_events() {
 async fn tokens_that_are_not_good_are_refused_with_a_reason() {
     let world = World::new().await;
     let now = cloud::now();
-    let refused = |token: &str| refusal(&world, &with_token("http", token));
+    let refused = async |token: &str| refusal(&world, &with_token("http", token)).await;
     assert_eq!(
-        refused(&token(&world.signer, now - minutes(60), minutes(59))),
+        refused(&token(&world.signer, now - minutes(60), minutes(59))).await,
         "the token has expired"
     );
     // Clocks may differ a little.
     let late = with_token("http", &token(&world.signer, now - minutes(60), seconds(60 * 60 - 10)));
-    assert_eq!(authorize::authorize(&world.verifier(), &late)["context"]["sub"], "mara");
+    let answer = world.authorize.handle(&late).await.unwrap();
+    assert_eq!(answer["context"]["sub"], "mara");
 
     let keys = keys::generate().unwrap();
     let signer = |issuer: &str, audience: &str, key: &str| Signer::new(key, issuer, audience).unwrap();
     let good = token(&world.signer, now, minutes(5));
     let theirs = token(&signer("atelier", "atelier", &keys.private_pem), now, minutes(5));
-    assert_eq!(refused(&theirs), "the token is not valid");
-    assert_eq!(refused("not.a.token"), "the token is not valid");
-    assert_eq!(refused(""), "the token is not valid");
+    assert_eq!(refused(&theirs).await, "the token is not valid");
+    assert_eq!(refused("not.a.token").await, "the token is not valid");
+    assert_eq!(refused("").await, "the token is not valid");
 
     let (head, signature) = good.rsplit_once('.').unwrap();
-    assert_eq!(refused(&format!("{head}.")), "the token is not valid");
+    assert_eq!(refused(&format!("{head}.")).await, "the token is not valid");
     // Another's claims with this signature; an algorithm that needs no key.
     let (_, payload) = theirs.split_once('.').unwrap();
     let (payload, _) = payload.rsplit_once('.').unwrap();
     assert_eq!(
-        refused(&format!("{payload}.{payload}.{signature}")),
+        refused(&format!("{payload}.{payload}.{signature}")).await,
         "the token is not valid"
     );
     let none = "eyJhbGciOiJub25lIn0"; // {"alg":"none"}
-    assert_eq!(refused(&format!("{none}.{payload}.")), "the token is not valid");
+    assert_eq!(refused(&format!("{none}.{payload}.")).await, "the token is not valid");
 }
 
 #[tokio::test]
@@ -99,12 +100,16 @@ async fn tokens_of_another_installation_are_refused() {
     let mut world = World::new().await;
     let keys = keys::generate().unwrap();
     world.public_key.clone_from(&keys.public);
-    let refused = |issuer: &str, audience: &str| {
+    world.authorize.verifier = world.verifier();
+    let refused = async |issuer: &str, audience: &str| {
         let signer = Signer::new(&keys.private_pem, issuer, audience).unwrap();
-        refusal(&world, &with_token("http", &token(&signer, cloud::now(), minutes(5))))
+        refusal(&world, &with_token("http", &token(&signer, cloud::now(), minutes(5)))).await
     };
-    assert_eq!(refused("atelier", "another"), "the token is for another installation");
-    assert_eq!(refused("another", "atelier"), "the token is not valid");
+    assert_eq!(
+        refused("atelier", "another").await,
+        "the token is for another installation"
+    );
+    assert_eq!(refused("another", "atelier").await, "the token is not valid");
 }
 
 #[tokio::test]
@@ -116,18 +121,19 @@ async fn the_header_is_read_as_clients_send_it() {
         ("Authorization", format!("BEARER  {token} ")),
         ("AUTHORIZATION", format!("Bearer {token}")),
     ] {
-        let answer = authorize::authorize(&world.verifier(), &with_header("http", header, &value));
+        let event = with_header("http", header, &value);
+        let answer = world.authorize.handle(&event).await.unwrap();
         assert_eq!(answer["context"]["sub"], "mara", "{header}: {value}");
     }
     for value in [token.clone(), format!("Basic {token}"), String::new()] {
-        let refused = refusal(&world, &with_header("http", "authorization", &value));
+        let refused = refusal(&world, &with_header("http", "authorization", &value)).await;
         assert_eq!(refused, "there is no token", "{value}");
     }
     assert_eq!(
-        refusal(&world, &with_header("http", "x-other", "x")),
+        refusal(&world, &with_header("http", "x-other", "x")).await,
         "there is no token"
     );
-    assert_eq!(refusal(&world, &json!({})), "there is no token");
+    assert_eq!(refusal(&world, &json!({})).await, "there is no token");
 }
 
 #[tokio::test]
@@ -135,7 +141,9 @@ async fn a_workers_token_carries_generation_and_pool() {
     let world = World::new().await;
     let worker = world.ready(WORKER, "i-0", crate::support::NOW).await;
     let token = world.signer.worker(&worker, cloud::now(), minutes(60)).unwrap();
-    let context = &authorize::authorize(&world.verifier(), &with_token("http", &token))["context"];
+    let event = with_token("http", &token);
+    let answer = world.authorize.handle(&event).await.unwrap();
+    let context = &answer["context"];
     assert_eq!(
         (
             &context["sub"],
@@ -159,7 +167,7 @@ async fn a_workers_token_carries_generation_and_pool() {
 async fn a_refused_websocket_is_denied() {
     let world = World::new().await;
     let event = with_token("websocket-connect", "not.a.token");
-    let answer = authorize::authorize(&world.verifier(), &event);
+    let answer = world.authorize.handle(&event).await.unwrap();
     let statement = &answer["policyDocument"]["Statement"][0];
     assert_eq!(statement["Effect"], "Deny");
     assert_eq!(statement["Resource"], event["methodArn"]);

@@ -133,6 +133,7 @@ async fn what_brings_no_picture_costs_nothing() {
         "plan lost",
     ] {
         let world = World::new().await;
+        world.alter_pool(|pool| pool.max_workers = 1).await;
         let (task, worker) = rendering(&world, NOW).await;
         let later = NOW + minutes(1);
         let cancel = async || {

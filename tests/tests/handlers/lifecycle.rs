@@ -505,6 +505,8 @@ async fn descriptions_that_lag_end_nobody() {
         world.tick(NOW + seconds(30)).await;
         assert_eq!(state(&world).await, state_now);
         world.tick(NOW + minutes(2)).await;
+        assert_eq!(state(&world).await, state_now, "one description ends nothing");
+        world.tick(NOW + minutes(5)).await;
         assert_eq!(state(&world).await, WorkerState::Gone, "{state_now:?}");
     }
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod account;
+mod attack;
 mod authorize;
 mod bad_input;
 mod claim;

@@ -115,7 +115,13 @@ async fn set(world: &World, user: &str, email: &str) -> anyhow::Result<String> {
         ..Change::default()
     };
     let user = UserId::new(user);
-    user::run(&world.cloud.store, Command::Set { user, change }, cloud::now()).await
+    user::run(
+        &world.cloud.store,
+        &world.cloud.sockets,
+        Command::Set { user, change },
+        cloud::now(),
+    )
+    .await
 }
 
 async fn start(world: &World, device: &str, now: Millis) -> String {
@@ -421,7 +427,7 @@ async fn who_comes_first_with_an_address_keeps_the_account() {
     assert!(taken.contains("noor"), "{taken}");
     // Whoever is removed leaves nothing that opens an account.
     let user = UserId::new("noor");
-    user::run(&world.cloud.store, Command::Remove { user }, now)
+    user::run(&world.cloud.store, &world.cloud.sockets, Command::Remove { user }, now)
         .await
         .unwrap();
     for name in [Identity::email(EMAIL), Identity::subject(&provider.issuer, "m-2")] {
@@ -472,7 +478,7 @@ async fn revoking_ends_a_sign_in_that_the_provider_has_named() {
     browser.identify(&world, &code, now).await;
     browser.approve(&world, &code, now).await;
     let user = UserId::new(MARA);
-    user::run(&world.cloud.store, Command::Revoke { user }, now)
+    user::run(&world.cloud.store, &world.cloud.sockets, Command::Revoke { user }, now)
         .await
         .unwrap();
     assert_eq!(confirmed(&world, now + seconds(1)).await, None);

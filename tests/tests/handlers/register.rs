@@ -340,7 +340,7 @@ async fn a_new_process_holds_nothing_of_the_old_one() {
     ] {
         let answer = world.work(&old, operation, &body, NOW + seconds(6)).await;
         assert_eq!(answer.status, 401, "{operation}");
-        assert!(answer.error().contains("Register again"), "{answer:?}");
+        assert!(answer.error().contains("an earlier process's"), "{answer:?}");
     }
     assert_eq!(world.worker(WORKER).await.state, WorkerState::Warming);
 }

@@ -130,7 +130,7 @@ async fn a_refused_token_is_a_401_in_words_on_every_route() {
     let before = world.written();
     for route in http_routes().iter().filter(|route| !route.open) {
         let caller = json!({ "refused": "the token has expired" });
-        let answer = world.http(event(route, Some(&caller)), NOW).await;
+        let answer = world.handled(event(route, Some(&caller)), NOW).await;
         assert_eq!(answer.status, 401, "{route:?}");
         assert_eq!(
             answer.error(),
@@ -141,7 +141,7 @@ async fn a_refused_token_is_a_401_in_words_on_every_route() {
         let mut both = painter("mara");
         both["refused"] = "the token is not valid".into();
         assert_eq!(
-            world.http(event(route, Some(&both)), NOW).await.status,
+            world.handled(event(route, Some(&both)), NOW).await.status,
             401,
             "{route:?}"
         );
@@ -163,7 +163,7 @@ async fn no_context_is_a_401_in_words_on_every_route() {
             Some(json!({ "sub": 7, "team": "studio", "role": "painter", "iat": 1 })),
         ];
         for caller in incomplete {
-            let answer = world.http(event(route, caller.as_ref()), NOW).await;
+            let answer = world.handled(event(route, caller.as_ref()), NOW).await;
             assert_eq!(answer.status, 401, "{route:?} {caller:?}");
             assert_eq!(answer.error(), "Please sign in.", "{route:?}");
         }
@@ -186,7 +186,7 @@ async fn a_wrong_role_is_a_403_in_words_on_every_route() {
             vec![worker_context(WORKER, 1, NOW), worker_context("mara", 1, NOW)]
         };
         for caller in wrong {
-            let answer = world.http(event(route, Some(&caller)), NOW).await;
+            let answer = world.handled(event(route, Some(&caller)), NOW).await;
             assert_eq!(answer.status, 403, "{route:?} {caller}");
             assert_eq!(answer.error(), "This token may not be used for that.");
         }

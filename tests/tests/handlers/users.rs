@@ -14,7 +14,7 @@ fn eva() -> UserId {
 }
 
 async fn run(world: &World, command: Command, now: Millis) -> anyhow::Result<String> {
-    user::run(&world.cloud.store, command, now).await
+    user::run(&world.cloud.store, &world.cloud.sockets, command, now).await
 }
 
 async fn add(world: &World, change: Change, now: Millis) -> anyhow::Result<String> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use cloud::token::Signer;
+use cloud::{Write, token::Signer};
 use model::{Millis, Role, TeamId, Worker, WorkerId};
 
 use crate::studio::{Studio, small};
@@ -50,7 +50,12 @@ pub(crate) async fn tokens(studio: Studio) -> Result<()> {
     let answer = studio.painter.with_token("").call("GET", "user", None).await?;
     ensure!(answer.status == 401, "missing: {answer:?}");
 
-    let worker = Worker::launching(WorkerId::new("w-nobody"), studio.pool.clone(), now);
+    let mut worker = Worker::launching(WorkerId::new("w-nobody"), studio.pool.clone(), now);
+    let stranger = studio.painter.with_token(signer.worker(&worker, now, hour)?);
+    let answer = stranger.call("POST", "generate", Some("{}".to_owned())).await?;
+    ensure!(answer.status == 401, "nobody knows that worker: {answer:?}");
+    worker.generation = 1;
+    studio.stack.store().commit([Write::put(&mut worker)?]).await?;
     let worker = signer.worker(&worker, now, hour)?;
     let answer = studio
         .painter

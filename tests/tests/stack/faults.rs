@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use cloud::Write;
 use model::{RunTimes, TaskState, Worker, worker_api};
 use serde_json::json;
 
@@ -45,6 +46,10 @@ pub(crate) async fn worker_killed_for_good(studio: Studio) -> Result<()> {
 }
 
 pub(crate) async fn comfyui_killed(studio: Studio) -> Result<()> {
+    // Where there can be another machine, that one takes over.
+    let mut pool = studio.stack.store().get(&studio.pool).await?.context("no pool")?;
+    pool.max_workers = 1;
+    studio.stack.store().commit([Write::put(&mut pool)?]).await?;
     let task = studio.painter.submit(&small(60, 1)?).await?;
     studio.until_painting(task).await?;
     let machine = studio.until_machines(|machines| machines.len() == 1).await?.remove(0);

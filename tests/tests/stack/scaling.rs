@@ -100,6 +100,7 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         run: None,
         cancel: None,
         failures: 0,
+        failed_on: None,
         result: None,
         error: None,
         claimed_at: None,

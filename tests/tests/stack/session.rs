@@ -43,6 +43,8 @@ pub(crate) async fn of_the_plugin(studio: Studio) -> Result<()> {
 
     let mut unwanted = generate;
     unwanted["input"]["workflow"]["sampling"]["seed"] = 7.into();
+    // Long enough that it is not over when it is canceled.
+    unwanted["input"]["workflow"]["sampling"]["total_steps"] = 80.into();
     let job = post(&painter, "generate", &unwanted).await?;
     until(&painter, &job, |word| word != "IN_QUEUE").await?;
     let cancel = format!("cancel/{}/{}", text(&job["worker_id"])?, text(&job["id"])?);

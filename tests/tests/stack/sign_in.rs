@@ -1,6 +1,7 @@
 //! Signing in as the unmodified plugin does, with a browser that is a form.
 
 use anyhow::{Context, Result, ensure};
+use local::painter::Answer;
 use model::UserId;
 use ops::user::Command;
 use serde_json::json;
@@ -59,9 +60,12 @@ pub(crate) async fn as_the_plugin_does(studio: Studio) -> Result<()> {
     let given = plugin.call("POST", "auth/confirm", Some(confirm.clone())).await?;
     ensure!(given.body["status"] == "authorized", "{given:?}");
     let twice = plugin.call("POST", "auth/confirm", Some(confirm)).await?;
+    // Its answer may have been lost: for a moment it is the same again.
+    let says =
+        |answer: &Answer| -> Option<String> { Some(answer.body["token"].as_str()?.split('.').nth(1)?.to_owned()) };
     ensure!(
-        twice.body == json!({ "status": "not-found" }),
-        "the token was handed out twice: {twice:?}"
+        says(&twice).is_some() && says(&twice) == says(&given),
+        "another token was handed out: {twice:?}"
     );
     let painter = plugin.with_token(given.body["token"].as_str().context("no token")?);
 
@@ -93,7 +97,8 @@ pub(crate) async fn as_the_plugin_does(studio: Studio) -> Result<()> {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 
-    let operator = async |command| ops::user::run(studio.stack.store(), command, cloud::now()).await;
+    let operator =
+        async |command| ops::user::run(studio.stack.store(), studio.stack.sockets(), command, cloud::now()).await;
     let team = studio
         .stack
         .store()

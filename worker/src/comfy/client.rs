@@ -11,7 +11,7 @@ use reqwest::{
     Response, StatusCode,
     multipart::{Form, Part},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
@@ -43,6 +43,8 @@ const POST: Duration = Duration::from_mins(1);
 const MAX_INPUTS: usize = 4096;
 /// Of one node class; a description holds the names of the files that the node may be given.
 const MAX_DESCRIPTION: u64 = 4 << 20;
+/// Of any other answer: a queue and a history hold whole graphs.
+const MAX_ANSWER: u64 = 32 << 20;
 /// For moving pictures on one host.
 const MOVE: Duration = Duration::from_mins(1);
 
@@ -61,11 +63,11 @@ impl Comfy {
     }
 
     pub(crate) async fn queue(&self) -> Result<Queue, ComfyError> {
-        Ok(self.get("/queue").await?.json().await?)
+        read(self.get("/queue").await?).await
     }
 
     pub(crate) async fn history(&self, id: RunId) -> Result<Option<History>, ComfyError> {
-        let mut entries: BTreeMap<String, History> = self.get(&format!("/history/{id}")).await?.json().await?;
+        let mut entries: BTreeMap<String, History> = read(self.get(&format!("/history/{id}")).await?).await?;
         Ok(entries.remove(&id.to_string()))
     }
 
@@ -81,7 +83,7 @@ impl Comfy {
             .await?;
         match reply.status() {
             StatusCode::OK => {
-                let reply: Value = reply.json().await?;
+                let reply: Value = read(reply).await?;
                 if refusal::has_node_errors(&reply) {
                     self.halt_once(id).await?;
                     return Err(ComfyError::Rejected(refusal::failure(&reply)));
@@ -91,7 +93,7 @@ impl Comfy {
             StatusCode::BAD_REQUEST => {
                 // A picture may be what it misses, if somebody has emptied its folder.
                 self.forget_inputs().await;
-                let reply = reply.json().await.unwrap_or_default();
+                let reply = read(reply).await.unwrap_or_default();
                 Err(ComfyError::Rejected(refusal::failure(&reply)))
             }
             status => Err(ComfyError::Status {
@@ -200,7 +202,7 @@ impl Comfy {
             .multipart(form)
             .send()
             .await?;
-        let Uploaded { name, subfolder } = good("an upload", reply)?.json().await?;
+        let Uploaded { name, subfolder } = read(good("an upload", reply)?).await?;
         Ok(if subfolder.is_empty() {
             name
         } else {
@@ -242,11 +244,66 @@ impl Comfy {
     }
 }
 
+/// An answer's JSON.
+async fn read<T: DeserializeOwned>(reply: Response) -> Result<T, ComfyError> {
+    let bytes = fetch::read(reply, MAX_ANSWER).await?;
+    serde_json::from_slice(&bytes)
+        .or_else(|_| serde_json::from_slice(&numbers_only(&bytes)))
+        .map_err(|error| ComfyError::Garbled(error.classify()))
+}
+
+/// The same with `null` for what Python writes and JSON does not have: NaN and the infinities, outside of texts.
+fn numbers_only(json: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(json.len());
+    let (mut rest, mut in_text) = (json, false);
+    while let Some((&byte, after)) = rest.split_first() {
+        let not_a_number = [&b"-Infinity"[..], b"Infinity", b"NaN"];
+        if let Some(found) = not_a_number.iter().find(|it| !in_text && rest.starts_with(it)) {
+            clean.extend_from_slice(b"null");
+            rest = &rest[found.len()..];
+            continue;
+        }
+        clean.push(byte);
+        rest = after;
+        match byte {
+            b'"' => in_text = !in_text,
+            b'\\' if in_text => {
+                if let Some((&escaped, after)) = rest.split_first() {
+                    clean.push(escaped);
+                    rest = after;
+                }
+            }
+            _ => {}
+        }
+    }
+    clean
+}
+
 fn good(what: &'static str, reply: Response) -> Result<Response, ComfyError> {
     let status = reply.status();
     if status.is_success() {
         Ok(reply)
     } else {
         Err(ComfyError::Status { what, status })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers_only;
+
+    #[test]
+    fn what_is_no_number_is_null_outside_of_texts() {
+        for (said, read) in [
+            (
+                r#"{"a": NaN, "b": [-Infinity, Infinity]}"#,
+                r#"{"a": null, "b": [null, null]}"#,
+            ),
+            (r#"{"NaN": "a NaN \" NaN \\"}"#, r#"{"NaN": "a NaN \" NaN \\"}"#),
+            ("\"\\", "\"\\"),
+            ("", ""),
+        ] {
+            assert_eq!(String::from_utf8(numbers_only(said.as_bytes())).unwrap(), read);
+        }
     }
 }

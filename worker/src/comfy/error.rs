@@ -15,8 +15,8 @@ pub(crate) enum ComfyError {
     #[error("ComfyUI cannot be reached")]
     Gone(#[source] reqwest::Error),
     /// It answered something that cannot be read.
-    #[error("ComfyUI's answer cannot be read")]
-    Garbled(#[source] reqwest::Error),
+    #[error("ComfyUI's answer cannot be read: {0:?} error")]
+    Garbled(serde_json::error::Category),
     /// It answered with an error.
     #[error("ComfyUI answers {what} with status {status}")]
     Status { what: &'static str, status: StatusCode },
@@ -33,7 +33,6 @@ impl From<reqwest::Error> for ComfyError {
         let error = error.without_url();
         match () {
             () if error.is_timeout() => Self::Slow(error),
-            () if error.is_decode() => Self::Garbled(error),
             () => Self::Gone(error),
         }
     }

@@ -10,4 +10,4 @@ mod segment;
 pub(crate) use bad_input::BadInput;
 pub(crate) use finish::finish;
 pub(crate) use inputs::{Ready, check_etag, inline, limit, prepare};
-pub(crate) use result_blob::{BadOutput, ResultBlob};
+pub(crate) use result_blob::{BadOutput, ResultBlob, check_count};

@@ -36,12 +36,7 @@ pub(crate) struct ResultBlob {
 impl ResultBlob {
     /// Checks and joins the pictures.
     pub(crate) fn new(pictures: &[Bytes], wanted: Output) -> Result<Self, BadOutput> {
-        if pictures.len() != wanted.count as usize {
-            return Err(BadOutput::Count {
-                found: pictures.len(),
-                wanted: wanted.count,
-            });
-        }
+        check_count(pictures.len(), wanted)?;
         let mut bytes = BytesMut::with_capacity(pictures.iter().map(Bytes::len).sum());
         let mut offsets = Vec::with_capacity(pictures.len());
         for picture in pictures {
@@ -58,6 +53,18 @@ impl ResultBlob {
         Ok(Self {
             bytes: bytes.freeze(),
             offsets,
+        })
+    }
+}
+
+/// Whether there are as many pictures as were asked for.
+pub(crate) fn check_count(found: usize, wanted: Output) -> Result<(), BadOutput> {
+    if found == wanted.count as usize {
+        Ok(())
+    } else {
+        Err(BadOutput::Count {
+            found,
+            wanted: wanted.count,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Why a run has no result, and how that is told to the painter.
 
-use model::{Failure, FailureClass};
+use model::{Blame, Failure, FailureClass};
 
 use super::stop::Stop;
 use crate::{
@@ -48,6 +48,15 @@ pub(crate) enum RenderError {
     Thread(#[from] tokio::task::JoinError),
 }
 
+/// What the API is told of a run without a result.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// It was interrupted as asked.
+    Canceled,
+    /// It failed.
+    Failed(Failure),
+}
+
 impl RenderError {
     #[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
     pub(crate) fn plan(error: serde_json::Error) -> Self {
@@ -59,26 +68,30 @@ impl RenderError {
         match self {
             Self::Stopped { stuck, .. } | Self::TooLong { stuck } => *stuck,
             Self::Lost(_) | Self::Comfy(ComfyError::Gone(_) | ComfyError::Slow(_)) => true,
+            Self::Graph(failure) => failure.blame == Blame::Machine,
             _ => false,
         }
     }
 
-    /// Class and words for the API; no class if it was interrupted as asked. None if nothing is to be said at all.
-    pub(crate) fn told(&self) -> Option<(Option<FailureClass>, String)> {
+    /// What the API is told. None if nothing is to be said at all.
+    pub(crate) fn told(&self) -> Option<Told> {
         use FailureClass::{Capacity, Infrastructure, User};
-        let say = |class, message: &str| Some((Some(class), message.to_owned()));
+        let say = |class, message: &str| Some(Told::Failed(Failure::new(class, message)));
         match self {
             Self::Stopped { stop: Stop::Lost, .. } => None,
             Self::Stopped {
                 stop: Stop::Canceled, ..
-            } => Some((None, "The picture was canceled.".to_owned())),
+            } => Some(Told::Canceled),
             Self::Stopped {
                 stop: Stop::Leaving, ..
             } => say(
                 Capacity,
                 "The machine was stopped; the picture starts again on another one.",
             ),
-            Self::TooLong { .. } => say(Infrastructure, "The picture took too long and was stopped."),
+            Self::TooLong { .. } => {
+                let failure = Failure::new(Infrastructure, "The picture took too long and was stopped.");
+                Some(Told::Failed(failure.blaming(Blame::Request)))
+            }
             Self::Plan(_)
             | Self::Bind(_)
             | Self::Input(BadInput::Misfit(_))
@@ -95,10 +108,7 @@ impl RenderError {
             },
             Self::FetchLora(_) => say(Infrastructure, "Your LoRA could not be fetched."),
             Self::Fetch(_) => say(Infrastructure, "The input pictures could not be fetched."),
-            Self::Comfy(ComfyError::Rejected(failure)) | Self::Graph(failure) => Some((
-                Some(failure.class),
-                Failure::new(failure.class, &failure.message).message,
-            )),
+            Self::Comfy(ComfyError::Rejected(failure)) | Self::Graph(failure) => Some(Told::Failed(failure.clone())),
             Self::Comfy(_) => say(Infrastructure, "The renderer on the machine did not answer."),
             Self::Lost(_) => say(Infrastructure, "The renderer on the machine crashed."),
             Self::Interrupted => say(Infrastructure, "The renderer was interrupted."),

@@ -1,11 +1,15 @@
 //! Telling the API how a run ended: again and again until it answers, since saying it twice does no harm.
 
 use model::{
-    RunId,
+    Blame, RunId,
     worker_api::{Assignment, RunEnded, RunFailure, RunResult},
 };
 
-use super::{brake::Brake, error::RenderError, renderer::Renderer};
+use super::{
+    brake::Brake,
+    error::{RenderError, Told},
+    renderer::Renderer,
+};
 use crate::{backoff::Backoff, control_plane::CloudError, error::chain};
 
 impl Renderer {
@@ -21,12 +25,16 @@ impl Renderer {
         error: &RenderError,
         brake: &mut Brake,
     ) -> Option<Assignment> {
-        let (class, message) = error.told()?;
+        let (class, message, blame) = match error.told()? {
+            Told::Canceled => (None, "The picture was canceled.".to_owned(), Blame::Unknown),
+            Told::Failed(failure) => (Some(failure.class), failure.message, failure.blame),
+        };
         let failure = RunFailure {
             run_id: run.run_id,
             task_id: run.task_id,
             class,
             message,
+            blame,
         };
         self.told(brake, Report::Failure(&failure)).await
     }

@@ -7,18 +7,18 @@ use model::{
 };
 use serde_json::{Map, Value};
 use tokio::time::Instant;
-use workflow::Plan;
+use workflow::{Output, Plan};
 
 use super::{brake::Brake, error::RenderError, renderer::Renderer, stop::Stop};
 use crate::{
-    comfy::{self, Comfy, Ending, Listener, Made, Meter, OutputFile},
+    comfy::{self, Comfy, ComfyError, Ending, Listener, Made, Meter, OutputFile},
     error::chain,
     images::{self, BadInput, Ready, ResultBlob},
     transfer::Transfers,
 };
 
-/// The largest picture that is read from ComfyUI.
-const MAX_PICTURE: u64 = 512 * 1024 * 1024;
+/// Most bytes of pictures that are read from ComfyUI for a run.
+const MAX_PICTURES: u64 = 512 * 1024 * 1024;
 
 impl Renderer {
     /// The whole of a run but its report.
@@ -32,24 +32,34 @@ impl Renderer {
             self.host.wait_until_it_answers().await;
             self.host.serve(&run.team).await?;
             let loras = self.loras(run, &transfers).await?;
-            let uploads = self.upload_inputs(run, ready.uploads).await?;
-            Ok::<_, RenderError>((uploads, ready.shelf, loras))
+            let uploads = self.upload_inputs(run, &ready.uploads).await?;
+            Ok::<_, RenderError>((ready.uploads, uploads, ready.shelf, loras))
         };
         // The socket must be open before the graph is posted; it opens while pictures are fetched.
         // Boxed: decoding, uploading and the commands of a host make a large future.
         let prepared =
             Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.host.comfy.base()).await) }) });
-        let ((uploads, shelf, loras), mut listener) = brake.guard(prepared).await?;
+        let ((inputs, mut uploads, shelf, loras), mut listener) = brake.guard(prepared).await?;
         for lora in &loras.misfits {
             plan.silence(lora);
         }
-        let graph = plan.bind(&uploads, &format!("{}/out", folder(run)))?.into_map();
+        let out = format!("{}/out", folder(run));
+        let graph = plan.bind(&uploads, &out)?.into_map();
         let fetch = elapsed(begun);
 
         let begun = Instant::now();
-        let made = self.execute(run, &plan, &graph, &mut listener, brake).await?;
+        let mut made = self.execute(run, &plan, &graph, &mut listener, brake).await;
+        if !inputs.is_empty() && matches!(made, Err(RenderError::Comfy(ComfyError::Rejected(_)))) {
+            // What it has forgotten may be a picture that it had.
+            uploads = self.upload_inputs(run, &inputs).await?;
+            let graph = plan.bind(&uploads, &out)?.into_map();
+            made = self.execute(run, &plan, &graph, &mut listener, brake).await;
+        }
+        let made = made?;
         let pose = plan.pose.then(|| pose(&made.texts)).flatten();
-        let pictures = brake.guard(read(&self.host.comfy, &ours(made.files, run))).await?;
+        let pictures = brake
+            .guard(read(&self.host.comfy, &ours(made.files, run), plan.output))
+            .await?;
         let execute = elapsed(begun);
         drop(listener);
         self.status.loaded(&plan.models);
@@ -94,10 +104,15 @@ impl Renderer {
     }
 
     /// The names under which the graph finds the pictures. Another team's are out of reach: its folders are another's.
-    async fn upload_inputs(&self, run: &Assignment, pictures: Vec<Bytes>) -> Result<Vec<String>, RenderError> {
+    async fn upload_inputs(&self, run: &Assignment, pictures: &[Bytes]) -> Result<Vec<String>, RenderError> {
         let mut names = Vec::with_capacity(pictures.len());
         for picture in pictures {
-            names.push(self.host.comfy.input(&format!("teams/{}", run.team), picture).await?);
+            names.push(
+                self.host
+                    .comfy
+                    .input(&format!("teams/{}", run.team), picture.clone())
+                    .await?,
+            );
         }
         Ok(names)
     }
@@ -177,10 +192,15 @@ fn pose(texts: &[Value]) -> Option<Pose> {
     pose
 }
 
-async fn read(comfy: &Comfy, files: &[OutputFile]) -> Result<Vec<Bytes>, RenderError> {
+/// No more than was asked for.
+async fn read(comfy: &Comfy, files: &[OutputFile], wanted: Output) -> Result<Vec<Bytes>, RenderError> {
+    images::check_count(files.len(), wanted)?;
     let mut pictures = Vec::with_capacity(files.len());
+    let mut left = MAX_PICTURES;
     for file in files {
-        pictures.push(comfy.view(file, MAX_PICTURE).await?);
+        let picture = comfy.view(file, left).await?;
+        left -= picture.len() as u64;
+        pictures.push(picture);
     }
     Ok(pictures)
 }

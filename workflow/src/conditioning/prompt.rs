@@ -31,8 +31,8 @@ pub(crate) struct Prompts {
 }
 
 impl Prompts {
-    /// `guided` tells whether guidance has a use for the negative prompt; `raw` is for a root prompt that the plugin sends as
-    /// the painter wrote it.
+    /// `guided` tells whether guidance has a use for the negative prompt; `raw` is for prompts that the plugin sends as the
+    /// painter wrote them.
     pub(crate) fn parse(
         wire: &Conditioning,
         stored: StoredImages,
@@ -59,14 +59,11 @@ impl Prompts {
         } else {
             wire.negative.clone()
         };
-        let root = if raw {
-            raw::plain(&wire.positive)
-        } else {
-            wire.positive.clone()
-        };
+        let written = |text: &str| if raw { raw::plain(text) } else { text.to_owned() };
+        let root = written(&wire.positive);
         let mut regions = vec![];
         for region in &wire.regions {
-            let prompt = with_style(&region.positive, &wire.style, translated)?;
+            let prompt = with_style(&written(&region.positive), &wire.style, translated)?;
             regions.push(Region::parse(region, prompt, stored, inventory)?);
         }
         let loras: usize = regions.iter().map(Region::loras).sum();

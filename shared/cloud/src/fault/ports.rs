@@ -86,6 +86,10 @@ impl SocketPort for Watched<dyn SocketPort> {
         let on = to.to_string();
         Box::pin(self.faults.call("sockets.send", on, || self.port.send(to, text)))
     }
+    fn close<'a>(&'a self, connection: &'a ConnectionId) -> BoxFuture<'a, Result<(), SocketError>> {
+        let on = connection.to_string();
+        Box::pin(self.faults.call("sockets.close", on, || self.port.close(connection)))
+    }
     fn prime(&self) -> BoxFuture<'_, ()> {
         self.port.prime()
     }

@@ -32,11 +32,21 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
         let bytes = body(request).await?;
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(bytes).map(Self).map_err(|error| {
-            let short: String = error.to_string().chars().take(160).collect();
-            HttpError::new(400, format!("The request could not be read: {short}.")).because(error)
-        })
+        serde_json::from_slice(bytes).map(Self).map_err(|error| unread(&error))
     }
+}
+
+/// A body that is not what it should be. What was sent is not repeated, since the words go into the log, too.
+fn unread(error: &serde_json::Error) -> HttpError {
+    let said = error.to_string();
+    // `invalid type: string "…", expected …`, and the like with other quotes.
+    let quoted = |quote| Some((said.find(quote)?, said.rfind(quote)?));
+    let text = match quoted('"').or_else(|| quoted('`').filter(|_| !said.starts_with("missing"))) {
+        Some((from, to)) if from < to => format!("{}…{}", &said[..from], &said[to + 1..]),
+        _ => said,
+    };
+    let short: String = text.chars().take(160).collect();
+    HttpError::new(400, format!("The request could not be read: {short}."))
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

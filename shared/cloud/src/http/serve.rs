@@ -8,6 +8,7 @@ use lambda_http::{Body, request::LambdaRequest};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use model::Millis;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::{Value, value::RawValue};
 use tower::ServiceExt;
 
 use super::{HttpError, Now, error::Refusal};
@@ -18,10 +19,30 @@ pub use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest as Event
 /// Answers API Gateway's events with this router for as long as the process lives.
 pub async fn serve(router: Router) -> Result<(), Error> {
     let router = &router;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Event>| {
-        Ok::<_, Error>(answer(router, event.payload, crate::now()).await)
+    lambda_runtime::run(service_fn(async |payload: LambdaEvent<Box<RawValue>>| {
+        Ok::<_, Error>(answer(router, event(&payload.payload)?, crate::now()).await)
     }))
     .await
+}
+
+/// Reads an event. A header's value is text in any letters for API Gateway, and visible ASCII for us: what is not is
+/// percent-encoded, so that it stays told apart.
+pub fn event(payload: &RawValue) -> Result<Event, serde_json::Error> {
+    if payload.get().is_ascii()
+        && let Ok(event) = serde_json::from_str(payload.get())
+    {
+        return Ok(event);
+    }
+    let mut event: Value = serde_json::from_str(payload.get())?;
+    let headers = event.get_mut("headers").and_then(Value::as_object_mut);
+    for value in headers.into_iter().flat_map(|it| it.values_mut()) {
+        if let Some(text) = value.as_str()
+            && !text.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+        {
+            *value = utf8_percent_encode(text, CONTROLS).to_string().into();
+        }
+    }
+    serde_json::from_value(event)
 }
 
 /// Answers one event, and logs it: one line a call.

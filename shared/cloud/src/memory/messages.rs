@@ -57,4 +57,11 @@ impl SocketPort for Memory {
             Ok(())
         })
     }
+
+    fn close<'a>(&'a self, connection: &'a ConnectionId) -> BoxFuture<'a, Result<(), SocketError>> {
+        Box::pin(async move {
+            self.state().gone.insert(connection.clone());
+            Ok(())
+        })
+    }
 }

@@ -50,6 +50,7 @@ pub(crate) fn task(now: Millis) -> Task {
         run: None,
         cancel: None,
         failures: 0,
+        failed_on: None,
         result: None,
         error: None,
         claimed_at: None,

@@ -1,5 +1,7 @@
 //! The one write that lets a task in: a token of the rate limits, a place in line, a part of the budget.
 
+use std::time::Duration;
+
 use cloud::{Cloud, StoreError, Write, on_conflict, tables::TeamRateOf};
 use model::{Account, MicroUsd, Millis, Pace, Settings, Task, TaskBody, TeamRate, Usage};
 use policy::{
@@ -112,6 +114,13 @@ fn take(
             burst: settings.team_rate_burst,
         };
         team.bucket = rate::take(team.bucket, all, now).map_err(too_many("Your team has"))?;
+    }
+    let unpaid = Duration::from_millis(usage.unpaid_ms);
+    if !settings.max_unpaid.is_zero() && unpaid >= settings.max_unpaid {
+        return Err(IntakeError::TooMuchUnpaid {
+            used: unpaid,
+            left: usage.left(account).credits_left(),
+        });
     }
     if usage.reserve(reserved, account) {
         Ok(())

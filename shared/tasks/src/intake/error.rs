@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use cloud::{StoreError, bucket::BucketError, http::HttpError, retry::MayConflict};
+use model::PoolId;
 
 use crate::bodies::BodyError;
 
@@ -18,11 +19,22 @@ pub enum IntakeError {
         /// When to ask again.
         wait: Duration,
     },
+    /// The account's pool is not there: nobody would ever render it.
+    #[error("there is no pool {0}")]
+    NoPool(PoolId),
     /// Too many places to upload to are open; in this time one closes.
     #[error("too many uploads are open")]
     TooManyUploads {
         /// When to ask again.
         wait: Duration,
+    },
+    /// Too much of the painter's rendering ended without a picture.
+    #[error("{used:?} of rendering ended without a picture")]
+    TooMuchUnpaid {
+        /// How much there is this month.
+        used: Duration,
+        /// The whole credits that are left.
+        left: u64,
     },
     /// The budget does not suffice.
     #[error("this needs up to {wanted} credits, and {left} of {budget} are free")]
@@ -63,6 +75,12 @@ impl From<IntakeError> for HttpError {
                 let message = format!("{who} sent too many requests at once. Try again in {seconds} s.");
                 Self::too_many(message, Duration::from_secs(seconds))
             }
+            IntakeError::NoPool(pool) => Self::new(
+                409,
+                format!(
+                    "Your pictures are to be rendered in the pool {pool}, which does not exist. Tell your studio's operator."
+                ),
+            ),
             IntakeError::TooManyUploads { wait } => {
                 let seconds = wait.as_secs() + 1;
                 let message = format!(
@@ -75,6 +93,14 @@ impl From<IntakeError> for HttpError {
                 );
                 Self::too_many(message, Duration::from_secs(seconds))
             }
+            IntakeError::TooMuchUnpaid { used, left } => Self::no_credits(
+                format!(
+                    "This month {} min of your rendering ended without a picture: canceled, too long, or out of memory. \
+                     That is as much as your studio allows; ask whoever looks after it.",
+                    used.as_secs() / 60
+                ),
+                left,
+            ),
             IntakeError::OverBudget { wanted, left, budget } => Self::no_credits(
                 format!(
                     "This needs up to {wanted} credits; {left} of this month's {budget} are free. Ask for fewer or \

@@ -71,6 +71,9 @@ pub async fn admit(
     let line = async { Ok(Line::read(cloud, &account.pool).await?) };
     let pinned = wanted.files.pin(cloud, settings, account, &wanted.plan);
     let (inputs, line) = tokio::try_join!(pinned, line)?;
+    if line.pool.is_none() {
+        return Err(IntakeError::NoPool(account.pool.clone()));
+    }
     let task = task(account, &line, &wanted, settings, now);
     let plan = serde_json::to_string(&wanted.plan)?;
     let ttl = (task.expires_at + BODY_LIFE).seconds();
@@ -110,6 +113,7 @@ fn task(account: &Account, line: &Line, wanted: &Wanted, settings: &Settings, no
         run: None,
         cancel: None,
         failures: 0,
+        failed_on: None,
         result: None,
         error: None,
         claimed_at: None,

@@ -1,6 +1,9 @@
 use cloud::{Cloud, StoreError, Write, tables::PaceOf};
 use model::{Millis, Run, RunId, RunRef, Settings, Task, TaskId, TaskState, Worker};
+use policy::claim::is_alone;
 use tracing::info;
+
+use crate::line::Line;
 
 /// A task that a worker has claimed.
 #[derive(Debug)]
@@ -30,6 +33,9 @@ pub async fn claim(
     if task.state != TaskState::Queued || task.pool != worker.pool || task.expires_at <= now {
         return Ok(None);
     }
+    if task.failed_on.as_ref() == Some(&worker.worker_id) && !must_take(cloud, settings, worker, now).await? {
+        return Ok(None);
+    }
     let estimates = pace.map(|pace| pace.estimates).unwrap_or_default();
     let run_id = RunId::new(uuid::Uuid::now_v7());
     let run = Run {
@@ -53,4 +59,11 @@ pub async fn claim(
         .await?;
     info!(task.id = %task_id, run.id = %run_id, worker.id = %worker.worker_id, "claimed");
     Ok(Some(Claimed { task, run, worker }))
+}
+
+/// Whether the worker is to take even what failed on it last.
+async fn must_take(cloud: &Cloud, settings: &Settings, worker: &Worker, now: Millis) -> Result<bool, StoreError> {
+    let line = Line::read(cloud, &worker.pool).await?;
+    let snapshot = line.snapshot(settings, now);
+    Ok(snapshot.is_none_or(|snapshot| is_alone(&worker.worker_id, &snapshot)))
 }

@@ -5,10 +5,10 @@ use cloud::{
     memory::Memory,
     tables::{Entity, Id, Table},
 };
-use model::{Task, TaskId, Worker, WorkerId};
+use model::{Pool, PoolId, Task, TaskId, Worker, WorkerId};
 use serde_json::Value;
 
-use super::World;
+use super::{POOL, World};
 
 impl World {
     /// Puts an entity past all chance and lag.
@@ -41,6 +41,13 @@ impl World {
         change(&mut worker);
         self.put(worker).await;
         self.worker(id).await
+    }
+
+    /// Changes the pool as no handler would.
+    pub(crate) async fn alter_pool(&self, change: impl FnOnce(&mut Pool)) {
+        let mut pool = self.get(&PoolId::new(POOL)).await;
+        change(&mut pool);
+        self.put(pool).await;
     }
 
     /// Changes a task as no handler would.

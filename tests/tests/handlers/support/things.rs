@@ -116,6 +116,13 @@ impl World {
         sent.into_iter().map(|(to, what)| (to.to_string(), what)).collect()
     }
 
+    /// What a user used this month.
+    pub(crate) async fn usage(&self, user: &str) -> model::Usage {
+        accounts::usage(&self.cloud.store, &UserId::new(user), NOW)
+            .await
+            .unwrap()
+    }
+
     pub(crate) fn take_queued(&self) -> Vec<Queued> {
         self.memory.take_queued()
     }
@@ -190,6 +197,7 @@ fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         run: None,
         cancel: None,
         failures: 0,
+        failed_on: None,
         result: None,
         error: None,
         claimed_at: None,

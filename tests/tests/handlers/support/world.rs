@@ -29,6 +29,7 @@ pub(crate) struct World {
     /// Watches every call to AWS of a [`World::watched`] one.
     pub(crate) faults: Faults,
     pub(super) private_key: String,
+    pub(crate) authorize: authorize::App,
     pub(super) generate: Router,
     pub(super) account: Router,
     pub(super) claim: Router,
@@ -117,6 +118,11 @@ impl World {
             socket_url: SOCKET_URL.to_owned(),
         };
         let world = Self {
+            // Its calls are none of the functions behind it.
+            authorize: authorize::App {
+                store: Store::new(memory.clone()),
+                verifier: Verifier::new(&keys.public, "atelier", AUDIENCE).unwrap(),
+            },
             generate: accounts::router(generate::routes(), generate),
             account: account(&cloud, &settings, &keys.private_pem, None),
             claim: accounts::router(claim::routes(), claim),

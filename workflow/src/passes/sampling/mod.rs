@@ -14,8 +14,6 @@ mod names;
 use names::{SAMPLERS, SCHEDULERS};
 
 const MAX_STEPS: i64 = 1_000;
-/// What the plugin sends; the noise of larger seeds would be reachable from no painter's settings.
-const SEEDS: std::ops::RangeInclusive<i64> = 0..=u32::MAX as i64;
 /// ComfyUI's own limit.
 const CFG_SCALES: std::ops::RangeInclusive<f64> = 0.0..=100.0;
 /// What Flux was made for.
@@ -76,7 +74,9 @@ impl Sampling {
         let total_steps = number("number of steps", wire.total_steps, 1..=MAX_STEPS)?;
         // Flux has its guidance built in and no use for a negative prompt.
         let distilled = Family::parse(arch)? == Family::Flux;
-        let start_step = number("first step", wire.start_step, 0..=i64::from(total_steps) - 1)?;
+        // The plugin cuts the number of steps after it has computed the first: at least one is left.
+        let last = i64::from(total_steps) - 1;
+        let start_step = number("first step", wire.start_step.min(last), 0..=last)?;
         if matches!(scheduler, Scheduler::Gits) && total_steps < GITS_MIN_STEPS {
             return Err(Refusal::new(
                 "the scheduler gits needs at least 2 steps. Raise the steps in the style settings.",
@@ -89,7 +89,8 @@ impl Sampling {
             distilled,
             total_steps,
             start_step,
-            seed: number("seed", wire.seed, SEEDS)?.into(),
+            // A queue of the plugin's adds to a seed, beyond 32 bits too; ComfyUI takes 64.
+            seed: u64::try_from(wire.seed).map_err(|_| Refusal::new("the seed is negative."))?,
         })
     }
 

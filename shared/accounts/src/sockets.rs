@@ -1,0 +1,30 @@
+use cloud::{Sockets, Store, StoreError, Write, chain, tables::SessionsOf};
+use model::{ConnectionId, Session, UserId};
+use tracing::warn;
+
+/// Hangs up on every socket of a user, so that nothing is pushed to them any more; how many there were.
+pub async fn hang_up(store: &Store, sockets: &Sockets, user: &UserId) -> Result<usize, StoreError> {
+    let sessions = store.list(SessionsOf(user)).await?;
+    let found = sessions.len();
+    for session in sessions {
+        hang_up_on(store, sockets, session).await?;
+    }
+    Ok(found)
+}
+
+async fn hang_up_on(store: &Store, sockets: &Sockets, mut session: Session) -> Result<(), StoreError> {
+    // The item goes first: it is what is pushed to.
+    match store.commit([Write::delete(&mut session)]).await {
+        Ok(()) | Err(StoreError::Conflict) => {}
+        Err(error) => return Err(error),
+    }
+    close(sockets, &session.connection_id).await;
+    Ok(())
+}
+
+/// Closes a connection whose bearer is out. If that fails, the next message on it is refused all the same.
+pub async fn close(sockets: &Sockets, connection: &ConnectionId) {
+    if let Err(error) = sockets.close(connection).await {
+        warn!(error = chain(&error), "a socket could not be closed");
+    }
+}
