@@ -127,7 +127,7 @@ async fn hand_over(
             task_id,
             run_id,
             team: worker.team.clone().unwrap_or_else(|| TeamId::new(worker.pool.as_str())),
-            urls: urls(app, worker, task_id, run_id, None, &body).await?,
+            urls: urls(app, worker, task_id, run_id, &body).await?,
             plan: body.plan,
             inputs: body.inputs,
             loras: body.loras,
@@ -147,13 +147,12 @@ async fn hand_over(
     }
 }
 
-/// Presigned URLs for this run. The result's is signed for its size; a worker that can say it gets none without.
+/// Presigned URLs for this run. A worker that can say how large a result is gets none for it before.
 pub(crate) async fn urls(
     app: &App,
     worker: &Worker,
     task_id: TaskId,
     run_id: RunId,
-    size: Option<u64>,
     body: &Body,
 ) -> Result<RunUrls, HttpError> {
     let life = app.settings.url_life;
@@ -165,11 +164,21 @@ pub(crate) async fn urls(
         Some(key) => Some(app.cloud.bucket.presign_get(key, life).await?),
         None => None,
     };
-    let key = result_key(task_id, run_id);
-    let upload = if size.is_some() || worker.protocol.is_none_or(|it| it < SIZED) {
-        app.cloud.bucket.presign_put(&key, size, life).await?
+    let upload = if worker.protocol.is_none_or(|it| it < SIZED) {
+        upload_url(app, task_id, run_id, None).await?
     } else {
         String::new()
     };
     Ok(RunUrls { input, loras, upload })
+}
+
+/// Where to put the result, signed for its size if that is known.
+pub(crate) async fn upload_url(
+    app: &App,
+    task_id: TaskId,
+    run_id: RunId,
+    size: Option<u64>,
+) -> Result<String, HttpError> {
+    let key = result_key(task_id, run_id);
+    Ok(app.cloud.bucket.presign_put(&key, size, app.settings.url_life).await?)
 }

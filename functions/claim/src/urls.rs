@@ -9,9 +9,14 @@ use model::{
 };
 use tasks::bodies;
 
-use crate::{App, assign::urls, calling};
+use crate::{
+    App,
+    assign::{upload_url, urls},
+    calling,
+};
 
-/// Fresh presigned URLs of a run that the worker holds: the ones before die with the session that signed them.
+/// Fresh presigned URLs of a run that the worker holds: the ones before die with the session that signed them. With a size,
+/// that of the result alone.
 #[utoipa::path(
     post, path = "/v1/workers/{id}/urls", tag = "workers", params(("id" = String, Path)),
     request_body = FreshUrls,
@@ -36,8 +41,15 @@ pub(crate) async fn fresh(
             "The pictures are too large. Use a smaller canvas, or ask for fewer.",
         ));
     }
+    if let Some(size) = wanted.size {
+        // The GPU waits: whoever has a result needs no inputs any more.
+        let upload = upload_url(&app, wanted.task_id, wanted.run_id, Some(size)).await?;
+        return Ok(Json(RunUrls {
+            input: None,
+            loras: Vec::new(),
+            upload,
+        }));
+    }
     let body = bodies::read(&app.cloud.store, &app.cloud.bucket, wanted.task_id).await?;
-    Ok(Json(
-        urls(&app, &worker, wanted.task_id, wanted.run_id, wanted.size, &body).await?,
-    ))
+    Ok(Json(urls(&app, &worker, wanted.task_id, wanted.run_id, &body).await?))
 }
