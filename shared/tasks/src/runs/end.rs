@@ -1,7 +1,7 @@
 use cloud::{Cloud, Write, chain, on_conflict, queue::Queued};
 use model::{Millis, Outcome, RunEnd, RunId, Task, TaskId, TransitionError, Worker, WorkerId};
 use policy::run;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{RunError, settle};
 use crate::notify::tell_owner;
@@ -111,5 +111,8 @@ async fn end_run_if(
     })?;
     let task = &ended.task;
     info!(task.id = %task_id, run.id = %run_id, task.state = ?task.state, task.failures = task.failures, "run ended");
+    if let Some(worker) = ended.worker.as_ref().filter(|it| run::is_sick(it)) {
+        error!(worker.id = %worker.worker_id, pool = %worker.pool, "different tasks failed on a machine in a row; it is replaced");
+    }
     Ok(ended)
 }
