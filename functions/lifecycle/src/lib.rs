@@ -76,10 +76,12 @@ impl App {
     /// Deletes an upload that is larger than one may be. No request can have named it, and its address says no size that
     /// S3 would hold it to.
     async fn uploaded(&self, key: &str) -> Result<(), LifecycleError> {
+        if !key.starts_with(UPLOADS) {
+            return Ok(());
+        }
         let bucket = &self.cloud.bucket;
         let stored = bucket.head(key).await?;
-        let too_large = stored.filter(|stored| stored.size > self.settings.max_upload);
-        if let Some(stored) = too_large.filter(|_| key.starts_with(UPLOADS)) {
+        if let Some(stored) = stored.filter(|stored| stored.size > self.settings.max_upload) {
             warn!(
                 object.key = key,
                 object.size = stored.size,

@@ -186,6 +186,7 @@ impl App {
     async fn still_in(&self, caller: &Caller, connection: &ConnectionId) -> Result<Account, HttpError> {
         let account = accounts::of(&self.cloud.store, caller).await;
         if matches!(account, Err(AccountError::Out(_))) {
+            self.disconnect(connection).await?;
             accounts::close(&self.cloud.sockets, connection).await;
         }
         Ok(account?)

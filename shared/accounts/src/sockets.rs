@@ -2,14 +2,12 @@ use cloud::{Sockets, Store, StoreError, Write, chain, tables::SessionsOf};
 use model::{ConnectionId, Session, UserId};
 use tracing::warn;
 
-/// Hangs up on every socket of a user, so that nothing is pushed to them any more; how many there were.
-pub async fn hang_up(store: &Store, sockets: &Sockets, user: &UserId) -> Result<usize, StoreError> {
-    let sessions = store.list(SessionsOf(user)).await?;
-    let found = sessions.len();
-    for session in sessions {
+/// Hangs up on every socket of a user, so that nothing is pushed to them any more.
+pub async fn hang_up(store: &Store, sockets: &Sockets, user: &UserId) -> Result<(), StoreError> {
+    for session in store.list(SessionsOf(user)).await? {
         hang_up_on(store, sockets, session).await?;
     }
-    Ok(found)
+    Ok(())
 }
 
 async fn hang_up_on(store: &Store, sockets: &Sockets, mut session: Session) -> Result<(), StoreError> {

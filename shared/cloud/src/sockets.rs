@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aws_sdk_apigatewaymanagement::{
     Client,
     config::Builder,
+    error::SdkError,
     operation::{delete_connection::DeleteConnectionError, post_to_connection::PostToConnectionError},
     primitives::Blob,
 };
@@ -83,6 +84,10 @@ struct Management(Client);
 pub(crate) const POST: &str = "apigateway PostToConnection";
 const DELETE: &str = "apigateway DeleteConnection";
 
+fn is_gone<E>(error: &SdkError<E>, gone: fn(&E) -> bool) -> bool {
+    error.as_service_error().is_some_and(gone)
+}
+
 impl SocketPort for Management {
     fn send<'a>(&'a self, to: &'a ConnectionId, text: &'a str) -> BoxFuture<'a, Result<(), SocketError>> {
         Box::pin(async move {
@@ -95,13 +100,7 @@ impl SocketPort for Management {
                 .await;
             match post {
                 Ok(_) => Ok(()),
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(PostToConnectionError::is_gone_exception) =>
-                {
-                    Err(SocketError::Gone)
-                }
+                Err(error) if is_gone(&error, PostToConnectionError::is_gone_exception) => Err(SocketError::Gone),
                 Err(error) => Err(CallError::of(POST, error).into()),
             }
         })
@@ -117,13 +116,7 @@ impl SocketPort for Management {
                 .await;
             match delete {
                 Ok(_) => Ok(()),
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(DeleteConnectionError::is_gone_exception) =>
-                {
-                    Ok(())
-                }
+                Err(error) if is_gone(&error, DeleteConnectionError::is_gone_exception) => Ok(()),
                 Err(error) => Err(CallError::of(DELETE, error).into()),
             }
         })

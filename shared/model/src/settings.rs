@@ -172,7 +172,7 @@ settings! {
     url_life: Duration = minutes(60);
     /// Most worker time of a painter in a month that ends without a picture by their own doing, as by a cancel; `0s`: no
     /// limit.
-    max_unpaid: Duration = minutes(120);
+    max_unpaid: Duration = minutes(600);
     /// Life of the address that a request's pictures are uploaded to, which is used at once.
     upload_life: Duration = minutes(10);
     /// Most such addresses of a painter that live and that no request has used.

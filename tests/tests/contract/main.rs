@@ -105,6 +105,7 @@ fn main() -> ExitCode {
         messages::sent,
         messages::sent_up_to_128_kb,
         messages::sent_to_a_closed_connection,
+        messages::hung_up_on,
         bucket::reads_back_what_was_put,
         bucket::keys_of_all_kinds,
         bucket::keys_of_1024_bytes,

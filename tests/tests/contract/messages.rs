@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use cloud::{queue::Queued, sockets::SocketError};
-use model::{PoolId, TaskId};
+use model::{ConnectionId, PoolId, TaskId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -66,9 +66,21 @@ pub(crate) async fn sent_to_a_closed_connection(aws: Aws) -> Result<()> {
     let socket = aws.connect().await?;
     let id = socket.id();
     socket.close().await?;
+    gone(&aws, &id).await
+}
+
+pub(crate) async fn hung_up_on(aws: Aws) -> Result<()> {
+    let socket = aws.connect().await?;
+    aws.cloud.sockets.close(&socket.id()).await?;
+    gone(&aws, &socket.id()).await?;
+    aws.cloud.sockets.close(&socket.id()).await?;
+    Ok(())
+}
+
+async fn gone(aws: &Aws, id: &ConnectionId) -> Result<()> {
     // API Gateway may take a while to notice.
     loop {
-        match aws.cloud.sockets.send(&id, "{}").await {
+        match aws.cloud.sockets.send(id, "{}").await {
             Err(SocketError::Gone) => return Ok(()),
             Err(error) => return Err(error.into()),
             Ok(()) => tokio::time::sleep(Duration::from_millis(20)).await,
