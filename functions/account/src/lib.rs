@@ -1,5 +1,6 @@
 //! Sign-in and its web page, and the painter's own account.
 
+mod address;
 pub mod oidc;
 mod page;
 mod provider;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    App,
+    App, address,
     page::{self, Ask},
     provider::Browser,
     visit::{Page, Problem, Visit},
@@ -81,6 +81,7 @@ pub(crate) async fn initiate(
     if !(8..=MAX_TEXT).contains(&client_id.len()) {
         return Err(HttpError::new(400, "The client id is not what the plugin sends."));
     }
+    address::admit(&app, &visit.address, now).await?;
     let code = uuid::Uuid::new_v4().simple().to_string();
     let ttl = (now + SignIn::LIFE).seconds();
     let sign_in = SignIn {
@@ -225,6 +226,7 @@ pub(crate) async fn approve(
     visit: Visit,
     form: Form,
 ) -> Result<Page, Problem> {
+    address::admit(&app, &visit.address, now).await?;
     let (code, invitation) = (form.field("code"), form.field("invitation").to_lowercase());
     let approved = on_conflict!({
         let mut sign_in = open(&app, &code, now).await?;

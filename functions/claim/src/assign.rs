@@ -7,8 +7,9 @@ use model::{
     Failure, FailureClass, Millis, Outcome, RunId, TaskId, TeamId, Worker, WorkerState,
     worker_api::{Assignment, RunUrls},
 };
+use serde_json::Value;
 use tasks::{
-    bodies::{self, Body, BodyError},
+    bodies::{self, Body, BodyError, PlanPlace},
     learn,
     notify::tell_owner,
     runs::{Claimed, claim, end_run},
@@ -24,8 +25,13 @@ const TRIES: usize = 8;
 /// Most looks at one task: a conflict may be about the worker's item (a heartbeat) as well as about the task.
 const LOOKS: usize = 4;
 
-/// From this version of the protocol on, workers say how large a result is before they upload it.
-const SIZED: u32 = 2;
+/// From this version of the protocol on, workers say how large a result is before they upload it, and fetch a plan from
+/// where it lies.
+const BY_ADDRESS: u32 = 2;
+
+fn is_old(worker: &Worker) -> bool {
+    worker.protocol.is_none_or(|it| it < BY_ADDRESS)
+}
 
 /// Where a run's pictures lie: the run is in the name, so that a lost worker's late upload overwrites nothing.
 pub(crate) fn result_key(task_id: TaskId, run_id: RunId) -> String {
@@ -49,7 +55,7 @@ pub(crate) async fn next(
             .map(|run| run.deadline.since(now));
         return match limit {
             Some(limit) => {
-                let body = bodies::read(&app.cloud.store, &app.cloud.bucket, run.task_id).await;
+                let body = bodies::read(&app.cloud.store, run.task_id).await;
                 hand_over(app, &worker, run.task_id, run.run_id, limit, body, now).await
             }
             None => Ok(None),
@@ -85,7 +91,7 @@ async fn try_claim(
 ) -> Result<Option<Assignment>, HttpError> {
     for _ in 0..LOOKS {
         let Some(worker) = free.as_ref() else { return Ok(None) };
-        let body = bodies::read(&app.cloud.store, &app.cloud.bucket, task_id);
+        let body = bodies::read(&app.cloud.store, task_id);
         let (claimed, body) = tokio::join!(claim(&app.cloud, &app.settings, worker, task_id, now), body);
         match claimed {
             Ok(None) => return Ok(None),
@@ -128,7 +134,13 @@ async fn hand_over(
             run_id,
             team: worker.team.clone().unwrap_or_else(|| TeamId::new(worker.pool.as_str())),
             urls: urls(app, worker, task_id, run_id, &body).await?,
-            plan: body.plan,
+            plan: match body.plan {
+                PlanPlace::Here(plan) => plan,
+                PlanPlace::Bucket(key) if is_old(worker) => {
+                    serde_json::from_str(&app.cloud.bucket.get(&key).await?).map_err(HttpError::broken)?
+                }
+                PlanPlace::Bucket(_) => Value::Null,
+            },
             inputs: body.inputs,
             loras: body.loras,
             limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
@@ -160,16 +172,25 @@ pub(crate) async fn urls(
     for lora in &body.loras {
         loras.push(app.cloud.models.presign_get(&lora.key, life).await?);
     }
+    let plan = match &body.plan {
+        PlanPlace::Here(_) => None,
+        PlanPlace::Bucket(key) => Some(app.cloud.bucket.presign_get(key, life).await?),
+    };
     let input = match body.inputs.as_ref().and_then(|inputs| inputs.key.as_ref()) {
         Some(key) => Some(app.cloud.bucket.presign_get(key, life).await?),
         None => None,
     };
-    let upload = if worker.protocol.is_none_or(|it| it < SIZED) {
+    let upload = if is_old(worker) {
         upload_url(app, task_id, run_id, None).await?
     } else {
         String::new()
     };
-    Ok(RunUrls { input, loras, upload })
+    Ok(RunUrls {
+        plan,
+        input,
+        loras,
+        upload,
+    })
 }
 
 /// Where to put the result, signed for its size if that is known.

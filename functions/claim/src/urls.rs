@@ -45,11 +45,10 @@ pub(crate) async fn fresh(
         // The GPU waits: whoever has a result needs no inputs any more.
         let upload = upload_url(&app, wanted.task_id, wanted.run_id, Some(size)).await?;
         return Ok(Json(RunUrls {
-            input: None,
-            loras: Vec::new(),
             upload,
+            ..RunUrls::default()
         }));
     }
-    let body = bodies::read(&app.cloud.store, &app.cloud.bucket, wanted.task_id).await?;
+    let body = bodies::read(&app.cloud.store, wanted.task_id).await?;
     Ok(Json(urls(&app, &worker, wanted.task_id, wanted.run_id, &body).await?))
 }

@@ -1,12 +1,12 @@
 //! From a request of the plugin to a task that waits.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use accounts::Caller;
 use axum::{extract::State, http::HeaderMap};
 use catalog::uploads::Named;
 use cloud::http::{ErrorBody, HttpError, Json, Now, Raw};
-use model::{Account, Lane, Millis, PoolId, Task, TaskId, TaskState, Usage, worker_api::LoraFile};
+use model::{Account, Millis, PoolId, Task, TaskId, TaskState, Usage, worker_api::LoraFile};
 use policy::hold;
 use serde::Serialize;
 use serde_json::Value;
@@ -125,7 +125,9 @@ pub(crate) async fn submit(
         lane,
     };
     let admitted = intake::admit(&app.cloud, &app.settings, &account, wanted, now).await?;
-    let done = done_at_once(&app, &admitted.task, lane, admitted.woken).await;
+    let expected = admitted.eta.map(|eta| eta.done);
+    let time = hold::submit(lane, expected, admitted.woken, &app.settings);
+    let done = done_at_once(&app, &admitted.task, time, now).await;
     let usage = match &done {
         // Settled by now.
         Some(_) => accounts::usage(store, &account.user_id, now)
@@ -157,11 +159,11 @@ async fn again(app: &App, caller: &Caller, task: &Task) -> Result<Submitted, Htt
     })
 }
 
-/// The picture of a brush stroke, if it is there as soon as one may hope. Only pictures may come with the answer to a
-/// submit; whatever else there is to say, the first status says.
-async fn done_at_once(app: &App, task: &Task, lane: Lane, woken: bool) -> Option<StatusReply> {
-    let time = hold::submit(lane, woken, &app.settings);
-    let ended = held::until(&app.cloud.store, task.task_id, time, |task| task.state.is_terminal()).await?;
+/// The picture, if it is there in this time. Only pictures may come with the answer to a submit; whatever else there is to
+/// say, the first status says.
+async fn done_at_once(app: &App, task: &Task, time: Duration, now: Millis) -> Option<StatusReply> {
+    let ended = |task: &Task| task.state.is_terminal();
+    let ended = held::until(&app.cloud.store, &app.settings, task.clone(), time, now, ended).await;
     if ended.state != TaskState::Succeeded {
         return None;
     }

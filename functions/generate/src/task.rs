@@ -32,12 +32,10 @@ pub(crate) async fn status(
     Now(now): Now,
     PathId(id): PathId<TaskId>,
 ) -> Result<Json<StatusReply>, HttpError> {
-    let mut task = own(&app, &caller, id, now).await?;
-    let time = hold::status(&task, &app.settings, now);
-    let changed = |it: &Task| it.state != task.state;
-    if let Some(changed) = held::until(&app.cloud.store, task.task_id, time, changed).await {
-        task = changed;
-    }
+    let task = own(&app, &caller, id, now).await?;
+    let (time, before) = (hold::status(&task, &app.settings, now), task.state);
+    let changed = |it: &Task| it.state != before;
+    let task = held::until(&app.cloud.store, &app.settings, task, time, now, changed).await;
     let view = view::shown(&app.cloud.bucket, &app.settings, &task).await?;
     Ok(Json(view.into()))
 }
@@ -106,13 +104,8 @@ async fn own(app: &App, caller: &Caller, id: TaskId, now: Millis) -> Result<Task
     let task = app.cloud.store.get(&id).await?;
     let task = task.filter(|task| task.owner == caller.user());
     let task = task.ok_or_else(|| HttpError::new(404, "There is no such task."))?;
-    // Often enough to know that somebody waits, rarely enough to cost nothing.
-    if task.state.is_terminal() || now.since(task.seen_at) < app.settings.owner_absent / 3 {
+    let Some(mut seen) = task.seen(&app.settings, now) else {
         return Ok(task);
-    }
-    let mut seen = Task {
-        seen_at: now,
-        ..task.clone()
     };
     let write = [Write::put(&mut seen)?];
     let noted = presence::note(&app.cloud, &task.pool, &task.owner, Sign::Call, &app.settings, now);

@@ -15,7 +15,7 @@ use fleet::{
     scale::{Loaded, ScaleError, scale},
 };
 use futures_util::{StreamExt, stream};
-use model::{Canceled, InstanceId, Millis, PoolId, RunEnd, Settings, Task, TaskId};
+use model::{Canceled, InstanceId, Millis, PoolId, Presence, RunEnd, Settings, Task, TaskId};
 use policy::watch::{expiry, may_expire, run_lost};
 use serde_json::Value;
 use tasks::{
@@ -195,11 +195,23 @@ impl App {
                 watched = Err(problem);
             }
         }
+        self.hang_up_missed(&loaded.presence, now).await;
         let scaled = scale(&self.cloud, &self.fleet, &self.settings, pool, now).await;
         converged?;
         watched?;
         report.planned += usize::from(scaled?);
         Ok(())
+    }
+
+    /// Hangs up on those who are out and whose sockets could not be closed then, among who was here lately.
+    async fn hang_up_missed(&self, presence: &[Presence], now: Millis) {
+        let looks = presence.iter().map(async |stay| {
+            let (store, sockets) = (&self.cloud.store, &self.cloud.sockets);
+            if let Err(error) = accounts::hang_up_missed(store, sockets, &stay.user, now).await {
+                warn!(user.id = %stay.user, error = chain(&error), "nobody looked whether they are out");
+            }
+        });
+        stream::iter(looks).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
 
     /// Requeues the task's run if it is lost; ends the task if its time is over.

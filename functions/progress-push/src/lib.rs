@@ -228,8 +228,8 @@ impl App {
             else {
                 return Ok(None);
             };
-            if !task.state.is_terminal() {
-                task.seen_at = now;
+            if let Some(seen) = task.seen(&self.settings, now) {
+                task = seen;
                 self.cloud.store.commit([Write::put(&mut task)?]).await?;
             }
             Ok::<_, StoreError>(Some(task))

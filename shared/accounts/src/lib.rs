@@ -11,6 +11,6 @@ mod verdict;
 pub use caller::{Caller, router};
 pub use fingerprint::fingerprint;
 pub use identities::write;
-pub use sockets::{close, hang_up};
+pub use sockets::{close, hang_up, hang_up_missed};
 pub use usage::usage;
 pub use verdict::{AccountError, Bearer, Out, admit, of, verdict};

@@ -1,9 +1,9 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, BacklogEntry, CatalogEntry, ConnectionId, Device, Identity, Invitation, Pace, Pool, PoolId, PoolNames,
-    PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TeamId, TeamRate, UploadedLora, Usage, UserId,
-    Worker, WorkerId,
+    Account, AddressRate, BacklogEntry, CatalogEntry, ConnectionId, Device, Identity, Invitation, OpenCall, Pace, Pool,
+    PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TeamId, TeamRate, UploadedLora,
+    Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -169,6 +169,10 @@ pub struct SignInOf(pub String);
 #[derive(Debug, Clone)]
 pub struct DeviceOf(pub String);
 
+/// Names an [`AddressRate`] by the hash of the address.
+#[derive(Debug, Clone)]
+pub struct AddressRateOf(pub String);
+
 /// Names an [`Invitation`] by the hash of its words.
 #[derive(Debug, Clone)]
 pub struct InvitationOf(pub String);
@@ -193,6 +197,10 @@ pub struct PresenceOf(pub PoolId, pub UserId);
 fn presence(pool: &PoolId) -> String {
     format!("presence#{pool}")
 }
+
+/// Names an [`OpenCall`] by its place.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenCallAt(pub u64);
 
 /// Names the [`PoolNames`].
 #[derive(Debug, Clone, Copy)]
@@ -263,6 +271,12 @@ entity!(
         sort: Some(id.1.to_string())
     }
 );
+entity!(OpenCall, OpenCallAt, |it| OpenCallAt(it.place), |id| Key {
+    table: Table::Pools,
+    // No pool can have this name.
+    partition: format!("open#{}", id.0),
+    sort: Some("now".to_owned())
+});
 entity!(SignIn, SignInOf, |it| SignInOf(it.code.clone()), |id| Key::simple(
     Table::Accounts,
     format!("code#{}", id.0)
@@ -271,6 +285,12 @@ entity!(Device, DeviceOf, |it| DeviceOf(it.client.clone()), |id| Key::simple(
     Table::Accounts,
     format!("device#{}", id.0)
 ));
+entity!(
+    AddressRate,
+    AddressRateOf,
+    |it| AddressRateOf(it.address.clone()),
+    |id| { Key::simple(Table::Accounts, format!("address#{}", id.0)) }
+);
 entity!(Invitation, InvitationOf, |it| InvitationOf(it.secret.clone()), |id| {
     Key::simple(Table::Accounts, format!("invitation#{}", id.0))
 });

@@ -31,11 +31,11 @@ pub use pool::{Pool, PoolNames, PoolNodes, StartingWorker};
 pub use pose::Pose;
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
-    Breaker, BreakerForce, Estimate, Estimates, Forecast, LaunchOutcome, Load, Pace, Presence, Told, storable,
+    Breaker, BreakerForce, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told, storable,
 };
 pub use session::Session;
 pub use settings::{Setting, Settings, SettingsError};
-pub use sign_in::{Device, Identified, Identity, Invitation, SignIn};
+pub use sign_in::{AddressRate, Device, Identified, Identity, Invitation, SignIn};
 pub use task::{BacklogEntry, CancelCause, Canceled, Lane, Task, TaskBody, TaskState, TransitionError};
 pub use time::Millis;
 pub use worker::{GpuUse, RunRef, Worker, WorkerEdgeError, WorkerState};

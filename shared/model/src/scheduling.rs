@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, PoolId, UserId};
+use crate::{Millis, PoolId, TaskId, UserId};
 
 /// A learned number as a table holds it: zero, or of a magnitude that DynamoDB's numbers have (1E-130 to 9.9E+125) with
 /// much room. An amount that has decayed below it is none; what is no number is none either.
@@ -115,6 +115,21 @@ pub struct Presence {
     /// Their client reports the canvas, so that its silence says that they are away.
     #[serde(default)]
     pub watched: bool,
+    /// When DynamoDB may delete the item, seconds.
+    pub ttl: u64,
+}
+
+/// A place for a call that is kept open, and the call that has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenCall {
+    /// The place, from 0.
+    pub place: u64,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// The task that is waited for.
+    pub task: TaskId,
+    /// Until when, if the call does not end earlier.
+    pub until: Millis,
     /// When DynamoDB may delete the item, seconds.
     pub ttl: u64,
 }

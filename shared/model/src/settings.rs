@@ -165,9 +165,11 @@ settings! {
     run_floor: Duration = guess::LIMIT.fixed;
     /// What it may take on top of `run_floor` for each unit of work (sampling step × megapixel, the whole batch).
     run_per_work: Duration = guess::LIMIT.per_work;
-    /// How long a call is kept open for a picture that is about to be done; `0s`: never. An open call is one of the
-    /// functions that an account may run at once (10 on a new one).
+    /// How long a call is kept open for a picture that is about to be done; `0s`: never.
     hold: Duration = seconds(2);
+    /// How many functions the account may run at once (Lambda's concurrent executions; a new account has 10). At most a
+    /// third of them are calls that are kept open.
+    concurrency: u32 = 10;
     /// Life of presigned URLs; they may die earlier with the credentials that signed them.
     url_life: Duration = minutes(60);
     /// Most worker time of a painter in a month that ends without a picture by their own doing, as by a cancel; `0s`: no

@@ -103,3 +103,16 @@ pub struct Invitation {
     /// When DynamoDB may delete the item, seconds.
     pub ttl: u64,
 }
+
+/// How fast an address may sign in: `address#<hash>` in Accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressRate {
+    /// Hash of the address.
+    pub address: String,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// When the bucket is full again.
+    pub bucket: Millis,
+    /// When DynamoDB may delete the item, seconds.
+    pub ttl: u64,
+}

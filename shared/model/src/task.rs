@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, TaskId, TaskResult, TeamId,
-    UserId, WorkerId,
+    Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, Settings, TaskId,
+    TaskResult, TeamId, UserId, WorkerId,
 };
 
 /// Where a task stands.
@@ -213,6 +213,16 @@ impl Task {
             self.ended_at = Some(now);
         }
         Ok(())
+    }
+
+    /// This task with its owner seen now, if that is worth a write: often enough to know that somebody waits, rarely enough
+    /// to cost nothing.
+    pub fn seen(&self, settings: &Settings, now: Millis) -> Option<Self> {
+        let worth = !self.state.is_terminal() && now.since(self.seen_at) >= settings.owner_absent / 3;
+        worth.then(|| Self {
+            seen_at: now,
+            ..self.clone()
+        })
     }
 
     /// The share done, 0 to 1.

@@ -86,7 +86,8 @@ pub struct Assignment {
     pub run_id: RunId,
     /// The team whose models and folders are to be used.
     pub team: TeamId,
-    /// The plan, as `workflow` made it.
+    /// The plan, as `workflow` made it; null where [`RunUrls::plan`] says where it lies.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub plan: Value,
     /// The input pictures.
     #[serde(default)]
@@ -138,6 +139,9 @@ pub struct LoraFile {
 /// Presigned URLs of a run. They die with the session that signed them; `POST /v1/workers/{id}/urls` gives fresh ones.
 #[derive(Debug, Default, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunUrls {
+    /// GET of the plan, where it is too large for an answer of the API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// GET of the input blob.
     #[serde(default)]
     pub input: Option<String>,
@@ -149,6 +153,9 @@ pub struct RunUrls {
     #[serde(default)]
     pub upload: String,
 }
+
+/// Largest plan, bytes of JSON: the texts of a request of 1 MiB, each in the style's place for it.
+pub const MAX_PLAN: u64 = 32 * 1024 * 1024;
 
 /// `POST /v1/workers/{id}/heartbeat`.
 #[derive(Debug, Default, Clone, Serialize, Deserialize, ToSchema)]

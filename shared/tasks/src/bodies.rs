@@ -2,7 +2,7 @@
 
 use model::{
     TaskBody, TaskId,
-    worker_api::{InputBlob, LoraFile},
+    worker_api::{InputBlob, LoraFile, MAX_PLAN},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -24,6 +24,9 @@ pub enum BodyError {
     /// The plan is not JSON, or there is none.
     #[error("the plan of task {0} cannot be read")]
     Plan(TaskId),
+    /// The plan is larger than [`MAX_PLAN`].
+    #[error("a plan of {0} bytes")]
+    TooLarge(usize),
 }
 
 impl From<BodyError> for HttpError {
@@ -32,6 +35,10 @@ impl From<BodyError> for HttpError {
             BodyError::Store(error) => error.into(),
             BodyError::Bucket(error) => error.into(),
             error @ BodyError::Plan(_) => Self::broken(error),
+            BodyError::TooLarge(_) => Self::new(
+                413,
+                "Validation error: style, prompt and regions together are too long. Shorten the style or the prompts.",
+            ),
         }
     }
 }
@@ -55,6 +62,9 @@ pub async fn make(
         loras,
         ttl,
     };
+    if plan.len() as u64 > MAX_PLAN {
+        return Err(BodyError::TooLarge(plan.len()));
+    }
     if plan.len() <= INLINE {
         body.plan = Some(plan);
     } else {
@@ -69,22 +79,30 @@ pub async fn make(
 #[derive(Debug)]
 pub struct Body {
     /// The compiled plan.
-    pub plan: Value,
+    pub plan: PlanPlace,
     /// The input pictures, if any.
     pub inputs: Option<InputBlob>,
     /// The uploaded LoRAs that the plan loads.
     pub loras: Vec<LoraFile>,
 }
 
+/// Where a plan is.
+#[derive(Debug)]
+pub enum PlanPlace {
+    /// Here.
+    Here(Value),
+    /// In the bucket, under this key: too large for what a function may answer (6 MB).
+    Bucket(String),
+}
+
 /// Reads it.
-pub async fn read(store: &Store, bucket: &Bucket, task_id: TaskId) -> Result<Body, BodyError> {
+pub async fn read(store: &Store, task_id: TaskId) -> Result<Body, BodyError> {
     let body = store.get(&BodyOf(task_id)).await?.ok_or(BodyError::Plan(task_id))?;
     let plan = match (body.plan, body.plan_key) {
-        (Some(plan), _) => plan,
-        (None, Some(key)) => bucket.get(&key).await?,
+        (Some(plan), _) => PlanPlace::Here(serde_json::from_str(&plan).map_err(|_| BodyError::Plan(task_id))?),
+        (None, Some(key)) => PlanPlace::Bucket(key),
         (None, None) => return Err(BodyError::Plan(task_id)),
     };
-    let plan = serde_json::from_str(&plan).map_err(|_| BodyError::Plan(task_id))?;
     Ok(Body {
         plan,
         inputs: body.inputs,

@@ -1,6 +1,9 @@
 //! Attacks: what was tried against the studio from outside, and by its own sick machines.
 
-use model::{InstanceId, MicroUsd, Millis, PoolId, TaskId, TaskState, UserId, WorkerState};
+use model::{
+    InstanceId, MicroUsd, Millis, PoolId, TaskId, TaskState, UserId, WorkerState,
+    worker_api::{MAX_PLAN, PROTOCOL},
+};
 use policy::watch::InstanceState;
 use serde_json::{Value, json, value::RawValue};
 
@@ -796,5 +799,95 @@ async fn a_verdict_that_cannot_be_had_signs_nobody_out() {
         } else {
             assert!(answer.is_err(), "{answer:?}");
         }
+    }
+}
+
+/// A function's answer has 6 MB at most.
+#[tokio::test]
+async fn a_plan_that_was_let_in_can_be_handed_over() {
+    let world = World::new().await;
+    let text = |place: u64| format!("{place} {}", "\u{1}".repeat(2_590));
+    let regions: Vec<_> = (0..64_u64)
+        .map(|place| {
+            json!({
+                "mask": place, "bounds": [0, 0, 512, 512], "positive": text(place), "control": [], "loras": [],
+            })
+        })
+        .collect();
+    let mut request = wire("01_generate");
+    let workflow = &mut request["input"]["workflow"];
+    workflow["batch_count"] = 1.into();
+    workflow["conditioning"]["style"] = "{prompt}".repeat(15).into();
+    workflow["conditioning"]["positive"] = "x".into();
+    workflow["conditioning"]["regions"] = regions.into();
+    let offsets: Vec<u64> = (0..64).collect();
+    workflow["image_data"] = json!({ "base64": "A".repeat(128), "offsets": offsets });
+    world.submit(MARA, &request, NOW).await.ok();
+    world.ready(WORKER, INSTANCE, NOW).await;
+    let worker = world.alter_worker(WORKER, |it| it.protocol = Some(PROTOCOL)).await;
+    let claimed = world.work(&worker, "claim", &json!({}), NOW).await;
+    let size = claimed.body.to_string().len();
+    assert!(size < 100_000, "the answer to the claim has {size} bytes");
+    let assignment = &claimed.ok()["assignment"];
+    let address = assignment["urls"]["plan"].as_str().unwrap();
+    let plan = world
+        .cloud
+        .bucket
+        .get(address.strip_prefix("memory:get/").unwrap())
+        .await
+        .unwrap();
+    assert!(plan.len() > 6 << 20, "{}", plan.len());
+    serde_json::from_str::<workflow::Plan>(&plan).unwrap();
+    let run = json!({ "task_id": assignment["task_id"], "run_id": assignment["run_id"] });
+    let fresh = world.work(&worker, "urls", &run, NOW).await.ok();
+    assert_eq!(fresh["plan"], assignment["urls"]["plan"]);
+}
+
+/// What nobody could hand over is not let in.
+#[tokio::test]
+async fn a_plan_has_a_largest_size() {
+    let world = World::new().await;
+    let make = async |plan: String| {
+        tasks::bodies::make(
+            &world.cloud.bucket,
+            TaskId::new(uuid::Uuid::now_v7()),
+            plan,
+            None,
+            vec![],
+            0,
+        )
+        .await
+    };
+    let most = usize::try_from(MAX_PLAN).unwrap();
+    assert!(make("x".repeat(most)).await.is_ok());
+    let refused = cloud::http::HttpError::from(make("x".repeat(most + 1)).await.unwrap_err());
+    assert_eq!(refused.status, 413);
+    assert!(refused.to_string().contains("Shorten the style"), "{refused}");
+}
+
+/// A socket that could not be closed when its owner was revoked, or removed, is closed by the next tick.
+#[tokio::test]
+async fn the_tick_hangs_up_on_whoever_was_missed() {
+    for removed in [false, true] {
+        let world = World::new().await;
+        let socket = world.painter_socket().await;
+        world.submitted(NOW).await;
+        world.tick(NOW + seconds(1)).await;
+        assert!(world.cloud.store.get(&socket).await.unwrap().is_some(), "nobody is out");
+        let account = world.get(&UserId::new(MARA)).await;
+        let out = if removed {
+            None
+        } else {
+            let mut account = account.clone();
+            account.revoke(NOW + seconds(2));
+            Some(account)
+        };
+        accounts::write(&world.cloud.store, Some(account), out).await.unwrap();
+        world.tick(NOW + minutes(1)).await;
+        assert!(
+            world.cloud.store.get(&socket).await.unwrap().is_none(),
+            "removed: {removed}"
+        );
+        assert!(world.cloud.sockets.send(&socket, "{}").await.is_err());
     }
 }

@@ -1,8 +1,13 @@
 //! Calls that are kept open until their picture is done.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use model::{ConnectionId, Millis, Settings, Task, TaskState, Worker};
 use serde_json::{Value, json};
+use tasks::held;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::support::{MARA, NOW, POOL, TASK, WORKER, WORKER_SOCKET, World, run_id, seconds, task_id, wire};
 
@@ -90,8 +95,8 @@ async fn a_failure_is_left_to_the_first_status() {
 }
 
 #[tokio::test]
-async fn only_a_brush_stroke_that_a_free_worker_heard_of_is_waited_for() {
-    let world = holding("1h").await;
+async fn only_what_is_done_soon_and_a_free_worker_heard_of_is_waited_for() {
+    let world = holding("1s").await;
     // Nobody is there.
     assert_eq!(world.submit(MARA, &stroke(), NOW).await.ok()["status"], "IN_QUEUE");
     // Somebody is, but cannot be told.
@@ -99,12 +104,49 @@ async fn only_a_brush_stroke_that_a_free_worker_heard_of_is_waited_for() {
     world.memory.close(&ConnectionId::new(WORKER_SOCKET));
     assert_eq!(world.submit(MARA, &stroke(), NOW).await.ok()["status"], "IN_QUEUE");
     // Eight pictures of twenty steps take longer than anybody would wait.
-    let world = holding("1h").await;
+    let world = holding("1s").await;
     free_worker(&world).await;
     assert_eq!(
         world.submit(MARA, &wire("01_generate"), NOW).await.ok()["status"],
         "IN_QUEUE"
     );
+}
+
+#[tokio::test]
+async fn a_warm_picture_that_takes_no_longer_is_answered_with_it_too() {
+    let world = holding("8s").await;
+    let worker = free_worker(&world).await;
+    let mut request = wire("01_generate");
+    request["input"]["workflow"]["batch_count"] = 1.into();
+    let (answer, ()) = tokio::join!(world.submit(MARA, &request, NOW), render(&world, &worker, pictures()));
+    assert_eq!(answer.ok()["status"], "COMPLETED");
+    assert_eq!(world.tasks()[0].lane, model::Lane::Interactive);
+}
+
+#[tokio::test]
+async fn a_painter_takes_two_places_a_task_one_and_all_together_a_third() {
+    let world = World::set(Settings::parse("hold=8s,concurrency=10").unwrap()).await;
+    let wait = async |owner: &str, task: u128| {
+        let id = world.queued(&Uuid::from_u128(task).to_string(), owner, NOW).await;
+        let task = world.task(&id).await;
+        let begun = Instant::now();
+        let time = Duration::from_millis(600);
+        held::until(&world.cloud.store, &world.settings, task, time, NOW, |_| false).await;
+        u32::from(begun.elapsed() >= Duration::from_millis(500))
+    };
+    let (first, second) = tokio::join!(wait(MARA, 1), wait(MARA, 1));
+    assert_eq!(first + second, 1, "so many calls wait for one task");
+    let of_one: u32 = join_all((1..=4).map(|task| wait(MARA, task))).await.into_iter().sum();
+    assert!((1..=2).contains(&of_one), "{of_one} calls of one painter are open");
+    let owners: Vec<String> = (0..12).map(|it| format!("painter{it}")).collect();
+    let of_all: u32 = join_all(owners.iter().zip(10..).map(|(owner, task)| wait(owner, task)))
+        .await
+        .into_iter()
+        .sum();
+    assert!((1..=3).contains(&of_all), "{of_all} calls are open");
+    for task in 30..33 {
+        assert_eq!(wait(MARA, task).await, 1, "the place was not given back");
+    }
 }
 
 #[tokio::test]

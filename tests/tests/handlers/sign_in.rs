@@ -1,6 +1,7 @@
 //! `account`: signing in from a device, step by step and out of step.
 
-use model::{Millis, UserId};
+use cloud::fault::{Fault, How};
+use model::{Millis, Settings, UserId};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, MARA, NOW, World, http, minutes, seconds};
@@ -150,4 +151,37 @@ async fn bad_starts_are_refused_in_words() {
     let (nobody, hour) = (UserId::new("nobody"), std::time::Duration::from_hours(1));
     let unknown = ops::invite::invite(&world.cloud.store, &nobody, hour, NOW).await;
     assert!(unknown.unwrap_err().to_string().contains("ops user add"));
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_the_sign_in_from_the_others() {
+    let world = World::watched(Settings::default()).await;
+    let initiate = async |address: &str, now: Millis| {
+        let body = json!({ "client_id": CLIENT, "client_info": "Krita" });
+        let mut event = http("POST /v1/auth/initiate", "", None, &body);
+        event["requestContext"]["http"]["sourceIp"] = address.into();
+        world.http(event, now).await
+    };
+    let mut passed = 0;
+    let refused = loop {
+        match initiate("192.0.2.1", NOW).await {
+            answer if answer.status == 200 => passed += 1,
+            answer => break answer,
+        }
+    };
+    assert_eq!((passed, refused.status), (60, 429));
+    assert_eq!(
+        refused.error(),
+        "Too many sign-ins came from your network at once. Try again in 3 s."
+    );
+    assert_eq!(initiate("192.0.2.2", NOW).await.status, 200);
+    assert_eq!(initiate("192.0.2.1", NOW + seconds(3)).await.status, 200);
+    // Whoever guesses invitations is counted as well.
+    let mut guess = http("POST /v1/sign-in", "", None, &"code=0&invitation=apple".into());
+    guess["requestContext"]["http"]["sourceIp"] = "192.0.2.1".into();
+    assert_eq!(world.http(guess, NOW + seconds(3)).await.status, 429);
+    // A counter that cannot be read stops nobody.
+    let (of, at, how) = (None, 1, How::Fail);
+    world.faults.plan(Fault { of, at, how });
+    assert_eq!(initiate("192.0.2.1", NOW + seconds(3)).await.status, 200);
 }

@@ -9,12 +9,13 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AllPools, BodyOf, CatalogKey, DeviceOf, Entity, Id, IdentityOf, InvitationOf, Key, LoraOf, NodesOf, PaceOf,
-        PresenceOf, SignInOf, Table, TeamRateOf, UsageOf,
+        AddressRateOf, AllPools, BodyOf, CatalogKey, DeviceOf, Entity, Id, IdentityOf, InvitationOf, Key, LoraOf,
+        NodesOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, UsageOf,
     },
 };
 use model::{
-    CatalogEntry, ConnectionId, Identity, Invitation, PoolId, PoolNodes, TaskId, TeamId, TeamRate, UserId, WorkerId,
+    CatalogEntry, ConnectionId, Identity, Invitation, OpenCall, PoolId, PoolNodes, TaskId, TeamId, TeamRate, UserId,
+    WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -85,6 +86,8 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "team-rate" => rewritten(TeamRateOf(TeamId::new(of("limits"))), item).await,
         "sign-in" => rewritten(SignInOf(of("code")), item).await,
         "device" => rewritten(DeviceOf(of("client")), item).await,
+        "address-rate" => rewritten(AddressRateOf(of("address")), item).await,
+        "open-call" => rewritten(OpenCallAt(item["place"].as_u64().unwrap()), item).await,
         "invitation" => rewritten(InvitationOf(of("secret")), item).await,
         "identity" => rewritten(IdentityOf(of("name")), item).await,
         "pool" => rewritten(PoolId::new(of("pool")), item).await,
@@ -201,6 +204,7 @@ fn kind(key: &Key) -> &'static str {
         (Table::Sessions, _) => "session",
         (Table::Catalog, _) if key.partition.ends_with("#loras") => "lora",
         (Table::Catalog, _) => "catalog",
+        (Table::Pools, Some("now")) if begins("open#") => "open-call",
         (Table::Pools, Some("now")) => "pool",
         (Table::Pools, Some("nodes")) => "nodes",
         (Table::Pools, Some("pace")) => "pace",
@@ -209,6 +213,7 @@ fn kind(key: &Key) -> &'static str {
         (Table::Accounts, _) if begins("user#") => "account",
         (Table::Accounts, _) if begins("usage#") => "usage",
         (Table::Accounts, _) if begins("team#") => "team-rate",
+        (Table::Accounts, _) if begins("address#") => "address-rate",
         (Table::Accounts, _) if begins("code#") => "sign-in",
         (Table::Accounts, _) if begins("device#") => "device",
         (Table::Accounts, _) if begins("invitation#") => "invitation",
@@ -253,6 +258,15 @@ async fn flow() -> World {
             name: Identity::email("Mara@example.org"),
             version: 0,
             user_id: UserId::new(MARA),
+        })
+        .await;
+    world
+        .put(OpenCall {
+            place: 2,
+            version: 0,
+            task: TASK.parse().unwrap(),
+            until: NOW + seconds(2),
+            ttl: 1,
         })
         .await;
     world

@@ -149,7 +149,11 @@ impl State {
                 });
                 actions
             }
-            Event::Wake(task) => self.woken(task, now),
+            Event::Wake(task) => {
+                // Only who may work is woken, and a claim is decided by the tables.
+                self.drained = false;
+                self.woken(task, now)
+            }
             Event::Cancel(run) if self.holds(run) => vec![Action::Stop(Stop::Canceled)],
             Event::Cancel(_) => vec![],
             Event::Drain => {

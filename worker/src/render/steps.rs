@@ -23,10 +23,17 @@ const MAX_PICTURES: u64 = 512 * 1024 * 1024;
 impl Renderer {
     /// The whole of a run but its report.
     pub(super) async fn make(&self, run: &Assignment, brake: &mut Brake) -> Result<RunResult, RenderError> {
-        let mut plan: Plan = serde::Deserialize::deserialize(&run.plan).map_err(RenderError::plan)?;
         let transfers = Transfers::new(&self.http, &self.api, &self.timing, run);
 
         let begun = Instant::now();
+        let mut plan: Plan = if run.urls.plan.is_some() {
+            let bytes = brake
+                .guard(async { transfers.plan().await.map_err(RenderError::Fetch) })
+                .await?;
+            serde_json::from_slice(&bytes).map_err(RenderError::plan)?
+        } else {
+            serde::Deserialize::deserialize(&run.plan).map_err(RenderError::plan)?
+        };
         let fetched = async {
             let ready = self.pictures(&plan, run, &transfers).await?;
             self.host.wait_until_it_answers().await;

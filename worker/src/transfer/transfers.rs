@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use bytes::Bytes;
 use model::{
     RunId, TaskId,
-    worker_api::{Assignment, InputBlob, LoraFile, RunUrls},
+    worker_api::{Assignment, InputBlob, LoraFile, MAX_PLAN, RunUrls},
 };
 use reqwest::{
     Response, StatusCode,
@@ -53,6 +53,17 @@ impl<'a> Transfers<'a> {
             task_id: run.task_id,
             run_id: run.run_id,
             urls,
+        }
+    }
+
+    /// The plan, where it lies in the bucket.
+    pub(crate) async fn plan(&self) -> Result<Bytes, TransferError> {
+        let mut tries = Tries::new("plan", self.timing);
+        loop {
+            match self.plan_once().await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => self.after(error, &mut tries).await?,
+            }
         }
     }
 
@@ -123,6 +134,12 @@ impl<'a> Transfers<'a> {
         }
         *self.urls.lock().await = fresh;
         Ok(())
+    }
+
+    async fn plan_once(&self) -> Result<Bytes, TransferError> {
+        let url = self.urls.lock().await.plan.clone().unwrap_or_default();
+        let reply = good(self.http.get(url).timeout(TRANSFER).send().await?)?;
+        Ok(fetch::read(reply, MAX_PLAN).await?)
     }
 
     async fn get_once(&self, blob: &InputBlob, limit: u64) -> Result<Bytes, TransferError> {

@@ -213,3 +213,28 @@ async fn no_more_pictures_are_read_than_were_asked_for() {
     let views = bench.double.as_ref().unwrap().stats().views;
     assert!(views < 20, "{views} files were read into memory for one picture");
 }
+
+/// A plan that is too large for an answer lies in the bucket.
+#[tokio::test]
+async fn a_large_plan_is_fetched_from_where_it_lies() {
+    let bench = Bench::double().await.ready().await;
+    let mut run = bench.assignment(&steps(2, 11), None);
+    let plan = std::mem::take(&mut run.plan);
+    bench.cloud.store("plans/large", plan.to_string().into_bytes());
+    run.urls.plan = Some(bench.cloud.bucket("plans/large"));
+    let id = run.run_id;
+    bench.cloud.enqueue(run);
+    assert!(end(&bench, id).await.is_none());
+    // One that cannot be read, and one that is not there.
+    for (key, bytes) in [("plans/odd", Some(b"{\"graph\"".to_vec())), ("plans/none", None)] {
+        let mut run = bench.assignment(&steps(2, 12), None);
+        run.plan = Value::Null;
+        if let Some(bytes) = bytes {
+            bench.cloud.store(key, bytes);
+        }
+        run.urls.plan = Some(bench.cloud.bucket(key));
+        let id = run.run_id;
+        bench.cloud.enqueue(run);
+        assert!(end(&bench, id).await.is_some(), "{key}");
+    }
+}

@@ -215,8 +215,7 @@ impl Bench {
             loras: vec![],
             urls: RunUrls {
                 input,
-                loras: vec![],
-                upload: String::new(),
+                ..RunUrls::default()
             },
             limit_ms: 60_000,
         }

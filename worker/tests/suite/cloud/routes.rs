@@ -129,9 +129,9 @@ async fn verb(
             let size = fresh.size.filter(|_| behaviour.signs_size);
             let upload = || cloud.address(&format!("results/{}", fresh.run_id), size);
             Json(RunUrls {
-                input: None,
                 loras: behaviour.loras.iter().map(|key| cloud.address(key, None)).collect(),
                 upload: behaviour.uploads_go_to.clone().unwrap_or_else(upload),
+                ..RunUrls::default()
             })
             .into_response()
         }
