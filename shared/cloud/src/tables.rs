@@ -289,7 +289,7 @@ entity!(
     AddressRate,
     AddressRateOf,
     |it| AddressRateOf(it.address.clone()),
-    |id| { Key::simple(Table::Accounts, format!("address#{}", id.0)) }
+    |id| Key::simple(Table::Accounts, format!("address#{}", id.0))
 );
 entity!(Invitation, InvitationOf, |it| InvitationOf(it.secret.clone()), |id| {
     Key::simple(Table::Accounts, format!("invitation#{}", id.0))
