@@ -1,5 +1,6 @@
-//! The painters' task API in the plugin's words: submit, status, cancel, uploads.
+//! The painters' task API in the plugin's words: submit, status, list, cancel, uploads.
 
+mod list;
 mod reply;
 mod submit;
 mod task;
@@ -37,6 +38,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(submit::cost))
         .routes(routes!(task::status))
         .routes(routes!(task::task))
+        .routes(routes!(list::tasks))
         .routes(routes!(task::cancel))
         .routes(routes!(task::resources))
         .routes(routes!(upload::image))

@@ -40,6 +40,7 @@ pub const ROUTES: &[(&str, Access)] = &[
     ("GET /v1/sign-in/callback", Access::Open),
     ("POST /v1/generate", Access::Roles(PAINTERS)),
     ("POST /v1/status/{id}", Access::Roles(PAINTERS)),
+    ("GET /v1/tasks", Access::Roles(PAINTERS)),
     ("GET /v1/tasks/{id}", Access::Roles(PAINTERS)),
     ("POST /v1/cancel/{worker}/{id}", Access::Roles(PAINTERS)),
     ("POST /v1/upload/image", Access::Roles(PAINTERS)),

@@ -14,7 +14,7 @@ use crate::{
     aws::CallError,
     page::{Cursor, Page},
     store::{Item, StoreError, StorePort, Write, unreadable},
-    tables::{Key, Query, Table, TableNames},
+    tables::{First, Key, Query, Table, TableNames},
 };
 
 #[derive(Debug)]
@@ -62,6 +62,7 @@ impl Dynamo {
             .key_condition_expression("#p = :p")
             .expression_attribute_names("#p", query.attribute())
             .expression_attribute_values(":p", AttributeValue::S(query.partition.clone()))
+            .scan_index_forward(query.first == First::Smallest)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .set_exclusive_start_key(start)
             .send()

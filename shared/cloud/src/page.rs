@@ -23,6 +23,10 @@ pub struct Page<T> {
 #[serde(transparent)]
 pub struct Cursor(String);
 
+/// Longest text and largest number in a cursor: less than DynamoDB takes in a key, more than anything that lies in one.
+const LONGEST: usize = 1024;
+const LARGEST: f64 = 1e30;
+
 impl Cursor {
     /// Right after this item.
     pub(crate) fn after(query: &Query, item: &Item) -> Self {
@@ -42,8 +46,8 @@ impl Cursor {
         item.filter(|item| {
             let names = query.keys();
             let fits = |name: &str, value: &Value| match query.index.and_then(|index| index.sort) {
-                Some(sort) if sort == name => value.is_number(),
-                _ => value.is_string(),
+                Some(sort) if sort == name => value.as_f64().is_some_and(|it| it.abs() < LARGEST),
+                _ => value.as_str().is_some_and(|it| (1..=LONGEST).contains(&it.len())),
             };
             item.len() == names.len()
                 && names
@@ -99,6 +103,9 @@ mod tests {
             text(json!({ "task_id": "t", "backlog": "a" })),
             text(json!({ "task_id": "t", "backlog": "a", "start_tag": "1" })),
             text(json!({ "task_id": 1, "backlog": "a", "start_tag": 1 })),
+            text(json!({ "task_id": "", "backlog": "a", "start_tag": 1 })),
+            text(json!({ "task_id": "t".repeat(1025), "backlog": "a", "start_tag": 1 })),
+            text(json!({ "task_id": "t", "backlog": "a", "start_tag": 1e126 })),
             text(json!({ "task_id": "t", "backlog": "a", "start_tag": 1, "more": 1 })),
         ];
         for cursor in wrong {

@@ -11,6 +11,8 @@ pub struct Query {
     pub index: Option<Index>,
     /// Wanted partition.
     pub partition: String,
+    /// From which end.
+    pub first: First,
     /// How much of it is wanted.
     pub extent: Extent,
 }
@@ -46,6 +48,15 @@ impl Query {
         names.dedup();
         names
     }
+}
+
+/// From which end a list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// The entry with the smallest value of [`Query::order`].
+    Smallest,
+    /// The one with the largest.
+    Largest,
 }
 
 /// How much of a list is wanted.

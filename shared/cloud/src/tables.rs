@@ -2,13 +2,13 @@
 
 use model::{
     Account, AddressRate, BacklogEntry, CatalogEntry, ConnectionId, Device, Identity, Invitation, OpenCall, Pace, Pool,
-    PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TeamId, TeamRate, UploadedLora,
-    Usage, UserId, Worker, WorkerId,
+    PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate,
+    UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, CATALOG_BY_HASH, SESSIONS_BY_OWNER, TASKS_BY_OWNER, WORKERS_BY_POOL};
-pub use crate::query::{Extent, Index, Query, Shows};
+pub use crate::query::{Extent, First, Index, Query, Shows};
 
 /// A table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -337,6 +337,19 @@ pub trait List {
 #[derive(Debug, Clone, Copy)]
 pub struct Backlog<'a>(pub &'a PoolId, pub u32);
 
+/// The tasks of an owner, newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct TasksOf<'a>(pub &'a UserId);
+
+/// A task as the index of its owner shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OwnTask {
+    /// Which.
+    pub task_id: TaskId,
+    /// Where it stood when the index saw it last.
+    pub state: TaskState,
+}
+
 /// The workers of a pool.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkersOf<'a>(pub &'a PoolId);
@@ -381,7 +394,21 @@ impl List for Backlog<'_> {
             table: Table::Tasks,
             index: Some(BACKLOG),
             partition: self.0.to_string(),
+            first: First::Smallest,
             extent: Extent::First(self.1),
+        }
+    }
+}
+
+impl List for TasksOf<'_> {
+    type Entry = OwnTask;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Tasks,
+            index: Some(TASKS_BY_OWNER),
+            partition: self.0.to_string(),
+            first: First::Largest,
+            extent: Extent::Whole,
         }
     }
 }
@@ -393,6 +420,7 @@ impl List for WorkersOf<'_> {
             table: Table::Fleet,
             index: Some(WORKERS_BY_POOL),
             partition: self.0.to_string(),
+            first: First::Smallest,
             extent: Extent::Whole,
         }
     }
@@ -405,6 +433,7 @@ impl List for PresenceIn<'_> {
             table: Table::Pools,
             index: None,
             partition: presence(self.0),
+            first: First::Smallest,
             extent: Extent::Whole,
         }
     }
@@ -417,6 +446,7 @@ impl List for SessionsOf<'_> {
             table: Table::Sessions,
             index: Some(SESSIONS_BY_OWNER),
             partition: self.0.to_string(),
+            first: First::Smallest,
             extent: Extent::First(20),
         }
     }
@@ -429,6 +459,7 @@ impl List for AccountsOf<'_> {
             table: Table::Accounts,
             index: Some(ACCOUNTS_BY_TEAM),
             partition: self.0.to_string(),
+            first: First::Smallest,
             extent: Extent::Whole,
         }
     }
@@ -441,6 +472,7 @@ impl List for CatalogOf<'_> {
             table: Table::Catalog,
             index: None,
             partition: self.0.to_owned(),
+            first: First::Smallest,
             extent: Extent::Whole,
         }
     }
@@ -458,6 +490,7 @@ impl List for LorasOf<'_> {
             table: Table::Catalog,
             index: None,
             partition: loras_of(self.0),
+            first: First::Smallest,
             extent: Extent::Whole,
         }
     }

@@ -42,6 +42,19 @@ impl TaskState {
         Self::Expired,
     ];
 
+    /// The state as it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Canceling => "canceling",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Expired => "expired",
+        }
+    }
+
     /// Whether the edge from this state to `next` exists.
     pub const fn may_become(self, next: Self) -> bool {
         use TaskState::{Canceled, Canceling, Expired, Failed, Queued, Running, Succeeded};

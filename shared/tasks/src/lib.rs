@@ -13,6 +13,7 @@ pub mod held;
 pub mod intake;
 pub mod learn;
 pub mod line;
+pub mod list;
 pub mod notify;
 pub mod presence;
 pub mod runs;

@@ -5,9 +5,9 @@ use cloud::{
     StoreError,
     page::{Cursor, Page},
     store::Item,
-    tables::{AccountsOf, Backlog, Extent, List, PresenceIn, Query, Table, WorkersOf},
+    tables::{AccountsOf, Backlog, Extent, First, List, PresenceIn, Query, Table, TasksOf, WorkersOf},
 };
-use model::{PoolId, TeamId};
+use model::{PoolId, TeamId, UserId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -40,6 +40,7 @@ impl Aws {
             table: Table::Pools,
             index: None,
             partition: self.own.clone(),
+            first: First::Smallest,
             extent: Extent::Whole,
         }
     }
@@ -117,6 +118,28 @@ pub(crate) async fn only_what_has_the_key(aws: Aws) -> Result<()> {
     aws.commit(&[put(key("running"), &json!({ "start_tag": 1 }))]).await?;
     aws.commit(&[put(key("odd"), &json!({ "backlog": aws.own }))]).await?;
     ensure!(aws.all(&Backlog(&aws.pool(), 0).query(), 10).await?.is_empty());
+    Ok(())
+}
+
+pub(crate) async fn the_largest_first(aws: Aws) -> Result<()> {
+    for created in [2, 1, 3, 3, 5] {
+        let task = simple(Table::Tasks, &uuid::Uuid::new_v4().to_string());
+        let item = json!({ "owner": aws.own, "created": created, "state": "queued", "secret": "s" });
+        aws.commit(&[put(task, &item)]).await?;
+    }
+    let owner = UserId::new(&aws.own);
+    let query = TasksOf(&owner).query();
+    for limit in [1, 2, 3, 100] {
+        let found = aws.all(&query, limit).await?;
+        ensure!(
+            values(&found, "created") == json!([5, 3, 3, 2, 1]),
+            "by {limit}: {found:?}"
+        );
+        ensure!(
+            values(&found, "secret") == json!([null, null, null, null, null]),
+            "{found:?}"
+        );
+    }
     Ok(())
 }
 

@@ -93,6 +93,7 @@ fn main() -> ExitCode {
         lists::strings_in_order,
         lists::only_what_the_index_shows,
         lists::only_what_has_the_key,
+        lists::the_largest_first,
         lists::pages_join_up,
         lists::a_cursor_outlives_its_item,
         lists::a_cursor_of_another_list,

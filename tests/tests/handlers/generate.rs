@@ -58,7 +58,13 @@ async fn golden_events() {
                     .await;
                 world.painter_socket().await;
             }
-            "tasks" => drop(world.queued(TASK, MARA, before).await),
+            "task" => drop(world.queued(TASK, MARA, before).await),
+            "tasks" => {
+                for (number, owner) in [(1, MARA), (2, OTHER), (3, MARA), (4, MARA)] {
+                    let id = format!("01a05cd7-2a00-7000-8000-0000000000a{number}");
+                    world.queued(&id, owner, before + seconds(number)).await;
+                }
+            }
             other => unknown(other),
         }
         let answer = world.http(event, NOW).await;

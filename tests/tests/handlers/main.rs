@@ -18,6 +18,7 @@ mod golden;
 mod held;
 mod idle_reaper;
 mod lifecycle;
+mod list;
 mod loras;
 mod nodes;
 mod oidc;

@@ -9,7 +9,7 @@ use crate::{
     BoxFuture,
     page::{Cursor, Page},
     store::{Item, StoreError, StorePort, Write},
-    tables::{Key, Query, Shows},
+    tables::{First, Key, Query, Shows},
 };
 
 /// Most of what one page reads, bytes.
@@ -120,13 +120,17 @@ fn is_in(query: &Query, item: &Item) -> bool {
     partition == Some(&query.partition) && query.order().is_none_or(|name| item.contains_key(name))
 }
 
-/// Which of two items comes first: numbers by their value, strings by their bytes, then the items' keys.
+/// Which of two items the list has first: numbers by their value, strings by their bytes, then the items' keys.
 fn places(query: &Query, one: &Item, other: &Item) -> Ordering {
     let (partition, sort) = query.table.key();
     let by = |name: &str| order(one.get(name), other.get(name));
     let by_order = query.order().map_or(Ordering::Equal, by);
     let by_key = || by(partition).then_with(|| sort.map_or(Ordering::Equal, by));
-    by_order.then_with(by_key)
+    let places = by_order.then_with(by_key);
+    match query.first {
+        First::Smallest => places,
+        First::Largest => places.reverse(),
+    }
 }
 
 fn order(one: Option<&Value>, other: Option<&Value>) -> Ordering {
