@@ -1,6 +1,7 @@
 //! `cargo run -p local --bin bench`: what a picture costs in time, calls and money on the local stack.
 
 mod bill;
+mod crowd;
 mod live;
 
 use std::time::{Duration, Instant};
@@ -28,9 +29,19 @@ struct Arguments {
     /// How long to submit as fast as possible, seconds.
     #[arg(long, default_value_t = 15)]
     submit_seconds: u64,
-    /// Measure live mode only: this many brush strokes, with calls that are kept open and without.
-    #[arg(long, value_name = "STROKES")]
+    /// Measure what the plugin sees only: this many brush strokes and warm pictures, with calls that are kept open and
+    /// without.
+    #[arg(long, value_name = "PICTURES")]
     live: Option<usize>,
+    /// Let so many painters paint instead, and then look whether anything was lost, doubled or mischarged.
+    #[arg(long, value_name = "PAINTERS", conflicts_with = "live")]
+    crowd: Option<usize>,
+    /// For a crowd: machines.
+    #[arg(long, default_value_t = 10, requires = "crowd")]
+    workers: u32,
+    /// For a crowd: how long, minutes.
+    #[arg(long, default_value_t = 10, requires = "crowd")]
+    minutes: u64,
     /// For live mode, this real ComfyUI instead of the stand-in.
     #[arg(long, value_name = "URL", requires = "live")]
     comfyui: Option<String>,
@@ -59,6 +70,10 @@ async fn main() -> Result<()> {
         ensure!(strokes > 0, "at least one stroke is needed");
         return live::measure(strokes, arguments.comfyui).await;
     }
+    if let Some(painters) = arguments.crowd {
+        ensure!(painters > 0, "at least one painter is needed");
+        return crowd::measure(painters, arguments.workers, Duration::from_mins(arguments.minutes)).await;
+    }
     ensure!(
         arguments.cold > 0 && arguments.warm > 0,
         "at least one picture of each kind is needed"
@@ -67,7 +82,8 @@ async fn main() -> Result<()> {
         renderer: Renderer::StandIn {
             step_delay: Duration::from_millis(20),
         },
-        settings: "rate_interval=0s".to_owned(),
+        // Calls that are kept open are what `--live` is about.
+        settings: "rate_interval=0s,hold=0s".to_owned(),
         ..Options::default()
     };
     let boot = options.boot_delay;
