@@ -14,6 +14,8 @@ pub(crate) struct Status {
     pub(crate) models: Vec<String>,
     /// Node classes of custom packs that ComfyUI has.
     pub(crate) nodes: Vec<String>,
+    /// Why this machine is of no use, if it is.
+    pub(crate) sick: Option<&'static str>,
 }
 
 /// How far a run is.
@@ -57,6 +59,12 @@ impl StatusBoard {
     pub(crate) fn set_ready(&self, ready: bool) {
         self.0
             .send_if_modified(|status| std::mem::replace(&mut status.ready, ready) != ready);
+    }
+
+    /// Says that this machine is of no use, or that it is again.
+    pub(crate) fn set_sick(&self, why: Option<&'static str>) {
+        self.0
+            .send_if_modified(|status| std::mem::replace(&mut status.sick, why) != why);
     }
 
     pub(crate) fn begin(&self, task_id: TaskId, run_id: RunId) {

@@ -15,9 +15,13 @@ use model::{
     worker_api::{Heartbeat, HeartbeatReply, RunProgress},
 };
 use tasks::{learn, notify::tell_owner, runs::outcome};
+use tracing::error;
 use workflow::optional_node;
 
 use crate::{App, MAX_NAME, calling, earlier};
+
+/// Longest reason logged, characters: a machine may say anything.
+const MAX_REASON: usize = 200;
 
 /// Most model names kept: what fits into a GPU is few.
 const MODELS: usize = 8;
@@ -36,7 +40,12 @@ pub(crate) async fn heartbeat(
     Json(beat): Json<Heartbeat>,
 ) -> Result<Json<HeartbeatReply>, HttpError> {
     let known = calling(&app, &caller, &id).await?;
+    let before = known.state;
     let (worker, came_up) = note(&app, &caller, known, &beat, now).await?;
+    if let Some(reason) = beat.sick.as_ref().filter(|_| worker.state != before) {
+        let reason: String = reason.chars().filter(|it| !it.is_control()).take(MAX_REASON).collect();
+        error!(worker.id = %worker.worker_id, pool = %worker.pool, reason, "a machine says that it is of no use; it is replaced");
+    }
     if came_up {
         learn::started(&app.cloud.store, &worker, now).await;
     }
@@ -104,17 +113,18 @@ async fn note(
             .collect();
         let before = worker.state;
         let next = match (before, beat.ready) {
+            (WorkerState::Warming | WorkerState::Ready, _) if beat.sick.is_some() => Some(WorkerState::Failed),
             (WorkerState::Warming, true) => Some(WorkerState::Ready),
             // Its ComfyUI is down: it is no capacity until it has warmed up again.
             (WorkerState::Ready, false) => Some(WorkerState::Warming),
             _ => None,
         };
         if let Some(next) = next {
-            // Cannot fail: both edges exist.
+            // Cannot fail: these edges exist.
             let _ = worker.become_state(next, now);
         }
         let mut writes = Vec::from_iter(outcome(&app.cloud, before, &mut worker, now).await?);
-        let came_up = !writes.is_empty();
+        let came_up = !writes.is_empty() && worker.state == WorkerState::Ready;
         if beat.ready {
             writes.extend(note_nodes(app, &mut worker, beat).await?);
         }

@@ -178,6 +178,9 @@ pub struct Heartbeat {
     /// Node classes of custom packs that its ComfyUI has, among those that graphs may use; means something once it is ready.
     #[serde(default)]
     pub nodes: Vec<String>,
+    /// Why the machine is of no use: its ComfyUI fails at what must succeed, restarted or not. It is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sick: Option<String>,
 }
 
 /// How far a run is.

@@ -891,3 +891,20 @@ async fn the_tick_hangs_up_on_whoever_was_missed() {
         assert!(world.cloud.sockets.send(&socket, "{}").await.is_err());
     }
 }
+
+/// A machine that says that it is of no use is believed, drained and replaced.
+#[tokio::test]
+async fn a_machine_that_calls_itself_sick_gets_no_task() {
+    let world = World::new().await;
+    world.submitted(NOW).await;
+    let worker = world.ready(WORKER, INSTANCE, NOW).await;
+    let sick = json!({ "ready": false, "sick": format!("no\nGPU {}", "x".repeat(100_000)) });
+    let reply = world.work(&worker, "heartbeat", &sick, NOW + seconds(1)).await.ok();
+    assert_eq!(reply["drain"], true);
+    assert_eq!(world.worker(WORKER).await.state, WorkerState::Failed);
+    let worker = world.worker(WORKER).await;
+    let claimed = world.work(&worker, "claim", &json!({}), NOW + seconds(2)).await;
+    assert!(claimed.body["assignment"].is_null(), "{claimed:?}");
+    world.tick(NOW + seconds(60)).await;
+    assert_ne!(world.power(INSTANCE), InstanceState::Up, "it still runs");
+}

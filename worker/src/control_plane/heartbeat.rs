@@ -48,6 +48,7 @@ pub(crate) async fn beat(
             main_models: now.main_models.clone(),
             models: now.models.clone(),
             nodes: now.nodes.clone(),
+            sick: now.sick.map(str::to_owned),
         };
         let sent = Instant::now();
         let answered = match api.heartbeat(&beat).await {
@@ -89,11 +90,11 @@ async fn pause(
     let again = Instant::now() + jittered(AGAIN);
     loop {
         let every = *rhythm.borrow_and_update();
-        let (busy, ready) = {
+        let (busy, news) = {
             let now = status.borrow_and_update();
-            (now.run.is_some(), now.ready)
+            (now.run.is_some(), (now.ready, now.sick) != (told.ready, told.sick))
         };
-        if answered && ready != told.ready {
+        if answered && news {
             return;
         }
         let mut due = sent + if busy { every.busy } else { every.ready };

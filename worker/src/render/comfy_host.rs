@@ -1,6 +1,10 @@
 //! ComfyUI's health, and whose work it holds.
 
-use std::{collections::BTreeMap, mem};
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use model::{RunId, TeamId};
 use tokio::{sync::Mutex, time::sleep};
@@ -31,6 +35,8 @@ pub(crate) struct ComfyHost {
     commands: Commands,
     /// ComfyUI must be restarted before it is used again. Held locked while that is done.
     sick: Mutex<bool>,
+    /// It was sick: before anybody relies on it again it must show that it works.
+    doubtful: AtomicBool,
     /// Whose pictures ComfyUI may still hold.
     serving: Mutex<Serving>,
 }
@@ -55,6 +61,7 @@ impl ComfyHost {
             timing,
             commands,
             sick: Mutex::default(),
+            doubtful: AtomicBool::new(false),
             serving: Mutex::default(),
         }
     }
@@ -62,6 +69,7 @@ impl ComfyHost {
     /// ComfyUI has died or hangs; it will be restarted before it is used again.
     pub(crate) async fn mark_sick(&self) {
         *self.sick.lock().await = true;
+        self.doubtful.store(true, Ordering::Relaxed);
         self.status.unloaded();
     }
 
@@ -129,6 +137,17 @@ impl ComfyHost {
         }
         *serving = Serving::Team(team.clone());
         Ok(())
+    }
+
+    /// Whether ComfyUI was sick and has not shown since that it works.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// ComfyUI has rendered something.
+    pub(super) fn works(&self) {
+        self.doubtful.store(false, Ordering::Relaxed);
+        self.status.set_sick(None);
     }
 
     /// Ends a run in ComfyUI; true if ComfyUI does not obey.

@@ -23,6 +23,7 @@ impl Renderer {
         }
         let next = match made {
             Ok(result) => {
+                self.host.works();
                 let times = result.times;
                 tracing::info!(
                     task.id = %run.task_id, run.id = %run.run_id,

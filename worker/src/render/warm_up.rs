@@ -1,7 +1,7 @@
 //! The first run on a ComfyUI, which loads what most pictures need.
 
 use model::RunId;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 use workflow::{OPTIONAL_NODES, Plan};
@@ -14,9 +14,11 @@ use crate::{
 };
 
 impl ComfyHost {
-    /// Waits until ComfyUI answers and has run the warm-up plan, for as long as it takes.
+    /// Waits until ComfyUI answers and has run the warm-up plan, for as long as it takes. Without a plan a ComfyUI that was
+    /// sick runs a probe. What fails again and again is said: the machine is of no use.
     pub(crate) async fn warm_up(&self, plan: Option<&Value>) {
         let mut backoff = Backoff::new(self.timing.retry);
+        let mut failed = 0;
         loop {
             self.wait_until_it_answers().await;
             if let Err(error) = self.look_at_nodes().await {
@@ -27,9 +29,14 @@ impl ComfyHost {
                 backoff.wait().await;
                 continue;
             }
-            let Some(plan) = plan else { return };
-            match self.run_warm_up(plan).await {
+            let ran = match plan {
+                Some(plan) => self.run_warm_up(plan).await,
+                None if self.is_doubtful() => self.run(|out| Ok(probe(out))).await.map(|()| Vec::new()),
+                None => return,
+            };
+            match ran {
                 Ok(models) => {
+                    self.works();
                     self.status.loaded(&models);
                     tracing::info!("warm");
                     return;
@@ -45,6 +52,12 @@ impl ComfyHost {
                     tracing::warn!(error = chain(&error), "the warm-up failed; trying again");
                     if error.comfy_is_sick() {
                         self.mark_sick().await;
+                        failed += 1;
+                    }
+                    if failed >= SICK {
+                        tracing::error!("ComfyUI does not come back to its senses; saying so");
+                        self.status
+                            .set_sick(Some("its ComfyUI fails at its warm-up again and again"));
                     }
                 }
             }
@@ -67,9 +80,22 @@ impl ComfyHost {
 
     async fn run_warm_up(&self, plan: &Value) -> Result<Vec<String>, RenderError> {
         let plan: Plan = serde::Deserialize::deserialize(plan).map_err(RenderError::plan)?;
+        self.run(|out| {
+            let mut graph = plan.bind(&[], out)?.into_map();
+            reseed(&mut graph);
+            Ok(graph)
+        })
+        .await?;
+        Ok(plan.models)
+    }
+
+    /// Runs a graph whose pictures go below this prefix and are wanted by nobody.
+    async fn run(
+        &self,
+        graph: impl FnOnce(&str) -> Result<Map<String, Value>, RenderError>,
+    ) -> Result<(), RenderError> {
         let id = RunId::new(Uuid::now_v7());
-        let mut graph = plan.bind(&[], &format!("tasks/{id}/out"))?.into_map();
-        reseed(&mut graph);
+        let graph = graph(&format!("tasks/{id}/out"))?;
         let mut listener = Listener::open(self.comfy.base()).await;
         comfy::submit(&self.comfy, id, &listener.client, &graph).await?;
         let followed = comfy::follow(&self.comfy, id, &mut listener, &self.timing, |_| ());
@@ -83,11 +109,40 @@ impl ComfyHost {
         };
         self.comfy.forget(id).await?;
         match ending {
-            Ending::Done(_) => Ok(plan.models),
+            Ending::Done(_) => Ok(()),
             Ending::Failed(failure) => Err(RenderError::Graph(failure)),
             Ending::Interrupted => Err(RenderError::Interrupted),
         }
     }
+}
+
+/// So many failures in a row, each after a restart where that is possible, are the machine's.
+const SICK: u32 = 3;
+
+/// A graph of ComfyUI's own nodes alone that computes on the GPU: a small picture of a random colour, blurred.
+fn probe(out: &str) -> Map<String, Value> {
+    let node = |class: &str, inputs: Value| json!({ "class_type": class, "inputs": inputs });
+    let color = random() >> 40;
+    Map::from_iter([
+        (
+            "1".to_owned(),
+            node(
+                "EmptyImage",
+                json!({ "width": 64, "height": 64, "batch_size": 1, "color": color }),
+            ),
+        ),
+        (
+            "2".to_owned(),
+            node(
+                "ImageBlur",
+                json!({ "image": ["1", 0], "blur_radius": 2, "sigma": 1.0 }),
+            ),
+        ),
+        (
+            "3".to_owned(),
+            node("SaveImage", json!({ "images": ["2", 0], "filename_prefix": out })),
+        ),
+    ])
 }
 
 /// A fresh seed in every node that has one: ComfyUI does not run again what it has seen.
@@ -109,7 +164,6 @@ fn reseed(graph: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn only_numbers_are_seeds() {

@@ -238,3 +238,34 @@ async fn a_large_plan_is_fetched_from_where_it_lies() {
         assert!(end(&bench, id).await.is_some(), "{key}");
     }
 }
+
+/// A ComfyUI that fails after each restart, at a picture and at the probe.
+#[tokio::test]
+async fn a_comfyui_that_does_not_recover_makes_its_machine_say_so() {
+    let bench = Bench::double().await.ready().await;
+    let double = bench.double.as_ref().unwrap();
+    // It has failed and is well again: a probe says so.
+    double.set_faults(Faults {
+        cuda_error: Some(NodeFault::once("SaveImage")),
+        ..Faults::default()
+    });
+    let run = bench.run(&steps(2, 22));
+    bench.cloud.failure(run).await;
+    let before = double.stats().succeeded;
+    let run = bench.run(&steps(2, 23));
+    assert!(end(&bench, run).await.is_none());
+    assert!(double.stats().succeeded > before, "no probe");
+    // It fails whatever is tried.
+    double.set_faults(Faults {
+        cuda_error: Some(NodeFault::always("SaveImage")),
+        ..Faults::default()
+    });
+    let run = bench.run(&steps(2, 24));
+    bench.cloud.failure(run).await;
+    bench
+        .cloud
+        .beat("sick", |beat| !beat.ready && beat.sick.is_some())
+        .await;
+    double.set_faults(Faults::default());
+    bench.cloud.beat("well", |beat| beat.ready && beat.sick.is_none()).await;
+}
