@@ -75,7 +75,7 @@ def deploy(args):
     resources, outputs = create_stack(url, args.stack, parameters, clients("cloudformation"))
     say(f"{len(resources)} resources are created")
     if args.iam:
-        allow_ec2(template, resources, clients("iam"))
+        allow_launch(template, resources, clients("iam"))
     check(template, resources, parameters, clients)
     say("routes, triggers, rules and expiry are there")
     return outputs
@@ -214,14 +214,17 @@ def first_failure(cloudformation, stack, found):
     return found.get("StackStatusReason", found["StackStatus"])
 
 
-def allow_ec2(template, resources, iam):
-    """Lets the functions that handle instances do so: the emulator checks policies, but knows no tags of instances,
-    so conditions on them would refuse everything."""
-    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
+def allow_launch(template, resources, iam):
+    """Lets the functions that may launch do so: of a launch the emulator asks for one right, to all resources, where EC2
+    asks for several, each to one kind."""
+    allow = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "ec2:CreateFleet", "Resource": "*"}],
+    }
     for name, function in of_type(template, "AWS::Serverless::Function").items():
-        if "STACK" in function.get("Environment", {}).get("Variables", {}):
+        if {"Ref": "LaunchPolicy"} in function["Policies"]:
             iam.put_role_policy(
-                RoleName=resources[f"{name}Role"], PolicyName="ec2-of-the-emulator", PolicyDocument=json.dumps(allow)
+                RoleName=resources[f"{name}Role"], PolicyName="launch-in-the-emulator", PolicyDocument=json.dumps(allow)
             )
 
 

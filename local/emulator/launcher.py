@@ -39,6 +39,8 @@ for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
 import ministack.app  # noqa: E402 (it reads the environment)
 import ministack.core.lambda_runtime  # noqa: E402
 
+import conditions  # noqa: E402
+
 SIGNED_BY = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/[^/]+/(?P<service>[^/]+)/")
 FUNCTIONS_KEY = os.environ.get("MINISTACK_ACCOUNT_ID", "000000000000")  # access key that the emulator gives to functions
 
@@ -194,6 +196,7 @@ def main():
     sys.argv = ["ministack"]
     if args.while_stdin_open:
         threading.Thread(target=end_with_stdin, daemon=True).start()
+    conditions.install()
     if args.count:
         ministack.app.app = Counter(ministack.app.app)
     ministack.app.main()

@@ -36,18 +36,24 @@ pub(crate) struct Calls {
     client: reqwest::Client,
 }
 
-/// Credentials of an instance.
+/// Credentials of a role.
 #[derive(Debug, Clone)]
-pub(crate) struct InstanceCredentials {
+pub(crate) struct RoleCredentials {
     pub(crate) access_key: String,
     pub(crate) secret_key: String,
     pub(crate) session_token: String,
 }
 
-impl From<InstanceCredentials> for Credentials {
-    fn from(of: InstanceCredentials) -> Self {
-        Self::new(of.access_key, of.secret_key, Some(of.session_token), None, "instance")
+impl From<RoleCredentials> for Credentials {
+    fn from(of: RoleCredentials) -> Self {
+        Self::new(of.access_key, of.secret_key, Some(of.session_token), None, "role")
     }
+}
+
+/// The text of a field of an XML answer.
+fn field(xml: &str, name: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    rest.split_once("</").map(|(value, _)| value.to_owned())
 }
 
 /// A free port, or the wanted one if it is free.
@@ -134,33 +140,46 @@ impl Calls {
         Ok(request.body(body).send().await?.error_for_status()?)
     }
 
-    /// Credentials whose `GetCallerIdentity` names the instance, as the instance role's do on AWS.
-    pub(crate) async fn assume_role(&self, role_arn: &str, instance: &InstanceId) -> Result<InstanceCredentials> {
+    /// A call of a service that speaks forms; one of the answer's fields is what is wanted.
+    async fn form(&self, service: &str, form: &[(&str, &str)]) -> Result<String> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        Ok(self.post("/", service, &headers, body).await?.text().await?)
+    }
+
+    /// The ARN of the role that a function of the stack has.
+    pub(crate) async fn role_of(&self, function: &str) -> Result<String> {
+        let name = format!("{function}Role");
+        let form = [
+            ("Action", "DescribeStackResource"),
+            ("Version", "2010-05-15"),
+            ("StackName", crate::stack::STACK),
+            ("LogicalResourceId", name.as_str()),
+        ];
+        let text = self.form("cloudformation", &form).await?;
+        let role = field(&text, "PhysicalResourceId").with_context(|| format!("the stack has no {name}"))?;
+        Ok(format!("arn:aws:iam::000000000000:role/{role}"))
+    }
+
+    /// Credentials of a role, whose `GetCallerIdentity` names the session: an instance, as on AWS, or a function.
+    pub(crate) async fn assume_role(&self, role_arn: &str, session: &str) -> Result<RoleCredentials> {
         let form = [
             ("Action", "AssumeRole"),
             ("Version", "2011-06-15"),
             ("RoleArn", role_arn),
-            ("RoleSessionName", instance.as_str()),
+            ("RoleSessionName", session),
         ];
-        let encode = |value: &str| value.replace(':', "%3A").replace('/', "%2F");
-        let body: Vec<_> = form
-            .iter()
-            .map(|(name, value)| format!("{name}={}", encode(value)))
-            .collect();
-        let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let text = self.post("/", "sts", &headers, body.join("&")).await?.text().await?;
-        let field = |name: &str| {
-            let (_, rest) = text.split_once(&format!("<{name}>"))?;
-            rest.split_once("</").map(|(value, _)| value.to_owned())
-        };
+        let text = self.form("sts", &form).await?;
         let credentials = || {
-            Some(InstanceCredentials {
-                access_key: field("AccessKeyId")?,
-                secret_key: field("SecretAccessKey")?,
-                session_token: field("SessionToken")?,
+            Some(RoleCredentials {
+                access_key: field(&text, "AccessKeyId")?,
+                secret_key: field(&text, "SecretAccessKey")?,
+                session_token: field(&text, "SessionToken")?,
             })
         };
-        credentials().context("the emulator gave no credentials for the instance's role")
+        credentials().with_context(|| format!("the emulator gave no credentials of {role_arn}"))
     }
 
     /// A call of a service that speaks JSON.

@@ -315,7 +315,7 @@ impl Host {
         if self.worker.is_none() {
             let credentials = plan
                 .calls
-                .assume_role(&plan.role_arn, &self.instance.view.instance_id)
+                .assume_role(&plan.role_arn, self.instance.view.instance_id.as_str())
                 .await?;
             let log = plan.folder.join(format!("{worker_id}.log"));
             let mut command = Command::new(&plan.built.worker);

@@ -15,7 +15,7 @@ use fleet::{
     ec2::{FleetConfig, connect_with},
 };
 use futures_util::{SinkExt, StreamExt};
-use model::{ConnectionId, InstanceId};
+use model::ConnectionId;
 use ops::{keys, outputs::Outputs};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -88,7 +88,7 @@ impl Services {
     pub async fn sdk_of_an_instance(&self) -> Result<SdkConfig> {
         let calls = &self.emulator.calls;
         let role = self.outputs.get("InstanceRoleArn")?;
-        let credentials = calls.assume_role(role, &InstanceId::new("i-0123456789abcdef0")).await?;
+        let credentials = calls.assume_role(role, "i-0123456789abcdef0").await?;
         Ok(cloud::emulator_config_as(&calls.endpoint, credentials.into()).await)
     }
 

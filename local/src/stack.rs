@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use anyhow::{Context, Result};
 use cloud::{Bucket, Sockets, Store, token::Signer};
 use fleet::ec2::{FleetConfig, connect_with};
-use model::{InstanceId, PoolId, Role, TeamId, UserId};
+use model::{PoolId, Role, TeamId, UserId};
 use ops::{keys, outputs::Outputs, pool::Limits, seed};
 use serde_json::{Value, json};
 
@@ -223,9 +223,17 @@ impl Stack {
 
     /// The tables as an instance with the workers' role reaches them: not at all.
     pub async fn store_of_an_instance(&self) -> Result<Store> {
-        let instance = InstanceId::new("i-0123456789abcdef0");
-        let role = self.outputs.get("InstanceRoleArn")?;
-        let credentials = self.calls().assume_role(role, &instance).await?;
+        self.store_of(self.outputs.get("InstanceRoleArn")?, "i-0123456789abcdef0")
+            .await
+    }
+
+    /// The tables as a function, by its name in the template, reaches them.
+    pub async fn store_of_function(&self, function: &str) -> Result<Store> {
+        self.store_of(&self.calls().role_of(function).await?, "a-test").await
+    }
+
+    async fn store_of(&self, role: &str, session: &str) -> Result<Store> {
+        let credentials = self.calls().assume_role(role, session).await?;
         let sdk = cloud::emulator_config_as(&self.calls().endpoint, credentials.into()).await;
         Ok(Store::dynamo(&sdk, self.outputs.tables()?))
     }

@@ -103,7 +103,8 @@ pub async fn connect_with(sdk: &aws_config::SdkConfig, config: FleetConfig) -> F
         client: Client::from_conf(client),
         config,
     };
-    let _ = tokio::time::timeout(Duration::from_secs(2), ec2.describe()).await;
+    // Refused to those who only start or only stop, which is as good: the connection is open afterwards.
+    let _ = tokio::time::timeout(Duration::from_secs(2), ec2.client.describe_instances().send()).await;
     Fleet::new(ec2)
 }
 

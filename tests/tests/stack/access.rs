@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use cloud::{Write, token::Signer};
-use model::{Millis, Role, TeamId, Worker, WorkerId};
+use cloud::{
+    StoreError, Write,
+    tables::{InvitationOf, PresenceIn},
+    token::Signer,
+};
+use model::{Millis, Role, TaskId, TeamId, UserId, Worker, WorkerId};
 
 use crate::studio::{Studio, small};
 
@@ -118,13 +122,52 @@ pub(crate) async fn other_painters(studio: Studio) -> Result<()> {
 pub(crate) async fn workers_hold_no_keys(studio: Studio) -> Result<()> {
     let (own, theirs) = (studio.stack.store(), studio.stack.store_of_an_instance().await?);
     ensure!(own.get(&studio.pool).await?.is_some(), "the pool is not there");
-    let Err(error) = theirs.get(&studio.pool).await else {
-        anyhow::bail!("an instance's role reads tables")
+    forbidden("an instance's role reads tables", theirs.get(&studio.pool).await)
+}
+
+pub(crate) async fn functions_reach_only_their_keys(studio: Studio) -> Result<()> {
+    let of = async |function: &str| studio.stack.store_of_function(function).await;
+    let user = UserId::new(format!("painter-of-{}", studio.pool));
+    let invitation = InvitationOf("nothing".to_owned());
+    let (generate, account) = (of("GenerateFunction").await?, of("AccountFunction").await?);
+    ensure!(
+        generate.get(&user).await?.is_some(),
+        "generate does not read who paints"
+    );
+    forbidden("generate reads invitations", generate.get(&invitation).await)?;
+    ensure!(account.get(&invitation).await?.is_none(), "there is an invitation");
+    forbidden(
+        "dispatch reads accounts",
+        of("DispatchFunction").await?.get(&user).await,
+    )?;
+    forbidden(
+        "idle-reaper reads tasks",
+        of("IdleReaperFunction")
+            .await?
+            .get(&TaskId::new(uuid::Uuid::now_v7()))
+            .await,
+    )?;
+    let presence = of("IdleReaperFunction").await?.list(PresenceIn(&studio.pool)).await;
+    ensure!(presence.is_ok(), "idle-reaper does not see who is there: {presence:?}");
+    // Each part of a transaction is looked at by itself.
+    let mut usage = accounts::usage(&generate, &user, cloud::now()).await?;
+    let Some(mut who) = generate.get(&user).await? else {
+        anyhow::bail!("the account is gone")
     };
+    let both = [Write::put(&mut usage)?, Write::put(&mut who)?];
+    forbidden("generate writes accounts", generate.commit(both).await)?;
+    forbidden(
+        "account writes what was used",
+        account.commit([Write::put(&mut usage)?]).await,
+    )
+}
+
+fn forbidden<T>(what: &str, answer: Result<T, StoreError>) -> Result<()> {
+    let Err(error) = answer else { anyhow::bail!("{what}") };
     let error = cloud::chain(&error);
     ensure!(
         error.contains("AccessDenied") || error.contains("not authorized"),
-        "refused for another reason: {error}"
+        "{what}, or it was refused for another reason: {error}"
     );
     Ok(())
 }

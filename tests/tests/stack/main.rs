@@ -88,6 +88,7 @@ fn main() -> ExitCode {
         access::tokens,
         access::other_painters,
         access::workers_hold_no_keys,
+        access::functions_reach_only_their_keys,
         requests::refused_in_plain_words,
         requests::sent_twice,
         credits::spent_on_pictures_only,
@@ -129,12 +130,12 @@ fn main() -> ExitCode {
     let mut code = conclusion.exit_code();
     if let Some(stack) = stack.and_then(Arc::into_inner) {
         runtime.block_on(async {
-            let secret = logs::keep_secrets(&stack.folder);
-            if let Err(error) = &secret {
+            let clean = logs::are_clean(&stack.folder);
+            if let Err(error) = &clean {
                 say(&format!("stack: {error:#}"));
                 code = ExitCode::FAILURE;
             }
-            if conclusion.has_failed() || secret.is_err() {
+            if conclusion.has_failed() || clean.is_err() {
                 let folder = stack.folder.clone();
                 let mut stack = stack;
                 stack.keep_folder();
