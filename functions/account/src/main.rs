@@ -5,6 +5,7 @@ use account::{
     oidc::{Config, Provider, is_safe},
     routes,
 };
+use accounts::Edge;
 use cloud::{Cloud, config::process_env, token::Signer};
 use lambda_runtime::Error;
 use model::TeamId;
@@ -29,6 +30,7 @@ async fn main() -> Result<(), Error> {
         }
     });
     let client_secret = env.optional("OIDC_CLIENT_SECRET");
+    let edge = Edge::read(&env);
     env.finish()?;
     let sdk = cloud::sdk_config().await;
     let (cloud, key) = tokio::join!(Cloud::connect(&config), cloud::secret::read(&sdk, &secret));
@@ -52,5 +54,5 @@ async fn main() -> Result<(), Error> {
         socket_url: config.socket_url,
         signer: Signer::new(&key?, &issuer, &audience)?,
     };
-    cloud::http::serve(accounts::router(routes(), app)).await
+    cloud::http::serve(edge.before(accounts::router(routes(), app))).await
 }

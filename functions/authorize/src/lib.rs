@@ -5,7 +5,7 @@
 //! `{refused: reason}`, which every handler turns into a 401 in plain words. On `$connect` there is no handler's word
 //! to be heard, so the answer is an allow or deny policy.
 
-use accounts::{AccountError, Bearer, admit};
+use accounts::{AccountError, Bearer, Edge, admit, edge};
 use cloud::{
     Store, StoreError, chain,
     token::{Claims, TokenError, Verifier},
@@ -19,6 +19,9 @@ pub struct App {
     pub store: Store,
     /// Checks tokens.
     pub verifier: Verifier,
+    /// How a WebSocket is known that came through the firewall. On the HTTP API the functions look at each call, since an
+    /// answer from here is kept.
+    pub edge: Edge,
 }
 
 /// What the handlers will know: who it is, or why not.
@@ -28,12 +31,15 @@ impl App {
     /// Answers an authorizer event of either API. The error is for a WebSocket, which is to be opened again: on the HTTP
     /// API a handler says it.
     pub async fn handle(&self, event: &Value) -> Result<Value, StoreError> {
+        // Only the WebSocket API's payload (version 1.0) has a method ARN.
+        let arn = event.get("methodArn").and_then(Value::as_str);
         let context = match self.claims(event) {
+            _ if arn.is_some() && !self.edge.admits(header(event, edge::HEADER)) => {
+                Ok(refused("the call did not come by the studio's own address"))
+            }
             Ok(claims) => self.context(&claims).await,
             Err(reason) => Ok(refused(reason)),
         };
-        // Only the WebSocket API's payload (version 1.0) has a method ARN.
-        let arn = event.get("methodArn").and_then(Value::as_str);
         let context = match context {
             Ok(context) => context,
             Err(error) if arn.is_some() => return Err(error),
@@ -101,12 +107,14 @@ fn text<'a>(context: &'a Context, name: &str) -> Option<&'a str> {
     context.get(name).and_then(Value::as_str)
 }
 
-/// The token of the Authorization header, whose name comes in any case on the WebSocket API.
+/// A header, whose name comes in any case on the WebSocket API.
+fn header<'a>(event: &'a Value, wanted: &str) -> Option<&'a str> {
+    let mut headers = event.get("headers")?.as_object()?.iter();
+    headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?.1.as_str()
+}
+
+/// The token of the Authorization header.
 fn bearer(event: &Value) -> Option<&str> {
-    let headers = event.get("headers")?.as_object()?;
-    let (_, value) = headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
-    let (scheme, token) = value.as_str()?.split_once(' ')?;
+    let (scheme, token) = header(event, "authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -1,5 +1,6 @@
 //! Lambda entry point of `authorize`.
 
+use accounts::Edge;
 use authorize::App;
 use cloud::{
     Store,
@@ -20,10 +21,12 @@ async fn main() -> Result<(), Error> {
         env.required("TOKEN_AUDIENCE"),
     );
     let tables = TableNames::read(|table: Table| env.required(table.variable()));
+    let edge = Edge::read(&env);
     env.finish()?;
     let app = App {
         store: Store::connect(tables).await,
         verifier: Verifier::new(&key, &issuer, &audience)?,
+        edge,
     };
     let app = &app;
     run(service_fn(async |event: LambdaEvent<Value>| {

@@ -1,5 +1,6 @@
 //! Lambda entry point of `claim`.
 
+use accounts::Edge;
 use claim::{
     App,
     identity::{CallerIdentity, Sts},
@@ -20,6 +21,7 @@ async fn main() -> Result<(), Error> {
         env.required("WORKER_ROLE_ARN"),
     );
     let region = env.required("AWS_REGION");
+    let edge = Edge::read(&env);
     env.finish()?;
     let sdk = cloud::sdk_config().await;
     let (cloud, key) = tokio::join!(Cloud::connect(&config), cloud::secret::read(&sdk, &secret));
@@ -30,5 +32,5 @@ async fn main() -> Result<(), Error> {
         identity: CallerIdentity::new(Sts::new(&sts, &region)?, &role),
         socket_url: config.socket_url,
     };
-    cloud::http::serve(accounts::router(routes(), app)).await
+    cloud::http::serve(edge.before(accounts::router(routes(), app))).await
 }

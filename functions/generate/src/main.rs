@@ -1,14 +1,17 @@
 //! Lambda entry point of `generate`.
 
-use cloud::{Cloud, Config};
+use accounts::Edge;
+use cloud::{Cloud, Config, config::process_env};
 use generate::{App, routes};
 use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     cloud::telemetry::init();
-    let config = Config::from_env()?;
+    let mut env = process_env();
+    let (config, edge) = (Config::read(&mut env), Edge::read(&env));
+    env.finish()?;
     let cloud = Cloud::connect(&config).await;
     let app = App::new(cloud, config.settings);
-    cloud::http::serve(accounts::router(routes(), app)).await
+    cloud::http::serve(edge.before(accounts::router(routes(), app))).await
 }

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod caller;
+pub mod edge;
 mod fingerprint;
 mod identities;
 mod sockets;
@@ -9,6 +10,7 @@ mod usage;
 mod verdict;
 
 pub use caller::{Caller, router};
+pub use edge::Edge;
 pub use fingerprint::fingerprint;
 pub use identities::write;
 pub use sockets::{close, hang_up, hang_up_missed};

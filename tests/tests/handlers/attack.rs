@@ -776,6 +776,7 @@ async fn a_verdict_that_cannot_be_had_signs_nobody_out() {
     let broken = authorize::App {
         store: world.cloud.store.clone(),
         verifier: world.verifier(),
+        edge: accounts::Edge::default(),
     };
     let team = model::TeamId::new("studio");
     let token = world

@@ -12,6 +12,7 @@ mod bad_input;
 mod claim;
 mod credits;
 mod dispatch;
+mod edge;
 mod fair;
 mod generate;
 mod golden;

@@ -77,29 +77,44 @@ fn only_signing_in_and_registering_need_no_token() {
     );
 }
 
+/// The stage of the HTTP API.
+fn stage(template: &str) -> &str {
+    let (_, stage) = template.split_once("  HttpStage:\n").unwrap();
+    stage.split("\n\n").next().unwrap()
+}
+
+/// How many requests a second the stage lets through to a route, where it has a limit of its own.
+fn rate(stage: &str, route: &Route) -> Option<u32> {
+    let own = stage
+        .lines()
+        .find(|line| line.trim().starts_with(&format!("{}:", route.key)))?;
+    own.split("ThrottlingRateLimit: ")
+        .nth(1)?
+        .split(',')
+        .next()?
+        .parse()
+        .ok()
+}
+
+#[test]
+fn machines_and_polls_meet_the_accounts_own_limits() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let routes = http_routes();
+    let busy = routes
+        .iter()
+        .filter(|route| !route.open && (route.function == "claim" || route.key.contains("/status/")));
+    for route in busy {
+        assert_eq!(rate(stage(&text), route), Some(10_000), "{route:?}");
+    }
+}
+
 #[test]
 fn whoever_is_not_signed_in_meets_a_throttle_of_its_own() {
     let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    let stage = text
-        .split("  HttpStage:\n")
-        .nth(1)
-        .unwrap()
-        .split("\n\n")
-        .next()
-        .unwrap();
+    let stage = stage(&text);
     for route in http_routes().into_iter().filter(|route| route.open) {
-        let own = stage
-            .lines()
-            .find(|line| line.trim().starts_with(&format!("{}:", route.key)));
-        let rate = own.and_then(|line| {
-            line.split("ThrottlingRateLimit: ")
-                .nth(1)?
-                .split(',')
-                .next()?
-                .parse()
-                .ok()
-        });
-        assert!(rate.is_some_and(|rate: u32| rate <= 20), "{route:?}: {own:?}");
+        let rate = rate(stage, &route);
+        assert!(rate.is_some_and(|rate| rate <= 20), "{route:?}: {rate:?}");
     }
     // The stage is refused if it names a route that is not there yet.
     let waited: BTreeSet<_> = stage

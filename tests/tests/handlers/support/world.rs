@@ -1,5 +1,6 @@
 //! How the studio is made.
 
+use accounts::Edge;
 use claim::identity::CallerIdentity;
 use cloud::{
     Cloud, Store,
@@ -122,6 +123,7 @@ impl World {
             authorize: authorize::App {
                 store: Store::new(memory.clone()),
                 verifier: Verifier::new(&keys.public, "atelier", AUDIENCE).unwrap(),
+                edge: Edge::default(),
             },
             generate: accounts::router(generate::routes(), generate),
             account: account(&cloud, &settings, &keys.private_pem, None),
@@ -194,6 +196,14 @@ impl World {
     pub(crate) fn provided(&mut self, config: account::oidc::Config) {
         let provider = account::oidc::Provider::new(config).unwrap();
         self.account = account(&self.cloud, &self.settings, &self.private_key, Some(provider));
+    }
+
+    /// Puts a firewall in front of it.
+    pub(crate) fn put_behind(&mut self, edge: &Edge) {
+        for router in [&mut self.account, &mut self.generate, &mut self.claim] {
+            *router = edge.clone().before(router.clone());
+        }
+        self.authorize.edge = edge.clone();
     }
 
     pub(crate) fn verifier(&self) -> Verifier {
