@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
+    net::{IpAddr, TcpListener},
     path::Path,
     time::{Duration, Instant, SystemTime},
 };
@@ -14,6 +14,7 @@ use aws_sigv4::{
     sign::v4,
 };
 use model::InstanceId;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -65,8 +66,14 @@ pub(crate) fn port(wanted: Option<u16>) -> Result<u16> {
 }
 
 impl Emulator {
-    /// Starts it and waits until it answers. It checks permissions if `iam`, and counts if not.
-    pub(crate) async fn start(python: &Path, launcher: &Path, port: u16, folder: &Path, iam: bool) -> Result<Self> {
+    /// Starts it, listening on this address, and waits until it answers. It checks permissions if `iam`, and counts if not.
+    pub(crate) async fn start(
+        python: &Path,
+        launcher: &Path,
+        (listen, port): (IpAddr, u16),
+        folder: &Path,
+        iam: bool,
+    ) -> Result<Self> {
         let log = folder.join("emulator.log");
         let mut command = Command::new(python);
         command.arg(launcher).arg("--while-stdin-open");
@@ -77,6 +84,7 @@ impl Emulator {
         }
         command
             .env("GATEWAY_PORT", port.to_string())
+            .env("BIND_HOST", listen.to_string())
             .env("TMPDIR", folder)
             .env("RUST_LOG", "info");
         command.env_remove("AWS_ENDPOINT_URL").env_remove("AWS_PROFILE");
@@ -116,6 +124,17 @@ impl Calls {
         headers: &[(&str, &str)],
         body: String,
     ) -> Result<reqwest::Response> {
+        self.send(Method::POST, path, service, headers, body).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        service: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<reqwest::Response> {
         let url = format!("{}{path}", self.endpoint);
         let identity = Credentials::new("test", "test", None, None, "emulator").into();
         let parameters = v4::SigningParams::builder()
@@ -127,13 +146,13 @@ impl Calls {
             .build()?
             .into();
         let signable = SignableRequest::new(
-            "POST",
+            method.as_str(),
             &url,
             headers.iter().copied(),
             SignableBody::Bytes(body.as_bytes()),
         )?;
         let (signed, _) = sign(signable, &parameters)?.into_parts();
-        let mut request = self.client.post(&url);
+        let mut request = self.client.request(method, &url);
         for (name, value) in headers.iter().copied().chain(signed.headers()) {
             request = request.header(name, value);
         }
@@ -214,6 +233,14 @@ impl Calls {
         let text = reply.text().await?;
         ensure!(!failed, "{function} failed: {text}");
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// The environment that a function was deployed with.
+    pub(crate) async fn environment(&self, function: &str) -> Result<Value> {
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        let reply = self.send(Method::GET, &path, "lambda", &[], String::new()).await?;
+        let mut configuration: Value = serde_json::from_str(&reply.text().await?)?;
+        Ok(configuration["Environment"]["Variables"].take())
     }
 
     /// What was counted so far: invocations, calls, units.

@@ -6,6 +6,7 @@ pub mod pump;
 
 mod build;
 mod emulator;
+mod golden;
 mod process;
 mod python;
 mod services;

@@ -2,14 +2,16 @@
 
 use std::{
     io::{IsTerminal, Write},
-    path::PathBuf,
+    net::IpAddr,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 use local::{Options, Renderer, Stack, demo};
+use tokio::sync::mpsc;
 
 /// Runs all of Atelier on this machine, without AWS, Docker or a GPU: deploys template.yaml to an emulator, turns its
 /// instances into worker processes, sends a captured request of the Krita plugin, and writes the picture.
@@ -32,9 +34,20 @@ struct Arguments {
     /// Ask for one picture of 256×256 in 4 steps instead of eight of 512×512 in 20: for a ComfyUI without a GPU.
     #[arg(long)]
     quick: bool,
-    /// Port of the emulator on 127.0.0.1.
+    /// Port of the emulator.
     #[arg(long, default_value_t = 14566)]
     port: u16,
+    /// Address that the emulator listens on; 0.0.0.0 lets containers reach it, and everybody else who reaches this
+    /// machine: there is nothing on it but what you put there, and no password.
+    #[arg(long, default_value = "127.0.0.1")]
+    listen: IpAddr,
+    /// Write the file that `sam local invoke --env-vars` takes to run a function on this stack, and seed what the golden
+    /// events in events/ speak of. Together with --listen 0.0.0.0 it names the host that containers know.
+    #[arg(long, value_name = "FILE")]
+    env_json: Option<PathBuf>,
+    /// Write outputs.json and signing-key.pem into this folder: what `ops` needs to look after this stack.
+    #[arg(long, value_name = "DIR")]
+    outputs: Option<PathBuf>,
     /// How long an instance takes to boot.
     #[arg(long, default_value = "3s")]
     boot_delay: humantime::Duration,
@@ -76,19 +89,21 @@ async fn run(arguments: Arguments) -> Result<()> {
     let step_delay: Duration = arguments.step_delay.into();
     let options = Options {
         port: Some(arguments.port),
+        listen: arguments.listen,
         renderer: arguments
             .comfyui
+            .clone()
             .map_or(Renderer::StandIn { step_delay }, |url| Renderer::ComfyUi {
                 url,
-                models: arguments.comfyui_models,
+                models: arguments.comfyui_models.clone(),
             }),
         boot_delay: arguments.boot_delay.into(),
-        settings: arguments.settings,
+        settings: arguments.settings.clone(),
         iam: false,
     };
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
-        result = up(options, &arguments.out, arguments.once, arguments.quick, arguments.keep_logs) => result,
+        result = up(options, &arguments) => result,
         _ = tokio::signal::ctrl_c() => {
             println!("\nStopped.");
             Ok(())
@@ -98,11 +113,11 @@ async fn run(arguments: Arguments) -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-async fn up(options: Options, out: &std::path::Path, once: bool, quick: bool, keep_logs: bool) -> Result<()> {
+async fn up(options: Options, arguments: &Arguments) -> Result<()> {
     let started = std::time::Instant::now();
     let say = |step: &str| println!("{:>6.1} s  {step}", started.elapsed().as_secs_f64());
     let mut stack = Stack::start(options, say).await?;
-    if keep_logs {
+    if arguments.keep_logs {
         stack.keep_folder();
     }
     println!(
@@ -111,8 +126,14 @@ async fn up(options: Options, out: &std::path::Path, once: bool, quick: bool, ke
         stack.folder.display()
     );
     let seeded = stack.seed("painter", "default").await?;
-    let painted = demo::paint(&seeded.painter, out, quick).await;
-    if once || painted.is_err() {
+    if let Some(folder) = &arguments.outputs {
+        stack.write_outputs(folder)?;
+    }
+    if let Some(file) = &arguments.env_json {
+        write_environments(&stack, file, arguments.listen).await?;
+    }
+    let painted = demo::paint(&seeded.painter, &arguments.out, arguments.quick).await;
+    if arguments.once || painted.is_err() {
         stack.stop().await;
         return painted;
     }
@@ -129,7 +150,55 @@ async fn up(options: Options, out: &std::path::Path, once: bool, quick: bool, ke
         seeded.painter.token(),
         seeded.painter.api
     );
+    let credentials = "AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test";
+    if let Some(folder) = &arguments.outputs {
+        println!("or look after it:");
+        println!(
+            "  AWS_ENDPOINT_URL=http://127.0.0.1:{} {credentials} cargo run -p ops -- pool show default --outputs {}",
+            arguments.port,
+            folder.join("outputs.json").display()
+        );
+    }
+    if let Some(file) = &arguments.env_json {
+        println!("or run a function on it, after `sam build`; Enter seeds again what the golden events speak of:");
+        println!(
+            "  {credentials} sam local invoke GenerateFunction -e events/generate/status.json --env-vars {} \\\n    \
+             --add-host host.docker.internal:host-gateway",
+            file.display()
+        );
+    }
     println!("\nThe stack stays up until Ctrl-C.");
+    if arguments.env_json.is_some() {
+        let mut lines = lines();
+        while lines.recv().await.is_some() {
+            stack.seed_golden().await?;
+            println!("Seeded again.");
+        }
+    }
     std::future::pending::<()>().await;
     Ok(())
+}
+
+/// Hears each line of standard input. A thread of its own waits for them, which nobody has to end.
+fn lines() -> mpsc::UnboundedReceiver<()> {
+    let (line, lines) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lines().map_while(Result::ok) {
+            if line.send(()).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+async fn write_environments(stack: &Stack, file: &Path, listen: IpAddr) -> Result<()> {
+    let host = if listen.is_loopback() {
+        "127.0.0.1"
+    } else {
+        "host.docker.internal"
+    };
+    let environments = serde_json::to_string_pretty(&stack.environments(host).await?)?;
+    std::fs::write(file, environments).with_context(|| format!("{} cannot be written", file.display()))?;
+    stack.seed_golden().await
 }

@@ -1,7 +1,7 @@
 //! The services of AWS as the template sets them up, and nobody home: its functions do nothing. Calls of ours are tested
 //! on it, without the time that building the functions takes.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{collections::BTreeMap, fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
@@ -68,7 +68,14 @@ impl Services {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
         }
         let launcher = checkout.join("local/emulator/launcher.py");
-        let emulator = Emulator::start(&python, &launcher, port, folder.path(), true).await?;
+        let emulator = Emulator::start(
+            &python,
+            &launcher,
+            (Ipv4Addr::LOCALHOST.into(), port),
+            folder.path(),
+            true,
+        )
+        .await?;
         let endpoint = &emulator.calls.endpoint;
         let parameters = BTreeMap::from([("TokenPublicKey", keys::generate()?.public)]);
         let outputs = emulator::deploy(&python, &checkout, &bootstraps, endpoint, &parameters, true).await?;

@@ -1,6 +1,14 @@
 //! The stack: started, seeded, stopped.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    net::{IpAddr, Ipv4Addr},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use cloud::{Bucket, Sockets, Store, token::Signer};
@@ -12,6 +20,7 @@ use serde_json::{Value, json};
 use crate::{
     build,
     emulator::{self, Calls, Emulator},
+    golden,
     painter::Painter,
     pump::{Plan, Pump},
     python,
@@ -44,6 +53,8 @@ pub enum Renderer {
 pub struct Options {
     /// Port of the emulator; none: any free one.
     pub port: Option<u16>,
+    /// Address that the emulator listens on: this machine's own, or all for containers.
+    pub listen: IpAddr,
     /// What renders.
     pub renderer: Renderer,
     /// Time from an instance's start to its processes' start.
@@ -58,6 +69,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             port: None,
+            listen: Ipv4Addr::LOCALHOST.into(),
             renderer: Renderer::StandIn {
                 step_delay: Duration::from_millis(100),
             },
@@ -78,6 +90,7 @@ pub struct Stack {
     emulator: Emulator,
     outputs: Outputs,
     store: Store,
+    pictures: Bucket,
     models: Bucket,
     sockets: Sockets,
     signer: Signer,
@@ -110,7 +123,7 @@ impl Stack {
         let folder = temporary.path().to_owned();
         say("starting the emulator of AWS");
         let launcher = checkout.join("local/emulator/launcher.py");
-        let emulator = Emulator::start(&python, &launcher, port, &folder, options.iam).await?;
+        let emulator = Emulator::start(&python, &launcher, (options.listen, port), &folder, options.iam).await?;
         let keys = keys::generate()?;
         let endpoint = emulator.calls.endpoint.clone();
         say("deploying template.yaml");
@@ -132,6 +145,7 @@ impl Stack {
         let sdk = cloud::emulator_config(&endpoint).await;
         cloud::secret::write(&sdk, outputs.get("SigningSecretArn")?, &keys.private_pem).await?;
         let store = Store::dynamo(&sdk, outputs.tables()?);
+        let pictures = Bucket::s3(&sdk, outputs.get("Bucket")?.to_owned());
         let models = Bucket::s3(&sdk, outputs.get("ModelsBucket")?.to_owned());
         let sockets = Sockets::api_gateway(&sdk, &outputs.callback_url()?);
         let signer = Signer::new(&keys.private_pem, outputs.get("TokenIssuer")?, AUDIENCE)?;
@@ -158,6 +172,7 @@ impl Stack {
             emulator,
             outputs,
             store,
+            pictures,
             models,
             sockets,
             signer,
@@ -219,6 +234,39 @@ impl Stack {
     /// The stack's outputs.
     pub fn outputs(&self) -> &Outputs {
         &self.outputs
+    }
+
+    /// What `sam local invoke --env-vars` takes, so that each function reaches this stack's emulator under this host name.
+    pub async fn environments(&self, host: &str) -> Result<Value> {
+        let endpoint = &self.calls().endpoint;
+        let own = endpoint.trim_start_matches("http://");
+        let port = own.rsplit(':').next().unwrap_or_default();
+        let mut all = serde_json::Map::new();
+        for function in build::FUNCTIONS {
+            let name = in_the_template(function);
+            let environment = self.calls().environment(self.outputs.get(&name)?).await?;
+            let theirs = environment.to_string().replace(own, &format!("{host}:{port}"));
+            all.insert(name, serde_json::from_str(&theirs)?);
+        }
+        Ok(Value::Object(all))
+    }
+
+    /// Puts what the golden events speak of where they find it.
+    pub async fn seed_golden(&self) -> Result<()> {
+        golden::seed(&self.store, &self.pictures, cloud::now()).await
+    }
+
+    /// Writes what `ops` asks for: `outputs.json` and `signing-key.pem`.
+    pub fn write_outputs(&self, folder: &Path) -> Result<()> {
+        let write = || {
+            fs::create_dir_all(folder)?;
+            fs::write(folder.join("outputs.json"), self.outputs.to_json())?;
+            let key = folder.join("signing-key.pem");
+            let mut options = fs::OpenOptions::new();
+            let mut key = options.write(true).create(true).truncate(true).mode(0o600).open(key)?;
+            key.write_all(self.keys.private_pem.as_bytes())
+        };
+        write().with_context(|| format!("{} cannot be written to", folder.display()))
     }
 
     /// The tables as an instance with the workers' role reaches them: not at all.
@@ -290,6 +338,15 @@ impl Stack {
             let _ = folder.keep();
         }
     }
+}
+
+/// What the template calls a function.
+fn in_the_template(function: &str) -> String {
+    let words = function.split('-').map(|word| {
+        let (first, rest) = word.split_at(1);
+        format!("{}{rest}", first.to_uppercase())
+    });
+    words.chain(["Function".to_owned()]).collect()
 }
 
 fn tick() -> Value {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result, bail};
 use cloud::tables::{Table, TableNames};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Outputs by name.
 #[derive(Debug, Clone)]
@@ -41,6 +41,11 @@ impl Outputs {
             Some(outputs) if !outputs.is_empty() => Ok(Self(outputs)),
             _ => bail!("neither a list of OutputKey and OutputValue nor an object of names and values"),
         }
+    }
+
+    /// The outputs as a file of them has them.
+    pub fn to_json(&self) -> String {
+        json!(self.0).to_string()
     }
 
     /// The output with this name.

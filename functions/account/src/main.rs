@@ -1,5 +1,7 @@
 //! Lambda entry point of `account`.
 
+use std::process::ExitCode;
+
 use account::{
     App,
     oidc::{Config, Provider, is_safe},
@@ -11,8 +13,11 @@ use lambda_runtime::Error;
 use model::TeamId;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    cloud::telemetry::init();
+async fn main() -> ExitCode {
+    cloud::start(start()).await
+}
+
+async fn start() -> Result<(), Error> {
     let mut env = process_env();
     let config = cloud::Config::read(&mut env);
     let (issuer, audience) = (env.required("TOKEN_ISSUER"), env.required("TOKEN_AUDIENCE"));

@@ -73,7 +73,7 @@ impl App {
         self.verifier.verify(token).map_err(|error| match error {
             TokenError::Expired => "the token has expired",
             TokenError::Audience => "the token is for another installation",
-            TokenError::Key(_) | TokenError::Invalid(_) => "the token is not valid",
+            TokenError::Key(_) | TokenError::PublicKey(_) | TokenError::Invalid(_) => "the token is not valid",
         })
     }
 

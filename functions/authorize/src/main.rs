@@ -1,5 +1,7 @@
 //! Lambda entry point of `authorize`.
 
+use std::process::ExitCode;
+
 use accounts::Edge;
 use authorize::App;
 use cloud::{
@@ -12,8 +14,11 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    cloud::telemetry::init();
+async fn main() -> ExitCode {
+    cloud::start(start()).await
+}
+
+async fn start() -> Result<(), Error> {
     let mut env = process_env();
     let (key, issuer, audience) = (
         env.required("TOKEN_PUBLIC_KEY"),
@@ -22,10 +27,16 @@ async fn main() -> Result<(), Error> {
     );
     let tables = TableNames::read(|table: Table| env.required(table.variable()));
     let edge = Edge::read(&env);
+    let verifier = Verifier::new(&key, &issuer, &audience);
+    if let Err(error) = &verifier
+        && !key.is_empty()
+    {
+        env.problem(format!("TOKEN_PUBLIC_KEY: {error}"));
+    }
     env.finish()?;
     let app = App {
         store: Store::connect(tables).await,
-        verifier: Verifier::new(&key, &issuer, &audience)?,
+        verifier: verifier?,
         edge,
     };
     let app = &app;

@@ -1,5 +1,7 @@
 //! Lambda entry point of `claim`.
 
+use std::process::ExitCode;
+
 use accounts::Edge;
 use claim::{
     App,
@@ -10,8 +12,11 @@ use cloud::{Cloud, Config, config::process_env, token::Signer};
 use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    cloud::telemetry::init();
+async fn main() -> ExitCode {
+    cloud::start(start()).await
+}
+
+async fn start() -> Result<(), Error> {
     let mut env = process_env();
     let config = Config::read(&mut env);
     let (issuer, audience) = (env.required("TOKEN_ISSUER"), env.required("TOKEN_AUDIENCE"));

@@ -1,12 +1,17 @@
 //! Lambda entry point of `dispatch`.
+use std::process::ExitCode;
+
 use cloud::{Cloud, Config, config::process_env, queue::SqsEvent};
 use dispatch::App;
 use fleet::ec2::{FleetConfig, connect};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    cloud::telemetry::init();
+async fn main() -> ExitCode {
+    cloud::start(start()).await
+}
+
+async fn start() -> Result<(), Error> {
     let mut env = process_env();
     let (config, fleet) = (Config::read(&mut env), FleetConfig::read(&mut env));
     env.finish()?;

@@ -1,13 +1,18 @@
 //! Lambda entry point of `generate`.
 
+use std::process::ExitCode;
+
 use accounts::Edge;
 use cloud::{Cloud, Config, config::process_env};
 use generate::{App, routes};
 use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    cloud::telemetry::init();
+async fn main() -> ExitCode {
+    cloud::start(start()).await
+}
+
+async fn start() -> Result<(), Error> {
     let mut env = process_env();
     let (config, edge) = (Config::read(&mut env), Edge::read(&env));
     env.finish()?;

@@ -1,13 +1,18 @@
 //! Lambda entry point of `idle-reaper`.
 
+use std::process::ExitCode;
+
 use cloud::{Cloud, Config, config::process_env};
 use fleet::ec2::{FleetConfig, connect};
 use idle_reaper::App;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    cloud::telemetry::init();
+async fn main() -> ExitCode {
+    cloud::start(start()).await
+}
+
+async fn start() -> Result<(), Error> {
     let mut env = process_env();
     let (config, fleet) = (Config::read(&mut env), FleetConfig::read(&mut env));
     env.finish()?;

@@ -1,12 +1,17 @@
 //! Lambda entry point of `progress-push`.
 
+use std::process::ExitCode;
+
 use cloud::{Cloud, Config};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use progress_push::App;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    cloud::telemetry::init();
+async fn main() -> ExitCode {
+    cloud::start(start()).await
+}
+
+async fn start() -> Result<(), Error> {
     let config = Config::from_env()?;
     let app = App {
         cloud: Cloud::connect(&config).await,

@@ -52,7 +52,11 @@ impl<F: Fn(&str) -> Option<String>> Env<F> {
     }
 
     /// All is well, or everything that is not.
-    pub fn finish(self) -> Result<(), ConfigError> {
+    pub fn finish(mut self) -> Result<(), ConfigError> {
+        // The SDK would panic.
+        if (self.lookup)("AWS_ENDPOINT_URL").is_some_and(|url| url.is_empty()) {
+            self.problem("AWS_ENDPOINT_URL is empty; leave it out, or name the emulator");
+        }
         if self.problems.is_empty() {
             Ok(())
         } else {
@@ -119,13 +123,18 @@ mod tests {
 
     #[test]
     fn one_error_names_everything_that_is_wrong() {
-        let mut env = Env::new(|name: &str| (name == "SETTINGS").then(|| "lease=soon".to_owned()));
+        let mut env = Env::new(|name: &str| match name {
+            "SETTINGS" => Some("lease=soon".to_owned()),
+            "AWS_ENDPOINT_URL" => Some(String::new()),
+            _ => None,
+        });
         Config::read(&mut env);
         let text = env.finish().unwrap_err().to_string();
         for part in [
             "TASKS_TABLE is not set",
             "BUCKET is not set",
             "SETTINGS: `soon` is no value for the setting `lease`",
+            "AWS_ENDPOINT_URL is empty",
         ] {
             assert!(text.contains(part), "{text}");
         }

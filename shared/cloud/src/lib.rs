@@ -16,6 +16,7 @@ pub mod queue;
 pub mod retry;
 pub mod secret;
 pub mod sockets;
+mod start;
 pub mod store;
 pub mod tables;
 pub mod telemetry;
@@ -30,6 +31,7 @@ pub use bucket::Bucket;
 pub use config::{Config, ConfigError, Env};
 pub use queue::Queue;
 pub use sockets::Sockets;
+pub use start::start;
 pub use store::{Store, StoreError, Write};
 
 /// What a port's method returns.

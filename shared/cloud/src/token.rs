@@ -32,9 +32,12 @@ pub struct Claims {
 /// A key or a token cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The key is not what it should be.
+    /// The private key is not what it should be.
     #[error("the key is no ES256 key in PEM form")]
     Key(#[source] jsonwebtoken::errors::Error),
+    /// The public key is not what it should be.
+    #[error("this is no ES256 public key; it must be what `ops keys` prints, as PEM or as the base64 inside it")]
+    PublicKey(#[source] jsonwebtoken::errors::Error),
     /// The token is past its time.
     #[error("the token has expired")]
     Expired,
@@ -72,7 +75,7 @@ impl Verifier {
                 public_key.trim()
             )
         };
-        let key = DecodingKey::from_ec_pem(pem.as_bytes()).map_err(TokenError::Key)?;
+        let key = DecodingKey::from_ec_pem(pem.as_bytes()).map_err(TokenError::PublicKey)?;
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);

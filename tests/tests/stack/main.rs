@@ -11,6 +11,7 @@ mod credits;
 mod desktop;
 mod faults;
 mod features;
+mod golden;
 mod kinds;
 mod krita;
 mod logs;
@@ -89,6 +90,9 @@ fn main() -> ExitCode {
         access::other_painters,
         access::workers_hold_no_keys,
         access::functions_reach_only_their_keys,
+        golden::each_event_by_the_environment_that_is_written,
+        golden::a_bad_key_is_named,
+        golden::ops_looks_after_it,
         requests::refused_in_plain_words,
         requests::sent_twice,
         credits::spent_on_pictures_only,
@@ -169,11 +173,11 @@ fn start(runtime: &tokio::runtime::Runtime, real: Option<String>) -> Stack {
         step_delay: Duration::from_millis(50),
     };
     let options = Options {
-        port: None,
         renderer: real.map_or(stand_in, |url| Renderer::ComfyUi { url, models: None }),
         boot_delay: Duration::from_millis(300),
         settings: SETTINGS.to_owned(),
         iam: true,
+        ..Options::default()
     };
     let stack = runtime.block_on(Stack::start(options, |step| say(&format!("stack: {step}"))));
     let stack = stack.unwrap_or_else(|error| {
