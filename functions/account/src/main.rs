@@ -14,7 +14,7 @@ use model::TeamId;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    cloud::start(start()).await
+    cloud::start(Box::pin(start())).await
 }
 
 async fn start() -> Result<(), Error> {

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    cloud::start(start()).await
+    cloud::start(Box::pin(start())).await
 }
 
 async fn start() -> Result<(), Error> {

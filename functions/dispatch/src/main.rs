@@ -8,7 +8,7 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    cloud::start(start()).await
+    cloud::start(Box::pin(start())).await
 }
 
 async fn start() -> Result<(), Error> {

@@ -9,7 +9,7 @@ use lambda_runtime::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    cloud::start(start()).await
+    cloud::start(Box::pin(start())).await
 }
 
 async fn start() -> Result<(), Error> {

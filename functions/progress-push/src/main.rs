@@ -8,7 +8,7 @@ use progress_push::App;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    cloud::start(start()).await
+    cloud::start(Box::pin(start())).await
 }
 
 async fn start() -> Result<(), Error> {

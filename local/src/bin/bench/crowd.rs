@@ -21,7 +21,7 @@ use crate::median;
 /// The pool of all of them.
 const POOL: &str = "crowd";
 /// Longest pause of a painter between two pictures; the mean is half of it.
-const THINK: Duration = Duration::from_secs(60);
+const THINK: Duration = Duration::from_mins(1);
 /// Between two looks at a picture, as the plugin has it.
 const LOOK: Duration = Duration::from_millis(500);
 /// A call that fails for the laptop's sake is made again after this long.
