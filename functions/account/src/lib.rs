@@ -1,16 +1,21 @@
-//! Sign-in and its web page, and the painter's own account.
+//! Sign-in, the painter's own account, and the web pages of both.
 
 mod address;
 pub mod oidc;
 mod page;
+mod pages;
 mod provider;
+mod sessions;
 mod sign_in;
 mod user;
 mod visit;
 
 use std::sync::Arc;
 
-use cloud::{Cloud, token::Signer};
+use cloud::{
+    Cloud,
+    token::{Signer, Verifier},
+};
 use model::Settings;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -25,6 +30,12 @@ pub struct App {
     pub socket_url: String,
     /// Issues the painters' tokens.
     pub signer: Signer,
+    /// Checks them, where no authorizer does.
+    pub verifier: Verifier,
+    /// Whom a painter is told to ask for more; "" if nobody said.
+    pub contact: String,
+    /// Pages travel by plain HTTP, as only on the local stack.
+    pub plain_http: bool,
     /// The studio's OIDC provider, if it has one.
     pub provider: Option<oidc::Provider>,
 }
@@ -38,6 +49,10 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sign_in::initiate))
         .routes(routes!(sign_in::confirm))
         .routes(routes!(sign_in::show, sign_in::approve))
+        .routes(routes!(pages::website))
+        .routes(routes!(pages::more))
+        .routes(routes!(pages::account))
+        .routes(routes!(pages::sign_out))
         .routes(routes!(provider::leave))
         .routes(routes!(provider::come_back))
 }

@@ -8,7 +8,11 @@ use account::{
     routes,
 };
 use accounts::Edge;
-use cloud::{Cloud, config::process_env, token::Signer};
+use cloud::{
+    Cloud,
+    config::process_env,
+    token::{Signer, Verifier},
+};
 use lambda_runtime::Error;
 use model::TeamId;
 
@@ -21,7 +25,8 @@ async fn start() -> Result<(), Error> {
     let mut env = process_env();
     let config = cloud::Config::read(&mut env);
     let (issuer, audience) = (env.required("TOKEN_ISSUER"), env.required("TOKEN_AUDIENCE"));
-    let secret = env.required("SIGNING_SECRET");
+    let (secret, public_key) = (env.required("SIGNING_SECRET"), env.required("TOKEN_PUBLIC_KEY"));
+    let contact = env.optional("CONTACT").unwrap_or_default();
     let oidc = env.optional("OIDC_ISSUER").map(|issuer| {
         if !is_safe(&issuer) {
             env.problem("OIDC_ISSUER is no https address");
@@ -57,6 +62,9 @@ async fn start() -> Result<(), Error> {
         cloud,
         settings: config.settings,
         socket_url: config.socket_url,
+        verifier: Verifier::new(&public_key, &issuer, &audience)?,
+        contact,
+        plain_http: config.local_endpoint,
         signer: Signer::new(&key?, &issuer, &audience)?,
     };
     cloud::http::serve(edge.before(accounts::router(routes(), app))).await

@@ -1,10 +1,12 @@
-//! The sign-in page: one file, no scripts, readable on a phone and by a screen reader.
+//! What the web pages look like: one file each, no scripts, readable on a phone and by a screen reader. `maud` escapes
+//! whatever is put into them.
 
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use model::SignIn;
 
-use crate::{App, visit::Visit};
+use crate::{App, sessions::Visitor, visit::Visit};
 
-/// What the page may load and do: nothing but its own style and its own form.
+/// What a page may load and do: nothing but its own style and its own forms.
 pub(crate) const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -17,111 +19,148 @@ pub(crate) struct Ask<'a> {
     pub(crate) browser: String,
     /// Whether the studio has a provider.
     pub(crate) provider: bool,
-    /// Whom the provider has named to this browser.
+    /// Whom the provider, or the browser's session, has named to this browser.
     pub(crate) name: Option<&'a str>,
+    /// What the form must carry, if the browser is signed in.
+    pub(crate) form: Option<&'a str>,
     /// What was wrong with the last answer.
     pub(crate) problem: Option<&'a str>,
 }
 
 impl<'a> Ask<'a> {
-    pub(crate) fn of(app: &App, sign_in: &'a SignIn, visit: &Visit) -> Self {
+    pub(crate) fn of(app: &App, sign_in: &'a SignIn, visit: &Visit, visitor: Option<&'a Visitor>) -> Self {
         Self {
             sign_in,
             browser: visit.address.clone(),
             provider: app.provider.is_some(),
-            name: None,
+            name: visitor.map(|it| it.account.name.as_str()),
+            form: visitor.map(Visitor::form),
             problem: None,
         }
     }
 }
 
-/// Asks who it is, or for the confirmation of whom the provider has named.
-pub(crate) fn ask(ask: &Ask<'_>) -> String {
-    let alert = |html: &str| format!("<p class=\"warning\" role=\"alert\">{html}</p>");
-    let problem = ask.problem.map_or_else(String::new, |text| alert(&escape(text)));
-    let elsewhere = if ask.sign_in.address == ask.browser {
-        String::new()
-    } else {
-        alert(&format!(
-            "<strong>This sign-in was started from another network</strong> than this browser’s ({}). If you did not \
-             start it yourself in Krita a moment ago, somebody may be trying to paint at your studio’s expense: close \
-             this page.",
-            escape(&ask.browser)
-        ))
+fn alert(what: &Markup) -> Markup {
+    html! { p.warning role="alert" { (what) } }
+}
+
+fn invitation() -> Markup {
+    html! {
+        label for="invitation" { "Your invitation" }
+        input #invitation name="invitation" required maxlength="100" autocomplete="one-time-code" autocapitalize="none"
+            spellcheck="false";
+    }
+}
+
+/// Asks who it is, or for the confirmation of whom the provider or the session has named.
+pub(crate) fn ask(ask: &Ask<'_>) -> Markup {
+    let sign_in = ask.sign_in;
+    let form = |fields: Markup, class: &str| {
+        html! {
+            form method="post" action="sign-in" {
+                input type="hidden" name="code" value=(sign_in.code);
+                (fields)
+                button class=(class) { "Yes, let it in" }
+            }
+        }
     };
-    let (device, address, code) = (
-        escape(&ask.sign_in.device),
-        escape(&ask.sign_in.address),
-        escape(&ask.sign_in.code),
-    );
-    let you = ask
-        .name
-        .map_or_else(String::new, |name| format!("<dt>You</dt><dd>{}</dd>", escape(name)));
-    let form = |fields: &str, class: &str| {
-        format!(
-            "<form method=\"post\" action=\"sign-in\"><input type=\"hidden\" name=\"code\" value=\"{code}\">{fields}\
-             <button class=\"{class}\">Yes, let it in</button></form>"
-        )
-    };
-    let answer = match (ask.name, ask.provider) {
-        (Some(_), _) => form("", ""),
-        (None, true) => format!(
-            "<p><a class=\"button\" href=\"sign-in/provider?code={code}\">Sign in with your studio account</a></p>\
-             <p class=\"or\">or</p>{}",
-            form(INVITATION, "quiet")
-        ),
-        (None, false) => form(INVITATION, ""),
+    // Last, so that nobody says so by mistake on the way to the button.
+    let stay = html! {
+        label.check { input type="checkbox" name="stay" value="yes"; " Keep me signed in here for 12 hours, to see my account and pictures. Not on a shared computer." }
     };
     page(
         "Let Krita in?",
-        &format!(
-            "<p>A program asks to paint on your studio’s machines in your name.</p>\
-             <dl><dt>Device</dt><dd>{device}</dd><dt>Address</dt><dd>{address}</dd>{you}</dl>{elsewhere}{problem}{answer}\
-             <p class=\"note\">If you did not start this in Krita, just close this page: without your answer nothing happens.</p>"
-        ),
+        &html! {
+            p { "A program asks to paint on your studio’s machines in your name." }
+            dl {
+                dt { "Device" } dd { (sign_in.device) }
+                dt { "Address" } dd { (sign_in.address) }
+                @if let Some(name) = ask.name { dt { "You" } dd { (name) } }
+            }
+            @if sign_in.address != ask.browser {
+                (alert(&html! {
+                    strong { "This sign-in was started from another network" }
+                    " than this browser’s (" (ask.browser) "). If you did not start it yourself in Krita a moment ago, \
+                     somebody may be trying to paint at your studio’s expense: close this page."
+                }))
+            }
+            @if let Some(problem) = ask.problem { (alert(&html! { (problem) })) }
+            @match (ask.name, ask.form, ask.provider) {
+                (Some(_), Some(secret), _) => (form(html! { input type="hidden" name="form" value=(secret); }, "")),
+                (Some(_), None, _) => (form(stay, "")),
+                (None, _, true) => {
+                    p { a.button href={ "sign-in/provider?code=" (sign_in.code) } { "Sign in with your studio account" } }
+                    p.or { "or" }
+                    (form(html! { (invitation()) (stay) }, "quiet"))
+                }
+                (None, _, false) => (form(html! { (invitation()) (stay) }, "")),
+            }
+            p.note { "If you did not start this in Krita, just close this page: without your answer nothing happens." }
+        },
     )
 }
 
-const INVITATION: &str = "<label for=\"invitation\">Your invitation</label>\
-    <input id=\"invitation\" name=\"invitation\" required maxlength=\"100\" autocomplete=\"one-time-code\" \
-    autocapitalize=\"none\" spellcheck=\"false\">";
+/// Asks who this browser's painter is.
+pub(crate) fn ask_who(app: &App, problem: Option<&str>) -> Markup {
+    let provider = app.provider.is_some();
+    page(
+        "Your account",
+        &html! {
+            p { "Sign in to see what is left of this month, your devices, and your pictures of the last days." }
+            @if let Some(problem) = problem { (alert(&html! { (problem) })) }
+            @if provider {
+                p { a.button href="sign-in/provider" { "Sign in with your studio account" } }
+                p.or { "or" }
+            }
+            form method="post" action="sign-in" {
+                (invitation())
+                button class=(if provider { "quiet" } else { "" }) { "Sign in" }
+            }
+            p.note {
+                "When you sign in from Krita, tick “Keep me signed in here”, and this page opens by itself for 12 hours. "
+                "Otherwise " (whom(app)) " makes an invitation for you."
+            }
+        },
+    )
+}
+
+/// Whom a painter asks.
+pub(crate) fn whom(app: &App) -> &str {
+    if app.contact.is_empty() {
+        "whoever looks after Atelier at your studio"
+    } else {
+        &app.contact
+    }
+}
 
 /// Says that it is done.
-pub(crate) fn approved(sign_in: &SignIn) -> String {
-    let device = escape(&sign_in.device);
+pub(crate) fn approved(sign_in: &SignIn, signed_in: bool) -> Markup {
     page(
         "You are signed in",
-        &format!("<p role=\"status\">{device} may paint now. Go back to Krita and close this page.</p>"),
+        &html! {
+            p role="status" { (sign_in.device) " may paint now. Go back to Krita and close this page." }
+            @if signed_in { p { a href="account" { "See your account" } } }
+        },
     )
 }
 
 /// Says what went wrong.
-pub(crate) fn problem(text: &str) -> String {
-    page(
-        "That did not work",
-        &format!("<p class=\"warning\" role=\"alert\">{}</p>", escape(text)),
-    )
+pub(crate) fn problem(text: &str) -> Markup {
+    page("That did not work", &alert(&html! { (text) }))
 }
 
-fn page(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{title} · Atelier</title>\
-         <style>{STYLE}</style></head><body><main><p class=\"brand\">Atelier</p><h1>{title}</h1>{body}</main></body></html>"
-    )
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
+/// A whole page.
+pub(crate) fn page(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                title { (title) " · Atelier" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main { p.brand { "Atelier" } h1 { (title) } (body) } }
         }
     }
-    escaped
 }

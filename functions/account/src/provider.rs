@@ -18,12 +18,13 @@ use model::{Account, Identified, Identity, Millis, PoolId, SignIn, UserId};
 use crate::{
     App,
     oidc::{Claims, OidcError, Provider},
+    sessions,
     sign_in::open,
-    visit::{Problem, Redirect, Visit},
+    visit::{Cookie, Problem, Redirect, Visit},
 };
 
-/// Only this host sets it, only over HTTPS, for all its paths.
-const COOKIE: &str = "__Host-sign-in";
+/// Its secret.
+const COOKIE: Cookie = Cookie("sign-in");
 
 /// A browser on its way.
 pub(crate) struct Browser {
@@ -43,8 +44,8 @@ impl Browser {
     }
 
     /// The one that sent this request, if it has left before.
-    pub(crate) fn of(visit: &Visit) -> Option<Self> {
-        let cookie = visit.cookie(COOKIE)?;
+    pub(crate) fn of(app: &App, visit: &Visit) -> Option<Self> {
+        let cookie = COOKIE.of(app, visit)?;
         let (code, _) = cookie.split_once('.')?;
         Some(Self {
             code: code.to_owned(),
@@ -64,7 +65,7 @@ impl Browser {
 
 /// Sends the browser to the studio's provider.
 #[utoipa::path(
-    get, path = "/v1/sign-in/provider", tag = "signing in", params(("code" = String, Query)),
+    get, path = "/v1/sign-in/provider", tag = "signing in", params(("code" = Option<String>, Query)),
     responses(
         (status = 303, description = "To the provider, with a cookie for the way"),
         (status = 404, body = String, content_type = "text/html; charset=utf-8"),
@@ -72,8 +73,11 @@ impl Browser {
 )]
 pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Query) -> Result<Redirect, Problem> {
     let provider = configured(&app)?;
+    // Without a code the browser itself is to be signed in, and no device.
     let code = query.first("code").unwrap_or_default();
-    open(&app, &code, now).await?;
+    if !code.is_empty() {
+        open(&app, &code, now).await?;
+    }
     let browser = Browser::leaving(&code);
     let (state, nonce, verifier) = (
         browser.derived("state"),
@@ -81,14 +85,9 @@ pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Que
         browser.derived("verifier"),
     );
     let location = provider.address(&state, &nonce, &verifier, now).await.map_err(words)?;
-    let life = SignIn::LIFE.as_secs();
-    let cookie = format!(
-        "{COOKIE}={}; Path=/; Max-Age={life}; Secure; HttpOnly; SameSite=Lax",
-        browser.cookie
-    );
     Ok(Redirect {
         location,
-        cookie: Some(cookie),
+        cookie: Some(COOKIE.set(&app, &browser.cookie, SignIn::LIFE)),
     })
 }
 
@@ -101,7 +100,7 @@ pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Que
         ("iss" = Option<String>, Query), ("error" = Option<String>, Query),
     ),
     responses(
-        (status = 303, description = "To the sign-in's page"),
+        (status = 303, description = "To the sign-in's page, or to the account if no device is to be let in"),
         (status = 400, body = String, content_type = "text/html; charset=utf-8"),
         (status = 403, body = String, content_type = "text/html; charset=utf-8"),
         (status = 404, body = String, content_type = "text/html; charset=utf-8"),
@@ -115,14 +114,17 @@ pub(crate) async fn come_back(
 ) -> Result<Redirect, Problem> {
     let provider = configured(&app)?;
     let query = |name: &str| query.first(name);
-    let browser = Browser::of(&visit).filter(|it| query("state").as_ref() == Some(&it.derived("state")));
+    let browser = Browser::of(&app, &visit).filter(|it| query("state").as_ref() == Some(&it.derived("state")));
     let browser = browser.ok_or_else(|| {
         HttpError::new(
             400,
             "This answer is not for a sign-in of this browser. Start it again in Krita, and allow cookies.",
         )
     })?;
-    let mut sign_in = open(&app, &browser.code, now).await?;
+    let device = !browser.code.is_empty();
+    if device {
+        open(&app, &browser.code, now).await?;
+    }
     if query("iss").is_some_and(|issuer| issuer != provider.config.issuer) {
         return Err(words(OidcError::Wrong("answer is another's")).into());
     }
@@ -142,18 +144,21 @@ pub(crate) async fn come_back(
         .await
         .map_err(words)?;
     let user_id = on_conflict!({ account_of(&app, provider, &claims, now).await })?;
+    if !device {
+        return Ok(Redirect {
+            location: "../account".to_owned(),
+            cookie: Some(sessions::begin(&app, &visit, user_id, now).await?),
+        });
+    }
     on_conflict!({
-        sign_in = open(&app, &browser.code, now).await?;
+        let mut sign_in = open(&app, &browser.code, now).await?;
         sign_in.identified = Some(Identified {
             user_id: user_id.clone(),
             browser: browser.derived("browser"),
         });
         Ok::<_, HttpError>(app.cloud.store.commit([cloud::Write::put(&mut sign_in)?]).await?)
     })?;
-    Ok(Redirect {
-        location: format!("../sign-in?code={}", browser.code),
-        cookie: None,
-    })
+    Ok(Redirect::to(format!("../sign-in?code={}", browser.code)))
 }
 
 /// Whose account these claims open: that of their subject; else that of their verified e-mail address, which is theirs

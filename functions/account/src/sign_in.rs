@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use accounts::fingerprint;
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use cloud::{
     StoreError, Write,
     http::{Form, HttpError, Json, Now, Query},
     on_conflict,
     tables::{DeviceOf, InvitationOf, SignInOf},
 };
-use model::{Account, Device, Invitation, Millis, SignIn, UserId};
+use model::{Account, Device, Invitation, Millis, SignIn, SignedIn, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,13 +22,12 @@ use crate::{
     App, address,
     page::{self, Ask},
     provider::Browser,
-    visit::{Page, Problem, Visit},
+    sessions::{self, Visitor},
+    visit::{Page, Problem, Redirect, Visit},
 };
 
 /// Longest client id and device name taken, bytes.
 const MAX_TEXT: usize = 200;
-/// How long a painter's token is good for.
-const TOKEN_LIFE: std::time::Duration = std::time::Duration::from_hours(30 * 24);
 /// How long the same device is given the same token again: longer than a call may take, shorter than a theft.
 const GIVEN_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -131,24 +133,16 @@ pub(crate) async fn confirm(
 ) -> Result<Json<Confirmed>, HttpError> {
     let client = DeviceOf(fingerprint(&client_id));
     let given = on_conflict!({ give(&app, &client, now).await })?;
-    let Some((account, given_at)) = given else {
+    let Some((account, device)) = given else {
         return Ok(Json(Confirmed::NotFound));
     };
-    let token = app
-        .signer
-        .user(
-            account.user_id.as_str(),
-            &account.team,
-            account.role,
-            given_at,
-            TOKEN_LIFE,
-        )
-        .map_err(HttpError::unavailable)?;
+    let token = app.signer.device(&account, device.id, device.at, Account::TOKEN_LIFE);
+    let token = token.map_err(HttpError::unavailable)?;
     Ok(Json(Confirmed::Authorized { token }))
 }
 
-/// Whose token this device is to have, and from when it dates.
-async fn give(app: &App, client: &DeviceOf, now: Millis) -> Result<Option<(Account, Millis)>, StoreError> {
+/// Whose token this device is to have, and which device that makes it.
+async fn give(app: &App, client: &DeviceOf, now: Millis) -> Result<Option<(Account, SignedIn)>, StoreError> {
     let store = &app.cloud.store;
     let Some(device) = store.get(client).await? else {
         return Ok(None);
@@ -161,23 +155,34 @@ async fn give(app: &App, client: &DeviceOf, now: Millis) -> Result<Option<(Accou
         return Ok(None);
     };
     let account = store.get(&user).await?;
-    let Some(account) = account.filter(|it| !it.is_revoked(sign_in.started_at)) else {
+    let Some(mut account) = account.filter(|it| !it.is_revoked(sign_in.started_at)) else {
         return Ok(None);
     };
-    if let Some(given_at) = sign_in.given_at {
-        return Ok((now.since(given_at) < GIVEN_AGAIN).then_some((account, given_at)));
+    let given_at = sign_in.given_at.unwrap_or(now);
+    let device = SignedIn {
+        id: fingerprint(&format!("device {}", sign_in.code))[..16].to_owned(),
+        name: sign_in.device.clone(),
+        at: given_at,
+    };
+    if sign_in.given_at.is_some() {
+        let again = now.since(given_at) < GIVEN_AGAIN && account.has(Some(&device.id));
+        return Ok(again.then_some((account, device)));
     }
     sign_in.given_at = Some(now);
-    store.commit([Write::put(&mut sign_in)?]).await?;
-    Ok(Some((account, now)))
+    account.sign_in(device.clone());
+    store
+        .commit([Write::put(&mut sign_in)?, Write::put(&mut account)?])
+        .await?;
+    Ok(Some((account, device)))
 }
 
-/// The page that asks for the invitation, or for the confirmation of whom the provider has named; it says which device
-/// from which address is being let in.
+/// The page that asks for the invitation, or for the confirmation of whom the provider or the browser's session has named;
+/// it says which device from which address is being let in. Without a code it asks who the browser's own painter is.
 #[utoipa::path(
-    get, path = "/v1/sign-in", tag = "signing in", params(("code" = String, Query)),
+    get, path = "/v1/sign-in", tag = "signing in", params(("code" = Option<String>, Query)),
     responses(
         (status = 200, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 303, description = "To the account: the browser is signed in, and no device is to be let in"),
         (status = 404, body = String, content_type = "text/html; charset=utf-8"),
     )
 )]
@@ -186,37 +191,49 @@ pub(crate) async fn show(
     Now(now): Now,
     visit: Visit,
     query: Query,
-) -> Result<Page, Problem> {
+) -> Result<Response, Problem> {
     let code = query.first("code").unwrap_or_default();
+    let visitor = Visitor::of(&app, &visit, now).await?;
+    if code.is_empty() {
+        return Ok(match visitor {
+            Some(_) => Redirect::to("account").into_response(),
+            None => Page(page::ask_who(&app, None), None).into_response(),
+        });
+    }
     let sign_in = open(&app, &code, now).await?;
-    let named = match identified(&sign_in, &visit) {
+    let named = match identified(&app, &sign_in, &visit) {
         Some(user) => app.cloud.store.get(user).await?.map(|account| account.name),
         None => None,
     };
-    Ok(Page(page::ask(&Ask {
+    let ask = Ask {
         name: named.as_deref(),
-        ..Ask::of(&app, &sign_in, &visit)
-    })))
+        ..Ask::of(&app, &sign_in, &visit, visitor.as_ref())
+    };
+    Ok(Page(page::ask(&ask), None).into_response())
 }
 
 /// The user whom the provider has named to the very browser that asks.
-fn identified<'a>(sign_in: &'a SignIn, visit: &Visit) -> Option<&'a UserId> {
+fn identified<'a>(app: &App, sign_in: &'a SignIn, visit: &Visit) -> Option<&'a UserId> {
     let identified = sign_in.identified.as_ref()?;
-    let browser = Browser::of(visit)?;
+    let browser = Browser::of(app, visit)?;
     browser.was(identified).then_some(&identified.user_id)
 }
 
+const BAD_INVITATION: &str = "This invitation is not good: it was used, has ended, or was mistyped. Ask for a new one.";
+
 /// Approves, if the invitation is good, which is used up with it, or if this browser is the one whose user the provider
-/// has named.
+/// has named, or is signed in. Without a code an invitation signs the browser itself in.
 #[utoipa::path(
     post, path = "/v1/sign-in", tag = "signing in",
     request_body(
         content = SignInForm, content_type = "application/x-www-form-urlencoded",
-        description = "`code`, and `invitation` unless the provider has named somebody to this browser"
+        description = "`code`, and `invitation` unless the provider has named somebody to this browser or it is signed in"
     ),
     responses(
         (status = 200, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 303, description = "To the account: the browser is signed in, and no device is to be let in"),
         (status = 400, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 403, body = String, content_type = "text/html; charset=utf-8"),
         (status = 404, body = String, content_type = "text/html; charset=utf-8"),
     )
 )]
@@ -225,43 +242,85 @@ pub(crate) async fn approve(
     Now(now): Now,
     visit: Visit,
     form: Form,
-) -> Result<Page, Problem> {
+) -> Result<Response, Problem> {
+    visit.must_be_ours()?;
     address::admit(&app, &visit.address, now).await?;
     let (code, invitation) = (form.field("code"), form.field("invitation").to_lowercase());
+    if code.is_empty() {
+        return sign_browser_in(&app, &visit, &invitation, now).await;
+    }
+    let visitor = Visitor::of(&app, &visit, now).await?;
+    let signed_in = visitor.as_ref().filter(|it| it.wrote(&form).is_ok());
     let approved = on_conflict!({
         let mut sign_in = open(&app, &code, now).await?;
         let (user, mut invited) = if invitation.is_empty() {
-            (identified(&sign_in, &visit).cloned(), None)
+            let named = identified(&app, &sign_in, &visit);
+            let named = named.or(signed_in.map(|it| &it.account.user_id));
+            (named.cloned(), None)
         } else {
             let invited = invited(&app, &invitation, now).await?;
             (invited.as_ref().map(|it| it.user_id.clone()), invited)
         };
-        if user.is_none() {
+        let Some(user) = user else {
             return Ok(Err(sign_in));
-        }
-        sign_in.approved_by = user;
+        };
+        sign_in.approved_by = Some(user.clone());
         let mut writes = vec![Write::put(&mut sign_in)?];
         writes.extend(invited.as_mut().map(Write::delete));
         app.cloud.store.commit_all(&writes).await?;
-        Ok::<_, HttpError>(Ok(sign_in))
+        Ok::<_, HttpError>(Ok((sign_in, user)))
     })?;
-    Ok(Page(match approved {
-        Ok(sign_in) => page::approved(&sign_in),
-        Err(sign_in) => page::ask(&Ask {
-            problem: Some("This invitation is not good: it was used, has ended, or was mistyped. Ask for a new one."),
-            ..Ask::of(&app, &sign_in, &visit)
-        }),
-    }))
+    Ok(match approved {
+        Ok((sign_in, user)) => {
+            let stays = form.field("stay") == "yes";
+            let cookie = match stays {
+                true => Some(sessions::begin(&app, &visit, user, now).await?),
+                false => None,
+            };
+            let page = page::approved(&sign_in, stays || signed_in.is_some());
+            Page(page, cookie).into_response()
+        }
+        Err(sign_in) => {
+            let ask = Ask {
+                problem: Some(BAD_INVITATION),
+                ..Ask::of(&app, &sign_in, &visit, visitor.as_ref())
+            };
+            Page(page::ask(&ask), None).into_response()
+        }
+    })
+}
+
+/// Uses an invitation up for this browser.
+async fn sign_browser_in(app: &App, visit: &Visit, invitation: &str, now: Millis) -> Result<Response, Problem> {
+    let user = on_conflict!({
+        let Some(mut invited) = invited(app, invitation, now).await? else {
+            return Ok(None);
+        };
+        app.cloud.store.commit([Write::delete(&mut invited)]).await?;
+        Ok::<_, HttpError>(Some(invited.user_id))
+    })?;
+    Ok(match user {
+        Some(user) => Redirect {
+            location: "account".to_owned(),
+            cookie: Some(sessions::begin(app, visit, user, now).await?),
+        }
+        .into_response(),
+        None => Page(page::ask_who(app, Some(BAD_INVITATION)), None).into_response(),
+    })
 }
 
 /// The page's form.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only the document's: a form's fields are read by name")]
 pub(crate) struct SignInForm {
-    /// The sign-in's code.
-    code: String,
+    /// The sign-in's code; none to sign the browser itself in.
+    code: Option<String>,
     /// The invitation's words.
     invitation: Option<String>,
+    /// `yes`: the browser is to stay signed in.
+    stay: Option<String>,
+    /// What the pages of a browser that is signed in carry.
+    form: Option<String>,
 }
 
 /// The invitation with these words, if it is good.

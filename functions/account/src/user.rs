@@ -2,16 +2,26 @@
 
 use std::sync::Arc;
 
-use accounts::Caller;
-use axum::{extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
-use cloud::http::{HttpError, Json, Now, Query};
+use accounts::access::PAINTERS;
+use axum::{
+    extract::State,
+    http::{
+        HeaderMap, HeaderName,
+        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+    },
+    response::IntoResponse,
+};
+use cloud::{
+    http::{HttpError, Json, Now, Query},
+    token::{self, Claims},
+};
 use model::UserId;
 use policy::presence::Sign;
 use serde::Serialize;
 use tasks::presence;
 use utoipa::ToSchema;
 
-use crate::App;
+use crate::{App, visit::Redirect};
 
 /// Most control layers that a painter is let use: a workflow takes more, but nobody waits for so many.
 const CONTROL_LAYERS: usize = 16;
@@ -34,18 +44,36 @@ pub(crate) struct User {
     socket: String,
 }
 
-/// The caller's account.
-#[utoipa::path(get, path = "/v1/user", tag = "painters", responses((status = 200, body = User)))]
-pub(crate) async fn user(State(app): State<Arc<App>>, caller: Caller, Now(now): Now) -> Result<Json<User>, HttpError> {
+/// The caller's account. A browser, which brings no token, is sent to the account's page: the plugin's link leads here.
+#[utoipa::path(
+    get, path = "/v1/user", tag = "painters",
+    responses(
+        (status = 200, body = User),
+        (status = 303, description = "To the account's page: a browser brings no token"),
+    )
+)]
+pub(crate) async fn user(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    headers: HeaderMap,
+) -> Result<Result<Json<User>, Redirect>, HttpError> {
+    let of = |name: HeaderName| headers.get(name).and_then(|it| it.to_str().ok());
+    let Some(header) = of(AUTHORIZATION).filter(|it| !it.is_empty()) else {
+        return match of(ACCEPT) {
+            Some(wanted) if wanted.contains("text/html") => Ok(Err(Redirect::to("account"))),
+            _ => Err(refused("there is no token")),
+        };
+    };
     let store = &app.cloud.store;
-    let user = caller.user();
+    let claims = admitted(&app, header)?;
+    let user = UserId::new(&claims.sub);
     let usage = accounts::usage(store, &user, now);
-    let (account, usage) = tokio::join!(accounts::of(store, &caller), usage);
+    let (account, usage) = tokio::join!(accounts::user(store, &claims), usage);
     let (account, usage) = (account?, usage?);
     // The plugin's first call: who connects is about to paint.
     presence::note_if_solvent(&app.cloud, &account, &usage, Sign::Call, &app.settings, now).await;
     let credits = usage.left(&account).credits_left();
-    Ok(Json(User {
+    Ok(Ok(Json(User {
         id: account.user_id,
         name: account.name,
         images_generated: usage.images,
@@ -53,7 +81,23 @@ pub(crate) async fn user(State(app): State<Arc<App>>, caller: Caller, Now(now): 
         max_upload_size: app.settings.max_lora,
         max_control_layers: CONTROL_LAYERS,
         socket: app.socket_url.clone(),
-    }))
+    })))
+}
+
+fn refused(reason: &str) -> HttpError {
+    HttpError::new(401, format!("Please sign in again: {reason}."))
+}
+
+/// What a painter's token says, as `authorize` would find, which is not asked on this route.
+fn admitted(app: &App, header: &str) -> Result<Claims, HttpError> {
+    let token = token::bearer(header).ok_or_else(|| refused("there is no token"))?;
+    let claims = app.verifier.verify(token);
+    let claims = claims.map_err(|error| refused(error.reason()))?;
+    if PAINTERS.contains(&claims.role) {
+        Ok(claims)
+    } else {
+        Err(HttpError::new(403, "This token may not be used for that."))
+    }
 }
 
 /// A version of the plugin.

@@ -8,7 +8,7 @@
 use accounts::{AccountError, Bearer, Edge, admit, edge};
 use cloud::{
     Store, StoreError, chain,
-    token::{Claims, TokenError, Verifier},
+    token::{self, Claims, Verifier},
 };
 use serde_json::{Map, Value, json};
 
@@ -69,12 +69,8 @@ impl App {
 
     /// What the token says, if it is one of ours.
     fn claims(&self, event: &Value) -> Result<Claims, &'static str> {
-        let token = bearer(event).ok_or("there is no token")?;
-        self.verifier.verify(token).map_err(|error| match error {
-            TokenError::Expired => "the token has expired",
-            TokenError::Audience => "the token is for another installation",
-            TokenError::Key(_) | TokenError::PublicKey(_) | TokenError::Invalid(_) => "the token is not valid",
-        })
+        let token = of_header(event).ok_or("there is no token")?;
+        self.verifier.verify(token).map_err(|error| error.reason())
     }
 
     /// Who bears this token now, or why they are out.
@@ -89,6 +85,9 @@ impl App {
         context.insert("team".to_owned(), team.as_str().into());
         context.insert("role".to_owned(), json!(role));
         context.insert("iat".to_owned(), claims.iat.into());
+        if let Some(device) = &claims.device {
+            context.insert("device".to_owned(), device.as_str().into());
+        }
         if let Some(generation) = claims.generation {
             context.insert("generation".to_owned(), generation.into());
         }
@@ -114,7 +113,6 @@ fn header<'a>(event: &'a Value, wanted: &str) -> Option<&'a str> {
 }
 
 /// The token of the Authorization header.
-fn bearer(event: &Value) -> Option<&str> {
-    let (scheme, token) = header(event, "authorization")?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+fn of_header(event: &Value) -> Option<&str> {
+    token::bearer(header(event, "authorization")?)
 }

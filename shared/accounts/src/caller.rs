@@ -26,6 +26,8 @@ pub struct Caller {
     pub role: Role,
     /// When their token was issued, seconds.
     pub iat: u64,
+    /// The user's device that it was given to.
+    pub device: Option<String>,
     /// A worker's generation.
     pub generation: Option<u32>,
     /// A worker's pool.
@@ -56,6 +58,7 @@ impl Caller {
                 team: TeamId::new(text("team")?),
                 role: serde_json::from_value(Value::from(text("role")?)).ok()?,
                 iat: number("iat")?,
+                device: text("device").map(str::to_owned),
                 generation: number("generation").and_then(|it| u32::try_from(it).ok()),
                 pool: text("pool").map(PoolId::new),
             })
@@ -114,7 +117,7 @@ fn admitted(request: &Request) -> Result<Option<Caller>, HttpError> {
         .map_or("", MatchedPath::as_str);
     match access::of(request.method().as_str(), path) {
         None => Err(HttpError::broken(format!("{path} is not in the table of routes"))),
-        Some(Access::Open) => Ok(None),
+        Some(Access::Open | Access::Itself(_) | Access::Session(_)) => Ok(None),
         Some(Access::Roles(roles)) => {
             let context = request.extensions().get::<RequestContext>();
             let fields = context.and_then(RequestContext::authorizer).map(|it| &it.fields);

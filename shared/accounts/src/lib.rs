@@ -15,4 +15,4 @@ pub use fingerprint::fingerprint;
 pub use identities::write;
 pub use sockets::{close, hang_up, hang_up_missed};
 pub use usage::usage;
-pub use verdict::{AccountError, Bearer, Out, admit, of, verdict};
+pub use verdict::{AccountError, Bearer, Out, admit, of, user, verdict};

@@ -12,18 +12,22 @@ pub enum Out {
     /// The token is older than the account's tokens may be.
     #[error("the token was revoked")]
     Revoked,
+    /// The device that the token was given to was signed out.
+    #[error("this device was signed out")]
+    SignedOut,
     /// Another process of the worker has begun, or its machine is off.
     #[error("the token is an earlier process's")]
     Earlier,
 }
 
-/// Whether whoever has a token of this second (`iat`) is in, by the account that it names.
-pub fn verdict(account: Option<Account>, iat: u64) -> Result<Account, Out> {
+/// Whether whoever has a token of this second (`iat`), given to this device, is in, by the account that it names.
+pub fn verdict(account: Option<Account>, iat: u64, device: Option<&str>) -> Result<Account, Out> {
     // A token's time is cut to seconds; one of the very second counts as made at its end.
     let issued = Millis(iat.saturating_mul(1000).saturating_add(999));
     match account {
         None => Err(Out::Removed),
         Some(account) if account.is_revoked(issued) => Err(Out::Revoked),
+        Some(account) if !account.has(device) => Err(Out::SignedOut),
         Some(account) => Ok(account),
     }
 }
@@ -51,7 +55,7 @@ impl From<AccountError> for HttpError {
 /// The caller's account, if they are in.
 pub async fn of(store: &Store, caller: &Caller) -> Result<Account, AccountError> {
     let account = store.get(&caller.user()).await?;
-    Ok(verdict(account, caller.iat)?)
+    Ok(verdict(account, caller.iat, caller.device.as_deref())?)
 }
 
 /// What somebody who is in may do, and for whom: by what is known now, not by what their token was made with.
@@ -74,10 +78,15 @@ pub async fn admit(store: &Store, claims: &Claims) -> Result<Bearer, AccountErro
             team: TeamId::new(worker.pool.as_str()),
         });
     }
-    let account = store.get(&UserId::new(&claims.sub)).await?;
-    let account = verdict(account, claims.iat)?;
+    let account = user(store, claims).await?;
     Ok(Bearer {
         role: account.role,
         team: account.team,
     })
+}
+
+/// The account of the user who bears this token, if they are in.
+pub async fn user(store: &Store, claims: &Claims) -> Result<Account, AccountError> {
+    let account = store.get(&UserId::new(&claims.sub)).await?;
+    Ok(verdict(account, claims.iat, claims.device.as_deref())?)
 }

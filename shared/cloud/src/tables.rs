@@ -1,7 +1,7 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, AddressRate, BacklogEntry, CatalogEntry, ConnectionId, Device, Identity, Invitation, OpenCall, Pace, Pool,
+    Account, AddressRate, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Device, Identity, Invitation, OpenCall, Pace, Pool,
     PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate,
     UploadedLora, Usage, UserId, Worker, WorkerId,
 };
@@ -177,6 +177,10 @@ pub struct AddressRateOf(pub String);
 #[derive(Debug, Clone)]
 pub struct InvitationOf(pub String);
 
+/// Names a [`BrowserSession`] by the hash of its secret.
+#[derive(Debug, Clone)]
+pub struct BrowserOf(pub String);
+
 /// Names an [`Identity`].
 #[derive(Debug, Clone)]
 pub struct IdentityOf(pub String);
@@ -293,6 +297,9 @@ entity!(
 );
 entity!(Invitation, InvitationOf, |it| InvitationOf(it.secret.clone()), |id| {
     Key::simple(Table::Accounts, format!("invitation#{}", id.0))
+});
+entity!(BrowserSession, BrowserOf, |it| BrowserOf(it.secret.clone()), |id| {
+    Key::simple(Table::Accounts, format!("browser#{}", id.0))
 });
 entity!(Identity, IdentityOf, |it| IdentityOf(it.name.clone()), |id| {
     Key::simple(Table::Accounts, format!("identity#{}", id.0))

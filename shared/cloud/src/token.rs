@@ -1,7 +1,9 @@
 //! Tokens: ES256 JWTs with a pinned algorithm.
 
+use std::time::Duration;
+
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use model::{Millis, PoolId, Role, TeamId};
+use model::{Account, Millis, PoolId, Role, TeamId, Worker};
 use serde::{Deserialize, Serialize};
 
 /// What a token says about its bearer.
@@ -21,6 +23,9 @@ pub struct Claims {
     pub iat: u64,
     /// Expires at, seconds.
     pub exp: u64,
+    /// The user's device that it was given to; none of a token that an operator made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// A worker's generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,
@@ -49,8 +54,25 @@ pub enum TokenError {
     Invalid(#[source] jsonwebtoken::errors::Error),
 }
 
+impl TokenError {
+    /// Why a token is refused, as its bearer is told.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Expired => "the token has expired",
+            Self::Audience => "the token is for another installation",
+            Self::Key(_) | Self::PublicKey(_) | Self::Invalid(_) => "the token is not valid",
+        }
+    }
+}
+
 /// Clocks may differ by this much, seconds.
 const LEEWAY: u64 = 30;
+
+/// The token in the value of an `Authorization` header.
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
 
 /// Checks tokens.
 pub struct Verifier {
@@ -134,27 +156,32 @@ impl Signer {
         team: &TeamId,
         role: Role,
         now: Millis,
-        life: std::time::Duration,
+        life: Duration,
     ) -> Result<String, TokenError> {
-        self.sign(sub, team.clone(), role, now, life, None)
+        self.sign(&self.claims(sub, team.clone(), role, now, life))
+    }
+
+    /// A token of a user's device.
+    pub fn device(&self, account: &Account, device: String, now: Millis, life: Duration) -> Result<String, TokenError> {
+        let (sub, team) = (account.user_id.as_str(), account.team.clone());
+        self.sign(&Claims {
+            device: Some(device),
+            ..self.claims(sub, team, account.role, now, life)
+        })
     }
 
     /// A token of a worker.
-    pub fn worker(&self, worker: &model::Worker, now: Millis, life: std::time::Duration) -> Result<String, TokenError> {
-        let team = TeamId::new(worker.pool.as_str());
-        self.sign(worker.worker_id.as_str(), team, Role::Worker, now, life, Some(worker))
+    pub fn worker(&self, worker: &Worker, now: Millis, life: Duration) -> Result<String, TokenError> {
+        let (sub, team) = (worker.worker_id.as_str(), TeamId::new(worker.pool.as_str()));
+        self.sign(&Claims {
+            generation: Some(worker.generation),
+            pool: Some(worker.pool.clone()),
+            ..self.claims(sub, team, Role::Worker, now, life)
+        })
     }
 
-    fn sign(
-        &self,
-        sub: &str,
-        team: TeamId,
-        role: Role,
-        now: Millis,
-        life: std::time::Duration,
-        worker: Option<&model::Worker>,
-    ) -> Result<String, TokenError> {
-        let claims = Claims {
+    fn claims(&self, sub: &str, team: TeamId, role: Role, now: Millis, life: Duration) -> Claims {
+        Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
             sub: sub.to_owned(),
@@ -162,9 +189,13 @@ impl Signer {
             role,
             iat: now.seconds(),
             exp: (now + life).seconds(),
-            generation: worker.map(|worker| worker.generation),
-            pool: worker.map(|worker| worker.pool.clone()),
-        };
-        encode(&Header::new(Algorithm::ES256), &claims, &self.key).map_err(TokenError::Invalid)
+            device: None,
+            generation: None,
+            pool: None,
+        }
+    }
+
+    fn sign(&self, claims: &Claims) -> Result<String, TokenError> {
+        encode(&Header::new(Algorithm::ES256), claims, &self.key).map_err(TokenError::Invalid)
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,9 +46,50 @@ pub struct Account {
     /// number beyond any bill.
     #[serde(default)]
     pub credits: u64,
+    /// The devices that are signed in, in the order in which they did so. A token of another one is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<SignedIn>,
+}
+
+/// A device that has a token of its user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedIn {
+    /// Names the device in its token.
+    pub id: String,
+    /// As it calls itself. Not to be trusted.
+    pub name: String,
+    /// When it was given its token.
+    pub at: Millis,
 }
 
 impl Account {
+    /// How long a device's token is good for.
+    pub const TOKEN_LIFE: Duration = Duration::from_hours(30 * 24);
+    /// Most devices that are signed in at once: the item stays small, and a classroom fits.
+    pub const DEVICES: usize = 50;
+
+    /// Notes that a device was given a token. Those whose tokens have ended are forgotten; with more than
+    /// [`Self::DEVICES`] the earliest are signed out.
+    pub fn sign_in(&mut self, device: SignedIn) {
+        self.devices
+            .retain(|it| it.id != device.id && device.at.since(it.at) < Self::TOKEN_LIFE);
+        self.devices.push(device);
+        let too_many = self.devices.len().saturating_sub(Self::DEVICES);
+        self.devices.drain(..too_many);
+    }
+
+    /// Signs a device out; false if it was not signed in.
+    pub fn sign_out(&mut self, device: &str) -> bool {
+        let before = self.devices.len();
+        self.devices.retain(|it| it.id != device);
+        self.devices.len() < before
+    }
+
+    /// Whether a token of this device is still taken. One that names none is nobody's device: an operator's.
+    pub fn has(&self, device: Option<&str>) -> bool {
+        device.is_none_or(|id| self.devices.iter().any(|it| it.id == id))
+    }
+
     /// Budget of an account for which nobody said how much, in credits: US$ 10 a month, about ten hours of a g5.xlarge.
     pub const CREDITS: u64 = 10_000;
 
@@ -65,13 +106,15 @@ impl Account {
             subject: None,
             tokens_valid_from: Millis(now.seconds() * 1000),
             credits: Self::CREDITS,
+            devices: Vec::new(),
         }
     }
 
     /// Ends every token, sign-in and invitation made up to now. Tokens know whole seconds, so those of this second end
     /// too.
-    pub const fn revoke(&mut self, now: Millis) {
+    pub fn revoke(&mut self, now: Millis) {
         self.tokens_valid_from = Millis((now.seconds() + 1) * 1000);
+        self.devices.clear();
     }
 
     /// Whether what was made then was made before everything was revoked.

@@ -22,7 +22,7 @@ mod time;
 mod worker;
 pub mod worker_api;
 
-pub use account::{Account, Role, TeamRate, Usage};
+pub use account::{Account, Role, SignedIn, TeamRate, Usage};
 pub use catalog::{CatalogEntry, UploadedLora};
 pub use failure::{Blame, Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
@@ -35,7 +35,7 @@ pub use scheduling::{
 };
 pub use session::Session;
 pub use settings::{Setting, Settings, SettingsError};
-pub use sign_in::{AddressRate, Device, Identified, Identity, Invitation, SignIn};
+pub use sign_in::{AddressRate, BrowserSession, Device, Identified, Identity, Invitation, SignIn};
 pub use task::{BacklogEntry, CancelCause, Canceled, Lane, Task, TaskBody, TaskState, TransitionError};
 pub use time::Millis;
 pub use worker::{GpuUse, RunRef, Worker, WorkerEdgeError, WorkerState};

@@ -1,5 +1,7 @@
 //! Signing in from a device: the plugin starts it, a browser approves it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Millis, UserId};
@@ -32,7 +34,7 @@ pub struct SignIn {
 
 impl SignIn {
     /// How long a browser may take.
-    pub const LIFE: std::time::Duration = std::time::Duration::from_mins(5);
+    pub const LIFE: Duration = Duration::from_mins(5);
 
     /// Whether it may still be approved or used.
     pub fn is_open(&self, now: Millis) -> bool {
@@ -115,4 +117,63 @@ pub struct AddressRate {
     pub bucket: Millis,
     /// When DynamoDB may delete the item, seconds.
     pub ttl: u64,
+}
+
+/// A browser that is signed in: `browser#<hash of its cookie>` in Accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowserSession {
+    /// SHA-256 of the secret in the browser's cookie, hex: reading the table signs nobody in.
+    pub secret: String,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// Who is signed in.
+    pub user_id: UserId,
+    /// What a form of a page must carry, so that no other site's is taken.
+    pub form: String,
+    /// When the browser signed in.
+    pub started_at: Millis,
+    /// When its secret was made.
+    pub renewed_at: Millis,
+    /// When it ends.
+    pub ends_at: Millis,
+    /// When DynamoDB may delete the item, seconds.
+    pub ttl: u64,
+}
+
+impl BrowserSession {
+    /// How long a browser stays signed in.
+    pub const LIFE: Duration = Duration::from_hours(12);
+    /// After this long it is given another secret.
+    pub const RENEWED: Duration = Duration::from_hours(1);
+    /// So long its earlier secret is still good, for pages that were asked for at the same time.
+    pub const BESIDE: Duration = Duration::from_mins(1);
+
+    /// One that begins now.
+    pub const fn new(secret: String, form: String, user_id: UserId, now: Millis) -> Self {
+        let ends_at = Millis(now.0 + Self::LIFE.as_secs() * 1000);
+        Self {
+            secret,
+            version: 0,
+            user_id,
+            form,
+            started_at: now,
+            renewed_at: now,
+            ends_at,
+            ttl: ends_at.seconds(),
+        }
+    }
+
+    /// The same session under another secret; this one is good for a moment yet.
+    #[must_use]
+    pub fn renew(&mut self, secret: String, now: Millis) -> Self {
+        let next = Self {
+            secret,
+            version: 0,
+            renewed_at: now,
+            ..self.clone()
+        };
+        self.ends_at = self.ends_at.min(now + Self::BESIDE);
+        self.renewed_at = now;
+        next
+    }
 }

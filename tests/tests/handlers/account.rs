@@ -24,6 +24,8 @@ async fn golden_events() {
         let world = World::new().await;
         match name {
             "user" | "auth-initiate" | "plugin-latest" | "openapi"
+            // Pages of a browser that is not signed in; the rest is in `pages`.
+            | "website" | "checkout" | "account" | "sign-out"
             // The page and the confirmation before anybody has started a sign-in; the rest is in `sign_in`.
             | "auth-confirm" | "sign-in-page" | "sign-in-approve"
             // Without a provider; the rest is in `oidc`.
@@ -35,7 +37,7 @@ async fn golden_events() {
             // It is long, and a file of its own.
             answer.body = answer.body["openapi"].take();
         }
-        scrubbed(json!({ "status": answer.status, "body": answer.body }))
+        scrubbed(json!({ "status": answer.status, "location": answer.location, "body": answer.body }))
     })
     .await;
 }

@@ -793,10 +793,22 @@ async fn a_verdict_that_cannot_be_had_signs_nobody_out() {
         });
         let answer = broken.handle(&event).await;
         if name == "http" {
-            let mut event = http("GET /v1/user", "", None, &json!({}));
+            let mut event = http("GET /v1/plugin/resources", "", None, &json!({}));
             event["requestContext"]["authorizer"] = json!({ "lambda": answer.unwrap()["context"] });
             let answer = world.http(event, NOW).await;
             assert_eq!(answer.status, 503, "{answer:?}");
+            // Where no authorizer stands before, the function itself says so.
+            let mut event = http("GET /v1/user", "", None, &json!({}));
+            event["headers"]["authorization"] = format!("Bearer {token}").into();
+            for at in [1, 2] {
+                world.faults.plan(cloud::fault::Fault {
+                    of: None,
+                    at,
+                    how: cloud::fault::How::Fail,
+                });
+                let answer = world.http(event.clone(), NOW).await;
+                assert_eq!(answer.status, 503, "{answer:?}");
+            }
         } else {
             assert!(answer.is_err(), "{answer:?}");
         }

@@ -24,6 +24,7 @@ mod loras;
 mod nodes;
 mod oidc;
 mod openapi;
+mod pages;
 mod pools;
 mod port;
 mod presence;

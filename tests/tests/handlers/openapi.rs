@@ -55,7 +55,7 @@ fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" }, "session": { "type": "apiKey", "in": "cookie", "name": "__Host-session" } },
         },
     })
 }
@@ -75,7 +75,10 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
         ("500", "Broken: trying again does not help"),
         ("503", "Something of ours does not work at the moment: try again"),
     ];
-    if let Access::Roles(roles) = access {
+    if let Access::Session(_) = access {
+        operation["security"] = json!([{ "session": [] }]);
+    }
+    if let Access::Roles(roles) | Access::Itself(roles) = access {
         operation["security"] = json!([{ "token": [] }]);
         operation["x-roles"] = json!(roles);
         more.push(("401", "Not signed in, or no more"));
@@ -162,8 +165,9 @@ fn template_routers_document_and_table_name_the_same_routes_with_the_same_securi
     for route in template {
         let (method, path) = route.key.split_once(' ').unwrap();
         let operation = &document["paths"][path][method.to_lowercase()];
-        assert_eq!(operation.get("security").is_none(), route.open, "{route:?}");
-        assert_eq!(access::of(method, path) == Some(Access::Open), route.open, "{route:?}");
+        let access = access::of(method, path).unwrap();
+        assert_eq!(operation.get("security").is_none(), access == Access::Open, "{route:?}");
+        assert_eq!(matches!(access, Access::Roles(_)), !route.open, "{route:?}");
     }
 }
 

@@ -154,7 +154,7 @@ async fn revoking_ends_tokens_sign_ins_and_invitations_made_before() {
     let approve = async |code: &str, invitation: &str, now| {
         let body = format!("code={code}&invitation={invitation}");
         let page = world.http(http("POST /v1/sign-in", "", None, &body.into()), now).await;
-        page.body.as_str().unwrap().contains("signed in")
+        page.body.as_str().unwrap().contains("You are signed in")
     };
     let confirmed = async |device: &str, now| {
         let body = json!({ "client_id": device });

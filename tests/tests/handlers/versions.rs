@@ -9,13 +9,13 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, BodyOf, CatalogKey, DeviceOf, Entity, Id, IdentityOf, InvitationOf, Key, LoraOf,
+        AddressRateOf, AllPools, BodyOf, BrowserOf, CatalogKey, DeviceOf, Entity, Id, IdentityOf, InvitationOf, Key, LoraOf,
         NodesOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, UsageOf,
     },
 };
 use model::{
-    CatalogEntry, ConnectionId, Identity, Invitation, OpenCall, PoolId, PoolNodes, TaskId, TeamId, TeamRate, UserId,
-    WorkerId,
+    BrowserSession, CatalogEntry, ConnectionId, Identity, Invitation, OpenCall, PoolId, PoolNodes, SignedIn, TaskId,
+    TeamId, TeamRate, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -89,6 +89,7 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "address-rate" => rewritten(AddressRateOf(of("address")), item).await,
         "open-call" => rewritten(OpenCallAt(item["place"].as_u64().unwrap()), item).await,
         "invitation" => rewritten(InvitationOf(of("secret")), item).await,
+        "browser" => rewritten(BrowserOf(of("secret")), item).await,
         "identity" => rewritten(IdentityOf(of("name")), item).await,
         "pool" => rewritten(PoolId::new(of("pool")), item).await,
         "pools" => rewritten(AllPools, item).await,
@@ -218,6 +219,7 @@ fn kind(key: &Key) -> &'static str {
         (Table::Accounts, _) if begins("device#") => "device",
         (Table::Accounts, _) if begins("invitation#") => "invitation",
         (Table::Accounts, _) if begins("identity#") => "identity",
+        (Table::Accounts, _) if begins("browser#") => "browser",
         other => panic!("an item of no known kind: {other:?}"),
     }
 }
@@ -260,6 +262,16 @@ async fn flow() -> World {
             user_id: UserId::new(MARA),
         })
         .await;
+    let user = UserId::new(MARA);
+    let browser = BrowserSession::new("cd".repeat(32), "ef".repeat(16), user.clone(), NOW);
+    world.put(browser).await;
+    let mut account = world.get(&user).await;
+    account.sign_in(SignedIn {
+        id: "0123456789abcdef".to_owned(),
+        name: "Krita".to_owned(),
+        at: NOW,
+    });
+    world.put(account).await;
     world
         .put(OpenCall {
             place: 2,

@@ -44,14 +44,26 @@ fn signer(key: &str) -> Signer {
     Signer::new(key, "atelier", AUDIENCE).unwrap()
 }
 
+fn verifier(key: &str) -> Verifier {
+    Verifier::new(key, "atelier", AUDIENCE).unwrap()
+}
+
 const SOCKET_URL: &str = "wss://socket.example/live";
 
-fn account(cloud: &Cloud, settings: &Settings, key: &str, provider: Option<account::oidc::Provider>) -> Router {
+fn account(
+    cloud: &Cloud,
+    settings: &Settings,
+    keys: (&str, &str),
+    provider: Option<account::oidc::Provider>,
+) -> Router {
     let app = account::App {
         cloud: cloud.clone(),
         settings: settings.clone(),
         socket_url: SOCKET_URL.to_owned(),
-        signer: signer(key),
+        signer: signer(keys.0),
+        verifier: verifier(keys.1),
+        contact: "Ada <ada@studio.example>".to_owned(),
+        plain_http: false,
         provider,
     };
     accounts::router(account::routes(), app)
@@ -122,11 +134,11 @@ impl World {
             // Its calls are none of the functions behind it.
             authorize: authorize::App {
                 store: Store::new(memory.clone()),
-                verifier: Verifier::new(&keys.public, "atelier", AUDIENCE).unwrap(),
+                verifier: verifier(&keys.public),
                 edge: Edge::default(),
             },
             generate: accounts::router(generate::routes(), generate),
-            account: account(&cloud, &settings, &keys.private_pem, None),
+            account: account(&cloud, &settings, (&keys.private_pem, &keys.public), None),
             claim: accounts::router(claim::routes(), claim),
             dispatch: dispatch::App {
                 cloud: cloud.clone(),
@@ -195,7 +207,8 @@ impl World {
     /// Gives the studio an OIDC provider.
     pub(crate) fn provided(&mut self, config: account::oidc::Config) {
         let provider = account::oidc::Provider::new(config).unwrap();
-        self.account = account(&self.cloud, &self.settings, &self.private_key, Some(provider));
+        let keys = (self.private_key.as_str(), self.public_key.as_str());
+        self.account = account(&self.cloud, &self.settings, keys, Some(provider));
     }
 
     /// Puts a firewall in front of it.
@@ -207,6 +220,6 @@ impl World {
     }
 
     pub(crate) fn verifier(&self) -> Verifier {
-        Verifier::new(&self.public_key, "atelier", AUDIENCE).unwrap()
+        verifier(&self.public_key)
     }
 }

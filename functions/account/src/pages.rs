@@ -1,0 +1,237 @@
+//! The pages that the plugin's links lead to: the website, the account, and how to get more credits.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::State;
+use cloud::{
+    Write,
+    http::{Form, HttpError, Now},
+    on_conflict,
+};
+use maud::{Markup, html};
+use model::{Account, Millis, Task, TaskState, Usage};
+use tasks::list;
+use utoipa::ToSchema;
+
+use crate::{
+    App,
+    page::{page, whom},
+    sessions::Visitor,
+    visit::{Page, Problem, Redirect, Visit},
+};
+
+/// How many of the newest tasks are shown, and for how long: as long as their pictures are kept.
+const SHOWN: u32 = 24;
+const KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// What this is, for whoever follows the plugin's link to the website.
+#[utoipa::path(
+    get, path = "/v1", tag = "pages",
+    responses((status = 200, body = String, content_type = "text/html; charset=utf-8"))
+)]
+pub(crate) async fn website(State(app): State<Arc<App>>) -> Page {
+    let body = html! {
+        p { "This is your studio’s own render cloud for Krita. It belongs to your studio; nothing is sold here." }
+        p { a.button href="v1/account" { "Your account and pictures" } }
+        p.note { "To paint, choose the online service in Krita’s AI settings and sign in. Questions: ask " (whom(&app)) "." }
+    };
+    Page(page("Atelier", &body), None)
+}
+
+/// How to get more credits, for whoever follows the plugin's link to a shop.
+#[utoipa::path(
+    get, path = "/v1/checkout/{item}", tag = "pages",
+    params(("item" = String, Path, description = "Ignored")),
+    responses((status = 200, body = String, content_type = "text/html; charset=utf-8"))
+)]
+pub(crate) async fn more(State(app): State<Arc<App>>) -> Page {
+    let body = html! {
+        p { "Credits are not bought here: your studio gives each painter some for each month." }
+        p { "If yours do not suffice, ask " strong { (whom(&app)) } " for more." }
+        p { a.button href="../account" { "See what is left" } }
+    };
+    Page(page("More credits", &body), None)
+}
+
+/// Who the painter is, what is left of the month, their devices, their pictures of the last days.
+#[utoipa::path(
+    get, path = "/v1/account", tag = "pages",
+    responses(
+        (status = 200, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 303, description = "To the sign-in: this browser is not signed in"),
+    )
+)]
+pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor: Visitor) -> Result<Page, Problem> {
+    let store = &app.cloud.store;
+    let user = &visitor.account.user_id;
+    let usage = accounts::usage(store, user, now);
+    let (usage, newest) = tokio::join!(usage, list::page(store, user, None, None, SHOWN));
+    let (usage, newest) = (usage?, newest?.entries);
+    let mut pictures = Vec::new();
+    for task in newest.iter().filter(|it| now.since(it.created) < KEPT) {
+        let url = match &task.result {
+            Some(result) => Some(app.cloud.bucket.presign_get(&result.key, app.settings.url_life).await?),
+            None => None,
+        };
+        pictures.push((task, url));
+    }
+    let cookie = visitor.renewed(&app, now).await?;
+    let body = html! {
+        (who(&visitor.account))
+        (month(&app, &visitor.account, &usage, now))
+        (devices(&visitor))
+        (shown(&pictures))
+        h2 { "This browser" }
+        (sign_out_form(&visitor, "", "", "Sign this browser out", "quiet"))
+        (sign_out_form(&visitor, "everywhere", "yes", "Sign out everywhere, every device and browser", "quiet"))
+    };
+    Ok(Page(page("Your account", &body), cookie))
+}
+
+fn who(account: &Account) -> Markup {
+    html! {
+        dl {
+            dt { "You" } dd { (account.name) }
+            dt { "Name here" } dd { (account.user_id) }
+            dt { "Team" } dd { (account.team) }
+        }
+    }
+}
+
+fn month(app: &App, account: &Account, usage: &Usage, now: Millis) -> Markup {
+    let unpaid = usage.unpaid_ms / 60_000;
+    html! {
+        h2 { (written(now, "%B %Y")) }
+        dl {
+            dt { "Left" } dd { (usage.left(account).credits_left()) " of " (account.credits) " credits" }
+            dt { "Spent" } dd { (usage.spent.credits_needed()) }
+            dt { "Kept for pictures on the way" } dd { (usage.reserved.credits_needed()) }
+            dt { "Pictures" } dd { (usage.images) }
+            @if unpaid > 0 { dt { "Rendered for nothing" } dd { (unpaid) " min" } }
+        }
+        p.note {
+            "A picture keeps what it may cost at most, and takes what it did cost; what fails or is canceled costs nothing. "
+            "To get more, ask " (whom(app)) "."
+        }
+    }
+}
+
+fn devices(visitor: &Visitor) -> Markup {
+    let devices = &visitor.account.devices;
+    html! {
+        h2 { "Your devices" }
+        @if devices.is_empty() { p { "No device that signed in lately." } }
+        ul.list {
+            @for device in devices.iter().rev() {
+                li {
+                    div { strong { (device.name) } br; span.soft { "since " (written(device.at, DATE)) } }
+                    (sign_out_form(visitor, "device", &device.id, "Sign out", "quiet small"))
+                }
+            }
+        }
+    }
+}
+
+/// A button that ends something.
+fn sign_out_form(visitor: &Visitor, name: &str, value: &str, words: &str, class: &str) -> Markup {
+    html! {
+        form method="post" action="sign-out" {
+            input type="hidden" name="form" value=(visitor.form());
+            @if !name.is_empty() { input type="hidden" name=(name) value=(value); }
+            button class=(class) { (words) }
+        }
+    }
+}
+
+fn shown(pictures: &[(&Task, Option<String>)]) -> Markup {
+    html! {
+        h2 { "Your pictures of the last days" }
+        @if pictures.is_empty() { p { "None in the last seven days." } }
+        ul.list {
+            @for (task, url) in pictures {
+                li {
+                    div { strong { (written(task.created, DATE)) } br; span.soft { (words(task)) } }
+                    @if let Some(url) = url { a.button.quiet.small href=(url) download { "Download" } }
+                }
+            }
+        }
+        p.note { "Pictures are kept for seven days. The links are good for an hour; open this page again for new ones." }
+    }
+}
+
+/// Where a task stands.
+fn words(task: &Task) -> String {
+    match task.state {
+        TaskState::Queued => "waits".to_owned(),
+        TaskState::Running => format!("is being rendered, {:.0} %", task.progress() * 100.0),
+        TaskState::Canceling | TaskState::Canceled => "canceled".to_owned(),
+        TaskState::Expired => "took too long".to_owned(),
+        TaskState::Failed => task.error.as_ref().map_or("failed", |it| &it.message).to_owned(),
+        TaskState::Succeeded => match task.result.as_ref().map_or(0, |it| it.offsets.len()) {
+            1 => "1 picture".to_owned(),
+            many => format!("{many} pictures"),
+        },
+    }
+}
+
+const DATE: &str = "%-d %b, %H:%M UTC";
+
+/// A moment as people write it.
+fn written(at: Millis, form: &str) -> String {
+    let seconds = i64::try_from(at.seconds()).unwrap_or_default();
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |it| it.strftime(form).to_string())
+}
+
+/// What a button of the account's page sends.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only the document's: a form's fields are read by name")]
+pub(crate) struct SignOutForm {
+    /// What the session's pages carry.
+    form: String,
+    /// The device to sign out.
+    device: Option<String>,
+    /// `yes`: every device and browser.
+    everywhere: Option<String>,
+}
+
+/// Signs out a device, everything, or without either this browser. Every socket of the painter is closed with a device, since
+/// they do not say which one they are; the others come back by themselves.
+#[utoipa::path(
+    post, path = "/v1/sign-out", tag = "pages",
+    request_body(content = SignOutForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To the account, or to the sign-in"),
+        (status = 403, body = String, content_type = "text/html; charset=utf-8", description = "No page of ours sent it"),
+    )
+)]
+pub(crate) async fn sign_out(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    visit: Visit,
+    visitor: Visitor,
+    form: Form,
+) -> Result<Redirect, Problem> {
+    visit.must_be_ours()?;
+    visitor.wrote(&form)?;
+    let (device, everywhere) = (form.field("device"), form.field("everywhere") == "yes");
+    if device.is_empty() && !everywhere {
+        return Ok(Redirect {
+            location: "sign-in".to_owned(),
+            cookie: Some(visitor.end(&app).await?),
+        });
+    }
+    let (store, user) = (&app.cloud.store, visitor.account.user_id.clone());
+    on_conflict!({
+        let Some(mut account) = store.get(&user).await? else {
+            return Ok(());
+        };
+        if everywhere {
+            account.revoke(now);
+        } else if !account.sign_out(&device) {
+            return Ok(());
+        }
+        Ok::<_, HttpError>(store.commit([Write::put(&mut account)?]).await?)
+    })?;
+    accounts::hang_up(store, &app.cloud.sockets, &user).await?;
+    Ok(Redirect::to("account"))
+}
