@@ -160,9 +160,7 @@ impl<'a> Offer<'a> {
         }
         all.extend(self.names("upscalers").map(upscale));
         let layers: BTreeSet<_> = checkpoints.iter().flat_map(|(_, arch)| self.layers(arch)).collect();
-        let detected = DETECTED
-            .iter()
-            .filter(|mode| **mode != "hands" && layers.contains(*mode));
+        let detected = DETECTED.iter().filter(|mode| layers.contains(*mode));
         all.extend(detected.map(|mode| detect(mode)));
         all
     }

@@ -16,7 +16,8 @@
 //! - `sizing`: how pictures lie on a pass, and get from one size to the next.
 //! - `conditioning`: prompts, regions, control layers, reference pictures. `passes`: the sampler, and the selection.
 //! - `kinds`: a module for each kind of request. A new kind is a new module there.
-//! - `offer`, `warm_up`, `lora`: what the plugin is told, loading a model, and which models a LoRA is made for.
+//! - `offer`, `warm_up`, `lora`, `credits`: what the plugin is told, loading a model, which models a LoRA is made for, and what
+//!   a request may cost.
 //!
 //! A building block of a picture has both halves in one module: the parse from wire values to checked ones, and the nodes
 //! these become. A graph is built from checked values alone.
@@ -27,6 +28,7 @@
 
 mod check;
 mod conditioning;
+mod credits;
 mod draft;
 mod inventory;
 mod kinds;
@@ -40,6 +42,7 @@ mod sizing;
 mod warm_up;
 mod wire;
 
+pub use credits::credits;
 pub use inventory::{Checkpoint, Format, Inventory, OPTIONAL_NODES, OptionalNode, optional_node};
 pub use lora::{LoraFit, lora_fit};
 pub use plan::{BindError, Colour, Filling, Filter, Graph, Input, Operation, Output, Plan, Source, Work};

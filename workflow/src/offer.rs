@@ -3,9 +3,24 @@
 use crate::{
     conditioning::{find_net, is_reference, is_there},
     inventory::{Checkpoint, Inventory},
+    kinds::control_image::is_detectable,
     models::{Family, is_complete},
     wire::{Arch, ControlMode},
 };
+
+/// The kinds of layers that a universal net may do.
+const MODES: [ControlMode; 10] = [
+    ControlMode::Scribble,
+    ControlMode::LineArt,
+    ControlMode::SoftEdge,
+    ControlMode::CannyEdge,
+    ControlMode::Depth,
+    ControlMode::Normal,
+    ControlMode::Pose,
+    ControlMode::Segmentation,
+    ControlMode::Blur,
+    ControlMode::Hands,
+];
 
 const UPSCALERS: [&str; 6] = ["default", "quality", "sharp", "fast_2x", "fast_3x", "fast_4x"];
 
@@ -24,6 +39,7 @@ impl Inventory {
             upscalers: self.upscalers.clone(),
             ..Self::default()
         };
+        offered.name_what_universal_nets_do(self);
         // Without this one the plugin's panel does not work at all, and it must be among the upscalers.
         if let Some(file) = self.upscaler("default") {
             let default = offered.resources.entry("upscaler-default-all".to_owned());
@@ -33,6 +49,29 @@ impl Inventory {
             }
         }
         offered
+    }
+
+    /// A net that unites several says to the plugin that each kind of layer works, and that each can be made from the canvas.
+    /// Where one cannot, those that can are named one by one instead.
+    fn name_what_universal_nets_do(&mut self, all: &Self) {
+        let named = |id: &str| id.strip_prefix("controlnet-universal-").map(str::to_owned);
+        let nets: Vec<_> = (self.resources.iter())
+            .filter_map(|(id, file)| Some((id.clone(), named(id)?, file.clone())))
+            .collect();
+        for (id, arch, file) in nets {
+            let known = Arch::from(arch.clone());
+            let (works, fails): (Vec<_>, Vec<_>) = (MODES.iter())
+                .filter(|mode| find_net(mode, &known, all).is_ok())
+                .partition(|mode| is_detectable(mode, all));
+            if fails.is_empty() {
+                continue;
+            }
+            self.resources.remove(&id);
+            for mode in works {
+                let own = self.resources.entry(format!("controlnet-{mode}-{arch}"));
+                own.or_insert_with(|| file.clone());
+            }
+        }
     }
 
     fn loads(&self, checkpoint: &Checkpoint) -> bool {
@@ -62,7 +101,10 @@ impl Inventory {
             "controlnet" => match mode {
                 ControlMode::Inpaint | ControlMode::Universal => true,
                 ControlMode::Unknown(_) => false,
-                mode => !is_reference(&mode) && (any || find_net(&mode, &arch, self).is_ok()),
+                mode => {
+                    let works = any || find_net(&mode, &arch, self).is_ok();
+                    !is_reference(&mode) && works && is_detectable(&mode, self)
+                }
             },
             "ip_adapter" => identifier == "reference" && is_there(&arch, self),
             "clip_vision" => {

@@ -154,6 +154,8 @@ fn what_is_offered_has_its_form_and_its_parts() {
             "controlnet-reference-sd15": "b",
             "controlnet-dance-sd15": "b",
             "controlnet-inpaint-sd15": "b",
+            "controlnet-hands-sd15": "b",
+            "controlnet-depth-sd15": "b",
             "controlnet-universal-sdxl": "b",
             "controlnet-blur": "malformed",
             "controlnet-blur-sd15-x": "malformed",
@@ -176,8 +178,13 @@ fn what_is_offered_has_its_form_and_its_parts() {
     assert_eq!(checkpoints, ["flux-whole", "plain"]);
     let core = [
         "controlnet-blur-sd15",
+        // Of what the universal one does, what can be made from the canvas: the plugin offers a button for each.
+        "controlnet-blur-sdxl",
+        "controlnet-canny_edge-sdxl",
         "controlnet-inpaint-sd15",
-        "controlnet-universal-sdxl",
+        "controlnet-line_art-sdxl",
+        "controlnet-scribble-sdxl",
+        "controlnet-soft_edge-sdxl",
         "lora-hyper-sd15",
         "upscaler-default-all",
         "vae-default-sdxl",
@@ -191,7 +198,17 @@ fn what_is_offered_has_its_form_and_its_parts() {
         .into_iter()
         .filter(|id| !core.contains(&id.as_str()))
         .collect();
-    assert_eq!(more, ["clip_vision-ip_adapter-sd15", "ip_adapter-reference-sd15"]);
+    // Never hands: nothing here finds them.
+    let detected = [
+        "clip_vision-ip_adapter-sd15",
+        "controlnet-depth-sd15",
+        "controlnet-depth-sdxl",
+        "controlnet-normal-sdxl",
+        "controlnet-pose-sdxl",
+        "controlnet-segmentation-sdxl",
+        "ip_adapter-reference-sd15",
+    ];
+    assert_eq!(more, detected);
     // Redux needs no pack, only its files.
     inventory.nodes.clear();
     inventory.resources.insert("clip_vision-redux-flux".into(), "s".into());

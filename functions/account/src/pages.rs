@@ -78,6 +78,7 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
     let cookie = visitor.renewed(&app, now).await?;
     let body = html! {
         (who(&visitor.account))
+        @if let Some(news) = usage.news() { p.warning { (news) } }
         (month(&app, &visitor.account, &usage, now))
         (devices(&visitor))
         (shown(&pictures))
@@ -105,12 +106,13 @@ fn month(app: &App, account: &Account, usage: &Usage, now: Millis) -> Markup {
         dl {
             dt { "Left" } dd { (usage.left(account).credits_left()) " of " (account.credits) " credits" }
             dt { "Spent" } dd { (usage.spent.credits_needed()) }
-            dt { "Kept for pictures on the way" } dd { (usage.reserved.credits_needed()) }
+            dt { "Reserved" } dd { (usage.reserved.credits_needed()) }
             dt { "Pictures" } dd { (usage.images) }
             @if unpaid > 0 { dt { "Rendered for nothing" } dd { (unpaid) " min" } }
         }
         p.note {
-            "A picture keeps what it may cost at most, and takes what it did cost; what fails or is canceled costs nothing. "
+            "A picture reserves the number on Krita’s button, and takes what it did cost, never more; what fails or is canceled \
+             costs nothing. "
             "To get more, ask " (whom(app)) "."
         }
     }

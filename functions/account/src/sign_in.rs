@@ -273,9 +273,10 @@ pub(crate) async fn approve(
     Ok(match approved {
         Ok((sign_in, user)) => {
             let stays = form.field("stay") == "yes";
-            let cookie = match stays {
-                true => Some(sessions::begin(&app, &visit, user, now).await?),
-                false => None,
+            let cookie = if stays {
+                Some(sessions::begin(&app, &visit, user, now).await?)
+            } else {
+                None
             };
             let page = page::approved(&sign_in, stays || signed_in.is_some());
             Page(page, cookie).into_response()

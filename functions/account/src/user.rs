@@ -42,6 +42,9 @@ pub(crate) struct User {
     max_control_layers: usize,
     /// The WebSocket API's address.
     socket: String,
+    /// What the plugin shows to its painter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    news: Option<String>,
 }
 
 /// The caller's account. A browser, which brings no token, is sent to the account's page: the plugin's link leads here.
@@ -81,6 +84,7 @@ pub(crate) async fn user(
         max_upload_size: app.settings.max_lora,
         max_control_layers: CONTROL_LAYERS,
         socket: app.socket_url.clone(),
+        news: usage.news(),
     })))
 }
 

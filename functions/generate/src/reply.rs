@@ -1,7 +1,7 @@
 //! What the plugin's protocol calls things.
 
 use model::{
-    CancelCause, RunTimes, TaskState,
+    Account, CancelCause, RunTimes, TaskState, Usage,
     socket::{ResultView, TaskView},
 };
 use serde::Serialize;
@@ -37,6 +37,34 @@ impl StatusWord {
             (TaskState::Canceled | TaskState::Canceling, _) => Self::Cancelled,
         }
     }
+}
+
+/// What the caller has used of this month.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Spent {
+    /// Pictures delivered.
+    images_generated: u64,
+    /// Credits left, rounded down.
+    credits: u64,
+}
+
+impl Spent {
+    pub(crate) fn of(usage: &Usage, account: &Account) -> Self {
+        Self {
+            images_generated: usage.images,
+            credits: usage.left(account).credits_left(),
+        }
+    }
+}
+
+/// Where a task stands, and once it is over what is left.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Status {
+    #[serde(flatten)]
+    pub(crate) status: StatusReply,
+    /// Once the task is over and settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<Spent>,
 }
 
 /// Where a task stands.

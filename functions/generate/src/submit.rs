@@ -6,7 +6,7 @@ use accounts::Caller;
 use axum::{extract::State, http::HeaderMap};
 use catalog::uploads::Named;
 use cloud::http::{ErrorBody, HttpError, Json, Now, Raw};
-use model::{Account, Millis, PoolId, Task, TaskId, TaskState, Usage, worker_api::LoraFile};
+use model::{Account, Millis, PoolId, Task, TaskId, TaskState, worker_api::LoraFile};
 use policy::hold;
 use serde::Serialize;
 use serde_json::Value;
@@ -18,7 +18,10 @@ use tasks::{
 use utoipa::ToSchema;
 use workflow::{ImageData, Plan, WorkflowInput};
 
-use crate::{App, reply::StatusReply};
+use crate::{
+    App,
+    reply::{Spent, StatusReply},
+};
 
 /// Largest body of a request, bytes. Pictures over 4 KB come by upload, so this is far more than any real one.
 const MAX_BODY: usize = 1024 * 1024;
@@ -67,24 +70,6 @@ pub(crate) struct Submitted {
     eta_s: Option<u64>,
 }
 
-/// What the caller has used of this month.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Spent {
-    /// Pictures delivered.
-    images_generated: u64,
-    /// Credits left, rounded down.
-    credits: u64,
-}
-
-impl Spent {
-    fn of(usage: &Usage, account: &Account) -> Self {
-        Self {
-            images_generated: usage.images,
-            credits: usage.left(account).credits_left(),
-        }
-    }
-}
-
 /// Submits a task. With the header `Idempotency-Key` the same key of the same user names the same task.
 #[utoipa::path(
     post, path = "/v1/generate", tag = "painters", request_body = GenerateBody,
@@ -116,8 +101,12 @@ pub(crate) async fn submit(
     let (account, mut plan, loras) = compile(&app, &input, &caller, now).await?;
     plan.output.webp = body.pointer("/input/options/useWebpCompression") == Some(&Value::Bool(true));
     let lane = hold::lane(plan.output.count, plan.work.steps, plan.work.units());
+    let credits = workflow::credits(&input);
     let files = input.image_data.map_or(Files::None, files);
+    let language = input.conditioning.map_or_else(String::new, |it| it.language);
     let wanted = Wanted {
+        credits,
+        language: language.chars().filter(|it| !it.is_control()).take(20).collect(),
         fresh,
         plan,
         files,
@@ -171,7 +160,8 @@ async fn done_at_once(app: &App, task: &Task, time: Duration, now: Millis) -> Op
     Some(view.into())
 }
 
-/// What the request in the body may cost, in whole credits: the most that can be taken for it.
+/// What the request in the body may cost, in whole credits: the most that can be taken for it, and what the plugin's button
+/// says.
 #[utoipa::path(
     post, path = "/v1/admin/cost", tag = "painters", request_body = Object,
     responses(
@@ -187,9 +177,8 @@ pub(crate) async fn cost(
     Raw(bytes): Raw,
 ) -> Result<String, HttpError> {
     let input = read(body(&bytes)?)?;
-    let (account, plan, _) = compile(&app, &input, &caller, now).await?;
-    let pool = app.cloud.store.get(&account.pool).await?;
-    Ok(intake::price(pool.as_ref(), &plan).credits_needed().to_string())
+    compile(&app, &input, &caller, now).await?;
+    Ok(workflow::credits(&input).to_string())
 }
 
 /// The caller's account, and the request as a plan for their team with the uploaded LoRAs that it loads.

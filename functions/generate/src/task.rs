@@ -18,26 +18,41 @@ use utoipa::ToSchema;
 
 use crate::{
     App,
-    reply::{StatusReply, StatusWord},
+    reply::{Spent, Status, StatusWord},
 };
 
 /// Where a task stands, in the plugin's words. Held back for a moment while its end is near.
 #[utoipa::path(
     post, path = "/v1/status/{id}", tag = "painters", params(("id" = TaskId, Path)),
-    responses((status = 200, body = StatusReply))
+    responses((status = 200, body = Status))
 )]
 pub(crate) async fn status(
     State(app): State<Arc<App>>,
     caller: Caller,
     Now(now): Now,
     PathId(id): PathId<TaskId>,
-) -> Result<Json<StatusReply>, HttpError> {
+) -> Result<Json<Status>, HttpError> {
     let task = own(&app, &caller, id, now).await?;
     let (time, before) = (hold::status(&task, &app.settings, now), task.state);
     let changed = |it: &Task| it.state != before;
     let task = held::until(&app.cloud.store, &app.settings, task, time, now, changed).await;
     let view = view::shown(&app.cloud.bucket, &app.settings, &task).await?;
-    Ok(Json(view.into()))
+    let user = if task.state.is_terminal() {
+        left(&app, &caller, now).await
+    } else {
+        None
+    };
+    let status = view.into();
+    Ok(Json(Status { status, user }))
+}
+
+/// What is left to the caller; none if that cannot be read, since a status must not fail for it.
+async fn left(app: &App, caller: &Caller, now: Millis) -> Option<Spent> {
+    let store = &app.cloud.store;
+    let user = caller.user();
+    let usage = accounts::usage(store, &user, now);
+    let (account, usage) = tokio::join!(accounts::of(store, caller), usage);
+    Some(Spent::of(&usage.ok()?, &account.ok()?))
 }
 
 /// Where a task stands, as a whole snapshot with words, place in line, time left, and its pictures.

@@ -1,9 +1,9 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, AddressRate, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Device, Identity, Invitation, OpenCall, Pace, Pool,
-    PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate,
-    UploadedLora, Usage, UserId, Worker, WorkerId,
+    Account, AddressRate, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Device, Identity, Invitation,
+    OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState,
+    TeamId, TeamRate, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

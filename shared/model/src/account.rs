@@ -156,6 +156,9 @@ pub struct Usage {
     /// Places to upload to that no request has named yet, each with the moment at which its address dies.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub uploads: BTreeMap<String, Millis>,
+    /// The prompt language of the last request, "" for English: nothing is translated, and the painter is told so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub language: String,
 }
 
 impl Usage {
@@ -173,7 +176,19 @@ impl Usage {
             bucket: Millis(0),
             finish: BTreeMap::new(),
             uploads: BTreeMap::new(),
+            language: String::new(),
         }
+    }
+
+    /// What a painter is to know of this month.
+    pub fn news(&self) -> Option<String> {
+        (!self.language.is_empty()).then(|| {
+            format!(
+                "Prompts are not translated on this server: what you write goes to the model as it is. Write in English, and \
+                 set the prompt language to English in the settings; your last request asked for \"{}\".",
+                self.language
+            )
+        })
     }
 
     /// What is left of the account's budget: neither spent nor reserved.

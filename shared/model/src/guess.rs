@@ -1,5 +1,5 @@
-//! How long things take before anything was learned: one table for what painters are told, what they reserve, and when a
-//! run is given up. Each use has margins of its own over the same base numbers.
+//! How long things take before anything was learned: one table for what painters are told and when a run is
+//! given up. Each use has margins of its own over the same base numbers.
 
 use std::time::Duration;
 
@@ -18,9 +18,6 @@ pub const LEAST_RUN: Duration = Duration::from_millis(500);
 
 /// What a run is expected to take: a mid-range GPU that mostly has the model loaded. What is learned replaces it.
 pub const EXPECTED: Guess = Guess::of(0, 1);
-/// What a run reserves of a budget, and so the most it may cost: two loads, and a GPU five times slower (SDXL on a
-/// g4dn.xlarge).
-pub const RESERVED: Guess = Guess::of(2, 5);
 /// After how long a run is given up: models that come over the network first, a GPU that is 25 times slower. The
 /// default of the settings `run_floor` and `run_per_work`, which replace it.
 pub const LIMIT: Guess = Guess::of(60, 25);

@@ -1,6 +1,6 @@
-//! What GPU time costs, and what a task may cost.
+//! What GPU time costs.
 
-use model::{MicroUsd, Pool, Task, guess};
+use model::{MicroUsd, Pool, Task};
 
 /// On-demand prices of an hour of Linux in us-east-1, August 2026, <https://aws.amazon.com/ec2/pricing/on-demand/>: the
 /// instances with one GPU.
@@ -36,14 +36,6 @@ pub fn hour(pool: Option<&Pool>, instance_type: Option<&str>) -> MicroUsd {
         .and_then(|name| own(name).or_else(|| listed(name)))
         .or_else(|| own(DEFAULT))
         .unwrap_or(UNKNOWN)
-}
-
-/// What a task of this much work reserves: a guess of its time on the high side, on the dearest instances that the pool
-/// launches.
-pub fn reservation(pool: Option<&Pool>, work: f64) -> MicroUsd {
-    let types = pool.map_or(&[][..], |pool| &pool.instance_types);
-    let dearest = types.iter().map(|name| hour(pool, Some(name))).max();
-    MicroUsd::of_time(guess::RESERVED.time(work), dearest.unwrap_or_else(|| hour(pool, None)))
 }
 
 /// What a task that succeeded costs: the time of its last run on this instance type, and never more than it reserved.
@@ -83,22 +75,6 @@ mod tests {
         }
         assert_eq!(hour(Some(&pool(&[], &[])), Some("z9")), UNKNOWN);
         assert_eq!(hour(None, None), UNKNOWN);
-    }
-
-    #[test]
-    fn the_dearest_type_is_reserved_for_any_work() {
-        let both = pool(&["g6.xlarge", "g5.xlarge"], &[]);
-        let hour = 3590.0;
-        assert_eq!(reservation(Some(&both), hour), MicroUsd(1_006_000));
-        assert_eq!(reservation(Some(&pool(&["g6.xlarge"], &[])), hour), MicroUsd(804_800));
-        assert_eq!(reservation(Some(&pool(&[], &[("default", 7)])), hour), MicroUsd(7));
-        assert_eq!(reservation(None, hour), UNKNOWN);
-        for work in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1.0, 0.0] {
-            assert!(
-                reservation(Some(&both), work) >= reservation(Some(&both), 0.0),
-                "{work}"
-            );
-        }
     }
 
     #[test]

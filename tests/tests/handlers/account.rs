@@ -75,3 +75,25 @@ async fn a_revoked_token_has_to_sign_in_again() {
     assert_eq!(answer.status, 401);
     assert!(answer.error().contains("sign in again"), "{answer:?}");
 }
+
+#[tokio::test]
+async fn who_asks_in_another_language_is_told_that_nothing_is_translated() {
+    let world = World::new().await;
+    let mut request = crate::support::wire("01_generate");
+    assert_eq!(user(&world, MARA).await.ok().get("news"), None);
+    for (language, told) in [
+        ("de", Some("\"de\"")),
+        ("", None),
+        (&"x\u{7}".repeat(1000), Some("\"xxxx")),
+    ] {
+        request["input"]["workflow"]["conditioning"]["language"] = language.into();
+        world.submit(MARA, &request, NOW).await.ok();
+        let user = user(&world, MARA).await.ok();
+        let news = user.get("news").map(|it| it.as_str().unwrap());
+        assert_eq!(news.is_some(), told.is_some(), "{user}");
+        assert!(
+            news.is_none_or(|it| it.contains(told.unwrap()) && it.len() < 300),
+            "{user}"
+        );
+    }
+}

@@ -572,7 +572,7 @@ async fn parallel_submits_never_pass_the_budget() {
         let world = World::unkind(seed).await;
         world.port.dawdle(seed);
         let mut account = world.get(&UserId::new(MARA)).await;
-        account.credits = 40;
+        account.credits = 12;
         world.put(account).await;
         let body = wire("01_generate");
         let answers = futures_util::future::join_all((0..8).map(|_| world.submit(MARA, &body, NOW))).await;
@@ -583,7 +583,7 @@ async fn parallel_submits_never_pass_the_budget() {
             .await
             .unwrap();
         assert!(
-            usage.reserved <= MicroUsd(40_000) && taken <= 2,
+            usage.reserved <= MicroUsd(12_000) && taken <= 2,
             "seed {seed}: {taken} {:?}",
             usage.reserved
         );

@@ -13,9 +13,8 @@ use crate::support::{
     Answer, INSTANCE, MARA, NOW, OTHER, POOL, WORKER, WORKER_2, World, http, minutes, painter, seconds, wire,
 };
 
-/// What request 01 reserves: 10 s and 1 s for each of its 8 × 512² × 20 step-megapixels and for the work of its eight
-/// pictures besides, at US$ 1.006 an hour.
-const RESERVED: u64 = 15_395;
+/// What request 01 reserves: the five credits on the plugin's button.
+const RESERVED: u64 = 5_000;
 
 async fn budget(world: &World, user: &str, credits: u64) {
     let mut account = world.get(&UserId::new(user)).await;
@@ -68,7 +67,7 @@ async fn a_submit_reserves_and_a_result_settles() {
     let world = World::new().await;
     let (task, worker) = rendering(&world, NOW).await;
     assert_eq!(usage(&world), (0, RESERVED));
-    assert_eq!(user(&world).await, (984, 0));
+    assert_eq!(user(&world).await, (995, 0));
     ended(&world, &worker, "result", pictures(), NOW + seconds(10))
         .await
         .ok();
@@ -103,8 +102,7 @@ async fn a_pool_has_prices_of_its_own() {
     }
     world.put(pool).await;
     let (_, worker) = rendering(&world, NOW).await;
-    let twice = usage(&world).1;
-    assert!(twice.abs_diff(2 * RESERVED) <= 2, "{twice}");
+    assert_eq!(usage(&world).1, RESERVED, "the button knows no prices");
     ended(&world, &worker, "result", pictures(), NOW + seconds(10))
         .await
         .ok();
@@ -225,8 +223,60 @@ async fn a_task_is_settled_in_the_month_in_which_it_was_asked_for() {
     let august = world.paint(MARA, "GET /v1/user", "", &json!({}), august).await.ok();
     assert_eq!(
         (&august["credits"], &august["images_generated"]),
-        (&json!(984), &json!(2))
+        (&json!(995), &json!(2))
     );
+}
+
+#[tokio::test]
+async fn the_last_status_says_what_is_left() {
+    let world = World::new().await;
+    let (task, worker) = rendering(&world, NOW).await;
+    let status = async || {
+        let route = "POST /v1/status/{id}";
+        world.paint(MARA, route, &task.to_string(), &json!({}), NOW).await.ok()
+    };
+    assert_eq!(status().await.get("user"), None, "it is not settled yet");
+    ended(&world, &worker, "result", pictures(), NOW + seconds(10))
+        .await
+        .ok();
+    let (credits, images_generated) = user(&world).await;
+    let last = status().await;
+    assert_eq!(last["status"], "COMPLETED");
+    assert_eq!(
+        last["user"],
+        json!({ "credits": credits, "images_generated": images_generated })
+    );
+}
+
+#[tokio::test]
+async fn whoever_has_what_the_button_says_is_let_in() {
+    let world = World::new().await;
+    for name in ["01_generate", "02_refine", "03_inpaint", "06_upscale_tiled"] {
+        world.memory.put_object(crate::support::UPLOAD, 1 << 20, "");
+        let mut request = wire(name);
+        if let Some(data) = request.pointer_mut("/input/workflow/image_data") {
+            data["s3_object"] = crate::support::UPLOAD.trim_start_matches("uploads/mara/").into();
+        }
+        let input = request.pointer("/input/workflow").unwrap().clone();
+        let button = workflow::credits(&workflow::WorkflowInput::read(input).unwrap());
+        for (credits, wanted) in [(button - 1, 402), (button, 200)] {
+            budget(&world, MARA, credits).await;
+            let answer = world.submit(MARA, &request, NOW).await;
+            assert_eq!(answer.status, wanted, "{name}: {answer:?}");
+            if wanted == 402 {
+                assert!(
+                    answer.error().contains(&format!("up to {button} credits")),
+                    "{answer:?}"
+                );
+            } else {
+                let route = "POST /v1/cancel/{worker}/{id}";
+                world
+                    .paint(MARA, route, answer.body["id"].as_str().unwrap(), &json!({}), NOW)
+                    .await
+                    .ok();
+            }
+        }
+    }
 }
 
 // ---------------------------------------------------------------- when it is gone
@@ -234,7 +284,7 @@ async fn a_task_is_settled_in_the_month_in_which_it_was_asked_for() {
 #[tokio::test]
 async fn beyond_the_budget_nothing_is_written() {
     let world = World::new().await;
-    budget(&world, MARA, 20).await;
+    budget(&world, MARA, 9).await;
     let with_key = |key: &str| {
         let mut event = http("POST /v1/generate", "", Some(&painter(MARA)), &wire("01_generate"));
         event["headers"]["idempotency-key"] = key.into();
@@ -248,7 +298,7 @@ async fn beyond_the_budget_nothing_is_written() {
     assert_eq!((refused.status, &refused.body["credits"]), (402, &json!(4)));
     assert_eq!(
         refused.error(),
-        "This needs up to 16 credits; 4 of this month's 20 are free. Ask for fewer or smaller pictures, wait for those on \
+        "This needs up to 5 credits; 4 of this month's 9 are free. Ask for fewer or smaller pictures, wait for those on \
          the way, or ask your studio for more credits."
     );
     // The first one again: it has its credits.
@@ -286,7 +336,7 @@ async fn the_cost_is_told_beforehand_and_refusals_are_those_of_generate() {
     let before = world.written();
     let cost = async |workflow: &Value| world.paint(MARA, "POST /v1/admin/cost", "", workflow, NOW).await;
     let mut request = wire("01_generate");
-    assert_eq!(cost(&request["input"]["workflow"]).await.ok(), 16);
+    assert_eq!(cost(&request["input"]["workflow"]).await.ok(), 5);
     request["input"]["workflow"]["models"]["checkpoint"] = "nothing.safetensors".into();
     let workflow = &request["input"]["workflow"];
     for (alone, whole) in [
@@ -367,7 +417,7 @@ impl Studio {
     async fn new(seed: u64) -> Self {
         let world = World::unkind(seed).await;
         for user in [MARA, OTHER] {
-            budget(&world, user, 50).await;
+            budget(&world, user, 16).await;
         }
         for (worker, instance) in [(WORKER, "i-a"), (WORKER_2, "i-b")] {
             world.ready(worker, instance, NOW).await;

@@ -83,7 +83,7 @@ async fn a_submitted_task_is_small_and_its_plan_lies_apart() {
         body,
         json!({
             "id": body["id"], "worker_id": POOL, "status": "IN_QUEUE",
-            "user": { "images_generated": 0, "credits": 984 }, "position": 1, "eta_s": body["eta_s"],
+            "user": { "images_generated": 0, "credits": 995 }, "position": 1, "eta_s": body["eta_s"],
         }),
         "what the plugin requires"
     );
@@ -524,8 +524,13 @@ async fn uploads_that_no_request_has_used_are_counted() {
 
 // ---------------------------------------------------------------- status and cancel
 
+/// Without what is left of the budget, which comes once it is over.
 async fn status(world: &World, now: Millis) -> Value {
-    world.paint(MARA, STATUS, TASK, &json!({}), now).await.ok()
+    let mut status = world.paint(MARA, STATUS, TASK, &json!({}), now).await.ok();
+    let over = !["IN_QUEUE", "IN_PROGRESS"].contains(&status["status"].as_str().unwrap());
+    let left = status.as_object_mut().unwrap().remove("user");
+    assert!(left.is_none() || over, "{status}");
+    status
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, BodyOf, BrowserOf, CatalogKey, DeviceOf, Entity, Id, IdentityOf, InvitationOf, Key, LoraOf,
-        NodesOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, UsageOf,
+        AddressRateOf, AllPools, BodyOf, BrowserOf, CatalogKey, DeviceOf, Entity, Id, IdentityOf, InvitationOf, Key,
+        LoraOf, NodesOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, UsageOf,
     },
 };
 use model::{

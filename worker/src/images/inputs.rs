@@ -112,11 +112,27 @@ fn start(blob: &InputBlob, bytes: &Bytes, source: &Source, shelf: &Shelf) -> Res
             width,
             height,
             or,
+            any,
             flatten,
         } => {
             let segment = cut(blob, bytes, *image)?;
-            let sizes = std::iter::once([*width, *height]).chain(or.iter().copied());
-            segment::picture(&segment, *image, &sizes.collect::<Vec<_>>(), *flatten).map(Picture::Colours)
+            let sizes: Vec<_> = std::iter::once([*width, *height]).chain(or.iter().copied()).collect();
+            let wanted = any.is_none().then_some(sizes.as_slice());
+            let colours = segment::picture(&segment, *image, wanted, *flatten)?;
+            let (width, height) = colours.dimensions();
+            let picture = Picture::Colours(colours);
+            match any {
+                Some(most) if width.min(height) > *most && !sizes.contains(&[width, height]) => {
+                    let side = |side: u32| (f64::from(side) * f64::from(*most) / f64::from(width.min(height))).round();
+                    let smaller = Operation::Scale {
+                        width: side(width) as u32,
+                        height: side(height) as u32,
+                        filter: workflow::Filter::Lanczos,
+                    };
+                    Ok(picture.apply(&smaller, shelf)?)
+                }
+                _ => Ok(picture),
+            }
         }
         Source::Prepared { prepared } => {
             let earlier = shelf.get(*prepared).and_then(Option::as_deref);
@@ -159,6 +175,7 @@ mod tests {
                 width,
                 height,
                 or: vec![],
+                any: None,
                 flatten: Colour([0, 0, 255]),
             },
             operations: vec![],
@@ -194,6 +211,30 @@ mod tests {
         let pixel = |png: &[u8]| image::load_from_memory(png).unwrap().into_rgb8().get_pixel(0, 0).0;
         assert_eq!(pixel(&made[0]), [128, 0, 127]);
         assert_eq!(pixel(&made[1]), [255, 255, 255]);
+    }
+
+    #[test]
+    fn what_is_only_looked_at_may_have_any_size() {
+        let sizes = [(4, 4), (6, 6), (5, 50), (40, 20), (800, 400)];
+        let pictures: Vec<_> = sizes.map(|(width, height)| png(width, height, [9; 4])).into();
+        let (blob, bytes) = blob(&pictures);
+        let inputs: Vec<_> = (0..sizes.len())
+            .map(|place| {
+                let mut input = input(place, 4, 4);
+                let Source::Segment { or, any, .. } = &mut input.source else {
+                    panic!()
+                };
+                (*or, *any) = (vec![[40, 20]], Some(5));
+                input
+            })
+            .collect();
+        let made = prepare(&blob, &bytes, &inputs, &[]).unwrap().uploads;
+        let sizes = made.iter().map(|png| {
+            let picture = image::load_from_memory(png).unwrap();
+            (picture.width(), picture.height())
+        });
+        // In proportion, never larger than it was, and as it is in a size that was named.
+        assert_eq!(sizes.collect::<Vec<_>>(), [(4, 4), (5, 5), (5, 50), (40, 20), (10, 5)]);
     }
 
     #[test]
@@ -254,7 +295,7 @@ mod tests {
         let mut bomb = png(4, 4, [0; 4]);
         bomb[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
         // The header's checksum is part of what makes it readable.
-        let refused = segment::picture(&bomb, 0, &[[65_536, 65_536]], Colour::BLACK).unwrap_err();
+        let refused = segment::picture(&bomb, 0, None, Colour::BLACK).unwrap_err();
         assert!(
             matches!(refused, BadInput::Unreadable(1) | BadInput::TooManyPixels { .. }),
             "{refused}"

@@ -12,8 +12,13 @@ const MAX_SIDE: u32 = 16_384;
 /// The most pixels of a picture.
 const MAX_PIXELS: u64 = 64 * 1024 * 1024;
 
-/// The picture, which must have one of these sizes.
-pub(super) fn picture(bytes: &[u8], image: usize, sizes: &[[u32; 2]], under: Colour) -> Result<RgbImage, BadInput> {
+/// The picture, which must have one of these sizes; without any, whatever size it has.
+pub(super) fn picture(
+    bytes: &[u8],
+    image: usize,
+    sizes: Option<&[[u32; 2]]>,
+    under: Colour,
+) -> Result<RgbImage, BadInput> {
     let number = image + 1;
     let unreadable = || BadInput::Unreadable(number);
     let format = image::guess_format(bytes).map_err(|_| unreadable())?;
@@ -25,7 +30,7 @@ pub(super) fn picture(bytes: &[u8], image: usize, sizes: &[[u32; 2]], under: Col
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(BadInput::TooManyPixels { number, width, height });
     }
-    if !sizes.contains(&[width, height]) {
+    if let Some(sizes) = sizes.filter(|it| !it.contains(&[width, height])) {
         let [wanted_width, wanted_height] = sizes.first().copied().unwrap_or_default();
         return Err(BadInput::Size {
             number,

@@ -85,18 +85,30 @@ impl Draft {
         flatten: Colour,
         operations: impl Into<Vec<Operation>>,
     ) -> Picture {
+        let source = Self::segment(image, (extent, others), flatten, None);
+        self.prepare(source, operations.into())
+    }
+
+    /// A picture of the request that a model only looks at: it may have any size, and what is larger than these and than so
+    /// many pixels on its shorter side is scaled down.
+    pub(crate) fn picture_to_look_at(&mut self, image: ImageIndex, sizes: (Extent, &[Extent]), most: u32) -> Picture {
+        let source = Self::segment(image, sizes, Colour::BLACK, Some(most));
+        self.prepare(source, vec![])
+    }
+
+    fn segment(image: ImageIndex, (extent, others): (Extent, &[Extent]), flatten: Colour, any: Option<u32>) -> Source {
         let mut or: Vec<_> = others.iter().map(|other| other.sides()).collect();
         or.sort_unstable();
         or.dedup();
         or.retain(|other| *other != extent.sides());
-        let source = Source::Segment {
+        Source::Segment {
             image: image.get(),
             width: extent.width(),
             height: extent.height(),
             or,
+            any,
             flatten,
-        };
-        self.prepare(source, operations.into())
+        }
     }
 
     /// What becomes of a picture by these operations.

@@ -117,6 +117,12 @@ struct Found {
     keypoints: Option<Link<flow::Keypoints>>,
 }
 
+/// Whether the plugin's button that makes a layer of this kind from the canvas works: it shows one for every kind that it
+/// offers, but for those that are the canvas itself.
+pub(crate) fn is_detectable(mode: &ControlMode, inventory: &Inventory) -> bool {
+    matches!(mode, ControlMode::Blur | ControlMode::Stencil) || Detector::find(mode, inventory).is_ok()
+}
+
 /// Control layers of lines are black on white; detectors make white on black.
 fn is_lines(mode: &ControlMode) -> bool {
     use ControlMode::{CannyEdge, LineArt, Scribble, SoftEdge};

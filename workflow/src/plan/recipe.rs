@@ -33,6 +33,10 @@ pub enum Source {
         /// Other sizes that it may have: width and height.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         or: Vec<[u32; 2]>,
+        /// Any size will do, within the worker's limits. In one that is not named above the shorter side is scaled down to so
+        /// many pixels. Workers from before refuse other sizes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        any: Option<u32>,
         /// What shows through where the picture is transparent; ComfyUI would show arbitrary colours there.
         flatten: Colour,
     },

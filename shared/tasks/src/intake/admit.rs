@@ -44,6 +44,7 @@ pub(super) async fn write(
                 if let Some(object) = &upload {
                     usage.uploads.remove(object);
                 }
+                usage.language.clone_from(&wanted.language);
                 task.start_tag = place(&mut usage, &line.pace, &task);
                 let eta = line.eta_of_new(&task, settings, now);
                 task.eta = eta.map(|eta| now + eta.done);

@@ -12,7 +12,7 @@ use cloud::{Cloud, chain, queue::Queued};
 use model::{
     Account, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage, socket::ServerMessage, worker_api::LoraFile,
 };
-use policy::{presence::Sign, price::reservation, scale::first_to_wake, wait::Eta};
+use policy::{presence::Sign, scale::first_to_wake, wait::Eta};
 use tracing::{info, warn};
 use workflow::Plan;
 
@@ -39,6 +39,10 @@ pub struct Wanted {
     pub loras: Vec<LoraFile>,
     /// How urgent it is.
     pub lane: Lane,
+    /// The whole credits that it may cost, which are reserved.
+    pub credits: u64,
+    /// The language of its prompts, "" for English.
+    pub language: String,
 }
 
 /// A task that was let in, now or by an earlier request with the same key.
@@ -52,11 +56,6 @@ pub struct Admitted {
     pub eta: Option<Eta>,
     /// A free worker was told of it.
     pub woken: bool,
-}
-
-/// What a plan may cost: what is reserved for it.
-pub fn price(pool: Option<&model::Pool>, plan: &Plan) -> MicroUsd {
-    reservation(pool, plan.work.units())
 }
 
 /// Lets the task in and says so to whom it concerns, or says why not and keeps nothing.
@@ -74,7 +73,7 @@ pub async fn admit(
     if line.pool.is_none() {
         return Err(IntakeError::NoPool(account.pool.clone()));
     }
-    let task = task(account, &line, &wanted, settings, now);
+    let task = task(account, &wanted, settings, now);
     let plan = serde_json::to_string(&wanted.plan)?;
     let ttl = (task.expires_at + BODY_LIFE).seconds();
     let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.loras.clone(), ttl).await?;
@@ -91,7 +90,7 @@ pub async fn admit(
     })
 }
 
-fn task(account: &Account, line: &Line, wanted: &Wanted, settings: &Settings, now: Millis) -> Task {
+fn task(account: &Account, wanted: &Wanted, settings: &Settings, now: Millis) -> Task {
     Task {
         task_id: wanted.fresh.task_id(),
         version: 0,
@@ -104,7 +103,7 @@ fn task(account: &Account, line: &Line, wanted: &Wanted, settings: &Settings, no
         state: TaskState::Queued,
         model: wanted.plan.models.first().cloned(),
         work: wanted.plan.work.units(),
-        reserved: price(line.pool.as_ref(), &wanted.plan),
+        reserved: MicroUsd::of_credits(wanted.credits),
         cost: MicroUsd::default(),
         created: now,
         expires_at: now + settings.task_expiry,

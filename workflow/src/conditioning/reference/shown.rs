@@ -3,12 +3,14 @@
 use crate::{
     check::{Extent, ImageIndex},
     draft::{Draft, Link, Picture, flow},
-    plan::Colour,
     sizing::Frame,
 };
 
-/// What CLIP's vision model looks at: the plugin sends references in this size, or in a size of the canvas.
+/// What CLIP's vision model looks at: the plugin sends references in this size, or in a size of the canvas. Any other
+/// does as well.
 pub(super) const SEEN: Extent = Extent::new(224, 224);
+/// No vision model looks at more pixels on the shorter side; that of Redux looks at 384.
+const MOST_SEEN: u32 = 512;
 
 /// What of a picture counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,7 @@ impl Reference {
             Shown::Sent(image) => {
                 let extents = frame.extents;
                 let others = [SEEN, extents.desired, extents.input, extents.initial];
-                draft.picture(image, (extents.target, &others), Colour::BLACK, [])
+                draft.picture_to_look_at(image, (extents.target, &others), MOST_SEEN)
             }
         };
         draft.load_image(picture)
