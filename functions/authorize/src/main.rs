@@ -31,7 +31,7 @@ async fn start() -> Result<(), Error> {
     if let Err(error) = &verifier
         && !key.is_empty()
     {
-        env.problem(format!("TOKEN_PUBLIC_KEY: {error}"));
+        env.problem(error.to_string());
     }
     env.finish()?;
     let app = App {

@@ -41,7 +41,9 @@ pub enum TokenError {
     #[error("the key is no ES256 key in PEM form")]
     Key(#[source] jsonwebtoken::errors::Error),
     /// The public key is not what it should be.
-    #[error("this is no ES256 public key; it must be what `ops keys` prints, as PEM or as the base64 inside it")]
+    #[error(
+        "TOKEN_PUBLIC_KEY is no ES256 public key; it must be what `ops keys` prints, as PEM or as the base64 inside it"
+    )]
     PublicKey(#[source] jsonwebtoken::errors::Error),
     /// The token is past its time.
     #[error("the token has expired")]

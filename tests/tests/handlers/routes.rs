@@ -139,7 +139,11 @@ fn machines_and_polls_meet_the_accounts_own_limits() {
 fn whoever_is_not_signed_in_meets_a_throttle_of_its_own() {
     let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
     let stage = stage(&text);
-    for route in http_routes().into_iter().filter(|route| route.open) {
+    // Painters come by `GET /v1/user`, too, and a forged token reaches no table there: they share what their routes have.
+    let strangers = http_routes()
+        .into_iter()
+        .filter(|route| route.open && route.key != "GET /v1/user");
+    for route in strangers {
         let rate = rate(stage, &route);
         assert!(rate.is_some_and(|rate| rate <= 20), "{route:?}: {rate:?}");
     }
