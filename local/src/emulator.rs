@@ -201,6 +201,17 @@ impl Calls {
         credentials().with_context(|| format!("the emulator gave no credentials of {role_arn}"))
     }
 
+    /// A launch template's user data, in base64, as the metadata of its instances would give it.
+    pub(crate) async fn user_data(&self, launch_template: &str) -> Result<String> {
+        let form = [
+            ("Action", "DescribeLaunchTemplateVersions"),
+            ("Version", "2016-11-15"),
+            ("LaunchTemplateId", launch_template),
+        ];
+        let text = self.form("ec2", &form).await?;
+        field(&text, "userData").context("the launch template has no user data")
+    }
+
     /// A call of a service that speaks JSON.
     pub(crate) async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
         let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target)];

@@ -31,6 +31,9 @@ struct Arguments {
     /// cannot be painted with.
     #[arg(long, requires = "comfyui")]
     comfyui_models: Option<PathBuf>,
+    /// Boot a machine for each instance by this program instead of starting a worker process: image/test uses it.
+    #[arg(long, conflicts_with = "comfyui")]
+    machine: Option<PathBuf>,
     /// Ask for one picture of 256×256 in 4 steps instead of eight of 512×512 in 20: for a ComfyUI without a GPU.
     #[arg(long)]
     quick: bool,
@@ -90,13 +93,14 @@ async fn run(arguments: Arguments) -> Result<()> {
     let options = Options {
         port: Some(arguments.port),
         listen: arguments.listen,
-        renderer: arguments
-            .comfyui
-            .clone()
-            .map_or(Renderer::StandIn { step_delay }, |url| Renderer::ComfyUi {
+        renderer: match (arguments.machine.clone(), arguments.comfyui.clone()) {
+            (Some(program), _) => Renderer::Machine { program },
+            (None, Some(url)) => Renderer::ComfyUi {
                 url,
                 models: arguments.comfyui_models.clone(),
-            }),
+            },
+            (None, None) => Renderer::StandIn { step_delay },
+        },
         boot_delay: arguments.boot_delay.into(),
         settings: arguments.settings.clone(),
         iam: false,

@@ -1,5 +1,6 @@
 //! Turns each running instance of the emulator into a worker beside a ComfyUI, as the machine image does on AWS:
 //! starting it starts the processes after a boot delay, stopping it ends them, and a process that dies is started again.
+//! Or each becomes a machine with the image's own content, which a program boots.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,8 +39,19 @@ pub(crate) struct Plan {
     pub(crate) api: String,
     pub(crate) audience: String,
     pub(crate) role_arn: String,
+    pub(crate) launch_template: String,
     pub(crate) renderer: Renderer,
     pub(crate) boot_delay: Duration,
+}
+
+impl Plan {
+    /// A stop on EC2 gives processes some time too, and a whole machine more of it.
+    const fn patience(&self) -> Duration {
+        Duration::from_secs(match self.renderer {
+            Renderer::Machine { .. } => 30,
+            _ => 3,
+        })
+    }
 }
 
 /// What tests may do to machines.
@@ -158,6 +170,7 @@ struct Host {
 impl Running {
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut period = tokio::time::interval(PERIOD);
+        let patience = self.plan.patience();
         while !*stopped.borrow() {
             tokio::select! {
                 _ = period.tick() => {}
@@ -174,11 +187,12 @@ impl Running {
             });
         }
         for host in self.instances.values_mut() {
-            host.power_off().await;
+            host.power_off(patience).await;
         }
     }
 
     async fn look(&mut self) -> Result<()> {
+        let patience = self.plan.patience();
         for instance in self.plan.fleet.describe().await? {
             let id = instance.view.instance_id.clone();
             let state = instance.view.state;
@@ -199,7 +213,7 @@ impl Running {
                 host.booted_at = (state == InstanceState::Up).then(|| Instant::now() + self.plan.boot_delay);
                 host.dead = false;
                 if state != InstanceState::Up {
-                    host.power_off().await;
+                    host.power_off(patience).await;
                 }
                 self.plan.calls.instance_changed(&id, name).await?;
             }
@@ -273,10 +287,9 @@ impl Host {
         }
     }
 
-    async fn power_off(&mut self) {
-        // A stop on EC2 gives the processes some time too.
+    async fn power_off(&mut self, patience: Duration) {
         if let Some(mut worker) = self.worker.take() {
-            process::end(&mut worker, Duration::from_secs(3)).await;
+            process::end(&mut worker, patience).await;
         }
         if let Some((mut comfyui, _)) = self.comfyui.take() {
             let _ = comfyui.kill().await;
@@ -296,20 +309,18 @@ impl Host {
     }
 
     async fn keep_up(&mut self, plan: &Plan, socket: bool) -> Result<()> {
-        let worker_id = &self.instance.worker_id;
-        let comfyui_died = match &mut self.comfyui {
-            Some((child, _)) => child.try_wait()?.is_some(),
-            None => true,
-        };
-        let comfyui = match (&plan.renderer, &self.comfyui) {
-            (Renderer::ComfyUi { url, .. }, _) => url.clone(),
-            (Renderer::StandIn { .. }, Some((_, url))) if !comfyui_died => url.clone(),
-            (Renderer::StandIn { step_delay }, old) => {
-                // It comes back where it was, as a restarted ComfyUI does.
-                let port = old.as_ref().and_then(|(_, url)| url.rsplit(':').next()?.parse().ok());
-                let (child, url) = start_stand_in(plan, port.unwrap_or(0), *step_delay).await?;
-                self.comfyui = Some((child, url.clone()));
-                url
+        let mut command = match &plan.renderer {
+            Renderer::Machine { program } => {
+                if self.worker.is_some() {
+                    return Ok(());
+                }
+                self.machine_command(plan, program).await?
+            }
+            Renderer::ComfyUi { url, models } => self.worker_command(plan, url, models.as_deref()),
+            Renderer::StandIn { step_delay } => {
+                let url = self.keep_stand_in_up(plan, *step_delay).await?;
+                let models = models_of(&plan.folder, &self.instance.worker_id);
+                self.worker_command(plan, &url, Some(&models))
             }
         };
         if self.worker.is_none() {
@@ -317,28 +328,15 @@ impl Host {
                 .calls
                 .assume_role(&plan.role_arn, self.instance.view.instance_id.as_str())
                 .await?;
+            let worker_id = &self.instance.worker_id;
             let log = plan.folder.join(format!("{worker_id}.log"));
-            let mut command = Command::new(&plan.built.worker);
             command
-                .arg("--exit-with-parent")
-                .env("ATELIER_API", &plan.api)
                 .env("ATELIER_WORKER_ID", worker_id.as_str())
-                .env("ATELIER_AUDIENCE", &plan.audience)
-                .env("ATELIER_STS_REGION", "us-east-1")
-                .env("ATELIER_SHUTDOWN_COMMAND", "false")
-                .env("COMFYUI_URL", comfyui)
                 .env("AWS_ACCESS_KEY_ID", credentials.access_key)
                 .env("AWS_SECRET_ACCESS_KEY", credentials.secret_key)
                 .env("AWS_SESSION_TOKEN", credentials.session_token)
                 .env("AWS_REGION", "us-east-1")
                 .env_remove("AWS_PROFILE");
-            let models = match &plan.renderer {
-                Renderer::ComfyUi { models, .. } => models.clone(),
-                Renderer::StandIn { .. } => Some(models_of(&plan.folder, worker_id)),
-            };
-            if let Some(models) = models {
-                command.env("ATELIER_MODELS", models);
-            }
             if !socket {
                 command.env("ATELIER_NO_SOCKET", "true");
             }
@@ -346,6 +344,48 @@ impl Host {
             self.starts += 1;
         }
         Ok(())
+    }
+
+    fn worker_command(&self, plan: &Plan, comfyui: &str, models: Option<&Path>) -> Command {
+        let mut command = Command::new(&plan.built.worker);
+        command
+            .arg("--exit-with-parent")
+            .env("ATELIER_API", &plan.api)
+            .env("ATELIER_AUDIENCE", &plan.audience)
+            .env("ATELIER_STS_REGION", "us-east-1")
+            .env("ATELIER_SHUTDOWN_COMMAND", "false")
+            .env("COMFYUI_URL", comfyui);
+        if let Some(models) = models {
+            command.env("ATELIER_MODELS", models);
+        }
+        command
+    }
+
+    /// A machine finds out the rest by itself. It ends as a worker does that wanted to shut its host down, once it is off.
+    async fn machine_command(&self, plan: &Plan, program: &Path) -> Result<Command> {
+        let instance = &self.instance;
+        let mut command = Command::new(program);
+        command
+            .arg(plan.folder.join(format!("{}-machine", instance.worker_id)))
+            .env("ATELIER_INSTANCE_ID", instance.view.instance_id.as_str())
+            .env("ATELIER_USER_DATA", plan.calls.user_data(&plan.launch_template).await?)
+            .env("AWS_ENDPOINT_URL", &plan.calls.endpoint);
+        Ok(command)
+    }
+
+    /// The stand-in's address.
+    async fn keep_stand_in_up(&mut self, plan: &Plan, step_delay: Duration) -> Result<String> {
+        let mut port = 0;
+        if let Some((child, url)) = &mut self.comfyui {
+            if child.try_wait()?.is_none() {
+                return Ok(url.clone());
+            }
+            // It comes back where it was, as a restarted ComfyUI does.
+            port = url.rsplit(':').next().and_then(|it| it.parse().ok()).unwrap_or(0);
+        }
+        let (child, url) = start_stand_in(plan, port, step_delay).await?;
+        self.comfyui = Some((child, url.clone()));
+        Ok(url)
     }
 }
 

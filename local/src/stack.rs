@@ -46,6 +46,11 @@ pub enum Renderer {
         /// Its folder of models, if uploaded LoRAs may be put there.
         models: Option<PathBuf>,
     },
+    /// What the machine image contains: this program boots a machine for each instance.
+    Machine {
+        /// Started with what an instance would find in its metadata; see `image/test/machine`.
+        program: PathBuf,
+    },
 }
 
 /// How to start.
@@ -163,6 +168,7 @@ impl Stack {
             api: outputs.get("ApiUrl")?.to_owned(),
             audience: AUDIENCE.to_owned(),
             role_arn: outputs.get("InstanceRoleArn")?.to_owned(),
+            launch_template: outputs.get("LaunchTemplateId")?.to_owned(),
             renderer: options.renderer,
             boot_delay: options.boot_delay,
         });
