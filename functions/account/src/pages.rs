@@ -171,7 +171,7 @@ fn words(task: &Task) -> String {
         TaskState::Failed => task.error.as_ref().map_or("failed", |it| &it.message).to_owned(),
         TaskState::Succeeded => match task.result.as_ref().map_or(0, |it| it.offsets.len()) {
             1 => "1 picture".to_owned(),
-            many => format!("{many} pictures"),
+            many => format!("{many} pictures, one after the other in one file: most programs show the first alone"),
         },
     }
 }

@@ -198,16 +198,17 @@ async fn a_session_ends_with_its_user_and_after_twelve_hours() {
         .await
     );
     // Removed, and another user of the same id.
-    let mut browser = Browser::signed_in(&world, OTHER, NOW).await;
+    let now = NOW + minutes(3);
+    let mut browser = Browser::signed_in(&world, OTHER, now).await;
     let other = UserId::new(OTHER);
     let before = world.get(&other).await;
     accounts::write(&world.cloud.store, Some(before.clone()), None)
         .await
         .unwrap();
-    assert!(is_out(&mut browser, NOW + seconds(1)).await);
-    let again = model::Account::new(other, before.team, before.pool, NOW + seconds(2));
+    assert!(is_out(&mut browser, now + seconds(1)).await);
+    let again = model::Account::new(other, before.team, before.pool, now + seconds(2));
     accounts::write(&world.cloud.store, None, Some(again)).await.unwrap();
-    assert!(is_out(&mut browser, NOW + seconds(3)).await);
+    assert!(is_out(&mut browser, now + seconds(3)).await);
 }
 
 #[tokio::test]
