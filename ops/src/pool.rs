@@ -11,6 +11,7 @@ use cloud::{
 use model::{
     Breaker, BreakerForce, CatalogEntry, Estimate, Estimates, MicroUsd, Millis, Pool, PoolId, Worker, WorkerState,
 };
+use policy::meter;
 
 use crate::user::TABLES;
 
@@ -39,6 +40,14 @@ pub enum Command {
         /// What is to hold from now on.
         position: Position,
     },
+    /// Let a pool start machines above its monthly limit until the month (UTC) ends.
+    Lift {
+        /// The pool.
+        pool: PoolId,
+        /// Let the limit hold again.
+        #[arg(long)]
+        undo: bool,
+    },
 }
 
 /// What of a pool is to change.
@@ -59,7 +68,15 @@ pub struct Limits {
     /// `default` is for machines of another or no type. [default: as they are]
     #[arg(long, value_delimiter = ',', value_parser = price)]
     pub prices: Vec<(String, MicroUsd)>,
+    /// What the pool's machines may cost in a month (UTC) in US$, by these prices, idle time included; once that is
+    /// reached no machine starts. `none` for no limit. [default: as it is; none for a new pool]
+    #[arg(long, value_parser = monthly_limit)]
+    pub monthly_limit: Option<MonthlyLimit>,
 }
+
+/// What a pool's machines may cost in a month; none: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MonthlyLimit(pub Option<MicroUsd>);
 
 /// What a new pool tries, best first.
 const INSTANCE_TYPES: [&str; 3] = ["g6.xlarge", "g5.xlarge", "g4dn.xlarge"];
@@ -92,13 +109,22 @@ fn instance_type(text: &str) -> Result<String, &'static str> {
 
 fn price(text: &str) -> Result<(String, MicroUsd), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    let price = pair.and_then(|(name, usd)| Some((name, usd.parse::<f64>().ok()?)));
-    match price {
-        Some((name, usd)) if (0.0..=1000.0).contains(&usd) => {
-            Ok((name.to_owned(), MicroUsd((usd * 1e6).round() as u64)))
-        }
-        _ => Err("write it as type=US$ of an hour, 0 to 1000, e.g. g5.xlarge=1.006".to_owned()),
-    }
+    let price = pair.and_then(|(name, text)| Some((name.to_owned(), usd(text, 1000.0)?)));
+    price.ok_or_else(|| "write it as type=US$ of an hour, 0 to 1000, e.g. g5.xlarge=1.006".to_owned())
+}
+
+fn monthly_limit(text: &str) -> Result<MonthlyLimit, &'static str> {
+    let limit = match text {
+        "none" => Some(None),
+        text => usd(text, 1e9).map(Some),
+    };
+    limit.map(MonthlyLimit).ok_or("write it in US$, e.g. 500, or `none`")
+}
+
+/// An amount in US$ of at most so much.
+fn usd(text: &str, most: f64) -> Option<MicroUsd> {
+    let usd = text.parse::<f64>().ok().filter(|usd| (0.0..=most).contains(usd))?;
+    Some(MicroUsd((usd * 1e6).round() as u64))
 }
 
 /// Does it; returns what to print.
@@ -108,6 +134,7 @@ pub async fn run(store: &Store, command: Command, now: Millis) -> Result<String>
         Command::Show { pool } => show(store, &pool, now).await,
         Command::Set { pool, limits } => set(store, &pool, &limits).await,
         Command::Breaker { pool, position } => breaker(store, &pool, position).await,
+        Command::Lift { pool, undo } => lift(store, &pool, !undo, now).await,
     }
 }
 
@@ -159,6 +186,11 @@ impl Limits {
             pool.warm_up = Some(warm_up.clone()).filter(|it| !it.is_empty());
         }
         pool.prices.extend(self.prices.iter().cloned());
+        if let Some(MonthlyLimit(limit)) = self.monthly_limit {
+            pool.monthly_limit = limit;
+            // Whoever was told was told of another limit.
+            pool.meter.told = 0;
+        }
     }
 }
 
@@ -173,20 +205,35 @@ async fn set(store: &Store, id: &PoolId, limits: &Limits) -> Result<String> {
     Ok(lines(&put(store, id, limits).await.context(TABLES)?))
 }
 
-async fn breaker(store: &Store, id: &PoolId, position: Position) -> Result<String> {
+/// Changes a pool that there is.
+async fn alter(store: &Store, id: &PoolId, mut change: impl FnMut(&mut Pool)) -> Result<()> {
     find(store, id).await?;
     let altered = on_conflict!({
         let Some(mut pool) = store.get(id).await? else {
             return Ok(());
         };
-        match position {
-            Position::Open => pool.breaker.forced = Some(BreakerForce::Open),
-            Position::Closed => pool.breaker.forced = Some(BreakerForce::Closed),
-            Position::Auto => pool.breaker = Breaker::default(),
-        }
+        change(&mut pool);
         store.commit([Write::put(&mut pool)?]).await
     });
-    altered.context(TABLES)?;
+    altered.context(TABLES)
+}
+
+async fn lift(store: &Store, id: &PoolId, lifted: bool, now: Millis) -> Result<String> {
+    alter(store, id, |pool| meter::lift(pool, lifted, now)).await?;
+    Ok(if lifted {
+        format!("{id} starts machines whatever they cost until {} ends", now.month())
+    } else {
+        format!("{id} keeps to its monthly limit")
+    })
+}
+
+async fn breaker(store: &Store, id: &PoolId, position: Position) -> Result<String> {
+    alter(store, id, |pool| match position {
+        Position::Open => pool.breaker.forced = Some(BreakerForce::Open),
+        Position::Closed => pool.breaker.forced = Some(BreakerForce::Closed),
+        Position::Auto => pool.breaker = Breaker::default(),
+    })
+    .await?;
     Ok(match position {
         Position::Open => format!(
             "{id} starts nothing until `ops pool breaker {id} auto`; machines that are up go on, pictures wait in line"
@@ -227,8 +274,9 @@ async fn show(store: &Store, id: &PoolId, now: Millis) -> Result<String> {
     .context(TABLES)?;
     let more = if backlog.len() >= PAGE as usize { " or more" } else { "" };
     let mut text = format!(
-        "{}\nbreaker   {}\nworkers   {}\nwaiting   {}{more}",
+        "{}\nmeter     {}\nbreaker   {}\nworkers   {}\nwaiting   {}{more}",
         lines(&pool),
+        metered(&pool, &workers, now),
         in_words(&pool.breaker, now),
         by_state(&workers),
         backlog.len(),
@@ -262,7 +310,24 @@ fn lines(pool: &Pool) -> String {
         // Writing to a string cannot fail.
         let _ = write!(text, "\nprice     {name} US$ {} an hour", usd.0 as f64 / 1e6);
     }
+    if let Some(limit) = pool.monthly_limit {
+        let _ = write!(text, "\nmonthly   at most US$ {}", limit.0 as f64 / 1e6);
+    }
     text
+}
+
+fn metered(pool: &Pool, workers: &[Worker], now: Millis) -> String {
+    let used = meter::used(pool, workers, now).0 as f64 / 1e6;
+    let share =
+        meter::percent(pool, workers, now).map_or(String::new(), |percent| format!(", {percent} % of the limit"));
+    let means = if meter::is_lifted(pool, now) {
+        "; the limit is lifted until the month ends"
+    } else if meter::is_reached(pool, workers, now) {
+        "; nothing is started"
+    } else {
+        ""
+    };
+    format!("US$ {used:.2} in {} (UTC){share}{means}", now.month())
 }
 
 fn word(breaker: &Breaker) -> &'static str {

@@ -41,6 +41,7 @@ fn every_command_explains_itself() {
         "pool show",
         "pool set",
         "pool breaker",
+        "pool lift",
         "user",
         "user add",
         "user set",

@@ -10,15 +10,15 @@ use model::{
     socket::ServerMessage,
 };
 use policy::{
-    PoolSnapshot, breaker,
-    scale::{Grow, ScalePlan, note, plan},
+    PoolSnapshot, breaker, meter,
+    scale::{Grow, ScalePlan, note, paused, plan},
     start::{self, MOST_PLANS, Refusal, won},
 };
 use tasks::{
     notify::{tell_owner, tell_worker},
     runs::{RunError, change_worker, move_worker},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{Fleet, FleetError};
 
@@ -127,11 +127,39 @@ pub async fn scale(
         info!(pool = %pool, plan = serde_json::to_string(&plan).unwrap_or_default(), "scaling");
         planned |= plan.grow != Grow::No;
         wake(cloud, &loaded, &plan).await;
-        if carry_out(cloud, fleet, &snapshot, &plan).await? == Next::Done {
+        let next = carry_out(cloud, fleet, &snapshot, &plan).await?;
+        tell_operator(cloud, &loaded, now).await?;
+        if next == Next::Done {
             break;
         }
     }
     Ok(planned)
+}
+
+/// Says once a month in the log that the pool comes near its monthly limit, and that it has reached it.
+async fn tell_operator(cloud: &Cloud, loaded: &Loaded, now: Millis) -> Result<(), StoreError> {
+    let workers = &loaded.workers;
+    if meter::notice(&loaded.pool, workers, now).is_none() {
+        return Ok(());
+    }
+    let told = on_conflict!({
+        let Some(mut pool) = cloud.store.get(&loaded.pool.pool).await? else {
+            return Ok(None);
+        };
+        let Some(percent) = meter::notice(&pool, workers, now) else {
+            return Ok(None);
+        };
+        meter::told(&mut pool, percent, now);
+        cloud.store.commit([Write::put(&mut pool)?]).await?;
+        Ok::<_, StoreError>(Some(percent))
+    })?;
+    let pool = &loaded.pool.pool;
+    match told {
+        Some(100) => error!(%pool, "the pool's monthly limit is reached: no machine starts; see `ops pool show`"),
+        Some(percent) => warn!(%pool, percent, "the pool has used much of its monthly limit; see `ops pool show`"),
+        None => {}
+    }
+    Ok(())
 }
 
 /// What comes after a plan.
@@ -192,7 +220,7 @@ async fn tell_waiting(cloud: &Cloud, snapshot: &PoolSnapshot<'_>, note: &str) {
 /// Tells those who wait that starts are paused, unless they know.
 async fn tell_paused(cloud: &Cloud, snapshot: &PoolSnapshot<'_>) -> Result<(), StoreError> {
     let mut pool = snapshot.pool.clone();
-    let paused = breaker::paused(&pool.breaker, snapshot.settings, snapshot.now);
+    let paused = paused(&pool, snapshot.workers, snapshot.settings, snapshot.now);
     let words = note(snapshot.workers, paused);
     let mut untold = snapshot
         .wanted()
@@ -322,7 +350,7 @@ async fn no_capacity(
         } else {
             start::forget(&mut pool, worker_id);
         }
-        let paused = breaker::paused(&pool.breaker, snapshot.settings, now);
+        let paused = paused(&pool, snapshot.workers, snapshot.settings, now);
         if let Some(words) = paused {
             breaker::tell(&mut pool.breaker, words, now);
         }

@@ -27,7 +27,7 @@ pub use catalog::{CatalogEntry, UploadedLora};
 pub use failure::{Blame, Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;
-pub use pool::{Pool, PoolNames, PoolNodes, StartingWorker};
+pub use pool::{Meter, Pool, PoolNames, PoolNodes, StartingWorker};
 pub use pose::Pose;
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{

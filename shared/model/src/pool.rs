@@ -34,6 +34,12 @@ pub struct Pool {
     /// What the forecast asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
+    /// What its machines may cost in a month; none: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly_limit: Option<MicroUsd>,
+    /// What they have cost.
+    #[serde(default, skip_serializing_if = "Meter::is_new")]
+    pub meter: Meter,
 }
 
 impl Pool {
@@ -50,7 +56,30 @@ impl Pool {
             prices: BTreeMap::new(),
             breaker: Breaker::default(),
             forecast: None,
+            monthly_limit: None,
+            meter: Meter::default(),
         }
+    }
+}
+
+/// What a pool's machines have cost in a month. What is here of an earlier month counts no more.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meter {
+    /// The month, `yyyy-mm`, UTC.
+    pub month: String,
+    /// What the machines that have stopped in it cost. Those that are up come on top, by [`crate::Worker::up_since`].
+    pub stopped: MicroUsd,
+    /// So many percent of the monthly limit were reached when the operator was told last.
+    #[serde(default)]
+    pub told: u32,
+    /// Whether an operator has lifted the limit for this month.
+    #[serde(default)]
+    pub lifted: bool,
+}
+
+impl Meter {
+    fn is_new(&self) -> bool {
+        *self == Self::default()
     }
 }
 

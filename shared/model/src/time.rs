@@ -3,6 +3,11 @@ use std::{
     time::Duration,
 };
 
+use jiff::{
+    Timestamp,
+    civil::{Date, Time},
+    tz::TimeZone,
+};
 use serde::{Deserialize, Serialize};
 
 /// A moment: milliseconds since the Unix epoch, UTC.
@@ -21,6 +26,26 @@ impl Millis {
     /// Whole seconds since the epoch, as DynamoDB's TTL and JWT want them.
     pub const fn seconds(self) -> u64 {
         self.0 / 1000
+    }
+
+    /// The month, `yyyy-mm`, UTC. A later month is a greater text.
+    pub fn month(self) -> String {
+        self.date().strftime("%Y-%m").to_string()
+    }
+
+    /// When that month began.
+    #[must_use]
+    pub fn month_began(self) -> Self {
+        let first = self.date().first_of_month().to_datetime(Time::midnight());
+        let began = TimeZone::UTC.to_timestamp(first).unwrap_or_default();
+        Self(u64::try_from(began.as_millisecond()).unwrap_or(0))
+    }
+
+    /// The day, UTC; the first of all for a moment that no calendar has.
+    fn date(self) -> Date {
+        let seconds = i64::try_from(self.seconds()).unwrap_or(i64::MAX);
+        let at = Timestamp::from_second(seconds).unwrap_or_default();
+        TimeZone::UTC.to_datetime(at).date()
     }
 }
 
@@ -41,5 +66,25 @@ impl Sub<Duration> for Millis {
             self.0
                 .saturating_sub(u64::try_from(rhs.as_millis()).unwrap_or(u64::MAX)),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_turn_at_midnight_utc() {
+        let november = Millis(1_793_491_200_000);
+        assert_eq!(
+            (november.month().as_str(), november.month_began()),
+            ("2026-11", november)
+        );
+        let before = Millis(november.0 - 1);
+        assert_eq!(before.month(), "2026-10");
+        assert_eq!(november.since(before.month_began()), Duration::from_hours(31 * 24));
+        for odd in [Millis(0), Millis(u64::MAX)] {
+            assert_eq!((odd.month().as_str(), odd.month_began()), ("1970-01", Millis(0)));
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod fair;
 pub mod forecast;
 pub mod hold;
 pub mod learn;
+pub mod meter;
 pub mod presence;
 pub mod price;
 pub mod rate;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use model::{Millis, Worker, WorkerId, WorkerState};
 use serde::Serialize;
 
-use crate::{forecast, presence, snapshot::PoolSnapshot, wait};
+use crate::{forecast, meter, presence, snapshot::PoolSnapshot, wait};
 
 /// What to do with one worker, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +48,7 @@ pub fn plan(snapshot: &PoolSnapshot<'_>) -> Vec<ReapStep> {
 pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
     let PoolSnapshot { settings, now, .. } = *snapshot;
     let wanted = snapshot.wanted().next().is_some();
+    let limited = is_limited(snapshot);
     // Whoever says for that long that it works, and has no task, works for somebody else.
     let worked_at = worker.worked_at.map_or(worker.up_since, |at| at.max(worker.up_since));
     let strange = now.since(worked_at) >= settings.dead_man;
@@ -59,7 +60,7 @@ pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
         WorkerState::Ready if worker.run.is_none() && !wanted && quiet => {
             (ReapAction::Drain, stops(worker, snapshot, soon)?)
         }
-        WorkerState::Draining if wanted => (ReapAction::Undrain, "work arrived"),
+        WorkerState::Draining if wanted && !limited => (ReapAction::Undrain, "work arrived"),
         WorkerState::Draining if worker.run.is_some() => return None,
         WorkerState::Draining if !quiet => (ReapAction::Undrain, "the GPU is busy"),
         WorkerState::Draining if stops(worker, snapshot, soon).is_none() => {
@@ -79,9 +80,17 @@ pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
 
 /// Why an idle worker should be off at this moment, by what is known now; none if it is to stay.
 fn stops(worker: &Worker, snapshot: &PoolSnapshot<'_>, at: Millis) -> Option<&'static str> {
+    if is_limited(snapshot) {
+        return Some("the pool's monthly limit is reached");
+    }
     let level = level(worker, snapshot);
     let floor = forecast::floor(snapshot.pool.forecast.as_ref(), snapshot.now);
     stops_with(worker, snapshot, at, level, floor)
+}
+
+/// Whether machines may cost nothing more.
+fn is_limited(snapshot: &PoolSnapshot<'_>) -> bool {
+    meter::is_reached(snapshot.pool, snapshot.workers, snapshot.now)
 }
 
 fn stops_with(

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use model::{BacklogEntry, Millis, Settings, Worker, WorkerId, WorkerState};
+use model::{BacklogEntry, Millis, Pool, Settings, Worker, WorkerId, WorkerState};
 use serde::Serialize;
 
 use crate::{
     breaker::{self, Verdict},
     coming::coming,
-    estimate, forecast, presence,
+    estimate, forecast, meter, presence,
     snapshot::PoolSnapshot,
     wait,
 };
@@ -22,7 +22,7 @@ pub struct ScalePlan {
     pub grow: Grow,
     /// Only the forecast asks for it, and pays with its credit.
     pub for_forecast: bool,
-    /// More is needed, and the breaker is open: those who wait should know.
+    /// More is needed, and nothing may be started: those who wait should know.
     pub paused: bool,
     /// In words, for the log.
     pub reason: &'static str,
@@ -63,13 +63,14 @@ pub fn plan(snapshot: &PoolSnapshot<'_>) -> ScalePlan {
         wake,
         grow,
         for_forecast: reason == FORECAST,
-        paused: reason == PAUSED,
+        paused: matches!(reason, PAUSED | LIMIT),
         reason,
     }
 }
 
 const FORECAST: &str = "the forecast asks for more";
 const PAUSED: &str = "starts are paused, since too many failed";
+const LIMIT: &str = "the pool's monthly limit is reached";
 
 /// Why one more worker is needed, or why not.
 fn need(snapshot: &PoolSnapshot<'_>) -> Result<&'static str, &'static str> {
@@ -171,6 +172,9 @@ fn grow(snapshot: &PoolSnapshot<'_>, reason: &'static str) -> (Grow, &'static st
         now,
         ..
     } = *snapshot;
+    if meter::is_reached(pool, workers, now) {
+        return (Grow::No, LIMIT);
+    }
     let mut draining = snapshot.in_state(WorkerState::Draining);
     if let Some(worker) = draining.find(|w| snapshot.answers(w)) {
         return (Grow::Undrain(worker.worker_id.clone()), reason);
@@ -227,7 +231,16 @@ pub fn first_to_wake<'a>(
         .min_by_key(|worker| (!has_model(worker), worker.models.len(), worker.up_since))
 }
 
-/// What to tell somebody whose task waits, by what the pool's workers do. `paused`: by [`breaker::paused`].
+/// What to tell those who wait while nothing may be started.
+pub fn paused(pool: &Pool, workers: &[Worker], settings: &Settings, now: Millis) -> Option<&'static str> {
+    if meter::is_reached(pool, workers, now) {
+        Some(meter::PAUSED)
+    } else {
+        breaker::paused(&pool.breaker, settings, now)
+    }
+}
+
+/// What to tell somebody whose task waits, by what the pool's workers do. `paused`: by [`paused`].
 pub fn note(workers: &[Worker], paused: Option<&'static str>) -> &'static str {
     let heard = workers.iter().filter(|worker| worker.silent_since.is_none());
     let any = |wanted: fn(WorkerState) -> bool| heard.clone().any(|worker| wanted(worker.state));

@@ -6,7 +6,7 @@ use cloud::{
 };
 use model::{BacklogEntry, Millis, Pace, Pool, PoolId, Settings, Task, TaskId, Worker};
 use policy::{
-    PoolSnapshot, breaker, scale,
+    PoolSnapshot, scale,
     wait::{self, Eta},
 };
 
@@ -46,7 +46,7 @@ impl Line {
     /// What to tell those who wait, in words.
     pub fn words(&self, settings: &Settings, now: Millis) -> &'static str {
         let pool = self.pool.as_ref();
-        let paused = pool.and_then(|pool| breaker::paused(&pool.breaker, settings, now));
+        let paused = pool.and_then(|pool| scale::paused(pool, &self.workers, settings, now));
         scale::note(&self.workers, paused)
     }
 

@@ -21,6 +21,7 @@ mod idle_reaper;
 mod lifecycle;
 mod list;
 mod loras;
+mod money;
 mod nodes;
 mod oidc;
 mod openapi;

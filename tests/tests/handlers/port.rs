@@ -122,6 +122,16 @@ impl Port {
         }
         let done = StorePort::commit(&self.0.memory, writes).await;
         if done.is_ok() {
+            let stops = |(write, old): (&Write, &Option<Item>)| {
+                let is_up = |item: &Item| read::<Worker>(item.clone()).state.is_up();
+                write.key.table == Table::Fleet
+                    && old.as_ref().is_some_and(is_up)
+                    && write.item.as_ref().is_some_and(|item| !is_up(item))
+            };
+            let metered = writes.iter().any(|write| write.key.table == Table::Pools);
+            if !metered && writes.iter().zip(&before).any(stops) {
+                self.fail("a machine stopped and was not metered");
+            }
             for (write, old) in writes.iter().zip(before) {
                 self.check(write, old).await;
             }

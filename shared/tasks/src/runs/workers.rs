@@ -1,6 +1,6 @@
 use cloud::{Cloud, StoreError, Write, on_conflict, retry::MayConflict};
 use model::{Millis, Worker, WorkerId, WorkerState};
-use policy::{run, start};
+use policy::{meter, run, start};
 use tracing::info;
 
 use super::{Ended, RunError, settle};
@@ -51,23 +51,31 @@ where
     Ok(Some(worker))
 }
 
-/// The write that tells the pool's breaker what became of a start, if this change of the worker shows it: to be committed
-/// with the worker, so that each start counts once.
+/// The write that tells the pool what this change of the worker shows: what became of a start, and that a machine has
+/// stopped. To be committed with the worker, so that each counts once.
 pub async fn outcome(
     cloud: &Cloud,
     before: WorkerState,
     worker: &mut Worker,
     now: Millis,
 ) -> Result<Option<Write>, StoreError> {
-    let Some(ok) = start::outcome(before, worker) else {
+    let (started, stops) = (start::outcome(before, worker), meter::stops(before, worker));
+    if started.is_none() && !stops {
         return Ok(None);
-    };
+    }
     let mut pool = cloud.store.get(&worker.pool).await?;
-    start::settle(pool.as_mut(), worker, ok, now);
+    if let Some(ok) = started {
+        start::settle(pool.as_mut(), worker, ok, now);
+    }
     let Some(mut pool) = pool else {
         return Ok(None);
     };
-    info!(pool = %pool.pool, worker.id = %worker.worker_id, ok, open = pool.breaker.opened_at.is_some(), "a start's outcome");
+    if let Some(ok) = started {
+        info!(pool = %pool.pool, worker.id = %worker.worker_id, ok, open = pool.breaker.opened_at.is_some(), "a start's outcome");
+    }
+    if stops {
+        meter::stopped(&mut pool, worker, now);
+    }
     Write::put(&mut pool).map(Some)
 }
 

@@ -193,7 +193,7 @@ impl World {
                 max_workers: Some(2),
                 instance_types: Some(vec!["g6.xlarge".to_owned(), "g5.xlarge".to_owned()]),
                 warm_up: Some("dreamshaper_8.safetensors".to_owned()),
-                prices: vec![],
+                ..Limits::default()
             },
             credits: 1000,
             catalog: seed::default_catalog().unwrap(),
