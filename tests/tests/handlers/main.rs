@@ -20,6 +20,7 @@ mod held;
 mod idle_reaper;
 mod lifecycle;
 mod list;
+mod lists;
 mod loras;
 mod money;
 mod nodes;
