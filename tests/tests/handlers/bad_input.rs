@@ -28,7 +28,7 @@ const WIRES: [&str; 7] = [
 const NORMAL: Duration = Duration::from_secs(10);
 
 /// A captured request whose upload is there.
-fn captured(memory: &Memory, name: &str) -> Value {
+pub(crate) fn captured(memory: &Memory, name: &str) -> Value {
     const OBJECT: &str = "00000000000000000000000000000001";
     memory.put_object(&format!("uploads/{MARA}/{OBJECT}"), 100_000, "");
     let mut request = wire(name);
@@ -46,7 +46,7 @@ fn captured(memory: &Memory, name: &str) -> Value {
     request
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let world = World::new().await;
     let mut account = world.get(&UserId::new(MARA)).await;
     account.credits = u64::MAX;
@@ -55,7 +55,7 @@ async fn world() -> World {
 }
 
 /// Whether the request was taken.
-async fn sent(world: &World, event: Value, shown: &str) -> bool {
+pub(crate) async fn sent(world: &World, event: Value, shown: &str) -> bool {
     world.take_queued();
     let (before, began) = (world.written(), Instant::now());
     let answer = world.http(event, NOW).await;
@@ -81,11 +81,11 @@ async fn sent(world: &World, event: Value, shown: &str) -> bool {
     false
 }
 
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
-async fn taken(world: &World, request: &Value) -> bool {
+pub(crate) async fn taken(world: &World, request: &Value) -> bool {
     let event = http("POST /v1/generate", "", Some(&painter(MARA)), request);
     sent(world, event, &shown(&request.to_string())).await
 }
@@ -93,7 +93,7 @@ async fn taken(world: &World, request: &Value) -> bool {
 // ---------------------------------------------------------------- by name
 
 /// The captured request with other values at these places.
-fn with(memory: &Memory, name: &str, changes: &[(&str, Value)]) -> Value {
+pub(crate) fn with(memory: &Memory, name: &str, changes: &[(&str, Value)]) -> Value {
     let mut request = captured(memory, name);
     for (pointer, value) in changes {
         let (parent, key) = pointer.rsplit_once('/').unwrap();

@@ -19,6 +19,7 @@ mod golden;
 mod held;
 mod idle_reaper;
 mod lifecycle;
+mod limits;
 mod list;
 mod lists;
 mod loras;
