@@ -480,3 +480,16 @@ async fn revoking_ends_a_sign_in_that_the_provider_has_named() {
         .unwrap();
     assert_eq!(confirmed(&world, now + seconds(1)).await, None);
 }
+
+#[tokio::test]
+async fn a_browser_signs_in_to_its_account_without_any_device() {
+    let (world, _provider) = known(None).await;
+    let (mut browser, now) = (Browser::new(), cloud::now());
+    let answer = browser.identify(&world, "", now).await;
+    assert_eq!((answer.status, answer.location.as_deref()), (303, Some("../account")));
+    let page = browser.get(&world, "/v1/account", "", now).await;
+    assert!(page.status == 200 && text(&page).contains("MARA"), "{page:?}");
+    // Another browser's answer is nobody's.
+    let query = browser.leave(&world, "", now).await;
+    assert_eq!(Browser::new().come_back(&world, &query, now).await.status, 400);
+}
