@@ -26,7 +26,12 @@ use crate::studio::Studio;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is right where it is not 200: the events that nobody can answer well.
-const OTHERS: [(&str, i64); 4] = [
+const OTHERS: [(&str, i64); 7] = [
+    // Its token is a fake, which the function itself looks at.
+    ("account/user", 401),
+    // A browser that is not signed in is sent to where it can be.
+    ("account/account", 303),
+    ("account/sign-out", 303),
     // It is garbage.
     ("progress-push/default", 400),
     // A proof of identity can be made by an instance only, and is good for minutes.
