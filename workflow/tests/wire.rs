@@ -48,3 +48,10 @@ fn names_and_keys_from_the_future_are_kept_or_ignored() {
         json!({"kind": "dance", "control_mode": "hue"})
     );
 }
+
+#[test]
+fn a_prompt_in_the_wrong_place_is_not_repeated() {
+    let request = json!({"kind": "generate", "conditioning": {"positive": "x", "regions": ["a \"secret\" word"]}});
+    let refusal = WorkflowInput::read(request).unwrap_err().to_string();
+    assert!(refusal.contains("invalid type: string …, expected"), "{refusal}");
+}

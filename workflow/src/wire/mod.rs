@@ -71,9 +71,15 @@ impl WorkflowInput {
     /// The request in this JSON; a refusal in words for the painter if it is none.
     pub fn read(json: Value) -> Result<Self, Refusal> {
         serde_json::from_value(json).map_err(|error| {
+            let said = error.to_string();
+            // `invalid type: string "…", expected …`: a text may be a prompt, and a refusal is logged.
+            let said = match (said.find('"'), said.rfind('"')) {
+                (Some(from), Some(to)) if from < to => format!("{}…{}", &said[..from], &said[to + 1..]),
+                _ => said,
+            };
             Refusal::new(format!(
                 "the request cannot be read: {}. Update the plugin.",
-                quote(&error.to_string())
+                quote(&said)
             ))
         })
     }
