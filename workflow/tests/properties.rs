@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{able, check_graph, check_posted, check_recipes, check_refusal, inventory, wire};
+use common::{able, check_graph, check_posted, check_recipes, check_refusal, compiled, inventory, wire};
+use fuzz::{Chance, Sample};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -272,58 +273,6 @@ fn request() -> impl Strategy<Value = Value> {
         })
 }
 
-/// A captured request with one value, anywhere, replaced by something else.
-fn damaged() -> impl Strategy<Value = Value> {
-    let junk = prop_oneof![
-        Just(Value::Null),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        any::<bool>().prop_map(Value::from),
-        text().prop_map(Value::from),
-        Just(json!([])),
-        Just(json!({})),
-        Just(json!([0, 0])),
-    ];
-    (
-        prop::sample::select(vec![
-            "01_generate",
-            "02_refine",
-            "03_inpaint",
-            "04_refine_region",
-            "05_inpaint",
-            "06_upscale_tiled",
-            "07_upscale_simple",
-            "08_control_image",
-            "09_control_layers_lora",
-        ]),
-        any::<prop::sample::Index>(),
-        junk,
-    )
-        .prop_map(|(name, place, junk)| {
-            let mut request = wire(name);
-            let mut pointers = vec![];
-            collect(&request, String::new(), &mut pointers);
-            if let Some(value) = request.pointer_mut(place.get(&pointers).as_str()) {
-                *value = junk;
-            }
-            request
-        })
-}
-
-fn collect(value: &Value, pointer: String, all: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => map
-            .iter()
-            .for_each(|(key, value)| collect(value, format!("{pointer}/{key}"), all)),
-        Value::Array(list) => list
-            .iter()
-            .enumerate()
-            .for_each(|(i, value)| collect(value, format!("{pointer}/{i}"), all)),
-        _ => {}
-    }
-    all.push(pointer);
-}
-
 /// True if there was a plan. Machines that have more nodes never refuse more.
 fn check(request: Value) -> bool {
     let plain = check_with(request.clone(), &inventory());
@@ -385,9 +334,46 @@ proptest! {
     fn any_request_compiles_or_is_refused(request in request()) {
         check(request);
     }
+}
 
-    #[test]
-    fn a_damaged_request_compiles_or_is_refused(request in damaged()) {
-        check(request);
-    }
+/// The captured requests.
+fn captured() -> Vec<Value> {
+    let files = fuzz::corpus("workflow/tests/wire").into_iter();
+    files.map(|(name, _)| wire(&name)).collect()
+}
+
+#[test]
+fn fuzz_requests() {
+    let requests = captured();
+    let taken = |json: &Sample| serde_json::from_slice(json).is_ok_and(check);
+    fuzz::run(500, |chance| chance.json(&requests), taken);
+}
+
+/// A prompt that must not be repeated.
+const SECRET: &str = "a-very-secret-prompt";
+
+#[test]
+fn fuzz_prompts() {
+    let requests: Vec<_> = captured()
+        .into_iter()
+        .filter(|it| it["conditioning"].is_object())
+        .collect();
+    let make = |chance: &mut Chance| {
+        let mut request = chance.one(&requests).clone();
+        for text in ["positive", "negative", "style", "language"] {
+            if chance.seldom(2) {
+                request["conditioning"][text] = format!("{}{SECRET}{}", chance.text(), chance.text()).into();
+            }
+        }
+        for region in request["conditioning"]["regions"].as_array_mut().into_iter().flatten() {
+            region["positive"] = chance.text().into();
+        }
+        request
+    };
+    let taken = |request: &Value| {
+        let refusal = compiled(request.clone()).err();
+        assert!(refusal.is_none_or(|it| !it.to_string().contains(SECRET)));
+        check(request.clone())
+    };
+    fuzz::run(500, make, taken);
 }

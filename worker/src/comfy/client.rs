@@ -247,9 +247,11 @@ impl Comfy {
 /// An answer's JSON.
 async fn read<T: DeserializeOwned>(reply: Response) -> Result<T, ComfyError> {
     let bytes = fetch::read(reply, MAX_ANSWER).await?;
-    serde_json::from_slice(&bytes)
-        .or_else(|_| serde_json::from_slice(&numbers_only(&bytes)))
-        .map_err(|error| ComfyError::Garbled(error.classify()))
+    from_json(&bytes).map_err(|error| ComfyError::Garbled(error.classify()))
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(bytes).or_else(|_| serde_json::from_slice(&numbers_only(bytes)))
 }
 
 /// The same with `null` for what Python writes and JSON does not have: NaN and the infinities, outside of texts.

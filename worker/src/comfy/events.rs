@@ -111,7 +111,7 @@ impl Drop for Listener {
 }
 
 /// A message about a run, with the run's id. None for any other.
-fn parse(text: &str) -> Option<(String, RunEvent)> {
+pub(super) fn parse(text: &str) -> Option<(String, RunEvent)> {
     #[derive(Deserialize)]
     struct Frame {
         #[serde(rename = "type")]

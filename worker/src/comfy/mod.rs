@@ -3,6 +3,8 @@
 mod client;
 mod error;
 mod events;
+#[cfg(test)]
+mod fuzz;
 mod progress;
 mod refusal;
 mod replies;

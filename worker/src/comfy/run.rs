@@ -152,7 +152,7 @@ async fn look(comfy: &Comfy, id: RunId) -> Result<Seen, ComfyError> {
 }
 
 /// What a history entry tells. An interrupted run has the status "error", too.
-fn ending(history: History) -> Ending {
+pub(super) fn ending(history: History) -> Ending {
     let message = |kind: &str| history.status.messages.iter().find(|(found, _)| found == kind);
     if message("execution_interrupted").is_some() {
         return Ending::Interrupted;

@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod finish;
+#[cfg(test)]
+mod fuzz;
 mod inputs;
 mod picture;
 mod result_blob;

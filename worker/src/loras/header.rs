@@ -35,8 +35,13 @@ struct Tensor {
 
 /// Shapes by name. Each tensor lies inside the file and has as many bytes as its shape says.
 pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Vec<u64>>, HeaderError> {
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     let size = file.metadata()?.len();
+    tensors(file, size)
+}
+
+/// The same of a file of this size, in bytes.
+pub(super) fn tensors(mut file: impl Read, size: u64) -> Result<BTreeMap<String, Vec<u64>>, HeaderError> {
     let mut length = [0; 8];
     let data = size.checked_sub(8).ok_or(HeaderError::NotSafetensors)?;
     file.read_exact(&mut length)?;

@@ -3,6 +3,8 @@
 mod cache;
 mod check;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod header;
 mod part;
 

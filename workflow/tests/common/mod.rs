@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "captured requests are files")]
 
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, sync::LazyLock};
 use workflow::{Graph, Inventory, OPTIONAL_NODES, Operation, Plan, Refusal, Source, WorkflowInput, compile};
 
 /// The `WorkflowInput` of one of the captured requests.
@@ -186,6 +186,9 @@ pub(crate) fn optional_nodes() -> serde_json::Map<String, Value> {
     described.as_object().unwrap().iter().map(describe).collect()
 }
 
+static CLASSES: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(include_str!("../nodes.json")).unwrap());
+static OPTIONAL_CLASSES: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(optional_nodes);
+
 /// What ComfyUI 0.3.75 with these optional nodes checks when a graph is posted, and that links only point backwards.
 pub(crate) fn check_graph(plan: &Plan, with: &BTreeSet<String>) {
     check_posted(&plan.graph, with, 1 + u32::from(plan.pose));
@@ -193,32 +196,38 @@ pub(crate) fn check_graph(plan: &Plan, with: &BTreeSet<String>) {
 
 /// As [`check_graph`], with so many output nodes.
 pub(crate) fn check_posted(graph: &Graph, with: &BTreeSet<String>, outputs: u32) {
-    let mut classes: Value = serde_json::from_str(include_str!("../nodes.json")).unwrap();
-    let mut optional = optional_nodes();
-    optional.retain(|class, _| with.contains(class));
-    classes.as_object_mut().unwrap().extend(optional);
+    let known = |class: &Value| {
+        let class = class.as_str().unwrap();
+        let optional = || OPTIONAL_CLASSES.get(class).filter(|_| with.contains(class));
+        let known = CLASSES.get(class).or_else(optional);
+        known.unwrap_or_else(|| panic!("unknown node {class}"))
+    };
     let nodes = graph.as_map();
     let mut output_nodes = 0;
     for id in 1..=nodes.len() {
         let node = &nodes[&id.to_string()];
-        let class = &classes[node["class_type"].as_str().unwrap()];
-        let wanted = class["inputs"]
-            .as_object()
-            .unwrap_or_else(|| panic!("unknown node {node}"));
+        let class = known(&node["class_type"]);
+        let wanted = class["inputs"].as_object().unwrap();
         let given = node["inputs"].as_object().unwrap();
         for (name, spec) in wanted {
             assert!(given.contains_key(name) || spec["optional"] == true, "{name} of {node}");
         }
         for (name, value) in given {
             let spec = wanted.get(name).unwrap_or_else(|| panic!("{name} of {node}"));
-            check_input(id, value, spec, nodes, &classes);
+            check_input(id, value, spec, nodes, &known);
         }
         output_nodes += u32::from(class["output_node"] == true);
     }
     assert_eq!(output_nodes, outputs, "{graph}");
 }
 
-fn check_input(id: usize, value: &Value, spec: &Value, nodes: &serde_json::Map<String, Value>, classes: &Value) {
+fn check_input<'a>(
+    id: usize,
+    value: &Value,
+    spec: &Value,
+    nodes: &serde_json::Map<String, Value>,
+    known: &impl Fn(&Value) -> &'a Value,
+) {
     let within = |number: f64| {
         spec["min"].as_f64().is_none_or(|min| min <= number) && spec["max"].as_f64().is_none_or(|max| number <= max)
     };
@@ -227,8 +236,8 @@ fn check_input(id: usize, value: &Value, spec: &Value, nodes: &serde_json::Map<S
         (Value::String(kind), Value::Array(link)) => {
             let from: usize = link[0].as_str().unwrap().parse().unwrap();
             assert!((1..id).contains(&from), "node {id} links to {from}");
-            let class = nodes[&from.to_string()]["class_type"].as_str().unwrap();
-            let output = &classes[class]["outputs"][usize::try_from(link[1].as_u64().unwrap()).unwrap()];
+            let class = &nodes[&from.to_string()]["class_type"];
+            let output = &known(class)["outputs"][usize::try_from(link[1].as_u64().unwrap()).unwrap()];
             assert!(
                 output == kind || (kind == "*" && output.is_string()),
                 "{output} of {class} into {kind} of node {id}"
