@@ -14,6 +14,7 @@ mod credits;
 mod dispatch;
 mod edge;
 mod fair;
+mod fuzz;
 mod generate;
 mod golden;
 mod held;

@@ -1,6 +1,9 @@
 //! Calling the handlers.
 
-use cloud::queue::{SqsBatchResponse, SqsEvent};
+use cloud::{
+    http::Router,
+    queue::{SqsBatchResponse, SqsEvent},
+};
 use model::{InstanceId, Millis, TaskId, Worker};
 use serde_json::{Value, json};
 
@@ -28,20 +31,8 @@ impl World {
             .finish();
         event.raw_query_string = Some(query);
         let route = event.route_key.clone().unwrap();
-        let page = ["/v1/sign-in", "/v1/sign-out", "/v1/account", "/v1/checkout"]
-            .iter()
-            .any(|it| route.contains(it))
-            || route == "GET /v1";
-        let of_account = ["GET /v1/user", "GET /v1/plugin/latest", "GET /v1/openapi.json"].contains(&route.as_str());
-        let router = if route.contains("/v1/workers/") {
-            &self.claim
-        } else if of_account || route.contains("/auth/") || page {
-            &self.account
-        } else {
-            &self.generate
-        };
-        let response = cloud::http::answer(router, event, now).await;
-        let page = page || response.status_code == 303;
+        let response = cloud::http::answer(self.router(&route), event, now).await;
+        let page = is_page(&route) || response.status_code == 303;
         let content_type = if page {
             "text/html; charset=utf-8"
         } else if route == "POST /v1/admin/cost" && response.status_code == 200 {
@@ -63,6 +54,18 @@ impl World {
             } else {
                 serde_json::from_str(&text).unwrap()
             },
+        }
+    }
+
+    /// The function that a route belongs to.
+    pub(crate) fn router(&self, route: &str) -> &Router {
+        let of_account = ["GET /v1/user", "GET /v1/plugin/latest", "GET /v1/openapi.json"].contains(&route);
+        if route.contains("/v1/workers/") {
+            &self.claim
+        } else if of_account || route.contains("/auth/") || is_page(route) {
+            &self.account
+        } else {
+            &self.generate
         }
     }
 
@@ -186,4 +189,10 @@ impl World {
     pub(crate) async fn reap(&self, now: Millis) {
         self.reaper.handle(now).await.unwrap();
     }
+}
+
+/// Whether a route is one of the pages for browsers.
+fn is_page(route: &str) -> bool {
+    let folders = ["/v1/sign-in", "/v1/sign-out", "/v1/account", "/v1/checkout"];
+    folders.iter().any(|it| route.contains(it)) || route == "GET /v1"
 }
