@@ -44,7 +44,7 @@ mod wire;
 
 pub use credits::credits;
 pub use inventory::{Checkpoint, Format, Inventory, OPTIONAL_NODES, OptionalNode, optional_node};
-pub use lora::{LoraFit, lora_fit};
+pub use lora::{LoraFit, LoraReading, Renamed, read_lora};
 pub use plan::{BindError, Colour, Filling, Filter, Graph, Input, Operation, Output, Plan, Source, Work};
 pub use refusal::Refusal;
 pub use warm_up::warm_up;

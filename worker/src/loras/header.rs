@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The largest header read. Those of LoRAs have some hundred KB; the format allows 100 MB.
@@ -26,22 +26,49 @@ pub(crate) enum HeaderError {
     Damaged,
 }
 
-#[derive(Deserialize)]
-struct Tensor {
+/// One tensor, as the header describes it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Tensor {
     dtype: String,
-    shape: Vec<u64>,
+    pub(crate) shape: Vec<u64>,
+    /// Where its data begin and end, from [`Header::data`] on.
     data_offsets: [u64; 2],
 }
 
-/// Shapes by name. Each tensor lies inside the file and has as many bytes as its shape says.
-pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Vec<u64>>, HeaderError> {
+/// What a file says of itself.
+#[derive(Debug)]
+pub(crate) struct Header {
+    /// By name. Each lies inside the file and has as many bytes as its shape says.
+    pub(crate) tensors: BTreeMap<String, Tensor>,
+    /// Where the data begin in the file.
+    pub(crate) data: u64,
+    metadata: Option<Value>,
+}
+
+impl Header {
+    /// The header as a file begins with it, its length included, with these tensors of the same data.
+    pub(crate) fn with(&self, tensors: &BTreeMap<String, Tensor>) -> serde_json::Result<Vec<u8>> {
+        let mut entries: BTreeMap<&str, Value> = BTreeMap::new();
+        for (name, tensor) in tensors {
+            entries.insert(name, serde_json::to_value(tensor)?);
+        }
+        entries.extend(self.metadata.as_ref().map(|metadata| (METADATA, metadata.clone())));
+        let mut header = serde_json::to_vec(&entries)?;
+        // Data that begin at a multiple of eight are read faster.
+        header.resize(header.len().next_multiple_of(8), b' ');
+        Ok([&(header.len() as u64).to_le_bytes(), header.as_slice()].concat())
+    }
+}
+
+/// Reads the header alone.
+pub(crate) fn read(path: &Path) -> Result<Header, HeaderError> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
-    tensors(file, size)
+    begin(file, size)
 }
 
 /// The same of a file of this size, in bytes.
-pub(super) fn tensors(mut file: impl Read, size: u64) -> Result<BTreeMap<String, Vec<u64>>, HeaderError> {
+pub(super) fn begin(mut file: impl Read, size: u64) -> Result<Header, HeaderError> {
     let mut length = [0; 8];
     let data = size.checked_sub(8).ok_or(HeaderError::NotSafetensors)?;
     file.read_exact(&mut length)?;
@@ -54,10 +81,11 @@ pub(super) fn tensors(mut file: impl Read, size: u64) -> Result<BTreeMap<String,
     parse(&header, data - length)
 }
 
-fn parse(header: &[u8], data: u64) -> Result<BTreeMap<String, Vec<u64>>, HeaderError> {
-    let entries: BTreeMap<String, Value> = serde_json::from_slice(header).map_err(|_| HeaderError::NotSafetensors)?;
-    let tensors = entries.into_iter().filter(|(name, _)| name != METADATA);
-    let checked = tensors.map(|(name, entry)| {
+fn parse(header: &[u8], data: u64) -> Result<Header, HeaderError> {
+    let mut entries: BTreeMap<String, Value> =
+        serde_json::from_slice(header).map_err(|_| HeaderError::NotSafetensors)?;
+    let metadata = entries.remove(METADATA);
+    let checked = entries.into_iter().map(|(name, entry)| {
         let tensor: Tensor = serde_json::from_value(entry).map_err(|_| HeaderError::NotSafetensors)?;
         let [begin, end] = tensor.data_offsets;
         let elements = tensor.shape.iter().try_fold(1_u64, |all, side| all.checked_mul(*side));
@@ -67,9 +95,13 @@ fn parse(header: &[u8], data: u64) -> Result<BTreeMap<String, Vec<u64>>, HeaderE
         if begin > end || end > data || !fits {
             return Err(HeaderError::Damaged);
         }
-        Ok((name, tensor.shape))
+        Ok((name, tensor))
     });
-    checked.collect()
+    Ok(Header {
+        tensors: checked.collect::<Result<_, _>>()?,
+        data: 8 + header.len() as u64,
+        metadata,
+    })
 }
 
 /// Bits of one element.
@@ -92,7 +124,7 @@ mod tests {
         json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets })
     }
 
-    fn parsed(header: &Value, data: u64) -> Result<BTreeMap<String, Vec<u64>>, HeaderError> {
+    fn parsed(header: &Value, data: u64) -> Result<Header, HeaderError> {
         parse(header.to_string().as_bytes(), data)
     }
 
@@ -102,9 +134,17 @@ mod tests {
             METADATA: { "ss_network_dim": "8" }, "a": tensor("F16", &[2, 3], [0, 12]), "b": tensor("F32", &[], [12, 16]),
             "new": tensor("F4", &[3], [16, 18]),
         });
-        let tensors = parsed(&header, 18).unwrap();
-        assert_eq!(tensors["a"], [2, 3]);
-        assert!(tensors["b"].is_empty() && tensors.len() == 3);
+        let header = parsed(&header, 18).unwrap();
+        assert_eq!(header.tensors["a"].shape, [2, 3]);
+        assert!(header.tensors["b"].shape.is_empty() && header.tensors.len() == 3);
+        // Written again, it says the same.
+        let written = header.with(&header.tensors).unwrap();
+        let length = u64::from_le_bytes(written[..8].try_into().unwrap());
+        assert_eq!((8 + length) as usize, written.len());
+        let again = parse(&written[8..], 18).unwrap();
+        assert_eq!((again.data, again.data % 8), (written.len() as u64, 0));
+        assert_eq!(again.with(&again.tensors).unwrap(), written);
+        assert!(written.windows(14).any(|bytes| bytes == b"ss_network_dim"));
     }
 
     #[test]

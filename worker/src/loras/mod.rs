@@ -7,6 +7,7 @@ mod error;
 mod fuzz;
 mod header;
 mod part;
+mod rename;
 
 pub(crate) use cache::LoraCache;
 pub(crate) use check::{Checked, check};

@@ -27,8 +27,8 @@ impl Renderer {
             .map(|lora| Some((lora.clone(), cache.path(&lora.file)?)))
             .collect();
         let files = Arc::new(files.ok_or(LoraError::Path)?);
-        let known = Arc::clone(&files);
-        let missing = spawn_blocking(move || make_ready(&cache, &known)).await??;
+        let known = (Arc::clone(&cache), Arc::clone(&files));
+        let missing = spawn_blocking(move || make_ready(&known.0, &known.1)).await??;
 
         let wanted: u64 = missing.iter().map(|place| files[*place].0.size).sum();
         let mut done = 0;
@@ -45,7 +45,8 @@ impl Renderer {
                 .map_err(RenderError::FetchLora)?;
             done += lora.size;
         }
-        Ok(spawn_blocking(move || loras::check(&files)).await??)
+        let run = run.run_id;
+        Ok(spawn_blocking(move || loras::check(&cache, &files, run)).await??)
     }
 }
 

@@ -50,6 +50,9 @@ impl Renderer {
         for lora in &loras.misfits {
             plan.silence(lora);
         }
+        for (lora, file) in &loras.renamed {
+            plan.replace_lora(lora, file);
+        }
         let out = format!("{}/out", folder(run));
         let graph = plan.bind(&uploads, &out)?.into_map();
         let fetch = elapsed(begun);

@@ -12,7 +12,7 @@ use crate::{
     bench::{Bench, Setup},
     canvases::{blob, canvas, mask},
     cloud::{EXPIRED, STALLED, Seen},
-    studio::{Studio, fitting, of_sdxl, plan, plan_of, safetensors},
+    studio::{Studio, fitting, fitting_of_peft, of_sdxl, plan, plan_of, safetensors},
 };
 
 macro_rules! scenarios {
@@ -37,6 +37,7 @@ macro_rules! scenarios {
 scenarios! {
     is_fetched_once_and_matters
     acts_on_a_region
+    of_another_dialect_is_renamed
     does_nothing_on_another_kind_of_model
     that_nobody_knows_is_left_to_comfyui
     that_is_damaged_is_the_painters
@@ -91,6 +92,43 @@ async fn acts_on_a_region(studio: &Studio) {
     assert!(weak.0 != strong.0 && !strong.1);
     let other = ask(&studio.upload(&of_sdxl()), 1.0).await;
     assert!(other.1 && (studio.bench.double.is_some() || other.0 == weak.0));
+}
+
+async fn of_another_dialect_is_renamed(studio: &Studio) {
+    let known = studio.upload(&fitting());
+    let (without, with) = (
+        studio.picture(studio.run(&known, &plan(&known, 0.0))).await,
+        studio.picture(studio.run(&known, &plan(&known, 1.0))).await,
+    );
+    let foreign = studio.upload(&fitting_of_peft());
+    for _ in 0..2 {
+        let run = studio.run(&foreign, &plan(&foreign, 1.0));
+        let picture = studio.picture(run).await;
+        assert!(!studio.bench.cloud.result(run).await.lora_warning);
+        assert!(picture != without, "it must matter");
+        if studio.bench.double.is_none() {
+            assert!(picture == with, "it must mean the same");
+        }
+    }
+    // It lies beside what came, which stays as it was.
+    let mut files = studio.files();
+    files.retain(|file| file.starts_with(&foreign.sha256));
+    files.sort_by_key(String::len);
+    let [came, renamed] = files.as_slice() else {
+        panic!("{files:?}")
+    };
+    let came = fs::read(studio.folder.join(came)).unwrap();
+    assert_eq!(came, fitting_of_peft());
+    let renamed = fs::read(studio.folder.join(renamed)).unwrap();
+    assert!(renamed.ends_with(&came[came.len() - 5_000..]) && renamed != came);
+
+    // What ComfyUI does with it as it came: nothing, and no word.
+    if studio.bench.double.is_none() {
+        let run = studio.bench.assignment(&plan(&foreign, 1.0), None);
+        let id = run.run_id;
+        studio.bench.cloud.enqueue(run);
+        assert!(studio.picture(id).await == without, "nothing would have to be renamed");
+    }
 }
 
 async fn does_nothing_on_another_kind_of_model(studio: &Studio) {

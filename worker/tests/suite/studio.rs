@@ -109,13 +109,13 @@ pub(crate) fn plan_of(lora: &LoraFile, changes: &Value) -> Plan {
     compiled(request, &inventory)
 }
 
-/// A safetensors file with tensors of these names and shapes.
+/// A safetensors file with tensors of these names and shapes; what they hold goes by their place.
 pub(crate) fn safetensors(tensors: &[(&str, &[u64])]) -> Vec<u8> {
     let (mut header, mut data) = (Map::new(), vec![]);
-    for (name, shape) in tensors {
+    for (place, (name, shape)) in tensors.iter().enumerate() {
         let begin = data.len();
         for element in 0..shape.iter().product::<u64>() {
-            let value = (element as f32 * 0.7 + name.len() as f32).sin() * 0.2;
+            let value = (element as f32 * 0.7 + place as f32).sin() * 0.2;
             data.extend_from_slice(&value.to_le_bytes());
         }
         let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, data.len()]});
@@ -127,13 +127,35 @@ pub(crate) fn safetensors(tensors: &[(&str, &[u64])]) -> Vec<u8> {
 
 /// For the tiny checkpoint that the real server has.
 pub(crate) fn fitting() -> Vec<u8> {
-    const QUERY: &str = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q";
-    const KEY: &str = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn2_to_k";
+    const BLOCK: &str = "lora_unet_input_blocks_1_1_transformer_blocks_0";
+    let [query, key] = ["attn1_to_q", "attn2_to_k"].map(|layer| format!("{BLOCK}_{layer}"));
+    of_two_layers(
+        [&query, &key],
+        [".lora_down.weight", ".lora_up.weight"],
+        ".dora_scale",
+        &[320, 1],
+    )
+}
+
+/// The same, as the library PEFT writes it: ComfyUI knows neither the layers' names nor that of the magnitudes.
+pub(crate) fn fitting_of_peft() -> Vec<u8> {
+    const BLOCK: &str = "base_model.model.unet.down_blocks.0.attentions.0.transformer_blocks.0";
+    let [query, key] = ["attn1.to_q", "attn2.to_k"].map(|layer| format!("{BLOCK}.{layer}"));
+    of_two_layers(
+        [&query, &key],
+        [".lora_A.weight", ".lora_B.weight"],
+        ".lora_magnitude_vector",
+        &[320],
+    )
+}
+
+fn of_two_layers([query, key]: [&str; 2], [down, up]: [&str; 2], magnitudes: &str, sides: &[u64]) -> Vec<u8> {
     safetensors(&[
-        (&format!("{QUERY}.lora_down.weight"), &[4, 320]),
-        (&format!("{QUERY}.lora_up.weight"), &[320, 4]),
-        (&format!("{KEY}.lora_down.weight"), &[4, 768]),
-        (&format!("{KEY}.lora_up.weight"), &[320, 4]),
+        (&format!("{query}{down}"), &[4, 320]),
+        (&format!("{query}{up}"), &[320, 4]),
+        (&format!("{query}{magnitudes}"), sides),
+        (&format!("{key}{down}"), &[4, 768]),
+        (&format!("{key}{up}"), &[320, 4]),
     ])
 }
 

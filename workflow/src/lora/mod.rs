@@ -1,14 +1,18 @@
-//! Which models a LoRA is made for, by the names and shapes of its tensors.
+//! What a LoRA is good for, by the names and shapes of its tensors, and how ComfyUI must find them named.
 //!
 //! A LoRA says nowhere reliably what it belongs to, but each of its tensors names the layer that it changes, and models of
-//! different architectures have different layers. The names come in the dialects of the trainers (kohya's `lora_unet_…`
-//! with underscores, diffusers' `unet.….lora_A`, Flux's own `double_blocks`), which are read alike with all dots as
-//! underscores.
+//! different architectures have other layers, or wider ones. The names come in the dialects of the trainers, of which
+//! ComfyUI passes over some without a word; those are renamed. `docs/loras.md` lists them, and each line of
+//! its table is tested.
 
+mod dialect;
 mod layers;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::{models::Family, wire::Arch};
-use layers::{Made, is_adapter, of_model, of_text_encoder};
+use dialect::{DORA_SCALE, Name, Side};
+use layers::{Layer, Layers};
 
 /// What a LoRA can do for a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,185 +21,237 @@ pub enum LoraFit {
     Fits,
     /// It is made for other models.
     Misfit,
-    /// Its names are in no known dialect.
+    /// Some of it or all is in no known dialect, or of a kind that ComfyUI does not know.
     Unknown,
     /// No tensor is one of a LoRA or its relatives.
     NoLora,
 }
 
-/// How a LoRA with these tensors (name and shape) fits models of this architecture.
-pub fn lora_fit<'a>(arch: &Arch, tensors: impl IntoIterator<Item = (&'a str, &'a [u64])>) -> LoraFit {
-    let (mut is_lora, mut model, mut text): (bool, Option<Made>, Option<Made>) = (false, None, None);
-    for (name, shape) in tensors {
-        if !is_adapter(name) {
-            continue;
-        }
-        is_lora = true;
-        let layer = name.replace('.', "_");
-        if let Some(made) = of_model(&layer, shape) {
-            model = Some(model.map_or(made, |model| model.and(made)));
-        } else if let Some(made) = of_text_encoder(&layer) {
-            text = Some(text.map_or(made, |text| text.and(made)));
+/// How ComfyUI must find a tensor instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// Its name.
+    pub name: String,
+    /// Its shape, if that changes too; as many elements.
+    pub shape: Option<Vec<u64>>,
+}
+
+/// What is to be known of a LoRA before it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoraReading {
+    /// How it fits the model.
+    pub fit: LoraFit,
+    /// The tensors, by name, that ComfyUI would pass over as they are.
+    pub renamed: BTreeMap<String, Renamed>,
+}
+
+impl LoraReading {
+    fn as_it_is(fit: LoraFit) -> Self {
+        Self {
+            fit,
+            renamed: BTreeMap::new(),
         }
     }
+}
+
+/// Reads a LoRA with these tensors (name and shape) for models of this architecture.
+pub fn read_lora<'a>(arch: &Arch, tensors: impl IntoIterator<Item = (&'a str, &'a [u64])>) -> LoraReading {
+    let tensors: Vec<_> = tensors.into_iter().collect();
+    if !tensors.iter().any(|(name, _)| is_adapter(name)) {
+        return LoraReading::as_it_is(LoraFit::NoLora);
+    }
+    let Ok(family) = Family::parse(arch) else {
+        return LoraReading::as_it_is(LoraFit::Unknown);
+    };
+    let known = Known::of(family);
+    // Black Forest Labs' own: with new norms and biases, by which ComfyUI knows it, under the names of the model.
+    let whole = tensors.iter().any(|(name, _)| name.ends_with(".norm.key_norm.scale"));
+    let (mut layers, mut strange) = (BTreeMap::<_, Widths>::new(), false);
+    let mut renamed = BTreeMap::new();
+    for (name, shape) in tensors.iter().filter(|(name, _)| is_adapter(name)) {
+        let Some(parsed) = dialect::parse(name) else {
+            strange = true;
+            continue;
+        };
+        strange |= !parsed.part.read && !whole;
+        if let Some(layer) = known.layer(&parsed)
+            && parsed.part.read
+            && !whole
+        {
+            let readable = parsed.readable(layer.naming, family == Family::Flux);
+            if readable != *name {
+                // PEFT's magnitudes of a linear layer are a row; ComfyUI wants a column.
+                let column = readable.ends_with(DORA_SCALE) && shape.len() == 1;
+                let shape = column.then(|| vec![shape[0], 1]);
+                renamed.insert((*name).to_owned(), Renamed { name: readable, shape });
+            }
+        }
+        let widths = layers.entry((parsed.side, parsed.layer.clone())).or_default();
+        widths.take(&parsed, shape);
+    }
+    let (mut model, mut text) = (Verdicts::default(), Verdicts::default());
+    for ((side, layer), widths) in &layers {
+        let verdicts = if *side == Side::Model { &mut model } else { &mut text };
+        verdicts.add(known.verdict(*side, layer, widths));
+    }
     // Text encoders are shared between architectures, so they count only where there is nothing else.
-    let (Ok(family), Some(made)) = (Family::parse(arch), model.or(text)) else {
-        return if is_lora { LoraFit::Unknown } else { LoraFit::NoLora };
+    let decides = if model.any() { &model } else { &text };
+    let fit = if decides.conflict {
+        LoraFit::Misfit
+    } else if strange || model.unknown || text.unknown || !decides.fits {
+        LoraFit::Unknown
+    } else {
+        LoraFit::Fits
     };
-    let fits = match family {
-        Family::Sd15 => made.sd15,
-        Family::Sdxl => made.sdxl,
-        Family::Flux => made.flux,
-    };
-    if fits { LoraFit::Fits } else { LoraFit::Misfit }
+    let names: BTreeSet<_> = renamed.values().map(|new| new.name.as_str()).collect();
+    let collide = names.len() < renamed.len()
+        || tensors
+            .iter()
+            .any(|(name, _)| names.contains(name) && !renamed.contains_key(*name));
+    match fit {
+        LoraFit::Misfit => LoraReading::as_it_is(fit),
+        _ if collide => LoraReading::as_it_is(LoraFit::Unknown),
+        _ => LoraReading { fit, renamed },
+    }
+}
+
+/// Whether a tensor is a part of a LoRA, LoCon, LoHa, LoKr, OFT, GLoRA, DoRA, or a plain difference.
+fn is_adapter(name: &str) -> bool {
+    dialect::part_of(name).is_some()
+        || ["lora", "hada_", "lokr_", "oft_"]
+            .iter()
+            .any(|part| name.contains(part))
+}
+
+/// The layers of the model and of its text encoders.
+struct Known {
+    family: Family,
+    model: Layers,
+    text: Layers,
+    second: Layers,
+    /// Names of layers of every model known here, without their numbers.
+    patterns: BTreeSet<String>,
+}
+
+impl Known {
+    fn of(family: Family) -> Self {
+        let all = [Family::Sd15, Family::Sdxl, Family::Flux].map(layers::of_model);
+        Self {
+            family,
+            model: layers::of_model(family),
+            text: layers::of_clip(12, 768),
+            second: layers::of_clip(32, 1280),
+            patterns: all.iter().flat_map(BTreeMap::keys).map(|name| pattern(name)).collect(),
+        }
+    }
+
+    fn layer(&self, name: &Name<'_>) -> Option<&Layer> {
+        self.layers(name.side)?.get(&name.layer)
+    }
+
+    fn layers(&self, side: Side) -> Option<&Layers> {
+        match side {
+            Side::Model => Some(&self.model),
+            Side::OnlyText => (self.family == Family::Sd15).then_some(&self.text),
+            Side::Text => Some(&self.text),
+            Side::SecondText => (self.family == Family::Sdxl).then_some(&self.second),
+        }
+    }
+
+    fn verdict(&self, side: Side, name: &str, widths: &Widths) -> Verdict {
+        match self.layers(side).and_then(|layers| layers.get(name)) {
+            Some(layer) if widths.fit(layer.widths) => Verdict::Fits,
+            Some(_) => Verdict::Conflict,
+            // A block that only other models have.
+            None if side == Side::Model && self.patterns.contains(&pattern(name)) => Verdict::Conflict,
+            None if side != Side::Model && name.starts_with("text_model_") => Verdict::Conflict,
+            None => Verdict::Unknown,
+        }
+    }
+}
+
+/// A layer's name without its numbers.
+fn pattern(name: &str) -> String {
+    let pieces = name.split('_');
+    let pieces = pieces.map(|piece| {
+        if piece.bytes().all(|byte| byte.is_ascii_digit()) {
+            "#"
+        } else {
+            piece
+        }
+    });
+    pieces.collect::<Vec<_>>().join("_")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Fits,
+    Conflict,
+    Unknown,
+}
+
+/// What was found of the layers of one side.
+#[derive(Debug, Default)]
+struct Verdicts {
+    fits: bool,
+    conflict: bool,
+    unknown: bool,
+}
+
+impl Verdicts {
+    fn add(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Fits => self.fits = true,
+            Verdict::Conflict => self.conflict = true,
+            Verdict::Unknown => self.unknown = true,
+        }
+    }
+
+    fn any(&self) -> bool {
+        self.fits || self.conflict || self.unknown
+    }
+}
+
+/// How high and wide the weight must be that a layer's tensors change, as far as they tell.
+#[derive(Debug, Default)]
+struct Widths {
+    sides: [Option<u64>; 2],
+    /// Of a product of two, how many are there.
+    factors: [u8; 2],
+    /// Two tensors contradict each other.
+    contradict: bool,
+    /// The sides lie in another order, and tell nothing.
+    core: bool,
+}
+
+impl Widths {
+    fn take(&mut self, name: &Name<'_>, shape: &[u64]) {
+        self.core |= name.part.core;
+        for (side, place) in [name.part.rows, name.part.columns].into_iter().enumerate() {
+            let Some(width) = place.and_then(|place| shape.get(place).copied()) else {
+                continue;
+            };
+            let before = self.sides[side];
+            if name.part.product {
+                self.factors[side] += 1;
+                self.sides[side] = Some(before.unwrap_or(1).saturating_mul(width));
+            } else {
+                self.contradict |= before.is_some_and(|before| before != width);
+                self.sides[side] = Some(width);
+            }
+        }
+    }
+
+    fn fit(&self, wanted: [Option<u64>; 2]) -> bool {
+        let fits = |side: usize| match (self.sides[side], wanted[side]) {
+            // Half a product says nothing.
+            _ if self.factors[side] == 1 => true,
+            (Some(width), Some(wanted)) => width == wanted,
+            _ => true,
+        };
+        self.core || (!self.contradict && fits(0) && fits(1))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fits(tensors: &[(&str, &[u64])]) -> [LoraFit; 3] {
-        [Arch::Sd15, Arch::Illu, Arch::Flux].map(|arch| lora_fit(&arch, tensors.iter().copied()))
-    }
-
-    const A: &[u64] = &[8, 320];
-
-    #[test]
-    fn each_dialect_is_known_by_its_layers() {
-        use LoraFit::{Fits, Misfit};
-        let cases: [(&str, &[u64], [LoraFit; 3]); 20] = [
-            (
-                "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.lora_down.weight",
-                A,
-                [Fits, Misfit, Misfit],
-            ),
-            (
-                "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q.lora_down.weight",
-                A,
-                [Fits, Fits, Misfit],
-            ),
-            (
-                "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight",
-                &[8, 768],
-                [Fits, Misfit, Misfit],
-            ),
-            (
-                "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight",
-                &[8, 2048],
-                [Misfit, Fits, Misfit],
-            ),
-            // SD 2: the same names as SD 1.5, another text encoder.
-            (
-                "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_v.lora_down.weight",
-                &[8, 1024],
-                [Misfit, Misfit, Misfit],
-            ),
-            (
-                "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q.lora_up.weight",
-                A,
-                [Fits, Misfit, Misfit],
-            ),
-            (
-                "lora_unet_input_blocks_4_1_transformer_blocks_1_attn1_to_q.lora_up.weight",
-                A,
-                [Misfit, Fits, Misfit],
-            ),
-            (
-                "lora_unet_output_blocks_0_1_proj_in.lora_up.weight",
-                A,
-                [Misfit, Fits, Misfit],
-            ),
-            (
-                "lora_unet_output_blocks_11_0_in_layers_2.lora_up.weight",
-                A,
-                [Fits, Misfit, Misfit],
-            ),
-            (
-                "lora_unet_mid_block_attentions_0_transformer_blocks_9_ff_net_2.hada_w1_a",
-                A,
-                [Misfit, Fits, Misfit],
-            ),
-            (
-                "unet.up_blocks.0.attentions.1.transformer_blocks.0.attn1.to_out.0.lora_A.weight",
-                A,
-                [Misfit, Fits, Misfit],
-            ),
-            (
-                "unet.up_blocks.3.attentions.1.transformer_blocks.0.attn1.processor.to_q_lora.down.weight",
-                A,
-                [Fits, Misfit, Misfit],
-            ),
-            (
-                "lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight",
-                A,
-                [Misfit, Misfit, Fits],
-            ),
-            (
-                "lora_unet_single_blocks_37_linear1.lora_down.weight",
-                A,
-                [Misfit, Misfit, Fits],
-            ),
-            (
-                "transformer.single_transformer_blocks.0.attn.to_k.lora_A.weight",
-                A,
-                [Misfit, Misfit, Fits],
-            ),
-            (
-                "transformer.transformer_blocks.0.attn.to_k.lora_B.weight",
-                A,
-                [Misfit, Misfit, Fits],
-            ),
-            (
-                "diffusion_model.double_blocks.0.img_mod.lin.diff_b",
-                A,
-                [Misfit, Misfit, Fits],
-            ),
-            (
-                "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight",
-                A,
-                [Fits, Misfit, Misfit],
-            ),
-            (
-                "lora_te2_text_model_encoder_layers_31_mlp_fc1.lora_down.weight",
-                A,
-                [Misfit, Fits, Misfit],
-            ),
-            (
-                "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_linear_layer.up.weight",
-                A,
-                [Fits, Fits, Fits],
-            ),
-        ];
-        for (name, shape, wanted) in cases {
-            assert_eq!(fits(&[(name, shape)]), wanted, "{name}");
-        }
-    }
-
-    #[test]
-    fn all_layers_together_decide() {
-        let shared = ("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight", A);
-        let deep = (
-            "lora_unet_mid_block_attentions_0_transformer_blocks_3_attn1_to_q.lora_down.weight",
-            A,
-        );
-        let text = ("lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", A);
-        assert_eq!(fits(&[shared])[..2], [LoraFit::Fits; 2]);
-        assert_eq!(fits(&[shared, deep])[..2], [LoraFit::Misfit, LoraFit::Fits]);
-        assert_eq!(fits(&[text, shared, deep])[1], LoraFit::Fits);
-    }
-
-    #[test]
-    fn what_is_no_lora_is_told_from_what_is_unknown() {
-        assert_eq!(fits(&[]), [LoraFit::NoLora; 3]);
-        assert_eq!(
-            fits(&[("model.diffusion_model.input_blocks.1.1.proj_in.weight", A)]),
-            [LoraFit::NoLora; 3]
-        );
-        assert_eq!(
-            fits(&[("lora_unet_blocks_0_cross_attn_k.lora_down.weight", A)]),
-            [LoraFit::Unknown; 3]
-        );
-        let flux = ("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", A);
-        assert_eq!(lora_fit(&Arch::Sd3, [flux]), LoraFit::Unknown);
-    }
-}
+mod tests;

@@ -34,15 +34,22 @@ impl Graph {
 
     /// Sets every strength of a LoRA to 0.
     pub(crate) fn silence(&mut self, lora: &str) {
+        self.lora_inputs(lora, |inputs| {
+            for strength in ["strength_model", "strength_clip"] {
+                inputs.insert(strength.to_owned(), 0.0.into());
+            }
+        });
+    }
+
+    /// Gives the inputs of each node that loads a LoRA to `change`.
+    pub(crate) fn lora_inputs(&mut self, lora: &str, change: impl Fn(&mut Map<String, Value>)) {
         let inputs = self
             .0
             .values_mut()
             .filter_map(|node| node.get_mut("inputs")?.as_object_mut());
-        for inputs in inputs.filter(|inputs| inputs.get("lora_name").is_some_and(|name| name == lora)) {
-            for strength in ["strength_model", "strength_clip"] {
-                inputs.insert(strength.to_owned(), 0.0.into());
-            }
-        }
+        inputs
+            .filter(|inputs| inputs.get("lora_name").is_some_and(|name| name == lora))
+            .for_each(change);
     }
 
     /// Gives a text input of some nodes to `change`, which may replace it.

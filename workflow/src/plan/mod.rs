@@ -65,6 +65,13 @@ impl Plan {
         self.graph.silence(lora);
     }
 
+    /// Lets the graph load another file wherever it applies this LoRA.
+    pub fn replace_lora(&mut self, lora: &str, file: &str) {
+        self.graph.lora_inputs(lora, |inputs| {
+            inputs.insert("lora_name".to_owned(), file.into());
+        });
+    }
+
     /// The graph with every placeholder replaced: `LoadImage` gets the name that ComfyUI returned for each input,
     /// `SaveImage` a file name prefix, which should be unique to the run.
     pub fn bind(&self, uploads: &[String], filename_prefix: &str) -> Result<Graph, BindError> {

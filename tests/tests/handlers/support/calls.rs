@@ -192,7 +192,7 @@ impl World {
 }
 
 /// Whether a route is one of the pages for browsers.
-fn is_page(route: &str) -> bool {
+pub(crate) fn is_page(route: &str) -> bool {
     let folders = ["/v1/sign-in", "/v1/sign-out", "/v1/account", "/v1/checkout"];
     folders.iter().any(|it| route.contains(it)) || route == "GET /v1"
 }
