@@ -10,6 +10,8 @@
 //! `FUZZ_SEED` (a number) gives other inputs; the same seed always the same. What fails is printed with its seed and
 //! number, and belongs into a test of its own beside the target, so that it is tried for ever.
 
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
+
 mod chance;
 
 use std::{

@@ -316,11 +316,11 @@ impl Host {
                 }
                 self.machine_command(plan, program).await?
             }
-            Renderer::ComfyUi { url, models } => self.worker_command(plan, url, models.as_deref()),
+            Renderer::ComfyUi { url, models } => Self::worker_command(plan, url, models.as_deref()),
             Renderer::StandIn { step_delay } => {
                 let url = self.keep_stand_in_up(plan, *step_delay).await?;
                 let models = models_of(&plan.folder, &self.instance.worker_id);
-                self.worker_command(plan, &url, Some(&models))
+                Self::worker_command(plan, &url, Some(&models))
             }
         };
         if self.worker.is_none() {
@@ -346,7 +346,7 @@ impl Host {
         Ok(())
     }
 
-    fn worker_command(&self, plan: &Plan, comfyui: &str, models: Option<&Path>) -> Command {
+    fn worker_command(plan: &Plan, comfyui: &str, models: Option<&Path>) -> Command {
         let mut command = Command::new(&plan.built.worker);
         command
             .arg("--exit-with-parent")

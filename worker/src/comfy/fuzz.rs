@@ -47,7 +47,7 @@ fn fuzz_frames() {
     let graphs = recorded("graph");
     let frames: Vec<_> = recorded("frames")
         .iter()
-        .flat_map(Value::as_array)
+        .filter_map(Value::as_array)
         .flatten()
         .cloned()
         .collect();
@@ -92,7 +92,7 @@ fn fuzz_history() {
 fn fuzz_troubles() {
     let errors: Vec<_> = recorded("frames")
         .iter()
-        .flat_map(Value::as_array)
+        .filter_map(Value::as_array)
         .flatten()
         .cloned()
         .collect();

@@ -81,6 +81,7 @@ fn plan() -> [Input; 3] {
         width,
         height,
         or: vec![[12, 4]],
+        any: Some(16),
         flatten: Colour([0, 0, 255]),
     };
     let scale = Operation::Scale {

@@ -44,14 +44,16 @@ impl<'a> Rename<'a> {
             (new.name.clone(), tensor)
         });
         let new = header.with(&tensors.collect()).map_err(io::Error::from)?;
-        let dialect: String = Sha256::digest(&new)[..8]
+        let digest = Sha256::digest(&new);
+        let dialect = digest
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let file = Path::new(&lora.file).with_extension(format!("{dialect}.safetensors"));
+            .take(8)
+            .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+        let extension = format!("{dialect:016x}.safetensors");
+        let file = Path::new(&lora.file).with_extension(&extension);
         Ok(Self {
             from,
-            path: from.with_extension(format!("{dialect}.safetensors")),
+            path: from.with_extension(extension),
             file: file.to_str().ok_or(LoraError::Path)?.to_owned(),
             header: new,
             data: (header.data, lora.size.saturating_sub(header.data)),
