@@ -42,7 +42,7 @@ pub(crate) async fn as_the_plugin_does(studio: Studio) -> Result<()> {
             .form("sign-in", &[("code", code), ("invitation", invitation)])
             .await
     };
-    let wrong = approve("aaaaaa-bbbbbb-cccccc-dddddd").await?;
+    let wrong = approve("nobody-was-ever-given-this").await?;
     ensure!(
         wrong.body.as_str().is_some_and(|text| text.contains("not good")),
         "{wrong:?}"
