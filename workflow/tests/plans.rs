@@ -180,6 +180,19 @@ fn seeds_have_64_bits_and_a_cut_number_of_steps_leaves_one() {
 }
 
 #[test]
+fn regions_of_a_tiled_upscale_are_written_as_the_root_prompt_is() {
+    let region = |mask: u32, text: &str| json!({"mask": mask, "bounds": [0, 0, 512, 512], "positive": text, "control": [], "loras": []});
+    let regions = json!([
+        region(1, "a field"),
+        region(2, "castle <lora:ink:0.8>, {red|blue} roof # too dark")
+    ]);
+    let data = json!({"s3_object": "key", "offsets": [0, 1, 2]});
+    let changes = [("/conditioning/regions", regions), ("/image_data", data)];
+    let raw = text(&plan(changed("06_upscale_tiled", &changes)));
+    assert!(raw.contains("castle , red roof") && !raw.contains("too dark"), "{raw}");
+}
+
+#[test]
 fn a_low_guidance_needs_no_negative() {
     let below = plan(changed("01_generate", &[("/sampling/cfg_scale", json!(0.5))]))
         .graph

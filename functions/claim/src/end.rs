@@ -6,13 +6,16 @@ use accounts::Caller;
 use axum::extract::State;
 use cloud::http::{HttpError, Json, Now, PathId};
 use model::{
-    Failure, FailureClass, Millis, Outcome, Pose, RunEnd, RunId, TaskId, TaskResult, TaskState, Worker, WorkerId,
+    Blame, Failure, FailureClass, Millis, Outcome, Pose, RunEnd, RunId, TaskId, TaskResult, TaskState, Worker,
+    WorkerId,
     worker_api::{Assignment, RunEnded, RunFailure, RunResult},
 };
 use tasks::{
     learn,
     runs::{Ended, RunError, end_run},
 };
+
+use tracing::error;
 
 use crate::{
     App,
@@ -69,6 +72,10 @@ pub(crate) async fn failure(
     Json(failure): Json<RunFailure>,
 ) -> Result<Json<RunEnded>, HttpError> {
     let worker = calling(&app, &caller, &id).await?;
+    if failure.class == Some(FailureClass::User) && failure.blame == Blame::Machine {
+        let what = Failure::new(FailureClass::User, failure.message.as_str()).message;
+        error!(worker.id = %id, task.id = %failure.task_id, what, "a picture failed for what lies on the machine");
+    }
     let outcome = match failure.class {
         Some(class) => Outcome::Failed(Failure::new(class, failure.message).blaming(failure.blame)),
         None => Outcome::Interrupted,

@@ -97,7 +97,10 @@ async fn note(
         let mut worker = worker.ok_or_else(earlier)?;
         worker.heard(now);
         worker.gpu = beat.gpu;
-        let hot = beat.gpu.is_some_and(|gpu| gpu.percent > app.settings.hot_percent);
+        let hot = beat
+            .gpu
+            .and_then(|gpu| gpu.percent)
+            .is_some_and(|percent| percent > app.settings.hot_percent);
         worker.hot_since = if hot { worker.hot_since.or(Some(now)) } else { None };
         // A worker of the protocol before says only which files it has loaded, the main ones among them.
         let main = if beat.main_models.is_empty() {

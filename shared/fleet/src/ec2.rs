@@ -1,6 +1,9 @@
 //! The fleet on EC2.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_sdk_ec2::{
     Client,
@@ -15,9 +18,12 @@ use aws_sdk_ec2::{
 use cloud::{
     BoxFuture, Env,
     aws::{CallError, time_outs},
+    chain,
 };
 use model::{InstanceId, PoolId, WorkerId};
 use policy::watch::{InstanceState, InstanceView};
+use tokio::{sync::OnceCell, time::timeout};
+use tracing::warn;
 
 use crate::{Fleet, FleetError, FleetPort, Instance};
 
@@ -55,7 +61,11 @@ const NO_CAPACITY: [&str; 14] = [
 /// Error code of a start or stop that comes too early or too late.
 const WRONG_STATE: &str = "IncorrectInstanceState";
 
+/// Longest time to look up the subnets, beside a launch.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
 const LAUNCH: &str = "ec2 CreateFleet";
+const SUBNETS: &str = "ec2 DescribeSubnets";
 pub(crate) const START: &str = "ec2 StartInstances";
 pub(crate) const STOP: &str = "ec2 StopInstances";
 pub(crate) const TERMINATE: &str = "ec2 TerminateInstances";
@@ -65,7 +75,7 @@ pub(crate) const TERMINATE: &str = "ec2 TerminateInstances";
 pub struct FleetConfig {
     /// The launch template's id.
     pub launch_template: String,
-    /// Subnets to launch in, one a zone; empty: the default VPC's.
+    /// Subnets to launch in, of which the first of each zone is used; empty: the default VPC's.
     pub subnets: Vec<String>,
     /// The installation's name, tagged on each instance.
     pub stack: String,
@@ -102,9 +112,10 @@ pub async fn connect_with(sdk: &aws_config::SdkConfig, config: FleetConfig) -> F
     let ec2 = Ec2 {
         client: Client::from_conf(client),
         config,
+        one_a_zone: OnceCell::new(),
     };
     // Refused to those who only start or only stop, which is as good: the connection is open afterwards.
-    let _ = tokio::time::timeout(Duration::from_secs(2), ec2.client.describe_instances().send()).await;
+    let _ = timeout(Duration::from_secs(2), ec2.client.describe_instances().send()).await;
     Fleet::new(ec2)
 }
 
@@ -112,6 +123,8 @@ pub async fn connect_with(sdk: &aws_config::SdkConfig, config: FleetConfig) -> F
 struct Ec2 {
     client: Client,
     config: FleetConfig,
+    /// Of the subnets, those to launch in, once that is known.
+    one_a_zone: OnceCell<Vec<String>>,
 }
 
 impl Ec2 {
@@ -161,16 +174,41 @@ impl Ec2 {
         })
     }
 
+    /// The subnets to launch in. EC2 refuses a fleet with two of one zone, which is looked up before the first launch.
+    async fn subnets(&self) -> &[String] {
+        let configured = self.config.subnets.as_slice();
+        if configured.len() < 2 {
+            return configured;
+        }
+        let found = self.one_a_zone.get_or_try_init(async || {
+            let call = self.client.describe_subnets().set_subnet_ids(Some(configured.to_vec()));
+            let reply = call.send().await.map_err(|error| CallError::of(SUBNETS, error))?;
+            let zones = reply
+                .subnets()
+                .iter()
+                .filter_map(|it| Some((it.subnet_id()?.to_owned(), it.availability_zone()?.to_owned())));
+            Ok::<_, CallError>(one_a_zone(configured, &zones.collect()))
+        });
+        match timeout(LOOK_UP, found).await {
+            Ok(Ok(found)) => return found,
+            // EC2 says at the launch what is wrong with them.
+            Ok(Err(error)) => warn!(error = chain(&error), "the zones of SubnetIds could not be looked up"),
+            Err(_) => warn!("the zones of SubnetIds could not be looked up in time"),
+        }
+        configured
+    }
+
     async fn launch(&self, worker_id: &WorkerId, pool: &PoolId, types: &[String]) -> Result<Instance, FleetError> {
         check_types(types)?;
         let template = FleetLaunchTemplateSpecificationRequest::builder()
             .launch_template_id(&self.config.launch_template)
             .version("$Latest")
             .build();
-        let subnets: Vec<Option<&String>> = if self.config.subnets.is_empty() {
+        let subnets = self.subnets().await;
+        let subnets: Vec<Option<&String>> = if subnets.is_empty() {
             vec![None]
         } else {
-            self.config.subnets.iter().map(Some).collect()
+            subnets.iter().map(Some).collect()
         };
         let overrides = types.iter().zip(0_u32..).flat_map(|(kind, rank)| {
             subnets.iter().map(move |subnet| {
@@ -258,6 +296,22 @@ fn state(name: Option<&InstanceStateName>) -> InstanceState {
         Some(InstanceStateName::Stopped) => InstanceState::Stopped,
         _ => InstanceState::Gone,
     }
+}
+
+/// The first subnet of each zone, and those whose zone is not known.
+fn one_a_zone(subnets: &[String], zones: &BTreeMap<String, String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let (used, surplus): (Vec<_>, Vec<_>) = subnets
+        .iter()
+        .cloned()
+        .partition(|subnet| zones.get(subnet).is_none_or(|zone| seen.insert(zone)));
+    if !surplus.is_empty() {
+        warn!(
+            ?surplus,
+            "SubnetIds names several subnets of a zone; nothing is launched in these"
+        );
+    }
+    used
 }
 
 fn filter(name: &str, value: &str) -> Filter {

@@ -13,7 +13,7 @@ pub enum FailureClass {
     Capacity,
 }
 
-/// What an infrastructure failure says against the machine.
+/// What a failure says against the machine.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
@@ -22,7 +22,7 @@ pub enum Blame {
     Unknown,
     /// Nothing: the request asked for more time or memory than there is.
     Request,
-    /// Its process or its hardware is broken.
+    /// Its process, its hardware or a model file on it is broken.
     Machine,
 }
 

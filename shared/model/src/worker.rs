@@ -92,15 +92,18 @@ pub struct RunRef {
     pub run_id: RunId,
 }
 
-/// What a worker measures of its GPU.
+/// What a worker measures of its GPU. Each field by itself: a part of a GPU (MIG) has memory, but no utilisation.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GpuUse {
     /// Utilisation, percent.
-    pub percent: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u32>,
     /// Memory in use, MiB.
-    pub vram_used_mib: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vram_used_mib: Option<u64>,
     /// Memory there is, MiB.
-    pub vram_total_mib: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vram_total_mib: Option<u64>,
 }
 
 /// A worker: one item of Fleet.

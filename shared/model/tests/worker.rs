@@ -233,9 +233,9 @@ fn the_item() {
     worker.instance_type = Some("g6.xlarge".to_owned());
     worker.connection = Some(model::ConnectionId::new("fJ8yQeV1IAMCHnw="));
     worker.gpu = Some(GpuUse {
-        percent: 98,
-        vram_used_mib: 5120,
-        vram_total_mib: 24_576,
+        percent: Some(98),
+        vram_used_mib: Some(5120),
+        vram_total_mib: Some(24_576),
     });
     worker.models = vec!["dreamshaper_8.safetensors".to_owned()];
     worker.team = Some(TeamId::new("studio"));

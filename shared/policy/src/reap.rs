@@ -52,7 +52,11 @@ pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
     // Whoever says for that long that it works, and has no task, works for somebody else.
     let worked_at = worker.worked_at.map_or(worker.up_since, |at| at.max(worker.up_since));
     let strange = now.since(worked_at) >= settings.dead_man;
-    let quiet = strange || worker.gpu.is_none_or(|gpu| gpu.percent < settings.gpu_quiet_percent);
+    let quiet = strange
+        || worker
+            .gpu
+            .and_then(|gpu| gpu.percent)
+            .is_none_or(|percent| percent < settings.gpu_quiet_percent);
     // Draining can be taken back, so it begins early enough for the second look to fall on the end of the idle time.
     // A tick is a little longer than the least time between the looks.
     let soon = now + settings.drain_confirm * 6 / 5;

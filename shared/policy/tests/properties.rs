@@ -67,7 +67,7 @@ prop_compose! {
         worker.no_capacity_at = no_capacity_at;
         worker.silent_since = silent_since;
         worker.connection = Some(ConnectionId::new("open"));
-        worker.gpu = percent.map(|percent| GpuUse { percent, vram_used_mib: 0, vram_total_mib: 0 });
+        worker.gpu = percent.map(|percent| GpuUse { percent: Some(percent), ..GpuUse::default() });
         // Mostly as it should be; an index may show anything.
         worker.run = (state == WorkerState::Busy || (run && state == WorkerState::Draining)).then(held);
         worker
@@ -343,7 +343,7 @@ proptest! {
             let worker = world.worker(&step.worker_id);
             let worked_at = worker.worked_at.map_or(worker.up_since, |at| at.max(worker.up_since));
             let strange = world.now.since(worked_at) >= world.settings.dead_man;
-            let quiet = strange || worker.gpu.is_none_or(|gpu| gpu.percent < 5);
+            let quiet = strange || worker.gpu.and_then(|gpu| gpu.percent).is_none_or(|percent| percent < 5);
             match step.action {
                 ReapAction::Drain => {
                     prop_assert_eq!(worker.state, WorkerState::Ready);
@@ -380,7 +380,7 @@ proptest! {
             worker.run = None;
             worker.idle_since = Some(NOW - world.settings.idle_stop);
             worker.up_since = NOW - world.settings.idle_stop;
-            worker.gpu = percent.map(|percent| GpuUse { percent, vram_used_mib: 0, vram_total_mib: 0 });
+            worker.gpu = percent.map(|percent| GpuUse { percent: Some(percent), ..GpuUse::default() });
         }
         let steps = reap::plan(&world.snapshot());
         prop_assert!(steps.len() == world.workers.len() && steps.iter().all(|step| step.action == ReapAction::Drain));

@@ -622,36 +622,93 @@ async fn a_canceling_task_whose_worker_dies_ends_and_releases() {
     assert_eq!(world.worker(WORKER).await.state, WorkerState::Gone);
 }
 
-/// What EC2 says when there is no machine, or no address, to be had.
-#[tokio::test]
-async fn codes_that_mean_not_here_not_now_do_not_count_as_failures() {
-    use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
-    let code = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-    let app = Router::new()
-        .fallback(async |State(code): State<std::sync::Arc<std::sync::Mutex<String>>>, body: String| {
-            let ns = "xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"";
-            let text = if body.contains("Action=CreateFleet") {
-                let code = code.lock().unwrap().clone();
-                let item = |code| format!("<item><errorCode>{code}</errorCode><errorMessage>m</errorMessage><lifecycle>on-demand</lifecycle></item>");
-                let items = code.split(',').map(item).collect::<Vec<_>>().concat();
-                format!("<CreateFleetResponse {ns}><requestId>r</requestId><fleetId>fleet-1</fleetId><errorSet>{items}</errorSet><fleetInstanceSet/></CreateFleetResponse>")
-            } else {
-                format!("<DescribeInstancesResponse {ns}><requestId>r</requestId><reservationSet/></DescribeInstancesResponse>")
-            };
-            ([(CONTENT_TYPE, "text/xml")], text).into_response()
-        })
-        .with_state(code.clone());
+/// An EC2 that answers each request, of this body, with what is between a reply's first tag and its last.
+async fn ec2(subnets: &[&str], answer: impl Fn(&str) -> String + Clone + Send + Sync + 'static) -> fleet::Fleet {
+    use axum::{Router, http::header::CONTENT_TYPE, response::IntoResponse};
+    let app = Router::new().fallback(async move |body: String| {
+        let action = body.split(['=', '&']).skip_while(|it| *it != "Action").nth(1).unwrap().to_owned();
+        let inside = answer(&body);
+        let text = format!("<{action}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r</requestId>{inside}</{action}Response>");
+        ([(CONTENT_TYPE, "text/xml")], text).into_response()
+    });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let sdk = cloud::emulator_config(&url).await;
     let config = fleet::ec2::FleetConfig {
         launch_template: "lt-1".into(),
-        subnets: vec![],
+        subnets: subnets.iter().map(|it| (*it).to_owned()).collect(),
         stack: "s".into(),
         image: None,
     };
-    let fleet = fleet::ec2::connect_with(&sdk, config).await;
+    fleet::ec2::connect_with(&cloud::emulator_config(&url).await, config).await
+}
+
+/// A reply to `CreateFleet` without an instance, for these reasons.
+fn no_instance(codes: &str) -> String {
+    let item = |code| {
+        format!(
+            "<item><errorCode>{code}</errorCode><errorMessage>m</errorMessage><lifecycle>on-demand</lifecycle></item>"
+        )
+    };
+    let items = codes.split(',').map(item).collect::<Vec<_>>().concat();
+    format!("<fleetId>fleet-1</fleetId><errorSet>{items}</errorSet><fleetInstanceSet/>")
+}
+
+/// `SubnetIds` with two subnets of one zone, which EC2 refuses in a fleet.
+#[tokio::test]
+async fn one_subnet_of_a_zone_is_launched_in() {
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(vec![]));
+    let heard = std::sync::Arc::clone(&asked);
+    let fleet = ec2(&["subnet-a1", "subnet-a2", "subnet-b1"], move |body: &str| {
+        heard.lock().unwrap().push(body.to_owned());
+        if body.contains("Action=DescribeSubnets") {
+            let item = |(id, zone)| {
+                format!("<item><subnetId>{id}</subnetId><availabilityZone>{zone}</availabilityZone></item>")
+            };
+            let found = [("subnet-b1", "eu-1b"), ("subnet-a2", "eu-1a"), ("subnet-a1", "eu-1a")].map(item);
+            format!("<subnetSet>{}</subnetSet>", found.concat())
+        } else if body.contains("Action=CreateFleet") {
+            let twice = body.contains("subnet-a1") && body.contains("subnet-a2");
+            no_instance(if twice {
+                "InvalidFleetConfiguration"
+            } else {
+                "InsufficientInstanceCapacity"
+            })
+        } else {
+            "<reservationSet/>".to_owned()
+        }
+    })
+    .await;
+    for _ in 0..2 {
+        let types = ["g5.xlarge".to_owned()];
+        let answer = fleet
+            .launch(&model::WorkerId::new("w-1"), &PoolId::new(POOL), &types)
+            .await;
+        assert!(matches!(answer, Err(fleet::FleetError::NoCapacity(_))), "{answer:?}");
+    }
+    let asked = asked.lock().unwrap();
+    let count = |what: &str| asked.iter().filter(|body| body.contains(what)).count();
+    assert_eq!((count("Action=CreateFleet"), count("Action=DescribeSubnets")), (2, 1));
+    assert!(
+        asked.iter().any(|body| body.contains("subnet-a1")
+            && body.contains("subnet-b1")
+            && body.contains("Action=CreateFleet"))
+    );
+}
+
+/// What EC2 says when there is no machine, or no address, to be had.
+#[tokio::test]
+async fn codes_that_mean_not_here_not_now_do_not_count_as_failures() {
+    let code = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let said = std::sync::Arc::clone(&code);
+    let fleet = ec2(&[], move |body: &str| {
+        if body.contains("Action=CreateFleet") {
+            no_instance(&said.lock().unwrap())
+        } else {
+            "<reservationSet/>".to_owned()
+        }
+    })
+    .await;
     let mut wrong = vec![];
     for said in [
         "InsufficientInstanceCapacity",

@@ -465,9 +465,9 @@ async fn a_worker_is_ready_when_it_says_so_and_only_after_warming() {
             })
             .await;
         let gpu = GpuUse {
-            percent: 7,
-            vram_used_mib: 1,
-            vram_total_mib: 2,
+            percent: Some(7),
+            vram_used_mib: Some(1),
+            vram_total_mib: Some(2),
         };
         let body = json!({ "ready": ready, "gpu": gpu, "models": ["a", "b"] });
         beat(&world, &worker, &body, NOW + seconds(1)).await;

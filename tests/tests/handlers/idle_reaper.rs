@@ -12,9 +12,9 @@ use crate::{
 
 const fn gpu(percent: u32) -> GpuUse {
     GpuUse {
-        percent,
-        vram_used_mib: 0,
-        vram_total_mib: 0,
+        percent: Some(percent),
+        vram_used_mib: None,
+        vram_total_mib: None,
     }
 }
 

@@ -40,5 +40,6 @@ mod sign_in;
 mod simulation;
 mod support;
 mod sweep;
+mod user_data;
 mod users;
 mod versions;

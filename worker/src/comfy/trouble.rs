@@ -26,7 +26,7 @@ pub(crate) fn failure(error: &Value) -> Failure {
             .map(|file| format!(" {file}"))
             .unwrap_or_default();
         let why = format!("The model file{file} is damaged and could not be read. Tell your studio's operator.");
-        return Failure::new(FailureClass::User, why);
+        return Failure::new(FailureClass::User, why).blaming(Blame::Machine);
     }
     let loads_picture = node.starts_with("loadimage");
     if loads_picture && (kind.contains("unidentifiedimage") || kind.contains("pil.") || said.contains("image file")) {
@@ -159,7 +159,7 @@ mod tests {
                 "Error while deserializing header: HeaderTooLarge",
                 "CheckpointLoaderSimple",
                 User,
-                Blame::Unknown,
+                Blame::Machine,
             ),
             (
                 "PIL.UnidentifiedImageError",

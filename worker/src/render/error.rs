@@ -68,7 +68,8 @@ impl RenderError {
         match self {
             Self::Stopped { stuck, .. } | Self::TooLong { stuck } => *stuck,
             Self::Lost(_) | Self::Comfy(ComfyError::Gone(_) | ComfyError::Slow(_)) => true,
-            Self::Graph(failure) => failure.blame == Blame::Machine,
+            // A file that nobody can read is not mended by a restart.
+            Self::Graph(failure) => failure.blame == Blame::Machine && failure.class != FailureClass::User,
             _ => false,
         }
     }
