@@ -1,0 +1,1 @@
+"""What the extension decides, without Krita, Qt, network, clock or chance: events go in, effects come out."""

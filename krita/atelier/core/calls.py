@@ -1,0 +1,76 @@
+"""HTTP calls on their way, and who waits for each."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from .effects import Call, Reply
+
+Then = Callable[[float, Reply], None]
+
+API_TIMEOUT, API_LIMIT = 35.0, 4 * 1024 * 1024
+"""API Gateway gives up after 30 s and sends 6 MB at most; ours are far smaller."""
+BLOB_TIMEOUT, BLOB_LIMIT = 300.0, 1024 * 1024 * 1024
+
+
+def endpoint_of(address: str) -> str:
+    """The API's address as all paths need it, whether or not it was written with `/v1`."""
+    address = address.strip().rstrip("/")
+    if address and "://" not in address:
+        address = "https://" + address
+    return address if not address or address.endswith("/v1") else address + "/v1"
+
+
+class Calls:
+    """Numbers calls, and finds who waits for an answer."""
+
+    def __init__(self, effects: List[Any], endpoint: str) -> None:
+        self._effects = effects
+        self._waiting: Dict[int, Tuple[Then, bool]] = {}
+        self._last = 0
+        self.endpoint = endpoint
+        self.token: Optional[str] = None
+        self.refused: Then = lambda now, reply: None
+        """Hears of each 401."""
+
+    def api(
+        self, method: str, path: str, then: Then, body: Optional[bytes] = None, headers: Tuple[Tuple[str, str], ...] = ()
+    ) -> None:
+        """A call of the API."""
+        if method == "POST":
+            body, headers = body or b"{}", headers + (("Content-Type", "application/json"),)
+        if self.token is not None:
+            headers += (("Authorization", "Bearer " + self.token),)
+        self._send(method, f"{self.endpoint}/{path}", headers, body, API_TIMEOUT, API_LIMIT, then, True)
+
+    def blob(self, method: str, url: str, then: Then, body: Optional[bytes] = None) -> None:
+        """A call of a signed address, which our token must not reach."""
+        headers = () if body is None else (("Content-Type", "application/octet-stream"),)
+        self._send(method, url, headers, body, BLOB_TIMEOUT, BLOB_LIMIT, then, False)
+
+    def _send(self, method, url, headers, body, timeout, limit, then, ours) -> None:  # type: ignore[no-untyped-def]
+        self._last += 1
+        self._waiting[self._last] = (then, ours)
+        self._effects.append(Call(self._last, method, url, headers, body, timeout, limit))
+
+    def answered(self, now: float, number: int, reply: Reply) -> None:
+        """Tells who waits; nobody waits for what was dropped."""
+        then, ours = self._waiting.pop(number, (None, False))
+        if then is None:
+            return
+        if ours and reply.status == 401 and reply.trouble is None:
+            self.refused(now, reply)
+        then(now, reply)
+
+    def drop(self) -> None:
+        """Nobody waits any more."""
+        self._waiting.clear()
+
+
+def is_passing(reply: Reply) -> bool:
+    """Whether the same call may succeed later."""
+    if reply.trouble is not None:
+        return True
+    said = reply.json()
+    ours = said is not None and "error" in said
+    return reply.status in (429, 502, 503, 504) or (reply.status == 500 and not ours) or 300 <= reply.status < 400

@@ -1,0 +1,306 @@
+"""All jobs: uploads, submits, follows, fetches, cancels, and keeps them for the next start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+from . import requests, words
+from .backoff import Backoff
+from .calls import Calls, is_passing
+from .effects import Deliver, KeepBlob, KeepJobs, Reply
+from .jobs import MOST_JOBS, Job, State
+
+POLL, POLL_LATER, POLL_BESIDE_SOCKET = 0.4, 1.5, 15.0
+"""Seconds between two looks at a task: without a socket, the same while it waits in line, and with one."""
+MOST_FETCHES = 5
+"""Tries to fetch pictures whose address leads nowhere."""
+MOST_BLOBS = 256 * 1024 * 1024
+"""Bytes of one request's pictures that we keep."""
+
+
+@dataclass
+class _Work:
+    """What does not outlive Krita."""
+
+    backoff: Backoff
+    due: float = 0.0
+    busy: bool = False
+    blob: Optional[bytes] = None
+    place: Optional[str] = None
+    fetches: int = 0
+
+
+class Desk:
+    """The painter's jobs, in order."""
+
+    def __init__(self, effects: List[Any], calls: Calls, chance: Callable[[], float], stored: Any) -> None:
+        self._effects, self._calls, self._chance = effects, calls, chance
+        self.jobs: Dict[str, Job] = {}
+        self._work: Dict[str, _Work] = {}
+        self.read_blob: Callable[[str], Optional[bytes]] = lambda name: None
+        """Reads what `KeepBlob` has stored."""
+        self.socket_is_open = False
+        self.credits: Optional[int] = None
+        """Left of this month's budget."""
+        kept = stored.get("jobs") if isinstance(stored, dict) else None
+        for document in (kept if isinstance(kept, list) else [])[-MOST_JOBS:]:
+            job = Job.recall(document)
+            if job is not None:
+                self.jobs[job.id] = job
+
+    def unfinished(self) -> List[str]:
+        """Tasks to ask the server about."""
+        return [job.task for job in self.jobs.values() if job.is_waiting and job.task]
+
+    def submit(self, job: Job, blob: bytes) -> None:
+        """Takes a new job."""
+        self.jobs[job.id] = job
+        self._take(job, blob)
+
+    def again(self, job_id: str, new_id: str) -> Optional[Job]:
+        """Sends a job that failed or was canceled once more, as a new one in its place."""
+        old = self.jobs.get(job_id)
+        if old is None or old.state not in (State.FAILED, State.CANCELED):
+            return None
+        blob = self._blob(old)
+        if blob is None:
+            old.error = "The pictures of this request are gone. Paint it anew."
+            return None
+        job = Job(new_id, old.prompt, old.seed, old.place, old.workflow, old.offsets, live=old.live)
+        self.forget(job_id)
+        self.submit(job, blob)
+        return job
+
+    def cancel(self, now: float, job_id: str) -> None:
+        """Whatever stage it is in."""
+        job = self.jobs.get(job_id)
+        if job is None or job.is_over:
+            return
+        job.unwanted = True
+        if job.is_waiting:
+            job.state = State.CANCELING
+            self._tend(job).due = now + POLL_LATER
+            self._calls.api("POST", f"cancel/any/{job.task}", lambda at, reply: self._canceled(at, job, reply))
+        elif not (job.state is State.SUBMITTING and self._tend(job).busy):
+            self._end(job, State.CANCELED)
+        self.save()
+
+    def forget(self, job_id: str) -> None:
+        """Takes a job that is over off the list."""
+        job = self.jobs.get(job_id)
+        if job is not None and job.is_over:
+            del self.jobs[job_id]
+            self._work.pop(job_id, None)
+            self._effects.append(KeepBlob(job_id, None))
+            self.save()
+
+    def told(self, now: float, view: Dict[str, Any]) -> None:
+        """A task's snapshot came, by whatever way."""
+        for job in list(self.jobs.values()):
+            if job.task is not None and job.task == view.get("task_id") and job.is_waiting:
+                job.told(view)
+                self._settle(now, job)
+
+    def resume(self, now: float) -> None:
+        """Goes on at once with all that waits."""
+        for job in self.jobs.values():
+            self._tend(job).due = now
+
+    def interrupt(self) -> None:
+        """No call that is on its way will be answered."""
+        for work in self._work.values():
+            work.busy = False
+
+    def tick(self, now: float) -> None:
+        """Takes each job a step further that is due."""
+        for job in list(self._due(now)):
+            work = self._tend(job)
+            work.busy = True
+            if job.state is State.UPLOADING:
+                self._calls.api("POST", "upload/image", lambda at, reply, job=job: self._placed(at, job, reply))
+            elif job.state is State.SUBMITTING:
+                self._submit(now, job)
+            else:
+                self._calls.api("GET", f"tasks/{job.task}", lambda at, reply, job=job: self._looked(at, job, reply))
+
+    def save(self) -> None:
+        """Keeps what must outlive Krita: live pictures and those that are done need not."""
+        kept = [job.keep() for job in self.jobs.values() if not job.live and job.state is not State.DONE]
+        self._effects.append(KeepJobs({"jobs": kept[-MOST_JOBS:]}))
+
+    def _due(self, now: float) -> Iterator[Job]:
+        for job in self.jobs.values():
+            work = self._tend(job)
+            if not job.is_over and not work.busy and work.due <= now:
+                yield job
+
+    def _tend(self, job: Job) -> _Work:
+        return self._work.setdefault(job.id, _Work(Backoff(self._chance)))
+
+    def _take(self, job: Job, blob: bytes) -> None:
+        work = self._tend(job)
+        work.blob, job.size = blob, len(blob)
+        job.state = State.UPLOADING if len(blob) > requests.INLINE else State.SUBMITTING
+        if blob and not job.live and len(blob) <= MOST_BLOBS:
+            self._effects.append(KeepBlob(job.id, blob))
+        self.save()
+
+    def _blob(self, job: Job) -> Optional[bytes]:
+        work = self._tend(job)
+        if work.blob is None:
+            work.blob = b"" if job.size == 0 else self.read_blob(job.id)
+        return work.blob if work.blob is not None and len(work.blob) == job.size else None
+
+    def _placed(self, now: float, job: Job, reply: Reply) -> None:
+        place = reply.json() or {}
+        blob = self._blob(job)
+        if job.is_over or not self._went_well(now, job, reply):
+            return
+        if blob is None:
+            return self._end(job, State.FAILED, "The pictures of this request are gone. Paint it anew.")
+        url, name = place.get("url"), place.get("object")
+        if not isinstance(url, str) or not isinstance(name, str):
+            return self._garbage(now, job)
+        work = self._tend(job)
+        work.busy, work.place = True, name
+        self._calls.blob("PUT", url, lambda at, put: self._uploaded(at, job, put), blob)
+
+    def _uploaded(self, now: float, job: Job, reply: Reply) -> None:
+        if reply.status == 403:  # the address has died
+            return self._later(now, job, reply)
+        if not job.is_over and self._went_well(now, job, reply):
+            job.state = State.SUBMITTING
+
+    def _submit(self, now: float, job: Job) -> None:
+        blob, work = self._blob(job), self._tend(job)
+        if blob is None:
+            return self._end(job, State.FAILED, "The pictures of this request are gone. Paint it anew.")
+        if len(blob) > requests.INLINE and work.place is None:
+            # Krita was closed in between, and only the server knows whether it has this request: its pictures anew.
+            job.state, work.busy = State.UPLOADING, False
+            return
+        body = requests.with_pictures(job.workflow, blob, job.offsets, work.place)
+        key = (("Idempotency-Key", job.id),)
+        self._calls.api("POST", "generate", lambda at, reply: self._submitted(at, job, reply), body, key)
+
+    def _submitted(self, now: float, job: Job, reply: Reply) -> None:
+        said = reply.json() or {}
+        self._spent(said)
+        if job.unwanted and reply.trouble is None and not reply.ok:
+            return self._end(job, State.CANCELED)
+        if not self._went_well(now, job, reply):
+            return
+        if not isinstance(said.get("id"), str):
+            return self._garbage(now, job)
+        job.task, job.state = said["id"], State.QUEUED
+        if job.unwanted:
+            return self.cancel(now, job.id)
+        job.position = said["position"] if type(said.get("position")) is int else None
+        job.eta = float(said["eta_s"]) if type(said.get("eta_s")) in (int, float) else None
+        if said.get("status") == "COMPLETED":
+            job.state = State.FETCHING
+            images = (said.get("output") or {}).get("images") if isinstance(said.get("output"), dict) else None
+            if isinstance(images, dict):
+                self._fetch(job, images)
+        self.save()
+
+    def _looked(self, now: float, job: Job, reply: Reply) -> None:
+        if job.is_over:
+            return
+        if reply.status == 404 and reply.json() is not None:
+            return self._end(job, State.FAILED, "The server does not know this picture any more. Send it again.")
+        if not self._went_well(now, job, reply):
+            return
+        view = reply.json()
+        if view is None or view.get("task_id") != job.task:
+            return self._garbage(now, job)
+        job.told(view)
+        self._tend(job).due = now + self._rhythm(job)
+        if job.state is State.CANCELING and view.get("state") in ("queued", "running"):
+            return self.cancel(now, job.id)
+        self._settle(now, job)
+        result = view.get("result")
+        if job.state is State.FETCHING and isinstance(result, dict):
+            self._fetch(job, result)
+
+    def _rhythm(self, job: Job) -> float:
+        if job.state is State.CANCELING:
+            return POLL_LATER
+        if self.socket_is_open:
+            return POLL_BESIDE_SOCKET
+        return POLL if job.state is not State.QUEUED or job.live else POLL_LATER
+
+    def _settle(self, now: float, job: Job) -> None:
+        """After a snapshot."""
+        if job.state is State.FETCHING:
+            self._tend(job).due = now
+        elif job.is_over:
+            self._end(job, job.state, job.error)
+
+    def _fetch(self, job: Job, images: Dict[str, Any]) -> None:
+        url, offsets = images.get("url"), images.get("offsets")
+        if isinstance(url, str):
+            self._tend(job).busy = True
+            self._calls.blob("GET", url, lambda at, reply: self._fetched(at, job, offsets, reply))
+
+    def _fetched(self, now: float, job: Job, offsets: Any, reply: Reply) -> None:
+        work = self._tend(job)
+        work.busy, work.fetches = False, work.fetches + 1
+        if job.is_over:
+            return
+        pictures = requests.split(reply.body, offsets) if reply.ok else None
+        if pictures is not None:
+            self._end(job, State.DONE)
+            self._effects.append(Deliver(job, pictures))
+        elif reply.trouble is None and work.fetches >= MOST_FETCHES:
+            self._end(job, State.FAILED, "The picture is not on the server any more. Send the request again.")
+        else:
+            work.due = now + work.backoff.failed(reply.retry_after)
+
+    def _canceled(self, now: float, job: Job, reply: Reply) -> None:
+        if job.is_over:
+            return
+        said = reply.json() or {}
+        if reply.ok and said.get("status") != "IN_PROGRESS":
+            self._end(job, State.CANCELED)
+        else:  # the next look tells whether it is over meanwhile, or asks again
+            self._later(now, job, reply)
+
+    def _went_well(self, now: float, job: Job, reply: Reply) -> bool:
+        work = self._tend(job)
+        work.busy = False
+        if reply.ok:
+            work.backoff.worked()
+            return True
+        if reply.status == 401:
+            work.due = inf  # until there is a token
+        elif is_passing(reply):
+            self._later(now, job, reply)
+        else:
+            self._end(job, State.FAILED, words.of_reply(reply, self._calls.endpoint))
+        return False
+
+    def _garbage(self, now: float, job: Job) -> None:
+        self._later(now, job, Reply())
+
+    def _later(self, now: float, job: Job, reply: Reply) -> None:
+        work = self._tend(job)
+        work.busy = False
+        work.due = now + work.backoff.failed(reply.retry_after)
+
+    def _end(self, job: Job, state: State, error: Optional[str] = None) -> None:
+        job.state, job.error = state, error
+        self._tend(job).busy = False
+        if state is State.DONE:
+            self._effects.append(KeepBlob(job.id, None))
+        if job.live and state is not State.FAILED:
+            self.jobs.pop(job.id, None)
+            self._work.pop(job.id, None)
+        self.save()
+
+    def _spent(self, said: Dict[str, Any]) -> None:
+        user = said.get("user", said)
+        left = user.get("credits") if isinstance(user, dict) else None
+        self.credits = left if type(left) is int else self.credits

@@ -1,0 +1,141 @@
+"""What becomes of one request, from the click to the picture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any, Dict, List, Optional
+
+from .waiting import waiting
+
+MOST_JOBS = 200
+"""That are read back at a start."""
+
+
+class State(Enum):
+    """Where a job stands."""
+
+    UPLOADING = "uploading"
+    SUBMITTING = "submitting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELING = "canceling"
+    FETCHING = "fetching"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+OVER = (State.DONE, State.FAILED, State.CANCELED)
+
+
+@dataclass
+class Place:
+    """Where a result belongs."""
+
+    document: str
+    """Unique id of the document, as Krita's annotation keeps it; empty without one."""
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass
+class Job:
+    """One request of the painter."""
+
+    id: str
+    """Also the idempotency key: however often it is submitted, there is one task."""
+    prompt: str
+    seed: int
+    place: Place
+    workflow: Dict[str, Any] = field(repr=False)
+    offsets: List[int] = field(default_factory=list)
+    """Where each picture of the request begins in its blob."""
+    size: int = 0
+    """Bytes of that blob."""
+    live: bool = False
+    state: State = State.SUBMITTING
+    task: Optional[str] = None
+    progress: float = 0.0
+    version: int = 0
+    note: Optional[str] = None
+    position: Optional[int] = None
+    eta: Optional[float] = None
+    error: Optional[str] = None
+    unwanted: bool = False
+    """Canceled before the server has said which task it is."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing happens to it any more by itself."""
+        return self.state in OVER
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the server works on it, as far as we know."""
+        return self.task is not None and self.state in (State.QUEUED, State.RUNNING, State.CANCELING)
+
+    def told(self, view: Dict[str, Any]) -> None:
+        """Takes a snapshot of the task, unless it is older than what is known or no snapshot."""
+        version, state = view.get("version"), view.get("state")
+        if type(version) is not int or version < self.version or not self.is_waiting:
+            return
+        error = view.get("error")
+        said = error.get("message") if isinstance(error, dict) else None
+        progress, position, eta = view.get("progress"), view.get("position"), view.get("eta_s")
+        if state in ("queued", "running"):
+            if self.state is State.CANCELING:
+                return
+            self.state = State(state)
+        elif state == "canceling":
+            self.state = State.CANCELING
+        elif state == "succeeded":
+            self.state = State.CANCELED if self.unwanted else State.FETCHING
+        elif state == "failed":
+            self.state, self.error = State.FAILED, said if isinstance(said, str) else "The picture failed. Send it again."
+        elif state == "canceled":
+            self.state = State.CANCELED
+        elif state == "expired":
+            self.state, self.error = State.FAILED, "The picture took too long and was given up. Send it again."
+        else:
+            return
+        self.version = version
+        self.progress = min(1.0, max(0.0, float(progress))) if type(progress) in (int, float) else self.progress
+        note = view.get("note")
+        if state == "queued":
+            self.note = note if isinstance(note, str) else self.note
+            self.position = position if type(position) is int else self.position
+            self.eta = float(eta) if type(eta) in (int, float) else self.eta
+        else:
+            self.note = self.position = self.eta = None
+
+    def words(self) -> str:
+        """Where it stands, for the painter."""
+        if self.state is State.QUEUED:
+            return waiting(self.note, self.position, self.eta)
+        return {
+            State.UPLOADING: "Sending the canvas",
+            State.SUBMITTING: "Sending",
+            State.RUNNING: f"Rendering {round(self.progress * 100)} %",
+            State.CANCELING: "Canceling",
+            State.FETCHING: "Fetching the pictures",
+            State.DONE: "Done",
+            State.FAILED: self.error or "It failed.",
+            State.CANCELED: "Canceled",
+        }[self.state]
+
+    def keep(self) -> Dict[str, Any]:
+        """As a document of JSON."""
+        return {**asdict(self), "state": self.state.value}
+
+    @staticmethod
+    def recall(document: Any) -> Optional["Job"]:
+        """Reads `keep`'s; none if it is damaged."""
+        try:
+            job = Job(**{**document, "place": Place(**document["place"]), "state": State(document["state"])})
+        except (TypeError, KeyError, ValueError):
+            return None
+        sound = isinstance(job.id, str) and isinstance(job.workflow, dict) and isinstance(job.offsets, list)
+        return job if sound else None

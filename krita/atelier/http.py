@@ -1,0 +1,100 @@
+"""HTTP by Qt, from Krita's event loop, which it never blocks."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional, Set
+
+from .core.effects import Call, Reply, Trouble
+from .qt import QtCore, QtNetwork
+
+_Error = QtNetwork.QNetworkReply.NetworkError
+_Request = QtNetwork.QNetworkRequest
+_TROUBLES = {
+    _Error.ConnectionRefusedError: Trouble.REFUSED,
+    _Error.HostNotFoundError: Trouble.OFFLINE,
+    _Error.TemporaryNetworkFailureError: Trouble.OFFLINE,
+    _Error.NetworkSessionFailedError: Trouble.OFFLINE,
+    _Error.TimeoutError: Trouble.TIMEOUT,
+    _Error.SslHandshakeFailedError: Trouble.TLS,
+    _Error.ProxyConnectionRefusedError: Trouble.PROXY,
+    _Error.ProxyConnectionClosedError: Trouble.PROXY,
+    _Error.ProxyNotFoundError: Trouble.PROXY,
+    _Error.ProxyTimeoutError: Trouble.PROXY,
+    _Error.ProxyAuthenticationRequiredError: Trouble.PROXY,
+}
+
+
+class _Pending(QtCore.QObject):
+    """A call on its way."""
+
+    def __init__(self, call: Call, reply: "QtNetwork.QNetworkReply", done: Callable[["_Pending", Reply], None]) -> None:
+        super().__init__()
+        self.call, self._reply, self._done = call, reply, done
+        self._trouble: Optional[Trouble] = None
+        self._timer = QtCore.QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._silent)
+        self._moved()
+        reply.readyRead.connect(self._came)
+        reply.uploadProgress.connect(self._moved)
+        reply.finished.connect(self._finished)
+
+    def _moved(self, *_bytes: int) -> None:
+        self._timer.start(int(self.call.timeout * 1000))  # a slow line is no silent one
+
+    def _came(self) -> None:
+        self._moved()
+        if self._reply.bytesAvailable() > self.call.limit:
+            self._give_up(Trouble.TOO_LARGE)
+
+    def _silent(self) -> None:
+        self._give_up(Trouble.TIMEOUT)
+
+    def _give_up(self, trouble: Trouble) -> None:
+        if not self._reply.isFinished():
+            self._trouble = trouble
+            self._reply.abort()
+
+    def _finished(self) -> None:
+        self._timer.stop()
+        self._done(self, Reply(trouble=self._trouble) if self._trouble else _read(self._reply))
+        self._reply.deleteLater()
+        self.deleteLater()
+
+
+class Http:
+    """Sends calls, and tells what became of each, once."""
+
+    def __init__(self, answered: Callable[[int, Reply], None]) -> None:
+        QtNetwork.QNetworkProxyFactory.setUseSystemConfiguration(True)
+        self._network = QtNetwork.QNetworkAccessManager()
+        self._answered = answered
+        self._pending: Set[_Pending] = set()
+
+    def send(self, call: Call) -> None:
+        """Sends one."""
+        request = _Request(QtCore.QUrl(call.url))
+        request.setAttribute(_Request.Attribute.RedirectPolicyAttribute, _Request.RedirectPolicy.ManualRedirectPolicy)
+        for name, value in call.headers:
+            request.setRawHeader(name.encode(), value.encode())
+        body = QtCore.QByteArray(call.body or b"")
+        reply = self._network.sendCustomRequest(request, call.method.encode(), body)
+        self._pending.add(_Pending(call, reply, self._done))
+
+    def _done(self, pending: _Pending, reply: Reply) -> None:
+        self._pending.discard(pending)
+        self._answered(pending.call.number, reply)
+
+
+def _read(reply: "QtNetwork.QNetworkReply") -> Reply:
+    status = reply.attribute(_Request.Attribute.HttpStatusCodeAttribute)
+    if status is None or reply.error() == _Error.RemoteHostClosedError:
+        return Reply(trouble=_TROUBLES.get(reply.error(), Trouble.OTHER))
+    after = bytes(reply.rawHeader(b"Retry-After")).decode("latin-1")
+    return Reply(
+        status=int(status),
+        kind=bytes(reply.rawHeader(b"Content-Type")).decode("latin-1").lower(),
+        body=bytes(reply.readAll()),
+        retry_after=float(after) if after.isdecimal() else None,
+        location=bytes(reply.rawHeader(b"Location")).decode("latin-1"),
+    )

@@ -1,0 +1,103 @@
+"""What outlives Krita: the token, unfinished jobs, and the pictures of their requests."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from .qt import QtCore
+
+_SERVICE = "atelier-krita"
+
+
+def _keyring() -> Any:
+    """The platform's keyring, where Krita's Python can reach one."""
+    try:
+        import keyring
+        from keyring.backends.fail import Keyring as Nothing
+
+        return None if isinstance(keyring.get_keyring(), Nothing) else keyring
+    except Exception:  # whatever is wrong with somebody's keyring, there is still the file
+        return None
+
+
+class Store:
+    """A folder. Each Krita that runs at the same time has a slot of its own in it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        for slot in range(1, 100):
+            self._lock = QtCore.QLockFile(str(folder / f"slot-{slot}.lock"))
+            self._lock.setStaleLockTime(0)
+            if self._lock.tryLock(0):
+                break
+        self._slot = folder / f"slot-{slot}"
+        self._slot.mkdir(exist_ok=True)
+
+    def token(self, address: str) -> Optional[str]:
+        """The token for this address."""
+        try:
+            keyring = _keyring()
+            found = keyring.get_password(_SERVICE, address) if keyring else None
+            return found or self._tokens().get(address)
+        except Exception:
+            return None
+
+    def keep_token(self, address: str, token: Optional[str]) -> None:
+        """Stores it in the keyring, or else in a file that only this person can read; none forgets it."""
+        tokens = {k: v for k, v in self._tokens().items() if k != address}
+        try:
+            keyring = _keyring()
+            if keyring and token:
+                keyring.set_password(_SERVICE, address, token)
+                token = None
+            elif keyring:
+                keyring.delete_password(_SERVICE, address)
+        except Exception:
+            pass  # nothing was in the keyring, or it is locked
+        if token:
+            tokens[address] = token
+        self._write(self._folder / "tokens.json", json.dumps(tokens).encode())
+
+    def jobs(self) -> Any:
+        """What `keep_jobs` has stored."""
+        try:
+            return json.loads((self._slot / "jobs.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def keep_jobs(self, document: Dict[str, Any]) -> None:
+        """Stores the jobs."""
+        self._write(self._slot / "jobs.json", json.dumps(document).encode())
+
+    def blob(self, name: str) -> Optional[bytes]:
+        """The pictures of a request."""
+        try:
+            return (self._slot / f"{name}.blob").read_bytes()
+        except OSError:
+            return None
+
+    def keep_blob(self, name: str, data: Optional[bytes]) -> None:
+        """Stores or deletes them."""
+        path = self._slot / f"{name}.blob"
+        if data is not None:
+            self._write(path, data)
+        elif path.exists():
+            path.unlink()
+
+    def _tokens(self) -> Dict[str, str]:
+        try:
+            found = json.loads((self._folder / "tokens.json").read_text(encoding="utf-8"))
+            return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+        except (OSError, ValueError):
+            return {}
+
+    @staticmethod
+    def _write(path: Path, data: bytes) -> None:
+        fresh = path.with_suffix(".new")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+        os.replace(fresh, path)
