@@ -16,6 +16,8 @@ POLL, POLL_LATER, POLL_BESIDE_SOCKET = 0.4, 1.5, 15.0
 """Seconds between two looks at a task: without a socket, the same while it waits in line, and with one."""
 MOST_FETCHES = 5
 """Tries to fetch pictures whose address leads nowhere."""
+MOST_EARLY = 64
+"""Snapshots that are kept of tasks which are not known."""
 MOST_BLOBS = 256 * 1024 * 1024
 """Bytes of one request's pictures that we keep."""
 
@@ -42,6 +44,7 @@ class Desk:
         self.read_blob: Callable[[str], Optional[bytes]] = lambda name: None
         """Reads what `KeepBlob` has stored."""
         self.socket_is_open = False
+        self._early: Dict[str, Dict[str, Any]] = {}
         self.credits: Optional[int] = None
         """Left of this month's budget."""
         kept = stored.get("jobs") if isinstance(stored, dict) else None
@@ -97,11 +100,17 @@ class Desk:
             self.save()
 
     def told(self, now: float, view: Dict[str, Any]) -> None:
-        """A task's snapshot came, by whatever way."""
+        """A task's snapshot came over the socket, perhaps before the reply that says whose task that is."""
+        task = view.get("task_id")
+        if not isinstance(task, str):
+            return
         for job in list(self.jobs.values()):
-            if job.task is not None and job.task == view.get("task_id") and job.is_waiting:
+            if job.task == task and job.is_waiting:
                 job.told(view)
-                self._settle(now, job)
+                return self._settle(now, job)
+        self._early[task] = view
+        if len(self._early) > MOST_EARLY:
+            del self._early[next(iter(self._early))]
 
     def resume(self, now: float) -> None:
         """Goes on at once with all that waits."""
@@ -188,7 +197,7 @@ class Desk:
     def _submitted(self, now: float, job: Job, reply: Reply) -> None:
         said = reply.json() or {}
         self._spent(said)
-        if job.unwanted and reply.trouble is None and not reply.ok:
+        if job.unwanted and not reply.ok and not is_passing(reply):
             return self._end(job, State.CANCELED)
         if not self._went_well(now, job, reply):
             return
@@ -204,6 +213,10 @@ class Desk:
             images = (said.get("output") or {}).get("images") if isinstance(said.get("output"), dict) else None
             if isinstance(images, dict):
                 self._fetch(job, images)
+        self._tend(job).due = now + self._rhythm(job)
+        early = self._early.pop(job.task, None)
+        if early is not None:
+            self.told(now, early)
         self.save()
 
     def _looked(self, now: float, job: Job, reply: Reply) -> None:
@@ -247,14 +260,15 @@ class Desk:
 
     def _fetched(self, now: float, job: Job, offsets: Any, reply: Reply) -> None:
         work = self._tend(job)
-        work.busy, work.fetches = False, work.fetches + 1
+        work.busy = False
+        work.fetches += not is_passing(reply)
         if job.is_over:
             return
         pictures = requests.split(reply.body, offsets) if reply.ok else None
         if pictures is not None:
             self._end(job, State.DONE)
             self._effects.append(Deliver(job, pictures))
-        elif reply.trouble is None and work.fetches >= MOST_FETCHES:
+        elif work.fetches >= MOST_FETCHES:
             self._end(job, State.FAILED, "The picture is not on the server any more. Send the request again.")
         else:
             work.due = now + work.backoff.failed(reply.retry_after)

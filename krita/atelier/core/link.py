@@ -39,6 +39,11 @@ class Link:
         """Whether events come over it."""
         return self._state == "open"
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it was tried in vain, or is lost."""
+        return not self.is_open and self._backoff.failures > 0
+
     def off(self) -> None:
         """Hangs up, and stays so until `tick` is called again."""
         if self._state in ("opening", "open"):

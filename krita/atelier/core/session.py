@@ -87,7 +87,7 @@ class Session:
             Phase.SIGNING_IN: "Approve this Krita on the page that has opened in the browser.",
             Phase.CONNECTING: "Connecting",
             Phase.AWAY: "The connection is lost. It is tried again by itself.",
-            Phase.READY: f"Connected as {self.name}" + ("" if self.link.is_open else ", without live progress"),
+            Phase.READY: f"Connected as {self.name}" + (", without live progress" if self.link.is_blocked else ""),
         }[self.phase]
 
     # Signing in

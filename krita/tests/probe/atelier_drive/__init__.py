@@ -5,6 +5,7 @@ ATELIER_DRIVE names the folder for the report, ATELIER_SCENE the function below 
 
 import json
 import os
+import sys
 import traceback
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def new_document(model="RGBA", depth="U8"):
     return document
 
 
+def selected():
+    it = Selection()
+    it.select(*SELECTION, 255)
+    return it
+
+
 def ready(hands):
     yield lambda: hands.at("status").text().startswith("Connected as") and hands.at("checkpoint").count() > 0
     hands.choose("checkpoint", "dreamshaper_8")
@@ -95,11 +102,10 @@ def painted(hands, document, report, name, prompt, seed="7"):
 
 
 def everything(hands, report):
-    """Text to image, undo, refine, fill, live."""
+    """Text to image, undo, refine, fill, live, cancel."""
     document = new_document()
     yield from ready(hands)
     yield lambda: hands.at("status").text() == "Connected as painter"
-    hands.look("ready")
     hands.choose("kind", "Generate")
     yield from painted(hands, document, report, "generate", "a red square")
     Krita.instance().action("edit_undo").trigger()
@@ -108,9 +114,7 @@ def everything(hands, report):
     yield lambda: len(layers(document)) == 2
     hands.choose("kind", "Refine")
     yield from painted(hands, document, report, "refine", "a blue square", "8")
-    selection = Selection()
-    selection.select(*SELECTION, 255)
-    document.setSelection(selection)
+    document.setSelection(selected())
     hands.choose("kind", "Fill")
     yield from painted(hands, document, report, "fill", "a green square", "9")
     document.setSelection(None)
@@ -119,6 +123,57 @@ def everything(hands, report):
     hands.click("go")
     yield lambda: hands.results > before
     hands.click("go")
+    hands.choose("kind", "Generate")
+    hands.at("count").setValue(8)
+    before = hands.results
+    hands.click("go")
+    yield lambda: hands.at("cancel") is not None
+    hands.click("cancel")
+    yield lambda: hands.at("cancel") is None
+    report["after cancel"] = hands.results - before
+    hands.at("count").setValue(1)
+    for model, depth in (("CMYKA", "U16"), ("RGBA", "F32"), ("GRAYA", "U8")):
+        other = new_document(model, depth)
+        yield from painted(hands, other, report, model + depth, "a red square")
+        report["jobs"][model + depth]["model"] = other.topLevelNodes()[-1].colorModel()
+        seen = other.projection(0, 0, SIDE, SIDE)
+        report["jobs"][model + depth]["colours"] = len({seen.pixel(x, x) for x in range(0, SIDE, 8)})
+
+
+def closes_amid(hands, report):
+    """Krita is closed while a picture is rendered."""
+    new_document()
+    yield from ready(hands)
+    hands.at("prompt").setPlainText("a long picture")
+    hands.at("count").setValue(8)
+    hands.click("go")
+    yield lambda: any(it.startswith("Rendering") for it in hands.heard)
+
+
+def comes_back(hands, report):
+    """What was rendered meanwhile is there; then socket and API fail amid the next picture."""
+    document = new_document()
+    yield from ready(hands)
+    yield lambda: hands.results == 8
+    report["offered"] = hands.at("results").item(0).toolTip()
+    hands.at("prompt").setPlainText("a stormy picture")
+    hands.click("go")
+    yield lambda: any(it.startswith("Rendering") for it in hands.heard)
+    (OUT / "break").touch()
+    yield lambda: (OUT / "broken").exists()
+    sys.modules["atelier.app"].atelier()._socket._socket.abort()
+    yield lambda: hands.results == 9
+    hands.click("apply")
+    report["layers"] = layers(document)
+
+
+def signs_in(hands, report):
+    """By the browser, as a person does who has no token."""
+    yield lambda: hands.at("sign_in").isVisible()
+    report["before"] = hands.at("status").text()
+    hands.click("sign_in")
+    yield lambda: hands.at("status").text().startswith("Connected as")
+    report["after"] = hands.at("status").text()
 
 
 def play(scene):
@@ -138,9 +193,7 @@ def play(scene):
         nonlocal steps
         try:
             if steps is None:
-                report["hands"] = None
                 step.hands = Hands()
-                del report["hands"]
                 steps = scene(step.hands, report)
             step.hands.listen()
             if waits["for"] is not None and not waits["for"]():

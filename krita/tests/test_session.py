@@ -1,0 +1,295 @@
+"""Connecting, jobs and the socket, on a server in memory."""
+
+import json
+import unittest
+
+from world import API, PICTURES, TOKEN, Server, World, reply
+
+from core.effects import Reply, Trouble
+from core.jobs import State
+from core.session import Phase
+from core.calls import endpoint_of
+
+LARGE = b"x" * 100_000
+
+
+class Connecting(unittest.TestCase):
+    def test_the_address_is_taken_as_people_write_it(self):
+        for written in ("studio.example", "https://studio.example/", " https://studio.example/v1/ "):
+            self.assertEqual(endpoint_of(written), API)
+        self.assertEqual(endpoint_of(""), "")
+
+    def test_each_trouble_has_a_sentence_and_passes_by_itself(self):
+        html = Reply(200, "text/html", b"<html>Welcome to the hotel")
+        away = Reply(302, location="https://hotel.example/login?token=1")
+        troubles = [Reply(trouble=it) for it in Trouble] + [html, away, Reply(404, "text/html"), reply([], 200)]
+        troubles += [Reply(500, "application/json", b'{"message":"Internal'), reply({"error": "Slow down."}, 429)]
+        for trouble in troubles:
+            world = World()
+            world.stubs["/user"] = trouble
+            world.until(lambda: world.session.phase is Phase.AWAY)
+            words = world.session.words()
+            self.assertTrue(words.endswith(".") and "{" not in words and len(words) < 200, words)
+            self.assertNotIn("token=1", words)
+            world.stubs.clear()
+            world.ready()
+            self.assertEqual(world.session.words(), "Connected as Mara")
+
+    def test_a_redirect_is_not_followed(self):
+        world = World()
+        world.stubs["/user"] = Reply(302, location="https://elsewhere.example/v1/user")
+        for _ in range(50):
+            world.step(1)
+        self.assertTrue(all(call.url.startswith(API) for call in world.calls))
+
+    def test_it_backs_off(self):
+        world = World()
+        world.stubs["/user"] = Reply(trouble=Trouble.OFFLINE)
+        for _ in range(4 * 600):
+            world.step()
+        self.assertLess(len(world.calls), 25)
+
+    def test_an_idle_krita_is_silent(self):
+        world = World().ready()
+        before = len(world.calls)
+        for _ in range(4 * 1800):
+            world.step()
+            for said in world.sent[:]:
+                if said["action"] == "ping":
+                    world.session.socket_said(world.now, '{"event":"pong"}')
+                    world.sent.remove(said)
+        self.assertEqual(len(world.calls), before)
+        self.assertFalse([it for it in world.sent if it["action"] != "sync"])
+
+    def test_a_token_that_was_revoked_asks_to_sign_in_and_what_waits_goes_on(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING)
+        world.server.out = True
+        world.session.socket_closed(world.now)
+        world.until(lambda: world.session.phase is Phase.SIGNED_OUT, work=False)
+        self.assertIn("revoked", world.session.words())
+        world.server.out = False
+        world.session.sign_in(world.now)
+        world.until(lambda: world.pages)
+        self.assertEqual(world.pages, [API + "/sign-in?code=abc"])
+        world.server.approved = {"status": "authorized", "token": TOKEN}
+        world.until(lambda: job.id in world.delivered)
+        self.assertEqual(world.tokens, [None, TOKEN])
+
+    def test_nobody_approves(self):
+        world = World(token=None)
+        world.session.sign_in(world.now)
+        world.until(lambda: world.session.phase is Phase.SIGNED_OUT, most=1500)
+        self.assertIn("Sign in again", world.session.words())
+
+    def test_a_token_is_for_its_own_address(self):
+        world = World().ready()
+        world.session.move(world.now, "https://other.example")
+        before = len(world.calls)
+        for _ in range(100):
+            world.step()
+        self.assertEqual(len(world.calls), before)
+        self.assertEqual(world.tokens, [None])
+
+
+class Jobs(unittest.TestCase):
+    def test_from_the_click_to_the_pictures(self):
+        world = World().ready()
+        job = world.job(LARGE)
+        world.until(lambda: job.id in world.delivered)
+        self.assertEqual(world.delivered[job.id], PICTURES)
+        self.assertEqual(world.session.desk.credits, 880)
+        self.assertEqual(world.kept, {"jobs": []})
+
+    def test_progress_comes_by_the_socket_alone(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING and job.progress == 0.5)
+        self.assertEqual(job.words(), "Rendering 50 %")
+        self.assertEqual([it for it in world.calls if "/tasks/" in it.url], [])
+
+    def test_polls_where_the_socket_is_blocked(self):
+        world = World()
+        world.socket_works = False
+        world.ready()
+        world.until(lambda: "without live progress" in world.session.words())
+        job = world.job()
+        world.until(lambda: job.id in world.delivered)
+
+    def test_cancel_at_every_stage(self):
+        for after in range(40):
+            world = World().ready()
+            job = world.job(LARGE)
+            for _ in range(after):
+                world.step()
+                world.server.work()
+            world.session.desk.cancel(world.now, job.id)
+            world.until(lambda: job.is_over)
+            self.assertIn(job.state, (State.CANCELED, State.DONE))
+            for _ in range(20):
+                world.step()
+            left = [it["state"] for it in world.server.tasks.values()]
+            self.assertFalse({"queued", "running"} & set(left), (after, left))
+
+    def test_a_cancel_that_is_lost_is_said_again(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING)
+        world.stubs["/cancel/"] = Reply(trouble=Trouble.TIMEOUT)
+        world.session.desk.cancel(world.now, job.id)
+        for _ in range(20):
+            world.step()
+        self.assertIs(job.state, State.CANCELING)
+        world.stubs.clear()
+        world.until(lambda: job.state is State.CANCELED, work=False)
+
+    def test_krita_is_closed_at_every_stage_and_nothing_is_lost(self):
+        for after in range(30):
+            for pictures in (b"", LARGE):
+                world = World().ready()
+                job = world.job(pictures)
+                for _ in range(after):
+                    if job.is_over:
+                        break
+                    world.step()
+                    world.server.work()
+                world.perform()
+                world.start()
+                if job.id not in world.delivered:
+                    world.until(lambda: job.id in world.delivered)
+                self.assertEqual(len(world.server.tasks), 1)
+
+    def test_a_refused_request_is_kept_with_its_words_and_can_be_sent_again(self):
+        world = World().ready()
+        world.stubs["/generate"] = reply({"error": "Validation error: the prompt is too long."}, 400)
+        job = world.job(LARGE)
+        world.until(lambda: job.is_over)
+        self.assertEqual(job.words(), "Validation error: the prompt is too long.")
+        world.start()
+        world.ready()
+        self.assertEqual([it.words() for it in world.session.desk.jobs.values()], [job.words()])
+        world.stubs.clear()
+        world.session.again(world.now, job.id)
+        world.until(lambda: world.delivered)
+        self.assertNotIn(job.id, world.session.desk.jobs)
+
+    def test_a_result_that_is_gone_is_said_to_be_gone(self):
+        world = World().ready()
+        world.stubs["/results/"] = Reply(404, "application/xml", b"<Error/>")
+        job = world.job()
+        world.until(lambda: job.is_over)
+        self.assertIs(job.state, State.FAILED)
+        self.assertIn("not on the server any more", job.words())
+
+    def test_a_damaged_result_is_no_picture(self):
+        world = World().ready()
+        world.stubs["/results/"] = Reply(200, "", b"few")
+        job = world.job()
+        world.until(lambda: job.is_over)
+        self.assertEqual(world.delivered, {})
+
+    def test_old_news_and_garbage_change_nothing(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING and job.progress == 0.5)
+        view = {"event": "task", "task_id": job.task}
+        for message in (
+            "", "{", "[]", "null", "[" * 100_000, "x" * 10_000_000, '{"message":"Internal","connectionId":"a"}',
+            json.dumps({**view, "version": 1, "state": "succeeded"}),
+            json.dumps({**view, "version": 10**9, "state": "dancing"}),
+            json.dumps({**view, "version": "9", "state": "failed"}),
+            json.dumps({**view, "version": True, "state": "failed"}),
+            json.dumps({"event": "task", "task_id": ["a"], "version": 99, "state": "failed"}),
+            json.dumps({"event": "task", "task_id": "another", "version": 99, "state": "failed"}),
+            json.dumps({"event": ["task"]}),
+        ):
+            world.session.socket_said(world.now, message)
+            self.assertEqual((job.state, job.progress), (State.RUNNING, 0.5), message[:80])
+
+    def test_what_is_stored_may_be_damaged(self):
+        for stored in (None, [], {"jobs": 7}, {"jobs": [None, {}, {"id": 1}, {"place": {}}]}):
+            self.assertEqual(World(stored=stored).ready().session.desk.jobs, {})
+
+    def test_500_for_ten_minutes(self):
+        world = World().ready()
+        world.stubs["/generate"] = Reply(500, "application/json", b'{"message":"Internal Server Error"}')
+        job = world.job()
+        before = len(world.calls)
+        for _ in range(2400):
+            world.step()
+        self.assertFalse(job.is_over)
+        self.assertLess(len(world.calls) - before, 30)
+        world.stubs.clear()
+        world.until(lambda: job.id in world.delivered)
+
+    def test_a_storm(self):
+        """A network that loses a third of everything, Krita restarted now and then: each job ends once, as one task."""
+        for seed in range(60):
+            world = World(seed, loss=0.33)
+            jobs = []
+            while not jobs or not all(it in world.delivered for it in jobs):
+                if len(jobs) < 4 and world.chance.random() < 0.1 and world.session.phase is Phase.READY:
+                    jobs.append(world.job(LARGE if world.chance.random() < 0.5 else b"").id)
+                if world.chance.random() < 0.01:
+                    world.perform()
+                    world.start()
+                if world.chance.random() < 0.02 and world.socket_is_up:
+                    world.socket_is_up = False
+                    world.session.socket_closed(world.now)
+                world.server.work()
+                world.step(world.chance.choice((0.1, 1.0, 10.0)))
+                self.assertLess(world.now, 100_000, (seed, world.session.desk.jobs))
+                self.assertFalse([it for it in world.session.desk.jobs.values() if it.state is State.FAILED], seed)
+            self.assertEqual(len(world.server.tasks), len(jobs))
+
+
+class Socket(unittest.TestCase):
+    def test_after_a_loss_it_asks_for_what_waits(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING)
+        world.socket_is_up = False
+        world.session.socket_closed(world.now)
+        world.sent.clear()
+        world.until(lambda: world.session.link.is_open, work=False)
+        self.assertIn({"action": "sync", "tasks": [job.task]}, world.sent)
+
+    def test_a_laptop_that_slept_finds_out(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING, work=True)
+        world.stubs["/tasks/"] = Reply(trouble=Trouble.TIMEOUT)
+        world.until(lambda: not world.session.link.is_open, work=False, most=1000)
+        world.stubs.clear()
+        world.until(lambda: job.id in world.delivered)
+
+    def test_presence_is_said_once_a_minute_and_not_against_the_painters_will(self):
+        world = World().ready()
+        for second in range(300):
+            world.now += 1
+            world.session.link.painted(world.now)
+        world.perform()
+        self.assertEqual(len([it for it in world.sent if it == {"action": "active"}]), 5)
+        world.session.link.presence = False
+        world.now += 100
+        world.session.link.painted(world.now)
+        world.perform()
+        self.assertEqual(len([it for it in world.sent if it == {"action": "active"}]), 5)
+
+    def test_two_kritas_of_one_painter_keep_to_their_own(self):
+        server = Server()
+        one, two = World(server=server).ready(), World(seed=1, server=server).ready()
+        job = one.job()
+        for _ in range(20):
+            server.work()
+            said = list(server.said)
+            one.step()
+            server.said = said
+            two.step()
+        self.assertIn(job.id, one.delivered)
+        self.assertEqual(two.delivered, {})
+
+
+if __name__ == "__main__":
+    unittest.main()
