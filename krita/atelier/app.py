@@ -26,6 +26,8 @@ from .store import Store
 
 TICK = 200
 """Milliseconds between two looks at the clock."""
+LIVE_LOOK = 1.0
+"""Seconds between two looks of live mode at the canvas without a stroke: an undo, a filter, another prompt."""
 MOST_RESULTS = 60
 """Pictures that are kept in memory; the oldest go."""
 
@@ -78,6 +80,7 @@ class Atelier(QtCore.QObject):
         self.live_wish: Optional[Callable[[], Wish]] = None
         """While live mode is on: what to paint."""
         self._live_seen = b""
+        self._live_due = 0.0
         self._said = ""
         self._http = Http(lambda number, reply: self._do(lambda now: self.session.answered(now, number, reply)))
         self._socket = Socket(
@@ -194,14 +197,19 @@ class Atelier(QtCore.QObject):
         """A stroke ends on the canvas: whoever paints is there."""
         kinds = (QtCore.QEvent.Type.MouseButtonRelease, QtCore.QEvent.Type.TabletRelease)
         if event.type() in kinds:
+            self._live_due = 0.0
             self._do(lambda now: self.session.link.painted(now))
         return False
 
     def _tick(self) -> None:
         self._do(self.session.tick)
-        if self.live_wish is not None and self.session.phase is Phase.READY and not self.session.live_is_busy():
-            if QtGui.QGuiApplication.mouseButtons() == QtCore.Qt.MouseButton.NoButton:
-                self.paint(self.live_wish())
+        now = time.monotonic()
+        if self.live_wish is None or self.session.phase is not Phase.READY or now < self._live_due:
+            return
+        resting = QtGui.QGuiApplication.mouseButtons() == QtCore.Qt.MouseButton.NoButton
+        if resting and not self.session.live_is_busy():
+            self._live_due = now + LIVE_LOOK
+            self.paint(self.live_wish())
 
     def _do(self, what: Callable[[float], None]) -> None:
         what(time.monotonic())

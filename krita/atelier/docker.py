@@ -294,7 +294,7 @@ class Docker(DockWidget):
                     QtCore.Qt.TransformationMode.SmoothTransformation,
                 )
             )
-            item = QtWidgets.QListWidgetItem(QtGui.QIcon(pixels), "")
+            item = QtWidgets.QListWidgetItem(QtGui.QIcon(pixels), str(result.job.seed))
             item.setToolTip(result.name)
             item.setData(QtCore.Qt.ItemDataRole.UserRole, result)
             self._results.addItem(item)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The extension in a real Krita, against the whole stack on this machine: `krita/tests/in_krita.py [LOCAL COMMAND]`.
 
-Builds the zip, lets Krita's own importer install it, starts the stack and an Xvfb, plays a scene of `probe/`, and looks at
-what the docker said and what lies on the canvas.
+Builds the zip, lets Krita's own importer install it, starts the stack and an Xvfb, plays the scenes of `probe/`, and
+looks at what the docker said and what lies on the canvas.
 """
 
 import contextlib

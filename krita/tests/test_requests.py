@@ -11,7 +11,7 @@ from pathlib import Path
 
 from world import RESOURCES
 
-from core.requests import INLINE, Checkpoint, Fill, Kind, Offer, Wish, build, join, split, with_pictures
+from core.requests import INLINE, Fill, Kind, Offer, Wish, build, join, split, with_pictures
 from core.sizes import Rect, around, extent
 from core.styles import STYLES
 
@@ -52,7 +52,8 @@ class Requests(unittest.TestCase):
         self.assertEqual(workflow["images"], captured("01_generate")["images"])
 
     def test_refine(self):
-        workflow, _ = build(Wish(Kind.REFINE, "x", strength=0.6, checkpoint=DREAMSHAPER), OFFER, (512, 512), None, (512, 512))
+        wish = Wish(Kind.REFINE, "x", strength=0.6, checkpoint=DREAMSHAPER)
+        workflow, _ = build(wish, OFFER, (512, 512), None, (512, 512))
         self.like("02_refine", workflow, but=("models.version",))
         self.assertEqual(workflow["sampling"]["start_step"], 8)
         self.assertEqual(workflow["images"], captured("02_refine")["images"])
@@ -80,7 +81,8 @@ class Requests(unittest.TestCase):
         self.assertEqual(workflow["sampling"]["start_step"], 10)
 
     def test_live_is_short(self):
-        workflow, _ = build(Wish(Kind.LIVE, "x", strength=0.5, checkpoint=DREAMSHAPER, count=4), OFFER, (512, 512), None, (512, 512))
+        wish = Wish(Kind.LIVE, "x", strength=0.5, checkpoint=DREAMSHAPER, count=4)
+        workflow, _ = build(wish, OFFER, (512, 512), None, (512, 512))
         self.assertLessEqual(workflow["sampling"]["total_steps"], 8)
         self.assertEqual(workflow["models"]["loras"], [{"name": "hyper.safetensors", "strength": 1.0}])
         self.assertEqual(workflow["batch_count"], 1)
@@ -136,7 +138,8 @@ class Package(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             made = [Path(folder) / name for name in ("one.zip", "two.zip")]
             for path in made:
-                subprocess.run([sys.executable, str(HERE.parent / "build.py"), str(path)], check=True, capture_output=True)
+                command = [sys.executable, str(HERE.parent / "build.py"), str(path)]
+                subprocess.run(command, check=True, capture_output=True)
             self.assertEqual(made[0].read_bytes(), made[1].read_bytes())
             names = zipfile.ZipFile(made[0]).namelist()
         self.assertEqual(sorted(names), (HERE / "contents.txt").read_text().split())

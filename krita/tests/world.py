@@ -69,8 +69,9 @@ class Server:
     def generate(self, key, body):
         data = body["input"]["workflow"].get("image_data", {})
         assert not data or ("base64" in data) or data["s3_object"] in self.uploads, data
-        self.tasks.setdefault("task-" + key, {"task_id": "task-" + key, "state": "queued", "progress": 0.0, "version": 1})
-        return reply({"id": "task-" + key, "worker_id": "pool", "status": "IN_QUEUE", "user": {"credits": 880}})
+        name = "task-" + key
+        self.tasks.setdefault(name, {"task_id": name, "state": "queued", "progress": 0.0, "version": 1})
+        return reply({"id": name, "worker_id": "pool", "status": "IN_QUEUE", "user": {"credits": 880}})
 
     def cancel(self, name):
         task = self.tasks[name]

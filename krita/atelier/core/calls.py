@@ -34,7 +34,12 @@ class Calls:
         """Hears of each 401."""
 
     def api(
-        self, method: str, path: str, then: Then, body: Optional[bytes] = None, headers: Tuple[Tuple[str, str], ...] = ()
+        self,
+        method: str,
+        path: str,
+        then: Then,
+        body: Optional[bytes] = None,
+        headers: Tuple[Tuple[str, str], ...] = (),
     ) -> None:
         """A call of the API."""
         if method == "POST":

@@ -94,7 +94,8 @@ class Job:
         elif state == "succeeded":
             self.state = State.CANCELED if self.unwanted else State.FETCHING
         elif state == "failed":
-            self.state, self.error = State.FAILED, said if isinstance(said, str) else "The picture failed. Send it again."
+            self.state = State.FAILED
+            self.error = said if isinstance(said, str) else "The picture failed. Send it again."
         elif state == "canceled":
             self.state = State.CANCELED
         elif state == "expired":

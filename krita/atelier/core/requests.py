@@ -105,8 +105,8 @@ class Wish:
 def build(
     wish: Wish, offer: Offer, target: Size, area: Optional[Area], sent: Optional[Size] = None
 ) -> Tuple[Dict[str, Any], Extent]:
-    """The `workflow` of a request. `target` is the piece of canvas it is about, `area` what a selection means for it, and
-    `sent` the size of the picture that goes along, if one does."""
+    """The `workflow` of a request. `target` is the piece of canvas it is about, `area` what a selection means for it,
+    and `sent` the size of the picture that goes along, if one does."""
     strength = 1.0 if wish.kind is Kind.GENERATE else min(1.0, max(0.01, wish.strength))
     sizes = extent(target, wish.checkpoint.arch, two_passes=wish.kind is Kind.GENERATE)
     images: Dict[str, Any] = {

@@ -27,8 +27,9 @@ class Hands:
         main = Krita.instance().activeWindow().qwindow()
         self.main = main
         self.docker = main.findChild(QtWidgets.QDockWidget, "atelier")
+        self.docker.setFloating(True)
+        self.docker.resize(280, 760)
         self.docker.show()
-        self.docker.raise_()
         self.heard = []
 
     def at(self, name, kind=QtWidgets.QWidget):
@@ -56,7 +57,8 @@ class Hands:
         return self.at("results").count()
 
     def look(self, name):
-        self.main.grab().save(str(OUT / f"{name}.png"))
+        for part, widget in (("window", self.main), ("docker", self.docker)):
+            widget.grab().save(str(OUT / f"{name}-{part}.png"))
 
 
 def layers(document):
@@ -126,8 +128,10 @@ def everything(hands, report):
     hands.choose("kind", "Generate")
     hands.at("count").setValue(8)
     before = hands.results
+    hands.heard.clear()
     hands.click("go")
-    yield lambda: hands.at("cancel") is not None
+    yield lambda: any(it.startswith("Rendering") for it in hands.heard[1:])
+    hands.look("rendering")
     hands.click("cancel")
     yield lambda: hands.at("cancel") is None
     report["after cancel"] = hands.results - before
