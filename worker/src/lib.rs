@@ -34,6 +34,8 @@ mod event;
 mod fetch;
 mod host;
 mod images;
+#[cfg(test)]
+mod limits;
 mod loras;
 mod render;
 mod status;

@@ -6,13 +6,16 @@ use serde_json::{Value, json};
 
 use crate::{
     bad_input::{sent, taken, with, world},
-    support::{INSTANCE, MARA, NOW, WORKER, World, http, painter, wire, worker_context, workspace},
+    support::{
+        INSTANCE, MARA, NOW, TEAM, WORKER, World, http, painter, socket_event, task_id, wire, worker_context, workspace,
+    },
 };
 
 /// The walked table: name and limit.
 fn rows() -> Vec<(String, usize)> {
     let text = std::fs::read_to_string(workspace().join("docs/limits.md")).unwrap();
-    let rows = text.lines().filter_map(|line| {
+    let (table, _) = text.split_once("# The worker's").unwrap();
+    let rows = table.lines().filter_map(|line| {
         let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
         let (most, _) = rest.split_once(" |")?;
         Some((name.to_owned(), most.parse().expect("a number")))
@@ -20,20 +23,39 @@ fn rows() -> Vec<(String, usize)> {
     rows.collect()
 }
 
-const CASES: [&str; 15] = [
+const CASES: [&str; 34] = [
     "any_body",
     "submit_body",
     "inline_picture",
     "uploaded_picture",
+    "stored_pictures",
     "open_uploads",
     "lora_file",
+    "team_loras",
+    "team_lora_bytes",
     "prompt",
+    "merged_prompt",
     "batch",
     "steps",
+    "side",
+    "pass_side",
+    "pass_pixels",
+    "result_pixels",
+    "tiles",
+    "tile_parts",
     "regions",
+    "region_loras",
+    "loras",
+    "named_loras",
+    "controls",
+    "references",
+    "plan",
+    "tasks_page",
+    "sync",
     "client_id",
     "worker_model",
     "worker_models",
+    "result",
     "failure_message",
     "logged_error",
 ];
@@ -50,6 +72,35 @@ async fn models(world: &World, said: Vec<String>) -> Vec<String> {
     let beat = json!({ "ready": true, "models": said });
     world.work(&worker, "heartbeat", &beat, NOW).await.ok();
     world.worker(WORKER).await.models
+}
+
+/// The storage id of the uploaded LoRA of this number.
+fn lora(number: usize) -> Value {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&number.to_le_bytes());
+    json!({ "name": "mine.safetensors", "strength": 0.5, "storage_id": BASE64_STANDARD.encode(hash) })
+}
+
+/// Announces this LoRA; what the upload's place is, in a word.
+async fn announce(world: &World, number: usize, size: u64) -> String {
+    let body = json!({ "hash": lora(number)["storage_id"], "size": size });
+    let answer = world.paint(MARA, "POST /v1/upload/lora", "", &body, NOW).await.ok();
+    answer["status"].as_str().unwrap().to_owned()
+}
+
+/// Announces a LoRA, and sends it.
+async fn upload(world: &World, number: usize) {
+    announce(world, number, 1000).await;
+    let mut key = format!("loras/{TEAM}/");
+    key.extend(number.to_le_bytes().map(|byte| format!("{byte:02x}")));
+    key.push_str(&"00".repeat(24));
+    world.memory.put_object(&key, 1000, "");
+}
+
+/// Whether a request is refused for nothing but that there is too much of something.
+async fn not_too_many(world: &World, request: &Value) -> bool {
+    let answer = world.submit(MARA, request, NOW).await;
+    answer.status == 200 || !answer.error().contains("too many")
 }
 
 /// Whether so much goes through whole.
@@ -87,6 +138,29 @@ async fn goes_through(name: &str, n: usize) -> bool {
             memory.put_object(&format!("uploads/{MARA}/{object}"), n as u64, "");
             taken(&world, &request).await
         }
+        "stored_pictures" => {
+            let offsets = (0..n).collect();
+            taken(&world, &request("02_refine", "/image_data/offsets", offsets)).await
+        }
+        "team_loras" => {
+            let mut last = String::new();
+            for number in 0..n {
+                last = announce(&world, number, 1).await;
+            }
+            last == "upload"
+        }
+        "team_lora_bytes" => {
+            let (mut left, mut last) = (n as u64, String::new());
+            for number in 0.. {
+                let size = left.min(world.settings.max_lora);
+                last = announce(&world, number, size).await;
+                left -= size;
+                if left == 0 {
+                    break;
+                }
+            }
+            last == "upload"
+        }
         "open_uploads" => {
             let mut last = 0;
             for _ in 0..n {
@@ -107,6 +181,79 @@ async fn goes_through(name: &str, n: usize) -> bool {
             )
             .await
         }
+        "merged_prompt" => {
+            let style = "{prompt}".to_owned() + &" {prompt}".repeat(9);
+            // Ten times the prompt, and what the style says itself.
+            let (times, own) = (10, style.len());
+            let prompt = "x".repeat((n - own) / times);
+            let rest = " ".repeat((n - own) % times);
+            let changes = [
+                ("/conditioning/positive", prompt.into()),
+                ("/conditioning/style", (style + &rest).into()),
+            ];
+            taken(&world, &with(memory, "01_generate", &changes)).await
+        }
+        "side" => {
+            taken(
+                &world,
+                &request("07_upscale_simple", "/images/extent/target", json!([n, 64])),
+            )
+            .await
+        }
+        "pass_side" => {
+            let extent = json!([n.next_multiple_of(8), 64]);
+            let changes =
+                ["input", "initial", "desired", "target"].map(|it| (format!("/images/extent/{it}"), extent.clone()));
+            let changes = changes.each_ref().map(|(at, value)| (at.as_str(), value.clone()));
+            taken(&world, &with(memory, "01_generate", &changes)).await
+        }
+        "pass_pixels" => {
+            // The next number of pixels that three pictures can have, where two squares were enough.
+            let (count, side) = if n % 2 == 0 { (2, 4096) } else { (3, 2736) };
+            let extent = json!([4096, side]);
+            let changes = [
+                ("/images/extent/input", extent.clone()),
+                ("/images/extent/initial", extent.clone()),
+                ("/images/extent/desired", extent.clone()),
+                ("/images/extent/target", extent),
+                ("/batch_count", count.into()),
+            ];
+            taken(&world, &with(memory, "01_generate", &changes)).await
+        }
+        "result_pixels" => {
+            let extent = json!([n.div_ceil(8192), 8192]);
+            taken(&world, &request("07_upscale_simple", "/images/extent/target", extent)).await
+        }
+        "tiles" => {
+            let [columns, lines] = if n % 8 == 0 { [8, n / 8] } else { [n / 5, 5] };
+            let extent = json!([columns * 512, lines * 512]);
+            let changes = [
+                ("/images/extent/initial", extent.clone()),
+                ("/images/extent/target", extent),
+                ("/images/extent/desired", json!([512, 512])),
+                ("/upscale/tile_overlap", 0.into()),
+            ];
+            taken(&world, &with(memory, "06_upscale_tiled", &changes)).await
+        }
+        "tile_parts" => {
+            let ([columns, lines], parts) = if n % 64 == 0 {
+                ([8, 8], n / 64)
+            } else {
+                ([n / 25, 1], 25)
+            };
+            let extent = json!([columns * 256, lines * 256]);
+            let region =
+                json!({ "mask": 0, "bounds": [0, 0, 64, 64], "positive": "a tree", "control": [], "loras": [] });
+            let changes = [
+                ("/images/extent/initial", extent.clone()),
+                ("/images/extent/target", extent),
+                ("/images/extent/desired", json!([256, 256])),
+                ("/upscale/tile_overlap", 0.into()),
+                // The captured request has a control layer.
+                ("/conditioning/regions", vec![region; parts - 1].into()),
+            ];
+            taken(&world, &with(memory, "06_upscale_tiled", &changes)).await
+        }
         "batch" => taken(&world, &request("01_generate", "/batch_count", n.into())).await,
         "steps" => taken(&world, &request("01_generate", "/sampling/total_steps", n.into())).await,
         "regions" => {
@@ -114,6 +261,68 @@ async fn goes_through(name: &str, n: usize) -> bool {
                 json!({ "mask": 0, "bounds": [0, 0, 64, 64], "positive": "a tree", "control": [], "loras": [] });
             let regions = vec![region; n].into();
             taken(&world, &request("02_refine", "/conditioning/regions", regions)).await
+        }
+        "region_loras" => {
+            upload(&world, 0).await;
+            let of = |count: usize| json!({ "mask": 0, "bounds": [0, 0, 64, 64], "positive": "a tree", "control": [], "loras": vec![lora(0); count] });
+            let regions = json!([of(n / 2), of(n - n / 2)]);
+            taken(&world, &request("02_refine", "/conditioning/regions", regions)).await
+        }
+        "loras" => {
+            upload(&world, 0).await;
+            taken(
+                &world,
+                &request("01_generate", "/models/loras", vec![lora(0); n].into()),
+            )
+            .await
+        }
+        "named_loras" => {
+            for number in 0..n {
+                upload(&world, number).await;
+            }
+            // In both places, since each has a limit of its own.
+            let named = |range: std::ops::Range<usize>| -> Value { range.map(lora).collect() };
+            let region = json!({
+                "mask": 0, "bounds": [0, 0, 64, 64], "positive": "a tree", "control": [], "loras": named(0..n / 2)
+            });
+            let changes = [
+                ("/models/loras", named(n / 2..n)),
+                ("/conditioning/regions", json!([region])),
+            ];
+            taken(&world, &with(memory, "02_refine", &changes)).await
+        }
+        "controls" | "references" => {
+            let mode = if name == "controls" { "canny_edge" } else { "reference" };
+            let controls = vec![json!({ "mode": mode, "image": 0 }); n].into();
+            not_too_many(&world, &request("02_refine", "/conditioning/control", controls)).await
+        }
+        "plan" => {
+            let bucket = &world.cloud.bucket;
+            tasks::bodies::make(bucket, task_id(), " ".repeat(n), None, vec![], 0)
+                .await
+                .is_ok()
+        }
+        "tasks_page" => {
+            let mut event = http("GET /v1/tasks", "", Some(&painter(MARA)), &json!(null));
+            event["queryStringParameters"] = json!({ "limit": n.to_string() });
+            world.http(event, NOW).await.status == 200
+        }
+        "sync" => {
+            let mut ids = Vec::new();
+            for _ in 0..n {
+                ids.push(world.submitted(NOW).await);
+            }
+            let connection = world.painter_socket().await;
+            let message = json!({ "action": "sync", "tasks": ids });
+            let event = socket_event("sync", connection.as_str(), &painter(MARA), Some(&message));
+            let before = world.sent().len();
+            assert_eq!(world.push(event, NOW).await, 200);
+            world.sent().len() - before == n
+        }
+        "result" => {
+            let (task, worker) = world.running(NOW).await;
+            let body = json!({ "run_id": task.run.unwrap().run_id, "task_id": task.task_id, "size": n });
+            world.work(&worker, "urls", &body, NOW).await.status == 200
         }
         "client_id" => {
             let body = json!({ "client_id": "x".repeat(n), "client_info": "Krita" });

@@ -44,17 +44,21 @@ const LARGEST: usize = 512 << 20;
 /// Asks for previews that say which run they belong to. Must be the first message.
 const FEATURES: &str = r#"{"type":"feature_flags","data":{"supports_preview_metadata":true}}"#;
 
+/// How large what it sends may be.
+pub(crate) fn frames() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(Some(LARGEST))
+        .max_frame_size(Some(LARGEST))
+}
+
 impl Listener {
     /// Opens a socket. Without one the listener stays silent, and the run goes on by polling.
     pub(crate) async fn open(base: &str) -> Self {
         let client = Uuid::new_v4().to_string();
         let (sender, events) = mpsc::channel(256);
         let url = format!("{}/ws?clientId={client}", base.replacen("http", "ws", 1));
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(LARGEST))
-            .max_frame_size(Some(LARGEST));
         let socket = timeout(OPEN, async {
-            let (mut socket, _) = connect_async_with_config(url, Some(config), true).await?;
+            let (mut socket, _) = connect_async_with_config(url, Some(frames()), true).await?;
             socket.send(Message::text(FEATURES)).await?;
             Ok::<_, tokio_tungstenite::tungstenite::Error>(socket)
         });

@@ -14,6 +14,8 @@ mod trouble;
 pub(crate) use client::Comfy;
 pub(crate) use error::ComfyError;
 pub(crate) use events::Listener;
+#[cfg(test)]
+pub(crate) use events::frames;
 pub(crate) use progress::Meter;
 pub(crate) use replies::OutputFile;
 pub(crate) use run::{Ending, Halted, Made, RunLost, follow, halt, submit};

@@ -36,11 +36,16 @@ pub(crate) fn finish(
 
 fn decode(png: &[u8]) -> Result<RgbImage, Misfit> {
     let mut reader = ImageReader::with_format(Cursor::new(png), image::ImageFormat::Png);
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_DECODED);
-    reader.limits(limits);
+    reader.limits(decoding());
     let picture = reader.decode().map_err(|_| Misfit::Unreadable)?;
     Ok(DynamicImage::into_rgb8(picture))
+}
+
+/// What decoding one picture may take.
+pub(crate) fn decoding() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODED);
+    limits
 }
 
 #[cfg(test)]

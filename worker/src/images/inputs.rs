@@ -87,11 +87,7 @@ pub(crate) fn prepare(
         for operation in &input.operations {
             picture = picture.apply(operation, &ready.shelf)?;
         }
-        let (width, height) = picture.dimensions();
-        pixels += u64::from(width) * u64::from(height);
-        if pixels > MAX_ALL_PIXELS {
-            return Err(BadInput::TooLarge);
-        }
+        pixels = count(pixels, picture.dimensions())?;
         if input.upload {
             ready.uploads.push(picture.png()?);
         }
@@ -103,6 +99,15 @@ pub(crate) fn prepare(
         }
     }
     Ok(ready)
+}
+
+/// The pixels of all pictures so far, with those of one more.
+pub(crate) fn count(pixels: u64, (width, height): (u32, u32)) -> Result<u64, BadInput> {
+    let pixels = pixels + u64::from(width) * u64::from(height);
+    if pixels > MAX_ALL_PIXELS {
+        return Err(BadInput::TooLarge);
+    }
+    Ok(pixels)
 }
 
 fn start(blob: &InputBlob, bytes: &Bytes, source: &Source, shelf: &Shelf) -> Result<Picture, BadInput> {

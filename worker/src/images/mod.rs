@@ -10,6 +10,12 @@ mod result_blob;
 mod segment;
 
 pub(crate) use bad_input::BadInput;
+#[cfg(test)]
+pub(crate) use finish::decoding;
 pub(crate) use finish::finish;
+#[cfg(test)]
+pub(crate) use inputs::count;
 pub(crate) use inputs::{Ready, check_etag, inline, limit, prepare};
 pub(crate) use result_blob::{BadOutput, ResultBlob, check_count};
+#[cfg(test)]
+pub(crate) use segment::picture as read_picture;

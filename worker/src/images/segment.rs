@@ -13,7 +13,7 @@ const MAX_SIDE: u32 = 16_384;
 const MAX_PIXELS: u64 = 64 * 1024 * 1024;
 
 /// The picture, which must have one of these sizes; without any, whatever size it has.
-pub(super) fn picture(
+pub(crate) fn picture(
     bytes: &[u8],
     image: usize,
     sizes: Option<&[[u32; 2]]>,

@@ -68,7 +68,7 @@ pub(crate) fn read(path: &Path) -> Result<Header, HeaderError> {
 }
 
 /// The same of a file of this size, in bytes.
-pub(super) fn begin(mut file: impl Read, size: u64) -> Result<Header, HeaderError> {
+pub(crate) fn begin(mut file: impl Read, size: u64) -> Result<Header, HeaderError> {
     let mut length = [0; 8];
     let data = size.checked_sub(8).ok_or(HeaderError::NotSafetensors)?;
     file.read_exact(&mut length)?;

@@ -12,4 +12,6 @@ mod rename;
 pub(crate) use cache::LoraCache;
 pub(crate) use check::{Checked, check};
 pub(crate) use error::{BadLora, LoraError};
+#[cfg(test)]
+pub(crate) use header::begin;
 pub(crate) use part::Part;

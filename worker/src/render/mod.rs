@@ -13,4 +13,6 @@ mod warm_up;
 
 pub(crate) use comfy_host::{ComfyHost, Commands};
 pub(crate) use renderer::Renderer;
+#[cfg(test)]
+pub(crate) use steps::MAX_PICTURES;
 pub(crate) use stop::Stop;

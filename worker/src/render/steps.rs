@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Most bytes of pictures that are read from ComfyUI for a run.
-const MAX_PICTURES: u64 = 512 * 1024 * 1024;
+pub(crate) const MAX_PICTURES: u64 = 512 * 1024 * 1024;
 
 impl Renderer {
     /// The whole of a run but its report.

@@ -51,11 +51,17 @@ pub(crate) fn is_there(arch: &Arch, inventory: &Inventory) -> bool {
 impl References {
     /// `controls` with the place of their region, where there are several.
     pub(crate) fn parse<'a>(
-        controls: impl Iterator<Item = (Option<usize>, &'a wire::Control)>,
+        controls: impl ExactSizeIterator<Item = (Option<usize>, &'a wire::Control)>,
         arch: &Arch,
         inventory: &Inventory,
         stored: StoredImages,
     ) -> Result<Self, Refusal> {
+        if controls.len() > MAX_REFERENCES {
+            return Err(Refusal::new(format!(
+                "{} reference layers are too many, the limit is {MAX_REFERENCES}. Remove some.",
+                controls.len()
+            )));
+        }
         let parse = |(region, wire): (Option<usize>, &wire::Control)| {
             Adapter::find(&wire.mode, arch, inventory)?;
             let image = stored.optional("reference picture", wire.image)?;
@@ -76,12 +82,6 @@ impl References {
             })
         };
         let all = controls.map(parse).collect::<Result<Vec<_>, Refusal>>()?;
-        if all.len() > MAX_REFERENCES {
-            return Err(Refusal::new(format!(
-                "{} reference layers are too many, the limit is {MAX_REFERENCES}. Remove some.",
-                all.len()
-            )));
-        }
         Ok(Self {
             adapter: Adapter::find(&ControlMode::Reference, arch, inventory).ok(),
             all,
