@@ -216,7 +216,7 @@ impl App {
 
     /// Requeues the task's run if it is lost; ends the task if its time is over.
     async fn watch(&self, id: TaskId, report: &mut TickReport, now: Millis) -> Result<(), LifecycleError> {
-        let Some(task) = self.cloud.store.get(&id).await? else {
+        let Some(task) = self.cloud.store.get_readable(&id).await? else {
             return Ok(());
         };
         // Each is decided again on the read that the change is committed on.

@@ -192,6 +192,17 @@ impl Store {
         entity.map(Some).map_err(|error| StoreError::shape(table, error))
     }
 
+    /// The same, where what cannot be read is as good as not there: another release wrote it, and it is left alone.
+    pub async fn get_readable<I: Id>(&self, id: &I) -> Result<Option<I::Entity>, StoreError> {
+        match self.get(id).await {
+            Err(error @ StoreError::Shape { .. }) => {
+                tracing::error!(key = ?id.key(), error = crate::chain(&error), "an item cannot be read, and is left alone");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
     /// Reads a list, as much of it as is wanted. Items that cannot be read as entries are left out, and logged: one that
     /// is broken must not take the others along.
     pub async fn list<L: List>(&self, list: L) -> Result<Vec<L::Entry>, StoreError> {

@@ -59,7 +59,15 @@ pub async fn converge_one(
     instances: &[&Instance],
     now: Millis,
 ) -> Result<bool, ScaleError> {
-    let Some(mut worker) = cloud.store.get(worker_id).await? else {
+    let known = match cloud.store.get(worker_id).await {
+        // Not as good as unknown: its instance would be ended.
+        Err(error @ StoreError::Shape { .. }) => {
+            error!(worker.id = %worker_id, error = chain(&error), "a worker cannot be read, and is left alone");
+            return Ok(false);
+        }
+        known => known?,
+    };
+    let Some(mut worker) = known else {
         for instance in instances {
             terminate(fleet, instance, "an instance that no worker knows").await?;
         }

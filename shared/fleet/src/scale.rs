@@ -56,7 +56,7 @@ impl Loaded {
         let mut workers = workers;
         for starting in &pool_item.starting {
             if !workers.iter().any(|worker| worker.worker_id == starting.worker_id)
-                && let Some(worker) = cloud.store.get(&starting.worker_id).await?
+                && let Some(worker) = cloud.store.get_readable(&starting.worker_id).await?
             {
                 workers.push(worker);
             }

@@ -6,12 +6,12 @@ use cloud::{
     Write,
     memory::{Memory, Unkind},
     store::{Item, StorePort},
-    tables::{Backlog, CatalogOf, Key, List, LorasOf, PresenceIn, Query, SessionsOf, TasksOf, WorkersOf},
+    tables::{Backlog, CatalogOf, Key, List, LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf, WorkersOf},
 };
 use model::{PoolId, TeamId, UserId};
 use serde_json::json;
 
-use crate::support::workspace;
+use crate::support::{MARA, NOW, WORKER_2, World, minutes, workspace};
 
 /// The Rust sources below a folder, with their paths.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
@@ -110,4 +110,61 @@ fn every_list_is_read_in_one_way() {
         |(name, text): &&(String, String)| name != "shared/cloud/src/tables.rs" && text.contains("impl List for");
     let elsewhere: Vec<_> = found.iter().filter(elsewhere).map(|(name, _)| name).collect();
     assert!(elsewhere.is_empty(), "lists belong into tables.rs: {elsewhere:?}");
+}
+
+/// After a roll-back: what a later release wrote in a state of its own stays as it is, whatever runs, and takes nothing
+/// along.
+#[tokio::test]
+async fn a_state_of_another_release_is_left_alone() {
+    let world = World::new().await;
+    let (running, worker) = world.running(NOW).await;
+    world.ready(WORKER_2, "i-two", NOW).await;
+    let (waiting, known) = (world.submitted(NOW).await, world.submitted(NOW).await);
+    let strange = |key: &Key| {
+        [running.task_id, waiting]
+            .iter()
+            .any(|id| key.partition == id.to_string())
+            && key.table == Table::Tasks
+            || key.partition == worker.worker_id.to_string() && key.table == Table::Fleet
+    };
+    let mut before = Vec::new();
+    for (key, mut item) in world.memory.items().into_iter().filter(|(key, _)| strange(key)) {
+        item.insert("state".to_owned(), json!("rehearsing"));
+        let write = Write {
+            expect: item["version"].as_u64().unwrap(),
+            key: key.clone(),
+            item: Some(item),
+        };
+        StorePort::commit(&world.memory, &[write]).await.unwrap();
+        let written = world.memory.items().into_iter().find(|(it, _)| *it == key).unwrap();
+        before.push(written);
+    }
+    assert_eq!(before.len(), 3, "two tasks and a worker: {before:?}");
+    let other = world.worker(WORKER_2).await;
+    let (mut now, mut rendered) = (NOW, None);
+    for _ in 0..30 {
+        now = now + minutes(1);
+        world.tick(now).await;
+        world.reap(now).await;
+        world.dispatch_tasks(&[running.task_id, waiting], now).await;
+        if rendered.is_none() {
+            rendered = world.claimed(&other, now).await.map(|run| run.task_id);
+        }
+        for (route, id) in [
+            ("POST /v1/status/{id}", waiting),
+            ("POST /v1/cancel/{worker}/{id}", running.task_id),
+        ] {
+            let answer = world.paint(MARA, route, &id.to_string(), &json!({}), now).await;
+            assert_eq!(answer.status, 500, "{answer:?}");
+        }
+        world.paint(MARA, "GET /v1/tasks", "", &json!({}), now).await.ok();
+    }
+    assert_eq!(rendered, Some(known), "the others' tasks are rendered");
+    let after: Vec<_> = world
+        .memory
+        .items()
+        .into_iter()
+        .filter(|(key, _)| strange(key))
+        .collect();
+    assert_eq!(after, before);
 }

@@ -26,7 +26,7 @@ pub async fn claim(
     now: Millis,
 ) -> Result<Option<Claimed>, StoreError> {
     let pace = PaceOf(worker.pool.clone());
-    let (task, pace) = tokio::try_join!(cloud.store.get(&task_id), cloud.store.get(&pace))?;
+    let (task, pace) = tokio::try_join!(cloud.store.get_readable(&task_id), cloud.store.get(&pace))?;
     let Some(mut task) = task else {
         return Ok(None);
     };
