@@ -18,6 +18,7 @@ pub struct App {
     cloud: Cloud,
     settings: Settings,
     inventories: catalog::Cache,
+    recent: tasks::intake::Recent,
 }
 
 impl App {
@@ -27,6 +28,7 @@ impl App {
             cloud,
             settings,
             inventories: catalog::Cache::default(),
+            recent: tasks::intake::Recent::default(),
         }
     }
 }

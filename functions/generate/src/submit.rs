@@ -113,7 +113,7 @@ pub(crate) async fn submit(
         loras,
         lane,
     };
-    let admitted = intake::admit(&app.cloud, &app.settings, &account, wanted, now).await?;
+    let admitted = intake::admit(&app.cloud, &app.settings, &app.recent, &account, wanted, now).await?;
     let expected = admitted.eta.map(|eta| eta.done);
     let time = hold::submit(lane, expected, admitted.woken, &app.settings);
     let done = done_at_once(&app, &admitted.task, time, now).await;

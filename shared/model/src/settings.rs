@@ -167,6 +167,8 @@ settings! {
     run_per_work: Duration = guess::LIMIT.per_work;
     /// How long a call is kept open for a picture that is about to be done; `0s`: never.
     hold: Duration = seconds(2);
+    /// How old a pool's line may be by which a submit tells the painter's place and the time left; `0s`: read for each.
+    line_age: Duration = seconds(1);
     /// How many functions the account may run at once (Lambda's concurrent executions; a new account has 10). At most a
     /// third of them are calls that are kept open.
     concurrency: u32 = 10;

@@ -56,6 +56,11 @@ pub fn noted(
     })
 }
 
+/// Whether two signs of a painter are so near to each other that the second need not be looked up.
+pub fn is_one_sign(first: Millis, second: Millis) -> bool {
+    second.since(first) < GRAIN / 2
+}
+
 /// Whether the pool is to be looked at as soon as this stay is written: it begins with this sign. A request for a picture
 /// brings a look of its own.
 pub fn wakes(stay: &Presence, sign: Sign) -> bool {

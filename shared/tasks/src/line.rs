@@ -1,5 +1,10 @@
 //! A pool's line as its painters see it: places, and how long they will take.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use cloud::{
     Cloud, StoreError,
     tables::{Backlog, PaceOf, WorkersOf},
@@ -25,22 +30,78 @@ pub struct Line {
     backlog: Vec<BacklogEntry>,
 }
 
-impl Line {
-    /// Reads it: the first page of those who wait.
-    pub async fn read(cloud: &Cloud, id: &PoolId) -> Result<Self, StoreError> {
+/// What changes little within a second: everything but who renders.
+#[derive(Debug, Clone)]
+struct Standing {
+    pool: Option<Pool>,
+    pace: Pace,
+    backlog: Vec<BacklogEntry>,
+}
+
+impl Standing {
+    async fn read(cloud: &Cloud, id: &PoolId) -> Result<Self, StoreError> {
         let pace = PaceOf(id.clone());
-        let (pool, pace, workers, backlog) = tokio::try_join!(
+        let (pool, pace, backlog) = tokio::try_join!(
             cloud.store.get(id),
             cloud.store.get(&pace),
-            cloud.store.list(WorkersOf(id)),
             cloud.store.list(Backlog(id, PAGE))
         )?;
         Ok(Self {
             pool,
             pace: pace.unwrap_or_else(|| Pace::new(id.clone())),
-            workers,
             backlog,
         })
+    }
+}
+
+/// Lines as they were read lately, so that many requests at once do not each read the same.
+#[derive(Debug, Default)]
+pub struct Lines(Mutex<HashMap<PoolId, (Millis, Standing)>>);
+
+impl Lines {
+    /// The line, at most `line_age` old; who renders is always read anew, since a free worker is to be woken.
+    pub async fn read(&self, cloud: &Cloud, id: &PoolId, settings: &Settings, now: Millis) -> Result<Line, StoreError> {
+        let kept = self.kept().get(id).cloned();
+        let workers = cloud.store.list(WorkersOf(id));
+        let (standing, workers) = match kept.filter(|(at, _)| now.since(*at) < settings.line_age) {
+            Some((_, standing)) => (standing, workers.await?),
+            None => {
+                let (standing, workers) = tokio::try_join!(Standing::read(cloud, id), workers)?;
+                if standing.pool.is_some() {
+                    self.kept().insert(id.clone(), (now, standing.clone()));
+                }
+                (standing, workers)
+            }
+        };
+        Ok(Line::of(standing, workers))
+    }
+
+    /// One more waits, so that the next one comes behind it.
+    pub(crate) fn joined(&self, task: &Task) {
+        if let Some((_, standing)) = self.kept().get_mut(&task.pool) {
+            standing.backlog.push(task.into());
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<PoolId, (Millis, Standing)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// Reads it: the first page of those who wait.
+    pub async fn read(cloud: &Cloud, id: &PoolId) -> Result<Self, StoreError> {
+        let (standing, workers) = tokio::try_join!(Standing::read(cloud, id), cloud.store.list(WorkersOf(id)))?;
+        Ok(Self::of(standing, workers))
+    }
+
+    fn of(Standing { pool, pace, backlog }: Standing, workers: Vec<Worker>) -> Self {
+        Self {
+            pool,
+            pace,
+            workers,
+            backlog,
+        }
     }
 
     /// What to tell those who wait, in words.

@@ -1,5 +1,10 @@
 //! Noting who is at their canvas. Presence is a hint: a failure to note it is logged and forgotten.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use cloud::{Cloud, StoreError, Write, chain, queue::Queued, tables::PresenceOf};
 use model::{Account, Millis, PoolId, Settings, Usage, UserId};
 use policy::presence::{self, Sign};
@@ -36,6 +41,34 @@ pub async fn note(cloud: &Cloud, pool: &PoolId, user: &UserId, sign: Sign, setti
         }
         // Somebody else's sign of the same painter in the same moment, most likely.
         Err(error) => info!(user.id = %user, error = chain(&error), "presence was not noted"),
+    }
+}
+
+/// Who asked lately, so that a painter who sends many requests is not looked up for each.
+#[derive(Debug, Default)]
+pub struct Asks(Mutex<HashMap<(PoolId, UserId), Millis>>);
+
+impl Asks {
+    /// Most painters that are remembered.
+    const MOST: usize = 1000;
+
+    /// Notes that a painter asks for a picture, as [`note`] does.
+    pub(crate) async fn note(&self, cloud: &Cloud, pool: &PoolId, user: &UserId, settings: &Settings, now: Millis) {
+        let key = (pool.clone(), user.clone());
+        let noted = self.noted().get(&key).copied();
+        if noted.is_some_and(|at| presence::is_one_sign(at, now)) {
+            return;
+        }
+        note(cloud, pool, user, Sign::Ask, settings, now).await;
+        let mut noted = self.noted();
+        if noted.len() >= Self::MOST {
+            noted.clear();
+        }
+        noted.insert(key, now);
+    }
+
+    fn noted(&self) -> MutexGuard<'_, HashMap<(PoolId, UserId), Millis>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

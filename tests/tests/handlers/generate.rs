@@ -363,6 +363,8 @@ async fn a_team_paints_with_its_own_models_only() {
                 file: name.to_owned(),
                 arch: Some("sd15".to_owned()),
                 format: None,
+                licence: None,
+                source: None,
             })
             .await;
     }
@@ -383,6 +385,8 @@ async fn a_painter_who_changed_teams_paints_with_the_new_teams_models() {
             file: "ours.safetensors".to_owned(),
             arch: Some("sd15".to_owned()),
             format: None,
+            licence: None,
+            source: None,
         })
         .await;
     let mut account: Account = world.get(&UserId::new(MARA)).await;
@@ -745,4 +749,21 @@ async fn a_gone_painters_socket_is_forgotten() {
     );
     assert_eq!(world.port.get(&gone).await, None);
     assert!(world.port.get(&open).await.is_some());
+}
+
+/// Requests within a second go by one look at the line; who is free is looked up for each.
+#[tokio::test]
+async fn a_line_is_a_second_old_at_most() {
+    let world = World::new().await;
+    let (lines, pool) = (tasks::line::Lines::default(), PoolId::new(POOL));
+    let settings = model::Settings::default();
+    let read = async |now| lines.read(&world.cloud, &pool, &settings, now).await.unwrap();
+    let before = read(NOW).await;
+    world.alter_pool(|pool| pool.max_workers = 77).await;
+    world.ready(WORKER, "i-0", NOW).await;
+    let soon = read(NOW + settings.line_age - std::time::Duration::from_millis(1)).await;
+    assert_eq!(soon.pool.unwrap().max_workers, before.pool.unwrap().max_workers);
+    assert_eq!((before.workers.len(), soon.workers.len()), (0, 1));
+    let later = read(NOW + settings.line_age).await;
+    assert_eq!(later.pool.unwrap().max_workers, 77);
 }

@@ -12,11 +12,16 @@ use cloud::{Cloud, chain, queue::Queued};
 use model::{
     Account, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage, socket::ServerMessage, worker_api::LoraFile,
 };
-use policy::{presence::Sign, scale::first_to_wake, wait::Eta};
+use policy::{scale::first_to_wake, wait::Eta};
 use tracing::{info, warn};
 use workflow::Plan;
 
-use crate::{bodies, line::Line, notify::tell_worker, presence};
+use crate::{
+    bodies,
+    line::{Line, Lines},
+    notify::tell_worker,
+    presence::Asks,
+};
 
 pub use error::IntakeError;
 pub use inputs::Files;
@@ -25,6 +30,13 @@ pub use uploads::{ImagePlace, UPLOADS, image_place};
 
 /// How long request and plan are kept after the task's time, for whoever asks what happened.
 const BODY_LIFE: Duration = Duration::from_hours(7 * 24);
+
+/// What a function remembers from one request to the next, so that it reads less; each of its instances for itself.
+#[derive(Debug, Default)]
+pub struct Recent {
+    lines: Lines,
+    asks: Asks,
+}
 
 /// A task as a front wants it.
 #[derive(Debug)]
@@ -62,12 +74,13 @@ pub struct Admitted {
 pub async fn admit(
     cloud: &Cloud,
     settings: &Settings,
+    recent: &Recent,
     account: &Account,
     wanted: Wanted,
     now: Millis,
 ) -> Result<Admitted, IntakeError> {
     let task_id = wanted.fresh.task_id();
-    let line = async { Ok(Line::read(cloud, &account.pool).await?) };
+    let line = async { Ok(recent.lines.read(cloud, &account.pool, settings, now).await?) };
     let pinned = wanted.files.pin(cloud, settings, account, &wanted.plan);
     let (inputs, line) = tokio::try_join!(pinned, line)?;
     if line.pool.is_none() {
@@ -78,8 +91,11 @@ pub async fn admit(
     let ttl = (task.expires_at + BODY_LIFE).seconds();
     let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.loras.clone(), ttl).await?;
     let admitted = admit::write(cloud, settings, account, &line, &task, &body, &wanted).await?;
+    if admitted.is_new {
+        recent.lines.joined(&admitted.task);
+    }
     let announced = async { admitted.is_new && announce(cloud, &admitted.task, &line, settings, now).await };
-    let noted = presence::note(cloud, &task.pool, &task.owner, Sign::Ask, settings, now);
+    let noted = recent.asks.note(cloud, &task.pool, &task.owner, settings, now);
     let (woken, ()) = tokio::join!(announced, noted);
     info!(task.id = %task_id, task.work = task.work, task.reserved = task.reserved.0, "submitted");
     Ok(Admitted {

@@ -107,6 +107,11 @@ impl World {
     }
 
     async fn made(unkind: Unkind, settings: Settings, label: String, watched: bool) -> Self {
+        // The clock of most tests stands still, so that what is a second old would never be.
+        let settings = Settings {
+            line_age: std::time::Duration::ZERO,
+            ..settings
+        };
         let memory = Memory::new(unkind);
         let instances = MemoryFleet::default();
         let port = Port::new(memory.clone(), label);
