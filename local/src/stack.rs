@@ -366,8 +366,10 @@ async fn catalog(renderer: &Renderer) -> Result<Vec<seed::ModelFile>> {
         return Ok(files);
     };
     let checkpoints = present(url, "checkpoints").await?;
-    let (loras, upscalers) = (present(url, "loras").await?, present(url, "upscale_models").await?);
-    let others = [loras, upscalers, present(url, "controlnet").await?].concat();
+    let mut others = Vec::new();
+    for folder in ["loras", "upscale_models", "controlnet", "clip_vision", "ipadapter"] {
+        others.extend(present(url, folder).await?);
+    }
     let first = checkpoints
         .first()
         .with_context(|| format!("the ComfyUI at {url} has no checkpoint"))?;
@@ -389,11 +391,10 @@ async fn catalog(renderer: &Renderer) -> Result<Vec<seed::ModelFile>> {
 async fn present(url: &str, folder: &str) -> Result<Vec<String>> {
     let unreachable = || format!("no ComfyUI answers at {url}");
     let reply = reqwest::get(format!("{}/models/{folder}", url.trim_end_matches('/'))).await;
-    let text = reply
-        .with_context(unreachable)?
-        .error_for_status()
-        .with_context(unreachable)?
-        .text()
-        .await?;
+    let reply = reply.with_context(unreachable)?;
+    if reply.status() == reqwest::StatusCode::NOT_FOUND {
+        return Ok(vec![]); // a custom node's folder, without the node
+    }
+    let text = reply.error_for_status().with_context(unreachable)?.text().await?;
     serde_json::from_str(&text).with_context(unreachable)
 }

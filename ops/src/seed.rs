@@ -50,6 +50,12 @@ pub struct ModelFile {
     /// Format of a checkpoint.
     #[serde(default)]
     pub format: Option<String>,
+    /// What its author allows; of a resource that is listed as something else too, there.
+    #[serde(default)]
+    pub licence: Option<String>,
+    /// Where it is published.
+    #[serde(default)]
+    pub source: Option<String>,
     /// The team it belongs to; all, if left out.
     #[serde(default)]
     pub team: Option<TeamId>,
@@ -103,6 +109,8 @@ async fn put_model(store: &Store, file: &ModelFile) -> Result<(), StoreError> {
             file: file.file.clone().unwrap_or_else(|| file.name.clone()),
             arch: file.arch.clone(),
             format: file.format.clone(),
+            licence: file.licence.clone(),
+            source: file.source.clone(),
         };
         store.commit([Write::put(&mut entry)?]).await
     })

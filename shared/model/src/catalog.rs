@@ -21,6 +21,12 @@ pub struct CatalogEntry {
     /// `checkpoint` or `diffusion`; only checkpoints have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+    /// What its author allows, e.g. `Apache-2.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// The address where it is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl CatalogEntry {
