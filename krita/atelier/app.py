@@ -26,6 +26,8 @@ from .store import Store
 
 TICK = 200
 """Milliseconds between two looks at the clock."""
+SLEPT = 30.0
+"""Seconds between two looks at the clock that only a computer which slept lets pass."""
 LIVE_LOOK = 1.0
 """Seconds between two looks of live mode at the canvas without a stroke: an undo, a filter, another prompt."""
 MOST_RESULTS = 60
@@ -82,6 +84,9 @@ class Atelier(QtCore.QObject):
         self._live_seen = b""
         self._live_due = 0.0
         self._said = ""
+        self._looked = time.time()
+        self.trouble: Optional[str] = None
+        """What this computer cannot do."""
         self._http = Http(lambda number, reply: self._do(lambda now: self.session.answered(now, number, reply)))
         self._socket = Socket(
             lambda: self._do(self.session.socket_opened),
@@ -202,8 +207,8 @@ class Atelier(QtCore.QObject):
         return False
 
     def _tick(self) -> None:
-        self._do(self.session.tick)
-        now = time.monotonic()
+        now, before, self._looked = time.monotonic(), self._looked, time.time()
+        self._do(self.session.woke if self._looked - before > SLEPT else self.session.tick)
         if self.live_wish is None or self.session.phase is not Phase.READY or now < self._live_due:
             return
         resting = QtGui.QGuiApplication.mouseButtons() == QtCore.Qt.MouseButton.NoButton
@@ -214,15 +219,23 @@ class Atelier(QtCore.QObject):
     def _do(self, what: Callable[[float], None]) -> None:
         what(time.monotonic())
         for effect in self.session.take():
-            self._perform(effect)
+            try:
+                self._perform(effect)
+            except OSError as wrong:
+                self.trouble = f"Nothing can be stored on this computer ({wrong.strerror}). Do not close Krita amid a picture."
         words = self._words()
         if words != self._said:
             self._said = words
             self.changed.emit()
 
     def _words(self) -> str:
-        jobs = "|".join(f"{it.id}{it.words()}" for it in self.session.desk.jobs.values())
-        return f"{self.session.words()}|{self.session.desk.credits}|{len(self.results)}|{jobs}"
+        now = time.monotonic()
+        jobs = "|".join(f"{it.id}{it.words(now)}" for it in self.session.desk.jobs.values())
+        return f"{self.words()}|{self.session.desk.credits}|{len(self.results)}|{jobs}"
+
+    def words(self) -> str:
+        """Where the connection stands, and what is wrong with this computer."""
+        return " ".join(filter(None, (self.session.words(), self.trouble)))
 
     def _perform(self, effect: Any) -> None:
         if isinstance(effect, effects.Call):
@@ -249,6 +262,8 @@ class Atelier(QtCore.QObject):
             image = canvas.decode(file)
             if image is not None:
                 self.results.append(Result(delivery.job, number, image))
+            elif not delivery.job.live:
+                self.session.desk.unreadable(delivery.job)
         del self.results[:-MOST_RESULTS]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any, Dict, Optional
 
 from krita import DockWidget
@@ -249,7 +250,7 @@ class Docker(DockWidget):
     def _refresh(self) -> None:
         session = self._atelier.session
         ready = session.phase is Phase.READY
-        self._status.setText(session.words())
+        self._status.setText(self._atelier.words())
         out = session.phase in (Phase.NO_ADDRESS, Phase.SIGNED_OUT, Phase.SIGNING_IN)
         self._address.setVisible(out and not self._atelier.fixed)
         self._sign_in.setVisible(out)
@@ -329,7 +330,7 @@ class _Row(QtWidgets.QWidget):
     def show_job(self, job: Job) -> None:
         """Says where it stands."""
         failed = job.state is State.FAILED
-        self._text.setText(job.words())
+        self._text.setText(job.words(time.monotonic()))
         self._bar.setVisible(not failed)
         rendering = job.state is State.RUNNING
         self._bar.setRange(0, 100 if rendering else 0)

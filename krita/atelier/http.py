@@ -22,6 +22,8 @@ _TROUBLES = {
     _Error.ProxyTimeoutError: Trouble.PROXY,
     _Error.ProxyAuthenticationRequiredError: Trouble.PROXY,
 }
+_CUT_OFF = (_Error.RemoteHostClosedError, _Error.ProxyAuthenticationRequiredError)
+"""There is a status, and yet no answer."""
 
 
 class _Pending(QtCore.QObject):
@@ -88,7 +90,7 @@ class Http:
 
 def _read(reply: "QtNetwork.QNetworkReply") -> Reply:
     status = reply.attribute(_Request.Attribute.HttpStatusCodeAttribute)
-    if status is None or reply.error() == _Error.RemoteHostClosedError:
+    if status is None or reply.error() in _CUT_OFF:
         return Reply(trouble=_TROUBLES.get(reply.error(), Trouble.OTHER))
     after = bytes(reply.rawHeader(b"Retry-After")).decode("latin-1")
     return Reply(

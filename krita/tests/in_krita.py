@@ -27,7 +27,7 @@ sys.path.insert(0, str(HERE.parent))
 import build  # noqa: E402
 
 STACK = ["cargo", "run", "--quiet", "-p", "local", "--"]
-KRITA_LIMIT = 100  # seconds
+KRITA_LIMIT = 300  # seconds
 IMPORTER = "/usr/share/krita/pykrita/plugin_importer"
 INSTALL = "import sys; sys.path.insert(0, sys.argv[1]); import plugin_importer as it; \
 it.PluginImporter(sys.argv[2], sys.argv[3], lambda plugin: True).import_all()"

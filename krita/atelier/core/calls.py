@@ -63,7 +63,7 @@ class Calls:
         then, ours = self._waiting.pop(number, (None, False))
         if then is None:
             return
-        if ours and reply.status == 401 and reply.trouble is None:
+        if ours and reply.status == 401 and reply.trouble is None and not reply.is_page:
             self.refused(now, reply)
         then(now, reply)
 
@@ -78,4 +78,5 @@ def is_passing(reply: Reply) -> bool:
         return True
     said = reply.json()
     ours = said is not None and "error" in said
-    return reply.status in (429, 502, 503, 504) or (reply.status == 500 and not ours) or 300 <= reply.status < 400
+    elsewhere = (reply.is_page and reply.status != 413) or 300 <= reply.status < 400 or reply.status in (407, 511)
+    return elsewhere or reply.status in (408, 429, 502, 503, 504) or (reply.status == 500 and not ours)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Dict, Optional, Tuple
 
+from . import untrusted
 from .jobs import Job
 
 
@@ -116,10 +116,9 @@ class Reply:
 
     def json(self) -> Optional[Dict[str, Any]]:
         """The object in the body, if that is one and says that it is JSON."""
-        if not self.kind.startswith("application/json"):
-            return None
-        try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-        return value if isinstance(value, dict) else None
+        return untrusted.document(self.body) if self.kind.startswith("application/json") else None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page for a person: a hotel's sign-in, a proxy's refusal."""
+        return self.kind.startswith(("text/html", "application/xhtml"))

@@ -7,7 +7,7 @@ from enum import Enum
 from math import inf
 from typing import Any, Callable, Dict, List, Optional
 
-from . import words
+from . import untrusted, words
 from .backoff import Backoff
 from .calls import Calls, endpoint_of, is_passing
 from .desk import Desk
@@ -52,7 +52,8 @@ class Session:
         self.offer = Offer()
         self.name = ""
         self.problem: Optional[str] = None
-        self.phase = Phase.SIGNED_OUT if self.endpoint else Phase.NO_ADDRESS
+        self.phase = Phase.NO_ADDRESS
+        self._look_at_address()
 
     @property
     def endpoint(self) -> str:
@@ -94,7 +95,7 @@ class Session:
 
     def use_token(self, token: Optional[str]) -> None:
         """Connects with a token that is there already."""
-        if token and self.endpoint:
+        if token and self.phase is not Phase.NO_ADDRESS:
             self._calls.token, self.phase = token, Phase.CONNECTING
 
     def move(self, now: float, address: str) -> None:
@@ -102,11 +103,16 @@ class Session:
         if endpoint_of(address) != self.endpoint:
             self._forget()
             self._calls.endpoint = endpoint_of(address)
-        self.phase = Phase.SIGNED_OUT if self.endpoint else Phase.NO_ADDRESS
+        self._look_at_address()
+
+    def _look_at_address(self) -> None:
+        sound = untrusted.address(self.endpoint, "https", "http") is not None
+        self.phase = Phase.SIGNED_OUT if sound else Phase.NO_ADDRESS
+        self.problem = "This is no address. It must begin with https://." if self.endpoint and not sound else None
 
     def sign_in(self, now: float) -> None:
         """Begins the device-code flow."""
-        if not self.endpoint or self.phase in (Phase.SIGNING_IN, Phase.READY):
+        if self.phase in (Phase.NO_ADDRESS, Phase.SIGNING_IN, Phase.READY):
             return
         self._forget()
         self.phase, self._asking, self._until = Phase.SIGNING_IN, True, now + CONFIRM_LIMIT
@@ -158,12 +164,14 @@ class Session:
 
     def _known(self, now: float, reply: Reply) -> None:
         user = reply.json()
-        if self._lost(now, reply, user is not None and isinstance(user.get("name"), str)):
+        name = untrusted.text(user.get("name")) if user is not None else None
+        if self._lost(now, reply, name is not None):
             return
-        assert user is not None
-        self.name, self.desk.credits = user["name"], user["credits"] if type(user.get("credits")) is int else None
-        socket = user.get("socket")
-        self._socket = socket if isinstance(socket, str) and socket.startswith(("ws://", "wss://")) else ""
+        assert user is not None and name is not None
+        self.name, self.desk.credits = name, untrusted.whole(user.get("credits"))
+        # The token travels no more openly than it does to the API.
+        schemes = ("wss",) if self.endpoint.startswith("https:") else ("wss", "ws")
+        self._socket = untrusted.address(user.get("socket"), *schemes) or ""
         self._calls.api("GET", "plugin/resources", self._offered)
 
     def _offered(self, now: float, reply: Reply) -> None:
@@ -241,6 +249,13 @@ class Session:
         """The WebSocket is gone, or never came: look now, in case something was missed."""
         self.link.closed(now)
         self.desk.resume(now)
+
+    def woke(self, now: float) -> None:
+        """This computer slept."""
+        self.link.woke(now)
+        self._due = min(self._due, now) if self.phase is Phase.AWAY else self._due
+        self.desk.resume(now)
+        self.tick(now)
 
     def socket_said(self, now: float, text: str) -> None:
         """A message came over the WebSocket."""

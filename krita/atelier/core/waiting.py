@@ -8,6 +8,8 @@ from typing import Optional
 def seconds(count: float) -> str:
     """A time that somebody waits."""
     whole = max(1, round(count))
+    if whole >= 20:
+        whole = round(whole / 5) * 5  # nobody wants to read each second of a minute
     return f"about {whole} s" if whole < 120 else f"about {round(whole / 60)} min"
 
 
@@ -19,7 +21,7 @@ def ordinal(place: int) -> str:
 
 def waiting(note: Optional[str], position: Optional[int], eta: Optional[float]) -> str:
     """What happens to a picture that waits."""
-    time = f", {seconds(eta)}" if eta is not None else ""
+    time = f", {seconds(eta)}" if eta is not None and eta > 0 else ""
     if note and "waking" in note:
         return f"Waking a GPU{time}"
     if note and not note.startswith(("Starting", "Waiting for a GPU")):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
+from . import untrusted
 from .effects import Reply, Trouble
 
 TROUBLES = {
@@ -16,19 +15,27 @@ TROUBLES = {
     Trouble.TOO_LARGE: "The server at {host} sent more than is right. Check the address.",
     Trouble.OTHER: "The connection to {host} failed. It is tried again by itself.",
 }
+NOT_ATELIER = (
+    "{host} answers, but not as Atelier does. Sign in to this network in a browser, or correct the address."
+)
 
 
 def of_reply(reply: Reply, url: str) -> str:
     """Why a call failed."""
-    host = urlsplit(url).netloc
+    host = untrusted.host(url)
     if reply.trouble is not None:
         return TROUBLES[reply.trouble].format(host=host)
     if 300 <= reply.status < 400:
-        elsewhere = urlsplit(reply.location).netloc or "another page"
+        elsewhere = untrusted.host(reply.location) if "://" in reply.location else "another page"
         return f"{host} sends on to {elsewhere}. Sign in to this network in a browser, or correct the address."
     said = reply.json()
-    if said is not None and isinstance(said.get("error"), str) and said["error"]:
-        return said["error"]
+    error = untrusted.text(said.get("error")) if said is not None else None
+    if error is not None:
+        return error
+    if reply.status == 407:
+        return TROUBLES[Trouble.PROXY].format(host=host)
+    if reply.is_page and reply.status < 500 or reply.status == 511:
+        return NOT_ATELIER.format(host=host)
     if reply.status == 404:
         return f"There is no Atelier at {host}. Check the address."
     if reply.status == 413:
@@ -39,4 +46,4 @@ def of_reply(reply: Reply, url: str) -> str:
         return "The server does not take this token. Sign in again."
     if reply.status >= 500:
         return "The server has a problem at the moment. It is tried again by itself."
-    return f"{host} answers, but not as Atelier does. Sign in to this network in a browser, or correct the address."
+    return NOT_ATELIER.format(host=host)
