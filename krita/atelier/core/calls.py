@@ -63,7 +63,7 @@ class Calls:
         then, ours = self._waiting.pop(number, (None, False))
         if then is None:
             return
-        if ours and reply.status == 401 and reply.trouble is None and not reply.is_page:
+        if ours and reply.is_refused:
             self.refused(now, reply)
         then(now, reply)
 

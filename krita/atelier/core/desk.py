@@ -235,7 +235,7 @@ class Desk:
             return
         if reply.status == 404 and "error" in (reply.json() or {}):
             return self._end(job, State.FAILED, "The server does not know this picture any more. Send it again.")
-        if not reply.ok and reply.status != 401:  # the picture may be on its way, however this call ends
+        if not reply.ok and not reply.is_refused:  # the picture may be on its way, however this call ends
             return self._later(now, job, reply)
         if not self._went_well(now, job, reply):
             return
@@ -302,7 +302,7 @@ class Desk:
             work.backoff.worked()
             job.trouble = None
             return True
-        if reply.status == 401:
+        if reply.is_refused:
             work.due = inf  # until there is a token
         elif is_passing(reply):
             self._later(now, job, reply)

@@ -119,6 +119,11 @@ class Reply:
         return untrusted.document(self.body) if self.kind.startswith("application/json") else None
 
     @property
+    def is_refused(self) -> bool:
+        """Whether our token is not taken."""
+        return self.trouble is None and self.status == 401 and not self.is_page
+
+    @property
     def is_page(self) -> bool:
         """Whether it is a page for a person: a hotel's sign-in, a proxy's refusal."""
         return self.kind.startswith(("text/html", "application/xhtml"))
