@@ -94,6 +94,17 @@ class Store:
                 self._write(other / "jobs.json", b"{}")
             lock.unlock()
 
+    def read(self, name: str) -> Any:
+        """What `keep` has stored under this name; none if that is damaged or not there."""
+        try:
+            return json.loads((self._folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def keep(self, name: str, document: Any) -> None:
+        """Stores what all Kritas of this person share."""
+        self._write(self._folder / name, json.dumps(document).encode())
+
     def blob(self, name: str) -> Optional[bytes]:
         """The pictures of a request."""
         try:
@@ -110,11 +121,8 @@ class Store:
             path.unlink()
 
     def _tokens(self) -> Dict[str, str]:
-        try:
-            found = json.loads((self._folder / "tokens.json").read_text(encoding="utf-8"))
-            return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
-        except (OSError, ValueError):
-            return {}
+        found = self.read("tokens.json")
+        return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
 
     @staticmethod
     def _write(path: Path, data: bytes) -> None:

@@ -3,10 +3,11 @@
 import json
 import unittest
 
-from world import API, PICTURES, TOKEN, Server, World, reply
+from world import API, BUCKET, PICTURES, TOKEN, Server, World, reply
 
 from core.effects import Reply, Trouble
 from core.jobs import State
+from core.loras import Upload
 from core.session import Phase
 from core.calls import endpoint_of
 
@@ -331,6 +332,66 @@ class Jobs(unittest.TestCase):
                 self.assertLess(world.now, 100_000, (seed, world.session.desk.jobs))
                 self.assertFalse([it for it in world.session.desk.jobs.values() if it.state is State.FAILED], seed)
             self.assertEqual(len(world.server.tasks), len(jobs))
+
+
+class Loras(unittest.TestCase):
+    def sends(self, world, answers):
+        """A file, with these answers of `upload/lora`, one after the other."""
+        upload = Upload("mine.safetensors", "/home/mara/mine.safetensors", "hash=", 9)
+        for number, answer in enumerate(answers):
+            world.stubs["/upload/lora"] = answer
+            if number == 0:
+                world.session.loras.send(world.now, upload)
+            for _ in range(200):
+                world.step()
+        return upload
+
+    def test_a_file_is_sent_once_and_known_from_then_on(self):
+        world = World().ready()
+        self.sends(world, [reply({"status": "upload", "url": BUCKET + "/loras/1"})])
+        put = [it for it in world.calls if it.file]
+        self.assertEqual([(it.method, it.url, it.file) for it in put], [("PUT", BUCKET + "/loras/1", "/home/mara/mine.safetensors")])
+        self.assertEqual(dict(put[0].headers)["x-amz-checksum-sha256"], "hash=")
+        self.assertNotIn("Authorization", dict(put[0].headers))
+        self.assertEqual(world.session.loras.own, (("mine.safetensors", "hash="),))
+        self.assertEqual(world.loras, {API: {"mine.safetensors": "hash="}})
+        self.assertIsNone(world.session.loras.upload)
+
+    def test_progress(self):
+        world = World().ready()
+        world.session.loras.send(world.now, Upload("mine.safetensors", "/x", "hash=", 9))
+        world.stubs["/upload/lora"] = reply({"status": "upload", "url": BUCKET + "/loras/1"})
+        world.step()
+        world.perform()
+        number = [it.number for it in world.calls if it.file][0]
+        world.session.moved(number, 0.4)
+        self.assertEqual(world.session.loras.upload.words(), "Uploading mine.safetensors: 40 %")
+
+    def test_what_the_team_has_is_not_sent(self):
+        world = World().ready()
+        self.sends(world, [Reply(trouble=Trouble.TIMEOUT), Reply(200, "text/html", b"<html>"), reply({"status": "cached"})])
+        self.assertEqual([it for it in world.calls if it.file], [])
+        self.assertEqual(len(world.session.loras.own), 1)
+
+    def test_each_refusal_has_a_sentence(self):
+        for answer in (
+            reply({"status": "too-large", "max": 1073741824}),
+            reply({"status": "too-large", "max": "NaN"}),
+            reply({"status": "limit-exceeded"}),
+            reply({"error": "Validation error: the size is 0."}, 400),
+        ):
+            world = World().ready()
+            upload = self.sends(world, [answer])
+            self.assertTrue(upload.words().endswith("."), upload.words())
+            self.assertEqual(world.session.loras.own, ())
+        world = World().ready()
+        world.stubs["/loras/1"] = Reply(400, "application/xml", b"<Error/>")
+        upload = self.sends(world, [reply({"status": "upload", "url": BUCKET + "/loras/1"})] * 20)
+        self.assertIn("could not be stored", upload.words())
+        for url in ("file:///etc/passwd", None, 3):
+            world = World().ready()
+            self.sends(world, [reply({"status": "upload", "url": url})])
+            self.assertEqual([it for it in world.calls if it.file], [])
 
 
 class Socket(unittest.TestCase):

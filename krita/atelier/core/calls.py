@@ -27,6 +27,7 @@ class Calls:
     def __init__(self, effects: List[Any], endpoint: str) -> None:
         self._effects = effects
         self._waiting: Dict[int, Tuple[Then, bool]] = {}
+        self._moving: Dict[int, Callable[[float], None]] = {}
         self._last = 0
         self.endpoint = endpoint
         self.token: Optional[str] = None
@@ -52,6 +53,21 @@ class Calls:
         """A call of a signed address, which our token must not reach."""
         headers = () if body is None else (("Content-Type", "application/octet-stream"),)
         self._send(method, url, headers, body, BLOB_TIMEOUT, BLOB_LIMIT, then, False)
+
+    def file(
+        self, url: str, path: str, headers: Tuple[Tuple[str, str], ...], then: Then, moved: Callable[[float], None]
+    ) -> None:
+        """Sends a file to a signed address, and tells the share that is sent."""
+        self._last += 1
+        self._waiting[self._last] = (then, False)
+        self._moving = {self._last: moved}
+        headers += (("Content-Type", "application/octet-stream"),)
+        self._effects.append(Call(self._last, "PUT", url, headers, None, BLOB_TIMEOUT, BLOB_LIMIT, path))
+
+    def moved(self, number: int, share: float) -> None:
+        """So much of a call's body is sent."""
+        if number in self._moving and number in self._waiting:
+            self._moving[number](share)
 
     def _send(self, method, url, headers, body, timeout, limit, then, ours) -> None:  # type: ignore[no-untyped-def]
         self._last += 1

@@ -11,11 +11,13 @@ from .backoff import Backoff
 from .calls import Calls, is_passing
 from .effects import Deliver, KeepBlob, KeepJobs, Reply
 from .jobs import MOST_JOBS, Job, State
+from .tongue import mark, say
 
 POLL, POLL_LATER, POLL_BESIDE_SOCKET = 0.4, 1.5, 15.0
 """Seconds between two looks at a task: without a socket, the same while it waits in line, and with one."""
 MOST_TRIES = 5
 """To send or fetch pictures by addresses that lead nowhere."""
+GONE = mark("The pictures of this request are gone. Paint it anew.")
 MOST_EARLY = 64
 """Snapshots that are kept of tasks which are not known."""
 MOST_BLOBS = 256 * 1024 * 1024
@@ -69,7 +71,7 @@ class Desk:
             return None
         blob = self._blob(old)
         if blob is None:
-            old.error = "The pictures of this request are gone. Paint it anew."
+            old.error = say(GONE)
             return None
         job = Job(new_id, old.prompt, old.seed, old.place, old.workflow, old.offsets, live=old.live)
         self.forget(job_id)
@@ -115,7 +117,7 @@ class Desk:
     def unreadable(self, job: Job) -> None:
         """What came for a job is no picture."""
         self.jobs[job.id] = job
-        self._end(job, State.FAILED, "What came from the server is no picture. Paint it anew.")
+        self._end(job, State.FAILED, say("What came from the server is no picture. Paint it anew."))
 
     def resume(self, now: float) -> None:
         """Goes on at once with all that waits."""
@@ -173,7 +175,7 @@ class Desk:
         if job.is_over or not self._went_well(now, job, reply):
             return
         if blob is None:
-            return self._end(job, State.FAILED, "The pictures of this request are gone. Paint it anew.")
+            return self._end(job, State.FAILED, say(GONE))
         url, name = untrusted.address(place.get("url"), "https", "http"), place.get("object")
         if url is None or not isinstance(name, str):
             return self._garbage(now, job, reply)
@@ -188,7 +190,7 @@ class Desk:
         if not reply.ok:  # a fresh address may do better
             work.tries += not is_passing(reply)
             if work.tries >= MOST_TRIES:
-                return self._end(job, State.FAILED, "The canvas could not be stored on the server. Send it again.")
+                return self._end(job, State.FAILED, say("The canvas could not be stored on the server. Send it again."))
             self._later(now, job, reply)
             job.trouble = job.trouble if is_passing(reply) else None
         elif self._went_well(now, job, reply):
@@ -197,7 +199,7 @@ class Desk:
     def _submit(self, now: float, job: Job) -> None:
         blob, work = self._blob(job), self._tend(job)
         if blob is None:
-            return self._end(job, State.FAILED, "The pictures of this request are gone. Paint it anew.")
+            return self._end(job, State.FAILED, say(GONE))
         if len(blob) > requests.INLINE and work.place is None:
             # Krita was closed in between, and only the server knows whether it has this request: its pictures anew.
             job.state, work.busy = State.UPLOADING, False
@@ -234,7 +236,7 @@ class Desk:
         if job.is_over:
             return
         if reply.status == 404 and "error" in (reply.json() or {}):
-            return self._end(job, State.FAILED, "The server does not know this picture any more. Send it again.")
+            return self._end(job, State.FAILED, say("The server does not know this picture any more. Send it again."))
         if not reply.ok and not reply.is_refused:  # the picture may be on its way, however this call ends
             return self._later(now, job, reply)
         if not self._went_well(now, job, reply):
@@ -282,7 +284,7 @@ class Desk:
             self._end(job, State.DONE)
             self._effects.append(Deliver(job, pictures))
         elif work.tries >= MOST_TRIES:
-            self._end(job, State.FAILED, "The picture is not on the server any more. Send the request again.")
+            self._end(job, State.FAILED, say("The picture is not on the server any more. Send the request again."))
         else:
             work.due = now + work.backoff.failed(reply.retry_after)
 
@@ -312,7 +314,7 @@ class Desk:
 
     def _garbage(self, now: float, job: Job, reply: Reply) -> None:
         self._later(now, job, reply)
-        job.trouble = words.NOT_ATELIER.format(host=untrusted.host(self._calls.endpoint))
+        job.trouble = say(words.NOT_ATELIER, host=untrusted.host(self._calls.endpoint))
 
     def _later(self, now: float, job: Job, reply: Reply) -> None:
         work = self._tend(job)

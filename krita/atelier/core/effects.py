@@ -35,6 +35,8 @@ class Call:
     """Seconds without an answer until it counts as lost."""
     limit: int
     """Bytes of an answer that is still read."""
+    file: Optional[str] = None
+    """What to send in place of a body: a file's path."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,13 @@ class KeepBlob:
 
     name: str
     data: Optional[bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class KeepLoras:
+    """Stores which files the painter has uploaded where."""
+
+    document: Dict[str, Any]
 
 
 @dataclass(frozen=True)

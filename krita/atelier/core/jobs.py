@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, Dict, List, Optional
 
 from . import untrusted
+from .tongue import say
 from .waiting import waiting
 
 MOST_JOBS = 200
@@ -40,6 +41,8 @@ class Place:
     y: int
     width: int
     height: int
+    enlarges: bool = False
+    """The canvas becomes as large as the result."""
 
 
 @dataclass
@@ -100,11 +103,12 @@ class Job:
             self.state = State.CANCELED if self.unwanted else State.FETCHING
         elif state == "failed":
             self.state = State.FAILED
-            self.error = said or "The picture failed. Send it again."
+            self.error = said or say("The picture failed. Send it again.")
         elif state == "canceled":
             self.state = State.CANCELED
         elif state == "expired":
-            self.state, self.error = State.FAILED, "The picture took too long and was given up. Send it again."
+            self.state = State.FAILED
+            self.error = say("The picture took too long and was given up. Send it again.")
         else:
             return
         self.version, self.trouble = version, None
@@ -133,14 +137,14 @@ class Job:
             left = self.eta - (now - self.heard) if self.eta is not None else None
             return waiting(self.note, self.position, left)
         return {
-            State.UPLOADING: "Sending the canvas",
-            State.SUBMITTING: "Sending",
-            State.RUNNING: f"Rendering {round(self.progress * 100)} %",
-            State.CANCELING: "Canceling",
-            State.FETCHING: "Fetching the pictures",
-            State.DONE: "Done",
-            State.FAILED: self.error or "It failed.",
-            State.CANCELED: "Canceled",
+            State.UPLOADING: say("Sending the canvas"),
+            State.SUBMITTING: say("Sending"),
+            State.RUNNING: say("Rendering {percent} %", percent=round(self.progress * 100)),
+            State.CANCELING: say("Canceling"),
+            State.FETCHING: say("Fetching the pictures"),
+            State.DONE: say("Done"),
+            State.FAILED: self.error or say("It failed."),
+            State.CANCELED: say("Canceled"),
         }[self.state]
 
     def keep(self) -> Dict[str, Any]:

@@ -14,7 +14,9 @@ from .desk import Desk
 from .effects import KeepToken, OpenBrowser, Reply
 from .jobs import Job, State
 from .link import Link
-from .requests import Offer
+from .loras import Loras
+from .offer import Offer
+from .tongue import say
 
 CONFIRM, CONFIRM_LIMIT = 2.0, 300.0
 """Seconds between two looks whether somebody has let us in, and in all."""
@@ -35,13 +37,14 @@ class Session:
     """Events in by its methods, each with a `now` in seconds that never goes back; effects out by `take`."""
 
     def __init__(
-        self, address: str, stored: Any, chance: Callable[[], float], new_id: Callable[[], str]
+        self, address: str, stored: Any, chance: Callable[[], float], new_id: Callable[[], str], loras: Any = None
     ) -> None:
         self._effects: List[Any] = []
         self._calls = Calls(self._effects, endpoint_of(address))
         self._calls.refused = self._refused
         self.link = Link(self._effects, chance)
         self.desk = Desk(self._effects, self._calls, chance, stored)
+        self.loras = Loras(self._effects, self._calls, chance, loras)
         self._backoff = Backoff(chance)
         self._new_id = new_id
         self._due = 0.0
@@ -77,18 +80,21 @@ class Session:
                 self.link.tick(now, self._socket, self._calls.token, self.desk.unfinished())
             self.desk.socket_is_open = self.link.is_open
             self.desk.tick(now)
+            self.loras.tick(now)
 
     def words(self) -> str:
         """Where the connection stands, for the painter."""
         if self.problem and self.phase is not Phase.READY:
             return self.problem
         return {
-            Phase.NO_ADDRESS: "Enter the address that your studio gave you.",
-            Phase.SIGNED_OUT: "Sign in to paint with your studio's GPUs.",
-            Phase.SIGNING_IN: "Approve this Krita on the page that has opened in the browser.",
-            Phase.CONNECTING: "Connecting",
-            Phase.AWAY: "The connection is lost. It is tried again by itself.",
-            Phase.READY: f"Connected as {self.name}" + (", without live progress" if self.link.is_blocked else ""),
+            Phase.NO_ADDRESS: say("Enter the address that your studio gave you."),
+            Phase.SIGNED_OUT: say("Sign in to paint with your studio's GPUs."),
+            Phase.SIGNING_IN: say("Approve this Krita on the page that has opened in the browser."),
+            Phase.CONNECTING: say("Connecting"),
+            Phase.AWAY: say("The connection is lost. It is tried again by itself."),
+            Phase.READY: say(
+                "Connected as {name}, without live progress" if self.link.is_blocked else "Connected as {name}", name=self.name
+            ),
         }[self.phase]
 
     # Signing in
@@ -108,7 +114,7 @@ class Session:
     def _look_at_address(self) -> None:
         sound = untrusted.address(self.endpoint, "https", "http") is not None
         self.phase = Phase.SIGNED_OUT if sound else Phase.NO_ADDRESS
-        self.problem = "This is no address. It must begin with https://." if self.endpoint and not sound else None
+        self.problem = say("This is no address. It must begin with https://.") if self.endpoint and not sound else None
 
     def sign_in(self, now: float) -> None:
         """Begins the device-code flow."""
@@ -127,6 +133,7 @@ class Session:
     def _forget(self) -> None:
         self._calls.drop()
         self.desk.interrupt()
+        self.loras.interrupt()
         self.link.off()
         self._calls.token, self._asking, self.problem = None, False, None
         self._effects.append(KeepToken(self.endpoint, None))
@@ -145,7 +152,7 @@ class Session:
 
     def _confirm(self, now: float) -> None:
         if now >= self._until:
-            self.phase, self.problem = Phase.SIGNED_OUT, "Nobody approved this Krita in 5 minutes. Sign in again."
+            self.phase, self.problem = Phase.SIGNED_OUT, say("Nobody approved this Krita in 5 minutes. Sign in again.")
             return
         self._asking = True
         self._calls.api("POST", "auth/confirm", self._confirmed, self._body())
@@ -204,6 +211,7 @@ class Session:
         said = words.of_reply(reply, self.endpoint)
         self.link.off()
         self.desk.interrupt()
+        self.loras.interrupt()
         self._asking = False
         self.phase, self.problem = Phase.SIGNED_OUT, said
 
@@ -228,6 +236,10 @@ class Session:
 
         if self.phase is Phase.READY:
             self._calls.api("POST", "admin/cost", told, json.dumps(workflow).encode())
+
+    def moved(self, number: int, share: float) -> None:
+        """So much of a call's body is sent, 0 to 1."""
+        self._calls.moved(number, share)
 
     def live_is_busy(self) -> bool:
         """Whether a live picture is on its way: the next one waits for it, and only the latest is sent."""
