@@ -7,7 +7,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent / "atelier-krita.zip"
-WANTED = ("*.py", "*.html", "carried/*.whl", "core/*.py")
+WANTED = ("*.py", "*.html", "carried/*.whl", "core/*.py", "translations/*.ts")
 EPOCH = (2020, 1, 1, 0, 0, 0)  # so that the same files make the same zip
 
 

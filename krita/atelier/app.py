@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import time
@@ -15,17 +16,23 @@ from krita import Krita
 
 from . import canvas
 from .core import effects
-from .core.jobs import Job, Place
-from .core.requests import Kind, Wish, build, join
+from .core.jobs import Job
+from .core.levels import Level, Use
+from .core.loras import Upload
+from .core.requests import Kind, Wish, join
 from .core.session import Phase, Session
-from .core.sizes import Area, Rect, around, extent
+from .core.tongue import file_for, learn, say
+from .hashing import Hashing
 from .http import Http
+from .painting import NotReady, prepare
 from .qt import QtCore, QtGui, QtWidgets
 from .socket import Socket
 from .store import Store
 
 TICK = 200
 """Milliseconds between two looks at the clock."""
+SLEPT = 30.0
+"""Seconds between two looks at the clock that only a computer which slept lets pass."""
 LIVE_LOOK = 1.0
 """Seconds between two looks of live mode at the canvas without a stroke: an undo, a filter, another prompt."""
 MOST_RESULTS = 60
@@ -43,19 +50,9 @@ class Result:
     @property
     def name(self) -> str:
         """Of its layer."""
-        prompt = " ".join(self.job.prompt.split())[:60] or "Picture"
-        return f"{prompt} (seed {self.job.seed}{f', {self.number + 1}' if self.number else ''})"
-
-
-@dataclass
-class Request:
-    """What the canvas adds to a wish."""
-
-    workflow: dict
-    place: Place
-    context: Optional[Rect]
-    size: Any
-    area: Optional[Area]
+        prompt = " ".join(self.job.prompt.split())[:60] or say("Picture")
+        seed = f"{self.job.seed}, {self.number + 1}" if self.number else str(self.job.seed)
+        return say("{prompt} (seed {seed})", prompt=prompt, seed=seed)
 
 
 class Atelier(QtCore.QObject):
@@ -72,17 +69,32 @@ class Atelier(QtCore.QObject):
         """The environment names the address."""
         address = os.environ.get("KRITA_AI_ENDPOINT") or Krita.instance().readSetting("atelier", "address", "")
         self._own_token = os.environ.get("KRITA_AI_TOKEN") if self.fixed else None
-        self.session = Session(address, self._store.jobs(), random.random, lambda: str(uuid.uuid4()))
+        _learn_language()
+        self.session = Session(
+            address, self._store.jobs(), random.random, lambda: str(uuid.uuid4()), self._store.read("loras.json")
+        )
+        self.level = Level(_known(Krita.instance().readSetting("atelier", "level", ""), [it.value for it in Level]))
+        self._use = Use(self._store.read("use.json"))
+        self._preview = canvas.Preview()
+        self._hashing: Optional[Hashing] = None
         self.session.use_token(self._own_token or self._store.token(self.session.endpoint))
         self.session.desk.read_blob = self._store.blob
         self.session.link.presence = Krita.instance().readSetting("atelier", "presence", "true") == "true"
         self.results: List[Result] = []
-        self.live_wish: Optional[Callable[[], Wish]] = None
+        self.live_wish: Optional[Callable[[], Optional[Wish]]] = None
         """While live mode is on: what to paint."""
         self._live_seen = b""
-        self._live_due = 0.0
+        self._live_due = self._layers_due = 0.0
+        self._layers: Optional[tuple] = None
+        """The active layer, and how many there are."""
         self._said = ""
-        self._http = Http(lambda number, reply: self._do(lambda now: self.session.answered(now, number, reply)))
+        self._looked = time.time()
+        self.trouble: Optional[str] = None
+        """What this computer cannot do."""
+        self._http = Http(
+            lambda number, reply: self._do(lambda now: self.session.answered(now, number, reply)),
+            lambda number, share: self._do(lambda _now: self.session.moved(number, share)),
+        )
         self._socket = Socket(
             lambda: self._do(self.session.socket_opened),
             lambda text: self._do(lambda now: self.session.socket_said(now, text)),
@@ -112,40 +124,10 @@ class Atelier(QtCore.QObject):
         self.session.link.presence = on
         Krita.instance().writeSetting("atelier", "presence", "true" if on else "false")
 
-    def prepare(self, wish: Wish) -> Optional[Request]:
-        """The request for this wish on the active document; none without a document."""
-        document = Krita.instance().activeDocument()
-        if document is None:
-            return None
-        whole, selected = canvas.bounds(document), canvas.selection(document)
-        name = canvas.document_id(document)
-        if wish.kind is Kind.GENERATE:
-            rect = selected or whole
-            workflow, _ = build(wish, self.session.offer, rect.size, None)
-            return Request(workflow, Place(name, rect.x, rect.y, *rect.size), None, None, None)
-        if wish.kind is Kind.FILL and selected is None:
-            return None
-        area = around(selected, whole, wish.strength, wish.checkpoint.arch) if selected else None
-        context = area.context if area else whole
-        initial = extent(context.size, wish.checkpoint.arch, two_passes=False).initial
-        shrinks = context.width * context.height > initial[0] * initial[1]
-        size = initial if shrinks else context.size
-        workflow, _ = build(wish, self.session.offer, context.size, area, size)
-        rect = area.bounds if area else context
-        return Request(workflow, Place(name, rect.x, rect.y, *rect.size), context, size, area)
-
     def paint(self, wish: Wish) -> Optional[str]:
-        """Sends a request, and gives its job's id; none if the canvas is not ready for it."""
-        request = self.prepare(wish)
-        if request is None:
-            return None
-        document = Krita.instance().activeDocument()
-        pictures = []
-        if request.context is not None:
-            pictures.append(canvas.picture(document, request.context, request.size))
-        if request.area is not None:
-            pictures.append(canvas.mask(document, request.area.context))
-        blob, offsets = join(pictures)
+        """Sends a request, and gives its job's id; none if live mode would send the same once more. Raises `NotReady`."""
+        request = prepare(Krita.instance().activeDocument(), wish, self.session.offer)
+        blob, offsets = join([take() for take in request.pictures])
         live = wish.kind is Kind.LIVE
         if live:
             seen = sha256(blob + repr((wish, request.place)).encode()).digest()
@@ -155,6 +137,62 @@ class Atelier(QtCore.QObject):
         job = Job(str(uuid.uuid4()), wish.prompt, wish.seed, request.place, request.workflow, offsets, live=live)
         self._do(lambda now: self.session.submit(now, job, blob))
         return job.id
+
+    def set_level(self, level: Level) -> None:
+        """How much is shown."""
+        self.level = level
+        Krita.instance().writeSetting("atelier", "level", level.value)
+
+    def used(self, wish: Wish, chose_seed: bool) -> None:
+        """A wish was sent, which may show what the painter wants to see."""
+        self._use.painted(wish, chose_seed)
+        self._keep_use()
+
+    def suggestion(self) -> Optional[Level]:
+        """A level to suggest now."""
+        return self._use.suggestion(self.level)
+
+    def answer_suggestion(self) -> Optional[Level]:
+        """It will not be suggested again; gives which level it was."""
+        wanted = self.suggestion()
+        if wanted is not None:
+            self._use.suggested(wanted)
+            self._keep_use()
+        return wanted
+
+    def _keep_use(self) -> None:
+        with contextlib.suppress(OSError):  # then it is suggested once more
+            self._store.keep("use.json", self._use.keep())
+
+    def upload_lora(self, path: str) -> None:
+        """Hashes a file, piece by piece, and sends it."""
+        self.session.loras.forget()
+        self._hashing = Hashing(path, self._hashed)
+        self._do(lambda _now: None)
+
+    def _hashed(self, upload: Optional[Upload]) -> None:
+        self._hashing = None
+        self._do(lambda now: self.session.loras.send(now, upload) if upload is not None else None)
+
+    @property
+    def uploads(self) -> bool:
+        """Whether a file is on its way."""
+        upload = self.session.loras.upload
+        return self._hashing is not None or (upload is not None and upload.error is None)
+
+    def upload_words(self) -> str:
+        """Where the file stands that is on its way, or why it is not."""
+        if self._hashing is not None:
+            return say("Reading the file")
+        return self.session.loras.upload.words() if self.session.loras.upload is not None else ""
+
+    def preview(self, result: Optional[Result]) -> None:
+        """Shows a picture on its canvas, or none."""
+        document = canvas.document_by(result.job.place.document)[0] if result is not None else None
+        if result is None or document is None:
+            self._preview.hide()
+        else:
+            self._preview.show(document, result.image, result.job.place)
 
     def cancel(self, job: str) -> None:
         """Whatever stage it is in."""
@@ -170,18 +208,17 @@ class Atelier(QtCore.QObject):
 
     def price(self, wish: Wish, then: Callable[[Optional[int]], None]) -> None:
         """Asks what a wish may cost."""
-        request = self.prepare(wish)
-        if request is not None:
+        with contextlib.suppress(NotReady):
+            request = prepare(Krita.instance().activeDocument(), wish, self.session.offer)
             self._do(lambda now: self.session.price(request.workflow, then))
 
-    def apply(self, result: Result) -> bool:
-        """Puts a picture where it belongs, as a layer; false if no document is open."""
-        document = canvas.document_by(result.job.place.document)
+    def apply(self, result: Result) -> Optional[str]:
+        """Puts a picture where it belongs, as a layer; gives words if that is not quite so."""
+        document, is_its_own = canvas.document_by(result.job.place.document)
         if document is None:
-            return False
-        image, place = result.image, result.job.place
-        canvas.add_layer(document, result.name, image, (place.x, place.y))
-        return True
+            return say("Open a picture first.")
+        canvas.put(document, result.name, result.image, result.job.place)
+        return None if is_its_own else say("Its own document is closed: it was put on this one.")
 
     # What happens
 
@@ -194,35 +231,60 @@ class Atelier(QtCore.QObject):
                 widget.installEventFilter(self)  # once, however often it is said
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802, Qt's name
-        """A stroke ends on the canvas: whoever paints is there."""
-        kinds = (QtCore.QEvent.Type.MouseButtonRelease, QtCore.QEvent.Type.TabletRelease)
+        """A stroke ends on the canvas, or a tool is used: whoever paints is there."""
+        kinds = (QtCore.QEvent.Type.MouseButtonRelease, QtCore.QEvent.Type.TabletRelease, QtCore.QEvent.Type.KeyRelease)
         if event.type() in kinds:
             self._live_due = 0.0
-            self._do(lambda now: self.session.link.painted(now))
+            self._do(self.session.link.painted)
         return False
 
     def _tick(self) -> None:
-        self._do(self.session.tick)
-        now = time.monotonic()
+        now, before, self._looked = time.monotonic(), self._looked, time.time()
+        self._do(self.session.woke if self._looked - before > SLEPT else self.session.tick)
+        if now >= self._layers_due:
+            self._layers_due = now + LIVE_LOOK
+            self._look_at_layers()
         if self.live_wish is None or self.session.phase is not Phase.READY or now < self._live_due:
             return
         resting = QtGui.QGuiApplication.mouseButtons() == QtCore.Qt.MouseButton.NoButton
         if resting and not self.session.live_is_busy():
             self._live_due = now + LIVE_LOOK
-            self.paint(self.live_wish())
+            wish = self.live_wish()
+            with contextlib.suppress(NotReady):
+                if wish is not None:
+                    self.paint(wish)
+
+    def _look_at_layers(self) -> None:
+        document = Krita.instance().activeDocument()
+        node = document.activeNode() if document is not None else None
+        count = len(document.topLevelNodes()) if document is not None else 0
+        seen = (canvas.layer_id(node), count) if node is not None else None
+        if seen is not None and self._layers not in (None, seen):
+            self._do(self.session.link.painted)
+        self._layers = seen
 
     def _do(self, what: Callable[[float], None]) -> None:
         what(time.monotonic())
         for effect in self.session.take():
-            self._perform(effect)
+            try:
+                self._perform(effect)
+            except OSError as wrong:
+                self.trouble = say(
+                    "Nothing can be stored on this computer ({why}). Do not close Krita amid a picture.", why=wrong.strerror
+                )
         words = self._words()
         if words != self._said:
             self._said = words
             self.changed.emit()
 
     def _words(self) -> str:
-        jobs = "|".join(f"{it.id}{it.words()}" for it in self.session.desk.jobs.values())
-        return f"{self.session.words()}|{self.session.desk.credits}|{len(self.results)}|{jobs}"
+        now = time.monotonic()
+        jobs = "|".join(f"{it.id}{it.words(now)}" for it in self.session.desk.jobs.values())
+        return f"{self.words()}|{self.session.desk.credits}|{len(self.results)}|{self.upload_words()}|{jobs}"
+
+    def words(self) -> str:
+        """Where the connection stands, and what is wrong with this computer."""
+        return " ".join(filter(None, (self.session.words(), self.trouble)))
 
     def _perform(self, effect: Any) -> None:
         if isinstance(effect, effects.Call):
@@ -241,6 +303,8 @@ class Atelier(QtCore.QObject):
             self._store.keep_jobs(effect.document)
         elif isinstance(effect, effects.KeepBlob):
             self._store.keep_blob(effect.name, effect.data)
+        elif isinstance(effect, effects.KeepLoras):
+            self._store.keep("loras.json", effect.document)
         elif isinstance(effect, effects.Deliver):
             self._take(effect)
 
@@ -249,7 +313,20 @@ class Atelier(QtCore.QObject):
             image = canvas.decode(file)
             if image is not None:
                 self.results.append(Result(delivery.job, number, image))
+            elif not delivery.job.live:
+                self.session.desk.unreadable(delivery.job)
         del self.results[:-MOST_RESULTS]
+
+
+def _known(value: str, values: List[str]) -> str:
+    return value if value in values else values[0]
+
+
+def _learn_language() -> None:
+    languages = [os.environ.get("LANGUAGE", "").split(":")[0], QtCore.QLocale().name(), QtCore.QLocale.system().name()]
+    name = file_for([it for it in languages if it])
+    if name:
+        learn((Path(__file__).parent / "translations" / name).read_text(encoding="utf-8"))
 
 
 _atelier: Optional[Atelier] = None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from krita import Krita
 
+from .core.jobs import Place
 from .core.sizes import Rect, Size
 from .qt import QtCore, QtGui
 
 PROFILE = "sRGB-elle-V2-srgbtrc.icc"
 _Format = QtGui.QImage.Format
+_Mode = QtGui.QPainter.CompositionMode
+_NO_LAYERS = ("transparencymask", "filtermask", "transformmask", "selectionmask", "colorizemask")
+_ON_BLACK = ("depth", "normal", "pose", "segmentation")
 
 
 def document_id(document: Any) -> str:
@@ -18,12 +22,12 @@ def document_id(document: Any) -> str:
     return document.rootNode().uniqueId().toString()
 
 
-def document_by(name: str) -> Optional[Any]:
-    """The open document of that name, or else the one the painter looks at."""
+def document_by(name: str) -> Tuple[Optional[Any], bool]:
+    """The open document of that name and true, or else the one the painter looks at."""
     for document in Krita.instance().documents():
         if document_id(document) == name:
-            return document
-    return Krita.instance().activeDocument()
+            return document, True
+    return Krita.instance().activeDocument(), False
 
 
 def bounds(document: Any) -> Rect:
@@ -44,13 +48,89 @@ def selection(document: Any) -> Optional[Rect]:
 
 def picture(document: Any, rect: Rect, size: Size) -> bytes:
     """What is seen there as a file, whatever the document's colours are; on white where nothing is."""
-    seen = document.projection(rect.x, rect.y, *rect.size)
-    flat = QtGui.QImage(seen.size(), _Format.Format_RGB32)
-    flat.fill(QtCore.Qt.GlobalColor.white)
-    painter = QtGui.QPainter(flat)
-    painter.drawImage(0, 0, seen)
+    return _colours(document.projection(rect.x, rect.y, *rect.size), size, QtCore.Qt.GlobalColor.white)
+
+
+def layers(document: Any) -> Iterator[Any]:
+    """The layers of a document without their masks, from the lowest to the uppermost."""
+    return (it for it in _below(document.rootNode()) if it.type() not in _NO_LAYERS)
+
+
+def _below(node: Any) -> Iterator[Any]:
+    for child in node.childNodes():
+        yield from _below(child)
+        yield child
+
+
+def layer_id(node: Any) -> str:
+    """Names a layer."""
+    return node.uniqueId().toString()
+
+
+def layer_by(document: Any, name: str) -> Optional[Any]:
+    """The layer of that name, if it is still there."""
+    return next((it for it in layers(document) if layer_id(it) == name), None)
+
+
+def extent_of(document: Any, node: Any) -> Rect:
+    """What a layer covers of the canvas."""
+    return Rect(*node.bounds().getRect()).grown(0, bounds(document))
+
+
+def layer_picture(document: Any, node: Any, rect: Rect, size: Size, mode: str) -> bytes:
+    """A layer alone as a file: on black where that means nothing, else on white."""
+    ground = QtCore.Qt.GlobalColor.black if mode in _ON_BLACK else QtCore.Qt.GlobalColor.white
+    return _colours(_pixels(document, node, rect), size, ground)
+
+
+def region_masks(document: Any, nodes: Sequence[Any], rect: Rect) -> List[bytes]:
+    """Gray files of what each layer covers there, the upper ones first served; before them one of what none does."""
+    taken = QtGui.QImage(*rect.size, _Format.Format_ARGB32)
+    taken.fill(QtCore.Qt.GlobalColor.transparent)
+    masks: List[bytes] = []
+    for node in reversed(nodes):
+        own = _pixels(document, node, rect)
+        _paint(own, taken, _Mode.CompositionMode_DestinationOut)
+        masks.insert(0, _coverage(own))
+        _paint(taken, own, _Mode.CompositionMode_Plus)
+    rest = QtGui.QImage(*rect.size, _Format.Format_ARGB32)
+    rest.fill(QtCore.Qt.GlobalColor.white)
+    _paint(rest, taken, _Mode.CompositionMode_DestinationOut)
+    return [_coverage(rest)] + masks
+
+
+def _coverage(image: "QtGui.QImage") -> bytes:
+    gray = QtGui.QImage(image.size(), _Format.Format_RGB32)
+    gray.fill(QtCore.Qt.GlobalColor.black)
+    white = QtGui.QImage(image.size(), _Format.Format_ARGB32)
+    white.fill(QtCore.Qt.GlobalColor.white)
+    _paint(white, image, _Mode.CompositionMode_DestinationIn)
+    _paint(gray, white, _Mode.CompositionMode_SourceOver)
+    return _file(gray.convertToFormat(_Format.Format_Grayscale8), "PNG", -1)
+
+
+def _paint(onto: "QtGui.QImage", what: "QtGui.QImage", mode: Any) -> None:
+    painter = QtGui.QPainter(onto)
+    painter.setCompositionMode(mode)
+    painter.drawImage(0, 0, what)
     painter.end()
-    if size != rect.size:
+
+
+def _pixels(document: Any, node: Any, rect: Rect) -> "QtGui.QImage":
+    """What a layer shows by itself, whatever its colours are."""
+    copy = document.createNode("", "paintlayer")  # which never joins the document
+    copy.setColorSpace(node.colorModel(), node.colorDepth(), node.colorProfile())
+    copy.setPixelData(node.projectionPixelData(rect.x, rect.y, *rect.size), rect.x, rect.y, *rect.size)
+    copy.setColorSpace("RGBA", "U8", PROFILE)
+    data = bytes(copy.pixelData(rect.x, rect.y, *rect.size))
+    return QtGui.QImage(data, *rect.size, 4 * rect.width, _Format.Format_ARGB32).copy()
+
+
+def _colours(seen: "QtGui.QImage", size: Size, ground: Any) -> bytes:
+    flat = QtGui.QImage(seen.size(), _Format.Format_RGB32)
+    flat.fill(ground)
+    _paint(flat, seen, _Mode.CompositionMode_SourceOver)
+    if size != (flat.width(), flat.height()):
         flat = flat.scaled(
             size[0],
             size[1],
@@ -80,7 +160,47 @@ def decode(file: bytes) -> Optional["QtGui.QImage"]:
     return None if image.isNull() else image
 
 
-def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, int]) -> None:
+def put(document: Any, name: str, image: "QtGui.QImage", place: Place) -> None:
+    """Puts a picture where it belongs, and so that it can be seen should the canvas be another one by now."""
+    if place.enlarges and (document.width(), document.height()) != (image.width(), image.height()):
+        resolution = round(document.resolution())
+        document.scaleImage(image.width(), image.height(), resolution, resolution, "Bicubic")
+        document.waitForDone()
+    area = Rect(place.x, place.y, image.width(), image.height())
+    seen = area.grown(0, bounds(document))
+    outside = seen.width <= 0 or seen.height <= 0
+    add_layer(document, name, image, (0, 0) if outside else (place.x, place.y))
+
+
+class Preview:
+    """A locked layer that shows a picture before it is applied."""
+
+    def __init__(self) -> None:
+        self._document = ""
+        self._layer = ""
+
+    def show(self, document: Any, image: "QtGui.QImage", place: Place) -> None:
+        """Shows this one instead of another."""
+        self.hide()
+        if place.enlarges:
+            image = image.scaled(document.width(), document.height())
+        layer = add_layer(document, "[Atelier]", image, (place.x, place.y))
+        layer.setLocked(True)
+        self._document, self._layer = document_id(document), layer_id(layer)
+
+    def hide(self) -> None:
+        """Takes it away, wherever it is by now."""
+        for document in Krita.instance().documents() if self._layer else ():
+            node = layer_by(document, self._layer) if document_id(document) == self._document else None
+            if node is not None:
+                node.setLocked(False)
+                node.remove()
+                document.refreshProjection()
+                document.waitForDone()
+        self._layer = ""
+
+
+def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, int]) -> Any:
     """Puts a picture on top of all layers as one step that can be undone."""
     layer = document.createNode(name, "paintlayer")
     own = (layer.colorModel(), layer.colorDepth(), layer.colorProfile())
@@ -94,3 +214,4 @@ def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, in
         layer.setColorSpace(*own)
     document.rootNode().addChildNode(layer, None)
     document.refreshProjection()
+    return layer

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any, Dict, Optional
+import time
+from typing import Any, Dict, List, Optional, Tuple
 
 from krita import DockWidget
 
 from .app import atelier
 from .core.jobs import Job, State
-from .core.requests import MOST_PICTURES, MOST_SEED, Checkpoint, Fill, Kind, Wish
+from .core.levels import Level
+from .core.requests import Kind, Wish
 from .core.session import Phase
-from .core.styles import STYLES
-from .qt import QtCore, QtGui, QtWidgets
+from .core.tongue import mark, say
+from .form import Form
+from .painting import NotReady
+from .qt import QtCore, QtWidgets
+from .strip import Strip
+from .widgets import Words, button, choice
 
-KINDS = {
-    Kind.GENERATE: ("Generate", "A new picture from the prompt, as large as the canvas or the selection"),
-    Kind.REFINE: ("Refine", "The canvas or the selection painted again, as far as the strength says"),
-    Kind.FILL: ("Fill", "The selection painted anew so that it fits what is around it"),
-    Kind.LIVE: ("Live", "The canvas painted again after each stroke"),
-}
-FILLS = {
-    Fill.FILL: "Fill",
-    Fill.EXPAND: "Expand the picture",
-    Fill.ADD_OBJECT: "Add an object",
-    Fill.REMOVE_OBJECT: "Remove an object",
-    Fill.REPLACE_BACKGROUND: "Replace the background",
-}
-STRENGTH = {Kind.GENERATE: 100, Kind.REFINE: 60, Kind.FILL: 100, Kind.LIVE: 50}
+LEVELS = {Level.SIMPLE: mark("Simple"), Level.STANDARD: mark("Standard"), Level.EXPERT: mark("Expert")}
 PRICE_AFTER = 600
 """Milliseconds of quiet until the price is asked for."""
-THUMBNAIL = 96
-
-_Policy = QtWidgets.QSizePolicy.Policy
+WITHOUT_PRESENCE = mark("Without it the first picture after a pause may wait for a GPU to wake, about 90 s.")
 
 
 class Docker(DockWidget):
@@ -43,16 +33,22 @@ class Docker(DockWidget):
         self.setWindowTitle("Atelier")
         self.setObjectName("atelier")
         self._atelier = atelier()
-        self._strengths = dict(STRENGTH)
-        self._shown = 0
-        self._checkpoints: tuple = ()
+        self._offer: Any = None
+        self._price_number = 0
         body = QtWidgets.QWidget()
         column = QtWidgets.QVBoxLayout(body)
         column.addWidget(self._connection())
-        column.addWidget(self._form())
-        column.addLayout(self._jobs())
-        column.addWidget(self._strip(), 1)
-        area = QtWidgets.QScrollArea()
+        self._form = Form(lambda: self._atelier.session.offer, self._loras)
+        column.addWidget(self._form)
+        column.addLayout(self._painting())
+        self._rows = QtWidgets.QVBoxLayout()
+        self._row_of: Dict[str, "_Row"] = {}
+        column.addLayout(self._rows)
+        self._strip = Strip(self._apply, self._atelier.preview)
+        column.addWidget(self._strip, 1)
+        column.addLayout(self._settings())
+        column.addStretch()
+        area = _Area()
         area.setWidgetResizable(True)
         area.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -61,7 +57,8 @@ class Docker(DockWidget):
         self._price_timer = QtCore.QTimer(self)
         self._price_timer.setSingleShot(True)
         self._price_timer.timeout.connect(self._ask_price)
-        self._kind_chosen()
+        self._form.changed.connect(self._touched)
+        self._set_level(self._atelier.level)
         self._atelier.changed.connect(self._refresh)
         self._refresh()
 
@@ -69,7 +66,7 @@ class Docker(DockWidget):
         """Another document is looked at, or none while one is closed."""
         if canvas is not None:  # later, since Krita is amidst changing its windows
             QtCore.QTimer.singleShot(0, lambda: self._atelier.watch())
-        self._ask_price_soon()
+        self._touched()
 
     # Building
 
@@ -77,100 +74,62 @@ class Docker(DockWidget):
         box = QtWidgets.QWidget()
         column = QtWidgets.QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
-        self._status = _words("status")
+        self._status = Words("status")
         column.addWidget(self._status)
         self._address = QtWidgets.QLineEdit(self._atelier.session.endpoint)
         self._address.setObjectName("address")
         self._address.setPlaceholderText("https://…")
-        self._address.setAccessibleName("Address of the server")
+        self._address.setAccessibleName(say("Address of the server"))
         self._address.setReadOnly(self._atelier.fixed)
-        self._sign_in = QtWidgets.QPushButton("Sign in")
-        self._sign_in.setObjectName("sign_in")
-        self._sign_in.clicked.connect(self._do_sign_in)
+        self._sign_in = button("sign_in", say("Sign in"), self._do_sign_in)
         column.addWidget(self._address)
         column.addWidget(self._sign_in)
         return box
 
-    def _form(self) -> QtWidgets.QWidget:
-        self._fields = QtWidgets.QWidget()
-        grid = QtWidgets.QGridLayout(self._fields)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setColumnStretch(1, 1)
-        self._kind = _choice("kind", [(name, kind) for kind, (name, _) in KINDS.items()])
-        self._kind.currentIndexChanged.connect(self._kind_chosen)
-        self._prompt = _lines("prompt", "What to paint", 4)
-        self._negative = _lines("negative", "What not to paint", 2)
-        self._style = _choice("style", [(it.name, it) for it in STYLES])
-        self._model = _choice("checkpoint", [])
-        self._fill = _choice("fill", [(name, fill) for fill, name in FILLS.items()])
-        self._strength = QtWidgets.QSpinBox()
-        self._strength.setObjectName("strength")
-        self._strength.setRange(1, 100)
-        self._strength.setSuffix(" %")
-        self._strength.valueChanged.connect(self._strength_chosen)
-        self._count = QtWidgets.QSpinBox()
-        self._count.setObjectName("count")
-        self._count.setRange(1, MOST_PICTURES)
-        self._seed = QtWidgets.QLineEdit()
-        self._seed.setObjectName("seed")
-        self._seed.setPlaceholderText("random")
-        self._seed.setValidator(QtGui.QRegularExpressionValidator(QtCore.QRegularExpression("[0-9]{0,10}"), self))
-        self._presence = QtWidgets.QCheckBox("Keep a GPU awake while I paint")
+    def _painting(self) -> QtWidgets.QVBoxLayout:
+        column = QtWidgets.QVBoxLayout()
+        self._upload = button("upload", say("Upload a LoRA…"), self._choose_lora)
+        self._uploading = Words("uploading")
+        self._go = button("go", "", self._paint)
+        self._cost = Words("cost")
+        self._suggestion = Words("suggestion")
+        self._yes = button("accept", say("Show me"), lambda: self._answer(True))
+        self._no = button("decline", say("No"), lambda: self._answer(False))
+        answers = QtWidgets.QHBoxLayout()
+        answers.addWidget(self._yes)
+        answers.addWidget(self._no)
+        for widget in (self._upload, self._uploading, self._go, self._cost, self._suggestion):
+            column.addWidget(widget)
+        column.addLayout(answers)
+        return column
+
+    def _settings(self) -> QtWidgets.QVBoxLayout:
+        self._level = choice("level", [(say(name), level) for level, name in LEVELS.items()])
+        self._level.setCurrentIndex(self._level.findData(self._atelier.level))
+        self._level.currentIndexChanged.connect(lambda _index: self._set_level(self._level.currentData()))
+        label = QtWidgets.QLabel(say("Sho&w"))
+        label.setBuddy(self._level)
+        self._level.setAccessibleName(say("How much is shown"))
+        row = QtWidgets.QHBoxLayout()
+        row.addWidget(label)
+        row.addWidget(self._level, 1)
+        self._presence = QtWidgets.QCheckBox(say("Keep a GPU awake"))
         self._presence.setObjectName("presence")
         self._presence.setToolTip(
-            "Tells your studio, at most once a minute, that you are at work on the canvas. Without it the first picture"
-            " after a pause may wait for a GPU to wake, about 90 s."
+            say("Tells your studio, at most once a minute, that you are at work on the canvas.")
+            + " "
+            + say(WITHOUT_PRESENCE)
         )
         self._presence.setChecked(self._atelier.session.link.presence)
-        self._presence.toggled.connect(self._atelier.set_presence)
-        self._labels: Dict[QtWidgets.QWidget, QtWidgets.QLabel] = {}
-        grid.addWidget(self._kind, 0, 0, 1, 2)
-        grid.addWidget(self._prompt, 1, 0, 1, 2)
-        grid.addWidget(self._negative, 2, 0, 1, 2)
-        rows = [("St&yle", self._style), ("&Model", self._model), ("Sele&ction", self._fill)]
-        rows += [("St&rength", self._strength), ("P&ictures", self._count), ("S&eed", self._seed)]
-        for row, (name, widget) in enumerate(rows, 3):
-            label = QtWidgets.QLabel(name)
-            label.setBuddy(widget)
-            self._labels[widget] = label
-            widget.setSizePolicy(_Policy.Ignored, widget.sizePolicy().verticalPolicy())
-            grid.addWidget(label, row, 0)
-            grid.addWidget(widget, row, 1)
-        self._go = QtWidgets.QPushButton()
-        self._go.setObjectName("go")
-        self._go.clicked.connect(self._paint)
-        self._cost = _words("cost")
-        grid.addWidget(self._go, 9, 0, 1, 2)
-        grid.addWidget(self._cost, 10, 0, 1, 2)
-        grid.addWidget(self._presence, 11, 0, 1, 2)
-        for changed in (self._model.currentIndexChanged, self._count.valueChanged, self._strength.valueChanged):
-            changed.connect(self._ask_price_soon)
-        return self._fields
-
-    def _jobs(self) -> QtWidgets.QVBoxLayout:
-        self._rows = QtWidgets.QVBoxLayout()
-        self._row_of: Dict[str, "_Row"] = {}
-        return self._rows
-
-    def _strip(self) -> QtWidgets.QWidget:
-        self._results = QtWidgets.QListWidget()
-        self._results.setObjectName("results")
-        self._results.setAccessibleName("Pictures; Enter puts one on the canvas")
-        self._results.setViewMode(QtWidgets.QListView.ViewMode.IconMode)
-        self._results.setResizeMode(QtWidgets.QListView.ResizeMode.Adjust)
-        self._results.setMovement(QtWidgets.QListView.Movement.Static)
-        self._results.setIconSize(QtCore.QSize(THUMBNAIL, THUMBNAIL))
-        self._results.setMinimumHeight(THUMBNAIL + 24)
-        self._results.itemActivated.connect(self._apply)
-        box = QtWidgets.QWidget()
-        column = QtWidgets.QVBoxLayout(box)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self._results, 1)
-        self._put = QtWidgets.QPushButton("Apply as a layer")
-        self._put.setObjectName("apply")
-        self._put.clicked.connect(lambda: self._apply(self._results.currentItem()))
-        column.addWidget(self._put)
-        return box
+        self._presence.toggled.connect(self._set_presence)
+        self._absence = Words("absence")
+        self._absence.setText(say(WITHOUT_PRESENCE))
+        self._absence.setVisible(not self._presence.isChecked())
+        column = QtWidgets.QVBoxLayout()
+        column.addLayout(row)
+        column.addWidget(self._presence)
+        column.addWidget(self._absence)
+        return column
 
     # What the painter does
 
@@ -179,92 +138,124 @@ class Docker(DockWidget):
             self._atelier.move(self._address.text())
         self._atelier.sign_in()
 
-    def _wish(self) -> Wish:
-        seed = self._seed.text()
-        return Wish(
-            kind=self._kind.currentData(),
-            prompt=self._prompt.toPlainText().strip(),
-            negative=self._negative.toPlainText().strip(),
-            style=self._style.currentData(),
-            checkpoint=self._model.currentData() or Checkpoint("", "sd15"),
-            strength=self._strength.value() / 100,
-            count=self._count.value(),
-            seed=min(int(seed), MOST_SEED) if seed else 0 if self._kind.currentData() is Kind.LIVE else _random_seed(),
-            fill=self._fill.currentData(),
-        )
+    def _set_presence(self, on: bool) -> None:
+        self._atelier.set_presence(on)
+        self._absence.setVisible(not on)
+
+    def _set_level(self, level: Level) -> None:
+        self._level.setCurrentIndex(self._level.findData(level))
+        self._atelier.set_level(level)
+        self._form.set_level(level)
+        self.widget().updateGeometry()
+        self._upload.setVisible(level is not Level.SIMPLE)
+        self._suggest()
+
+    def _answer(self, yes: bool) -> None:
+        wanted = self._atelier.answer_suggestion()
+        if yes and wanted is not None:
+            self._set_level(wanted)
+        self._suggest()
+
+    def _wish(self) -> Optional[Wish]:
+        try:
+            return self._form.wish()
+        except ValueError:
+            self._cost.setText(say("The JSON cannot be read. Correct it, or empty the field."))
+            return None
 
     def _paint(self) -> None:
-        kind = self._kind.currentData()
-        if kind is Kind.LIVE:
-            self._set_live(self._atelier.live_wish is None)
-        elif self._atelier.paint(self._wish()) is None:
-            self._cost.setText("Select what to fill first." if kind is Kind.FILL else "Open a picture first.")
+        if self._form.kind is Kind.LIVE:
+            return self._set_live(self._atelier.live_wish is None)
+        wish = self._wish()
+        if wish is None:
+            return
+        self._strip.hide_preview()
+        try:
+            self._atelier.paint(wish)
+        except NotReady as why:
+            self._cost.setText(str(why))
+        else:
+            self._atelier.used(wish, self._form.chose_seed)
+        self._suggest()
 
     def _set_live(self, on: bool) -> None:
+        if on:
+            self._strip.hide_preview()
         self._atelier.live_wish = self._wish if on else None
-        self._kind_shown()
+        self._show_button()
 
-    def _kind_chosen(self) -> None:
-        self._set_live(False)
-        kind = self._kind.currentData()
-        self._strength.setValue(self._strengths[kind])
-        for widget, kinds in (
-            (self._fill, (Kind.FILL,)),
-            (self._strength, (Kind.REFINE, Kind.FILL, Kind.LIVE)),
-            (self._count, (Kind.GENERATE, Kind.REFINE, Kind.FILL)),
-        ):
-            widget.setVisible(kind in kinds)
-            self._labels[widget].setVisible(kind in kinds)
-        self._ask_price_soon()
+    def _apply(self, result: Any) -> None:
+        self._strip.hide_preview()
+        self._cost.setText(self._atelier.apply(result) or "")
 
-    def _kind_shown(self) -> None:
-        name, what = KINDS[self._kind.currentData()]
-        if self._kind.currentData() is Kind.LIVE:
-            name = "Stop live" if self._atelier.live_wish else "Start live"
-        self._go.setText(name)
-        self._go.setToolTip(what)
+    def _choose_lora(self) -> None:
+        path, _ = QtWidgets.QFileDialog.getOpenFileName(
+            self, say("Upload a LoRA"), "", "LoRA (*.safetensors)"
+        )
+        if path:
+            self._atelier.upload_lora(path)
 
-    def _strength_chosen(self, value: int) -> None:
-        self._strengths[self._kind.currentData()] = value
+    def _loras(self) -> List[Tuple[str, Tuple[str, str]]]:
+        session = self._atelier.session
+        own = [(name.rsplit(".", 1)[0], (name, hash)) for name, hash in session.loras.own]
+        return own + [(name.rsplit(".", 1)[0], (name, "")) for name in session.offer.loras]
 
-    def _apply(self, item: Optional[QtWidgets.QListWidgetItem]) -> None:
-        if item is not None and not self._atelier.apply(item.data(QtCore.Qt.ItemDataRole.UserRole)):
-            self._cost.setText("Open a picture first.")
-
-    def _ask_price_soon(self) -> None:
-        if hasattr(self, "_price_timer"):
-            self._price_timer.start(PRICE_AFTER)
-
-    def _ask_price(self) -> None:
-        self._say_price(None)
-        self._atelier.price(self._wish(), self._say_price)
-
-    def _say_price(self, price: Optional[int]) -> None:
-        left = self._atelier.session.desk.credits
-        parts = [f"Up to {price} credits" if price is not None else "", f"{left} left" if left is not None else ""]
-        self._cost.setText(" · ".join(filter(None, parts)))
+    def _touched(self) -> None:
+        if self._atelier.live_wish is not None and self._form.kind is not Kind.LIVE:
+            self._set_live(False)
+        self._show_button()
+        self._price_timer.start(PRICE_AFTER)
 
     # What is shown
 
+    def _ask_price(self) -> None:
+        wish = self._wish()
+        if wish is None:
+            return
+        self._say_price(None)
+        self._price_number += 1
+        asked = self._price_number
+        self._atelier.price(wish, lambda price: self._say_price(price) if asked == self._price_number else None)
+
+    def _say_price(self, price: Optional[int]) -> None:
+        left = self._atelier.session.desk.credits
+        parts = [say("Up to {price} credits", price=price)] if price is not None else []
+        parts += [say("{left} left", left=left)] if left is not None else []
+        self._cost.setText(" · ".join(parts))
+
+    def _show_button(self) -> None:
+        name, what = self._form.button_words(self._atelier.live_wish is not None)
+        self._go.setText(name)
+        self._go.setToolTip(what)
+
+    def _suggest(self) -> None:
+        wanted = self._atelier.suggestion()
+        for widget in (self._suggestion, self._yes, self._no):
+            widget.setVisible(wanted is not None)
+        if wanted is Level.STANDARD:
+            self._suggestion.setText(say("There is more: refine, styles, LoRAs and control layers. Show it?"))
+        elif wanted is Level.EXPERT:
+            self._suggestion.setText(say("There is more: regions, samplers and steps. Show it?"))
+
     def _refresh(self) -> None:
         session = self._atelier.session
-        ready = session.phase is Phase.READY
-        self._status.setText(session.words())
+        self._status.setText(self._atelier.words())
         out = session.phase in (Phase.NO_ADDRESS, Phase.SIGNED_OUT, Phase.SIGNING_IN)
         self._address.setVisible(out and not self._atelier.fixed)
         self._sign_in.setVisible(out)
         self._sign_in.setEnabled(session.phase is not Phase.SIGNING_IN)
-        self._go.setEnabled(ready)
-        if session.offer.checkpoints != self._checkpoints:
-            self._checkpoints = session.offer.checkpoints
-            chosen = self._model.currentText()
-            self._model.clear()
-            for it in self._checkpoints:
-                self._model.addItem(it.name.rsplit(".", 1)[0], it)
-            self._model.setCurrentIndex(max(0, self._model.findText(chosen)))
-        self._kind_shown()
+        self._go.setEnabled(session.phase is Phase.READY)
+        offer = (session.offer, session.loras.own)
+        if offer != self._offer:
+            self._offer = offer
+            self._form.renew()
+        self._uploading.setText(self._atelier.upload_words())
+        self._uploading.setVisible(bool(self._uploading.text()))
+        self._upload.setEnabled(session.phase is Phase.READY and not self._atelier.uploads)
+        self._show_button()
         self._refresh_jobs(session.desk.jobs)
-        self._refresh_results()
+        if self._strip.show_results(self._atelier.results):
+            self._touched()
 
     def _refresh_jobs(self, jobs: Dict[str, Job]) -> None:
         shown = {id: it for id, it in jobs.items() if it.state not in (State.DONE, State.CANCELED)}
@@ -276,31 +267,14 @@ class Docker(DockWidget):
                 self._rows.addWidget(self._row_of[id])
             self._row_of[id].show_job(job)
 
-    def _refresh_results(self) -> None:
-        results = self._atelier.results
-        listed = [
-            self._results.item(row).data(QtCore.Qt.ItemDataRole.UserRole) for row in range(self._results.count())
-        ]
-        if len(listed) == len(results) and all(a is b for a, b in zip(listed, results)):
-            self._put.setEnabled(bool(results))
-            return
-        self._results.clear()
-        for result in results:
-            pixels = QtGui.QPixmap.fromImage(
-                result.image.scaled(
-                    THUMBNAIL,
-                    THUMBNAIL,
-                    QtCore.Qt.AspectRatioMode.KeepAspectRatio,
-                    QtCore.Qt.TransformationMode.SmoothTransformation,
-                )
-            )
-            item = QtWidgets.QListWidgetItem(QtGui.QIcon(pixels), str(result.job.seed))
-            item.setToolTip(result.name)
-            item.setData(QtCore.Qt.ItemDataRole.UserRole, result)
-            self._results.addItem(item)
-        self._results.setCurrentRow(len(results) - 1)
-        self._put.setEnabled(bool(results))
-        self._ask_price_soon()
+
+class _Area(QtWidgets.QScrollArea):
+    """Scrolls up and down, and is never narrower than what is in it."""
+
+    def minimumSizeHint(self) -> QtCore.QSize:  # noqa: N802, Qt's name
+        """Which grows with the font."""
+        needed = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+        return QtCore.QSize(needed, super().minimumSizeHint().height())
 
 
 class _Row(QtWidgets.QWidget):
@@ -308,28 +282,24 @@ class _Row(QtWidgets.QWidget):
 
     def __init__(self, job: Job) -> None:
         super().__init__()
-        grid = QtWidgets.QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setColumnStretch(0, 1)
-        self._text = _words("job")
+        column, below = QtWidgets.QVBoxLayout(self), QtWidgets.QHBoxLayout()
+        column.setContentsMargins(0, 0, 0, 0)
+        self._text = Words("job")
         self._bar = QtWidgets.QProgressBar()
         self._bar.setTextVisible(False)
-        self._stop = QtWidgets.QPushButton("Cancel")
-        self._again = QtWidgets.QPushButton("Send again")
-        self._forget = QtWidgets.QPushButton("Remove")
-        self._stop.clicked.connect(lambda: atelier().cancel(job.id))
-        self._again.clicked.connect(lambda: atelier().again(job.id))
-        self._forget.clicked.connect(lambda: atelier().forget(job.id))
-        grid.addWidget(self._text, 0, 0, 1, 3)
-        grid.addWidget(self._bar, 1, 0)
-        for column, button in enumerate((self._stop, self._again, self._forget)):
-            button.setObjectName(("cancel", "again", "forget")[column])
-            grid.addWidget(button, 1, (1, 1, 2)[column])
+        self._stop = button("cancel", say("Cancel"), lambda: atelier().cancel(job.id))
+        self._again = button("again", say("Send again"), lambda: atelier().again(job.id))
+        self._forget = button("forget", say("Remove"), lambda: atelier().forget(job.id))
+        column.addWidget(self._text)
+        column.addLayout(below)
+        below.addWidget(self._bar, 1)
+        for it in (self._stop, self._again, self._forget):
+            below.addWidget(it)
 
     def show_job(self, job: Job) -> None:
         """Says where it stands."""
         failed = job.state is State.FAILED
-        self._text.setText(job.words())
+        self._text.setText(job.words(time.monotonic()))
         self._bar.setVisible(not failed)
         rendering = job.state is State.RUNNING
         self._bar.setRange(0, 100 if rendering else 0)
@@ -338,34 +308,3 @@ class _Row(QtWidgets.QWidget):
         self._stop.setEnabled(job.state is not State.CANCELING)
         self._again.setVisible(failed)
         self._forget.setVisible(failed)
-
-
-def _random_seed() -> int:
-    return random.randint(0, MOST_SEED)
-
-
-def _words(name: str) -> QtWidgets.QLabel:
-    label = QtWidgets.QLabel()
-    label.setObjectName(name)
-    label.setWordWrap(True)
-    label.setTextFormat(QtCore.Qt.TextFormat.PlainText)
-    label.setSizePolicy(_Policy.Ignored, _Policy.Minimum)
-    return label
-
-
-def _choice(name: str, entries: list) -> QtWidgets.QComboBox:
-    box = QtWidgets.QComboBox()
-    box.setObjectName(name)
-    for text, data in entries:
-        box.addItem(text, data)
-    return box
-
-
-def _lines(name: str, hint: str, lines: int) -> QtWidgets.QPlainTextEdit:
-    edit = QtWidgets.QPlainTextEdit()
-    edit.setObjectName(name)
-    edit.setPlaceholderText(hint)
-    edit.setAccessibleName(hint)
-    edit.setTabChangesFocus(True)
-    edit.setFixedHeight(edit.fontMetrics().lineSpacing() * lines + 12)
-    return edit

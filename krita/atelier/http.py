@@ -22,13 +22,22 @@ _TROUBLES = {
     _Error.ProxyTimeoutError: Trouble.PROXY,
     _Error.ProxyAuthenticationRequiredError: Trouble.PROXY,
 }
+_CUT_OFF = (_Error.RemoteHostClosedError, _Error.ProxyAuthenticationRequiredError)
+"""There is a status, and yet no answer."""
 
 
 class _Pending(QtCore.QObject):
     """A call on its way."""
 
-    def __init__(self, call: Call, reply: "QtNetwork.QNetworkReply", done: Callable[["_Pending", Reply], None]) -> None:
+    def __init__(
+        self,
+        call: Call,
+        reply: "QtNetwork.QNetworkReply",
+        done: Callable[["_Pending", Reply], None],
+        share: Callable[[float], None],
+    ) -> None:
         super().__init__()
+        self._share = share
         self.call, self._reply, self._done = call, reply, done
         self._trouble: Optional[Trouble] = None
         self._timer = QtCore.QTimer(self)
@@ -36,11 +45,16 @@ class _Pending(QtCore.QObject):
         self._timer.timeout.connect(self._silent)
         self._moved()
         reply.readyRead.connect(self._came)
-        reply.uploadProgress.connect(self._moved)
+        reply.uploadProgress.connect(self._sent)
         reply.finished.connect(self._finished)
 
-    def _moved(self, *_bytes: int) -> None:
+    def _moved(self) -> None:
         self._timer.start(int(self.call.timeout * 1000))  # a slow line is no silent one
+
+    def _sent(self, sent: int, all_: int) -> None:
+        self._moved()
+        if self.call.file is not None and all_ > 0:
+            self._share(sent / all_)
 
     def _came(self) -> None:
         self._moved()
@@ -65,10 +79,10 @@ class _Pending(QtCore.QObject):
 class Http:
     """Sends calls, and tells what became of each, once."""
 
-    def __init__(self, answered: Callable[[int, Reply], None]) -> None:
+    def __init__(self, answered: Callable[[int, Reply], None], moved: Callable[[int, float], None]) -> None:
         QtNetwork.QNetworkProxyFactory.setUseSystemConfiguration(True)
         self._network = QtNetwork.QNetworkAccessManager()
-        self._answered = answered
+        self._answered, self._moved = answered, moved
         self._pending: Set[_Pending] = set()
 
     def send(self, call: Call) -> None:
@@ -78,8 +92,16 @@ class Http:
         for name, value in call.headers:
             request.setRawHeader(name.encode(), value.encode())
         body = QtCore.QByteArray(call.body or b"")
+        if call.file is not None:
+            body = QtCore.QFile(call.file)
+            if not body.open(QtCore.QIODevice.OpenModeFlag.ReadOnly):
+                # Later, as if somebody far away had said so.
+                QtCore.QTimer.singleShot(0, lambda: self._answered(call.number, Reply(400)))
+                return
         reply = self._network.sendCustomRequest(request, call.method.encode(), body)
-        self._pending.add(_Pending(call, reply, self._done))
+        if call.file is not None:
+            body.setParent(reply)
+        self._pending.add(_Pending(call, reply, self._done, lambda share: self._moved(call.number, share)))
 
     def _done(self, pending: _Pending, reply: Reply) -> None:
         self._pending.discard(pending)
@@ -88,7 +110,7 @@ class Http:
 
 def _read(reply: "QtNetwork.QNetworkReply") -> Reply:
     status = reply.attribute(_Request.Attribute.HttpStatusCodeAttribute)
-    if status is None or reply.error() == _Error.RemoteHostClosedError:
+    if status is None or reply.error() in _CUT_OFF:
         return Reply(trouble=_TROUBLES.get(reply.error(), Trouble.OTHER))
     after = bytes(reply.rawHeader(b"Retry-After")).decode("latin-1")
     return Reply(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from .qt import QtCore
 
@@ -23,6 +23,14 @@ def _keyring() -> Any:
         return None
 
 
+def _jobs(path: Path) -> List[Any]:
+    try:
+        jobs = json.loads(path.read_text(encoding="utf-8"))["jobs"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return jobs if isinstance(jobs, list) else []
+
+
 class Store:
     """A folder. Each Krita that runs at the same time has a slot of its own in it."""
 
@@ -36,6 +44,7 @@ class Store:
                 break
         self._slot = folder / f"slot-{slot}"
         self._slot.mkdir(exist_ok=True)
+        self._inherit()
 
     def token(self, address: str) -> Optional[str]:
         """The token for this address."""
@@ -64,14 +73,37 @@ class Store:
 
     def jobs(self) -> Any:
         """What `keep_jobs` has stored."""
-        try:
-            return json.loads((self._slot / "jobs.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
+        return {"jobs": _jobs(self._slot / "jobs.json")}
 
     def keep_jobs(self, document: Dict[str, Any]) -> None:
         """Stores the jobs."""
         self._write(self._slot / "jobs.json", json.dumps(document).encode())
+
+    def _inherit(self) -> None:
+        """Takes over what Kritas have left that ran beside another one and do so no more."""
+        for other in sorted(self._folder.glob("slot-*/")):
+            lock = QtCore.QLockFile(str(other) + ".lock")
+            lock.setStaleLockTime(0)
+            if other == self._slot or not lock.tryLock(0):
+                continue
+            for blob in other.glob("*.blob"):
+                os.replace(blob, self._slot / blob.name)
+            left = _jobs(other / "jobs.json")
+            if left:
+                self.keep_jobs({"jobs": left + _jobs(self._slot / "jobs.json")})
+                self._write(other / "jobs.json", b"{}")
+            lock.unlock()
+
+    def read(self, name: str) -> Any:
+        """What `keep` has stored under this name; none if that is damaged or not there."""
+        try:
+            return json.loads((self._folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def keep(self, name: str, document: Any) -> None:
+        """Stores what all Kritas of this person share."""
+        self._write(self._folder / name, json.dumps(document).encode())
 
     def blob(self, name: str) -> Optional[bytes]:
         """The pictures of a request."""
@@ -89,11 +121,8 @@ class Store:
             path.unlink()
 
     def _tokens(self) -> Dict[str, str]:
-        try:
-            found = json.loads((self._folder / "tokens.json").read_text(encoding="utf-8"))
-            return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
-        except (OSError, ValueError):
-            return {}
+        found = self.read("tokens.json")
+        return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
 
     @staticmethod
     def _write(path: Path, data: bytes) -> None:

@@ -11,7 +11,27 @@ from pathlib import Path
 
 from world import RESOURCES
 
-from core.requests import INLINE, Fill, Kind, Offer, Wish, build, join, split, with_pictures
+from core.levels import FINE_PICTURES_UNTIL_EXPERT, PICTURES_UNTIL_STANDARD, Level, Use
+from core.offer import Checkpoint, Offer
+from core.requests import (
+    INLINE,
+    Control,
+    Fill,
+    Kind,
+    Lora,
+    Region,
+    Sampling,
+    Wish,
+    add_controls,
+    add_regions,
+    build,
+    enlarge,
+    join,
+    merged,
+    readable,
+    split,
+    with_pictures,
+)
 from core.sizes import Rect, around, extent
 from core.styles import STYLES
 
@@ -19,6 +39,7 @@ HERE = Path(__file__).resolve().parent
 WIRE = HERE.parent.parent / "workflow/tests/wire"
 OFFER = Offer.parse(RESOURCES)
 CANVAS = Rect(0, 0, 512, 512)
+UPSCALER = "4x_NMKD-Superscale-SP_178000_G.pth"
 DREAMSHAPER = OFFER.checkpoints[0]
 
 
@@ -86,6 +107,79 @@ class Requests(unittest.TestCase):
         self.assertLessEqual(workflow["sampling"]["total_steps"], 8)
         self.assertEqual(workflow["models"]["loras"], [{"name": "hyper.safetensors", "strength": 1.0}])
         self.assertEqual(workflow["batch_count"], 1)
+
+    def test_upscale_is_as_captured(self):
+        offer = Offer.parse({**RESOURCES, "resources": {"upscaler-default-all": UPSCALER, "controlnet-blur-sd15": "b"}})
+        tiled, target = enlarge(Wish(Kind.UPSCALE, "", checkpoint=DREAMSHAPER, strength=0.3), offer, (512, 512))
+        real = captured("06_upscale_tiled")
+        self.like("06_upscale_tiled", tiled, but=("models.version", "conditioning.negative", "conditioning.style"))
+        for key in ("images", "upscale", "color_match"):
+            self.assertEqual(tiled[key], real[key])
+        self.assertEqual(tiled["sampling"]["start_step"], real["sampling"]["start_step"])
+        self.assertEqual(tiled["conditioning"]["control"], real["conditioning"]["control"])
+        self.assertEqual(target, (1024, 1024))
+        simple, _ = enlarge(Wish(Kind.UPSCALE, "", checkpoint=DREAMSHAPER, strength=0.0), offer, (1024, 1024))
+        real = captured("07_upscale_simple")
+        self.assertEqual(simple, {key: real[key] for key in simple})
+        self.assertEqual(set(real) - set(simple), {"image_data"})
+
+    def test_control_layers_and_loras_are_as_captured(self):
+        loras = (Lora("mine.safetensors", 0.7, "base64sha256="),)
+        wish = Wish(Kind.GENERATE, "cat", checkpoint=Checkpoint("sdxl.safetensors", "sdxl"), loras=loras)
+        workflow, _ = build(wish, OFFER, (512, 512), None)
+        add_controls(workflow, (Control("scribble", "a", 0.8, 0.7), Control("reference", "b", 0.5)), 0)
+        real = json.loads((WIRE / "09_control_layers_lora.json").read_text())
+        self.assertEqual(workflow["models"]["loras"], real["models"]["loras"])
+        self.assertEqual(workflow["conditioning"]["control"], real["conditioning"]["control"])
+
+    def test_regions_are_as_captured(self):
+        wish = Wish(Kind.FILL, "a red square", checkpoint=DREAMSHAPER, regions=(Region("a", "blue sky"),))
+        workflow, _ = build(wish, OFFER, (512, 512), None)
+        add_regions(workflow, wish, [CANVAS, Rect(0, 0, 256, 512)], 2)
+        self.assertEqual(workflow["conditioning"]["regions"], captured("05_inpaint")["conditioning"]["regions"])
+
+    def test_what_an_expert_sets(self):
+        own = Sampling("euler", "simple", 30, 3.0)
+        workflow, _ = build(Wish(Kind.REFINE, "x", strength=0.5, sampling=own), OFFER, (512, 512), None, (512, 512))
+        wanted = {"sampler": "euler", "scheduler": "simple", "cfg_scale": 3.0, "total_steps": 30, "seed": 0}
+        self.assertEqual(workflow["sampling"], {**wanted, "start_step": 15})
+        both = merged(workflow, {"sampling": {"seed": 5}, "nsfw_filter": 0.5, "batch_count": 2})
+        self.assertEqual(both["sampling"], {**wanted, "start_step": 15, "seed": 5})
+        self.assertEqual((both["nsfw_filter"], both["batch_count"]), (0.5, 2))
+        self.assertEqual(readable("  "), "{}")
+        for text in ("{", "[]", "3", "NaN", '{"a": NaN}', "[" * 100_000):
+            self.assertRaises(ValueError, readable, text)
+
+    def test_removing_needs_no_words(self):
+        workflow, _ = build(Wish(Kind.FILL, "", fill=Fill.REMOVE_OBJECT), OFFER, (512, 512), None)
+        self.assertEqual(workflow["conditioning"]["positive"], "background scenery")
+
+    def test_the_layers_that_an_offer_knows(self):
+        offer = Offer(resources={"controlnet-scribble-sd15": "a", "controlnet-universal-sdxl": "b"})
+        self.assertEqual(offer.modes("sd15"), ("scribble",))
+        self.assertIn("pose", offer.modes("sdxl"))
+        self.assertNotIn("stencil", offer.modes("sdxl"))
+        self.assertEqual(offer.modes("flux"), ())
+        reference = Offer(resources={"ip_adapter-reference-sd15": "a", "ip_adapter-reference-illu": "b"})
+        self.assertEqual(reference.modes("sd15"), ("reference", "style", "composition"))
+        self.assertEqual(reference.modes("illu_v"), ("reference", "style", "composition"))
+
+    def test_levels_are_suggested_once(self):
+        use = Use()
+        for _ in range(PICTURES_UNTIL_STANDARD):
+            self.assertIsNone(use.suggestion(Level.SIMPLE))
+            use.painted(Wish(Kind.GENERATE, "x"), False)
+        self.assertIs(use.suggestion(Level.SIMPLE), Level.STANDARD)
+        self.assertIsNone(use.suggestion(Level.STANDARD))
+        use.suggested(Level.STANDARD)
+        again = Use(json.loads(json.dumps(use.keep())))
+        self.assertIsNone(again.suggestion(Level.SIMPLE))
+        for _ in range(FINE_PICTURES_UNTIL_EXPERT):
+            again.painted(Wish(Kind.GENERATE, "x", loras=(Lora("a"),)), False)
+        self.assertIs(again.suggestion(Level.STANDARD), Level.EXPERT)
+        self.assertIsNone(again.suggestion(Level.EXPERT))
+        for stored in ([], {"pictures": "x", "suggested": 3}, {"suggested": [None]}):
+            self.assertIsNone(Use(stored).suggestion(Level.SIMPLE))
 
     def test_pictures_travel_along_or_lie_in_the_bucket(self):
         blob, offsets = join([b"abc", b"de"])

@@ -3,10 +3,11 @@
 import json
 import unittest
 
-from world import API, PICTURES, TOKEN, Server, World, reply
+from world import API, BUCKET, PICTURES, TOKEN, Server, World, reply
 
 from core.effects import Reply, Trouble
 from core.jobs import State
+from core.loras import Upload
 from core.session import Phase
 from core.calls import endpoint_of
 
@@ -106,7 +107,7 @@ class Jobs(unittest.TestCase):
         world = World().ready()
         job = world.job()
         world.until(lambda: job.state is State.RUNNING and job.progress == 0.5)
-        self.assertEqual(job.words(), "Rendering 50 %")
+        self.assertEqual(job.words(world.now), "Rendering 50 %")
         self.assertEqual([it for it in world.calls if "/tasks/" in it.url], [])
 
     def test_polls_where_the_socket_is_blocked(self):
@@ -165,10 +166,10 @@ class Jobs(unittest.TestCase):
         world.stubs["/generate"] = reply({"error": "Validation error: the prompt is too long."}, 400)
         job = world.job(LARGE)
         world.until(lambda: job.is_over)
-        self.assertEqual(job.words(), "Validation error: the prompt is too long.")
+        self.assertEqual(job.words(world.now), "Validation error: the prompt is too long.")
         world.start()
         world.ready()
-        self.assertEqual([it.words() for it in world.session.desk.jobs.values()], [job.words()])
+        self.assertEqual([it.words(world.now) for it in world.session.desk.jobs.values()], [job.words(world.now)])
         world.stubs.clear()
         world.session.again(world.now, job.id)
         world.until(lambda: world.delivered)
@@ -180,7 +181,7 @@ class Jobs(unittest.TestCase):
         job = world.job()
         world.until(lambda: job.is_over)
         self.assertIs(job.state, State.FAILED)
-        self.assertIn("not on the server any more", job.words())
+        self.assertIn("not on the server any more", job.words(world.now))
 
     def test_a_damaged_result_is_no_picture(self):
         world = World().ready()
@@ -210,6 +211,94 @@ class Jobs(unittest.TestCase):
     def test_what_is_stored_may_be_damaged(self):
         for stored in (None, [], {"jobs": 7}, {"jobs": [None, {}, {"id": 1}, {"place": {}}]}):
             self.assertEqual(World(stored=stored).ready().session.desk.jobs, {})
+        world = World().ready()
+        world.job()
+        world.perform()
+        sound = world.kept["jobs"][0]
+        for name in sound:
+            for value in (None, "x", -1, 1e300, [], {}):
+                world = World(stored={"jobs": [{**sound, name: value, "later": 1}]}).ready()
+                for job in world.session.desk.jobs.values():
+                    job.words(world.now)
+
+    def test_numbers_that_are_none_and_words_without_end(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.task)
+        for eta, position in (("NaN", 1), ("Infinity", 1), ("1e999", 1), ("-5", -1), ("1" + "0" * 400, "1e999"), ('"x"', "[]")):
+            words = "waking " * 100_000
+            view = f'{{"event":"task","task_id":"{job.task}","version":9,"state":"queued","note":"{words}",'
+            world.session.socket_said(world.now, view + f'"eta_s":{eta},"position":{position},"progress":{eta}}}')
+            self.assertLess(len(job.words(world.now)), 400)
+        world.stubs["/user"] = reply({"name": "x" * 1_000_000, "credits": -3, "socket": "ws://elsewhere.example/"})
+        world.start()
+        world.until(lambda: world.session.phase is Phase.READY)
+        self.assertLess(len(world.session.words()), 400)
+        for _ in range(10):
+            world.step()
+        self.assertFalse(world.socket_is_up, "the token would travel in the open")
+
+    def test_addresses_that_are_none(self):
+        for address in ("http://[", "ftp://studio.example", "file:///etc/passwd", "https://a:x"):
+            world = World()
+            world.session.move(world.now, address)
+            self.assertIn("no address", world.session.words(), address)
+            world.session.sign_in(world.now)
+            self.assertIs(world.session.phase, Phase.NO_ADDRESS)
+        for url in ("file:///etc/passwd", "https://[", 3):
+            world = World().ready()
+            world.stubs["/upload/image"] = reply({"url": url, "object": "a"})
+            world.job(LARGE)
+            for _ in range(20):
+                world.step()
+            self.assertFalse([it for it in world.calls if it.method == "PUT"], url)
+
+    def test_a_picture_on_its_way_outlives_every_bad_answer_about_it(self):
+        answers = [reply({"error": "No."}, 500), reply({"message": "Not Found"}, 404), Reply(404, "text/html", b"<html>")]
+        answers += [Reply(401, "text/html", b"<html>"), Reply(511, "text/html"), reply({"a": 1}), reply({"error": "?"}, 400)]
+        for answer in answers:
+            world = World()
+            world.socket_works = False
+            world.ready()
+            job = world.job()
+            world.until(lambda: job.task, work=False)
+            world.server.work()
+            world.until(lambda: job.state is State.RUNNING, work=False)
+            world.stubs["/tasks/"] = answer
+            for _ in range(2400):
+                world.step()
+            self.assertIs(job.state, State.RUNNING, answer)
+            self.assertIs(world.session.phase, Phase.READY)
+            self.assertIsNotNone(job.trouble)
+            world.stubs.clear()
+            world.until(lambda: job.id in world.delivered)
+
+    def test_a_bucket_that_refuses_is_said_to_be_one(self):
+        world = World().ready()
+        world.stubs["/up/"] = Reply(400, "application/xml", b"<Error/>")
+        job = world.job(LARGE)
+        world.until(lambda: job.is_over)
+        self.assertIn("could not be stored", job.words(world.now))
+        world.stubs.clear()
+        world.session.again(world.now, job.id)
+        world.until(lambda: world.delivered)
+
+    def test_what_is_no_picture_is_a_failure(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.id in world.delivered)
+        world.session.desk.unreadable(job)
+        self.assertIn("no picture", world.session.desk.jobs[job.id].words(world.now))
+
+    def test_the_time_that_is_left_gets_less(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.task)
+        view = {"event": "task", "task_id": job.task, "version": 2, "state": "queued", "note": "A GPU is waking up", "eta_s": 90}
+        world.session.socket_said(world.now, json.dumps(view))
+        self.assertEqual(job.words(world.now), "Waking a GPU, about 90 s")
+        self.assertEqual(job.words(world.now + 50), "Waking a GPU, about 40 s")
+        self.assertEqual(job.words(world.now + 100), "Waking a GPU")
 
     def test_500_for_ten_minutes(self):
         world = World().ready()
@@ -219,6 +308,7 @@ class Jobs(unittest.TestCase):
         for _ in range(2400):
             world.step()
         self.assertFalse(job.is_over)
+        self.assertIn("tried again", job.words(world.now))
         self.assertLess(len(world.calls) - before, 30)
         world.stubs.clear()
         world.until(lambda: job.id in world.delivered)
@@ -244,6 +334,66 @@ class Jobs(unittest.TestCase):
             self.assertEqual(len(world.server.tasks), len(jobs))
 
 
+class Loras(unittest.TestCase):
+    def sends(self, world, answers):
+        """A file, with these answers of `upload/lora`, one after the other."""
+        upload = Upload("mine.safetensors", "/home/mara/mine.safetensors", "hash=", 9)
+        for number, answer in enumerate(answers):
+            world.stubs["/upload/lora"] = answer
+            if number == 0:
+                world.session.loras.send(world.now, upload)
+            for _ in range(200):
+                world.step()
+        return upload
+
+    def test_a_file_is_sent_once_and_known_from_then_on(self):
+        world = World().ready()
+        self.sends(world, [reply({"status": "upload", "url": BUCKET + "/loras/1"})])
+        put = [it for it in world.calls if it.file]
+        self.assertEqual([(it.method, it.url, it.file) for it in put], [("PUT", BUCKET + "/loras/1", "/home/mara/mine.safetensors")])
+        self.assertEqual(dict(put[0].headers)["x-amz-checksum-sha256"], "hash=")
+        self.assertNotIn("Authorization", dict(put[0].headers))
+        self.assertEqual(world.session.loras.own, (("mine.safetensors", "hash="),))
+        self.assertEqual(world.loras, {API: {"mine.safetensors": "hash="}})
+        self.assertIsNone(world.session.loras.upload)
+
+    def test_progress(self):
+        world = World().ready()
+        world.session.loras.send(world.now, Upload("mine.safetensors", "/x", "hash=", 9))
+        world.stubs["/upload/lora"] = reply({"status": "upload", "url": BUCKET + "/loras/1"})
+        world.step()
+        world.perform()
+        number = [it.number for it in world.calls if it.file][0]
+        world.session.moved(number, 0.4)
+        self.assertEqual(world.session.loras.upload.words(), "Uploading mine.safetensors: 40 %")
+
+    def test_what_the_team_has_is_not_sent(self):
+        world = World().ready()
+        self.sends(world, [Reply(trouble=Trouble.TIMEOUT), Reply(200, "text/html", b"<html>"), reply({"status": "cached"})])
+        self.assertEqual([it for it in world.calls if it.file], [])
+        self.assertEqual(len(world.session.loras.own), 1)
+
+    def test_each_refusal_has_a_sentence(self):
+        for answer in (
+            reply({"status": "too-large", "max": 1073741824}),
+            reply({"status": "too-large", "max": "NaN"}),
+            reply({"status": "limit-exceeded"}),
+            reply({"error": "Validation error: the size is 0."}, 400),
+        ):
+            world = World().ready()
+            upload = self.sends(world, [answer])
+            self.assertTrue(upload.words().endswith("."), upload.words())
+            self.assertEqual(world.session.loras.own, ())
+        world = World().ready()
+        world.stubs["/loras/1"] = Reply(400, "application/xml", b"<Error/>")
+        upload = self.sends(world, [reply({"status": "upload", "url": BUCKET + "/loras/1"})] * 20)
+        self.assertIn("could not be stored", upload.words())
+        for url in ("file:///etc/passwd", None, 3):
+            world = World().ready()
+            self.sends(world, [reply({"status": "upload", "url": url})])
+            self.assertEqual([it for it in world.calls if it.file], [])
+
+
 class Socket(unittest.TestCase):
     def test_after_a_loss_it_asks_for_what_waits(self):
         world = World().ready()
@@ -263,6 +413,17 @@ class Socket(unittest.TestCase):
         world.until(lambda: not world.session.link.is_open, work=False, most=1000)
         world.stubs.clear()
         world.until(lambda: job.id in world.delivered)
+
+    def test_a_laptop_that_says_so_finds_out_at_once(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING)
+        world.socket_is_up = False
+        world.server.tasks[job.task].update(state="succeeded", version=99)
+        world.session.woke(world.now)
+        for _ in range(4):
+            world.step()
+        self.assertIn(job.id, world.delivered)
 
     def test_presence_is_said_once_a_minute_and_not_against_the_painters_will(self):
         world = World().ready()

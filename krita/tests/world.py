@@ -179,6 +179,8 @@ class World:
                 self.blobs[effect.name] = effect.data
             elif isinstance(effect, effects.KeepToken):
                 self.tokens.append(effect.token)
+            elif isinstance(effect, effects.KeepLoras):
+                self.loras = effect.document
             elif isinstance(effect, effects.OpenBrowser):
                 self.pages.append(effect.url)
             elif isinstance(effect, effects.Deliver):

@@ -27,6 +27,7 @@ class Calls:
     def __init__(self, effects: List[Any], endpoint: str) -> None:
         self._effects = effects
         self._waiting: Dict[int, Tuple[Then, bool]] = {}
+        self._moving: Dict[int, Callable[[float], None]] = {}
         self._last = 0
         self.endpoint = endpoint
         self.token: Optional[str] = None
@@ -53,6 +54,21 @@ class Calls:
         headers = () if body is None else (("Content-Type", "application/octet-stream"),)
         self._send(method, url, headers, body, BLOB_TIMEOUT, BLOB_LIMIT, then, False)
 
+    def file(
+        self, url: str, path: str, headers: Tuple[Tuple[str, str], ...], then: Then, moved: Callable[[float], None]
+    ) -> None:
+        """Sends a file to a signed address, and tells the share that is sent."""
+        self._last += 1
+        self._waiting[self._last] = (then, False)
+        self._moving = {self._last: moved}
+        headers += (("Content-Type", "application/octet-stream"),)
+        self._effects.append(Call(self._last, "PUT", url, headers, None, BLOB_TIMEOUT, BLOB_LIMIT, path))
+
+    def moved(self, number: int, share: float) -> None:
+        """So much of a call's body is sent."""
+        if number in self._moving and number in self._waiting:
+            self._moving[number](share)
+
     def _send(self, method, url, headers, body, timeout, limit, then, ours) -> None:  # type: ignore[no-untyped-def]
         self._last += 1
         self._waiting[self._last] = (then, ours)
@@ -63,7 +79,7 @@ class Calls:
         then, ours = self._waiting.pop(number, (None, False))
         if then is None:
             return
-        if ours and reply.status == 401 and reply.trouble is None:
+        if ours and reply.is_refused:
             self.refused(now, reply)
         then(now, reply)
 
@@ -78,4 +94,5 @@ def is_passing(reply: Reply) -> bool:
         return True
     said = reply.json()
     ours = said is not None and "error" in said
-    return reply.status in (429, 502, 503, 504) or (reply.status == 500 and not ours) or 300 <= reply.status < 400
+    elsewhere = (reply.is_page and reply.status != 413) or 300 <= reply.status < 400 or reply.status in (407, 511)
+    return elsewhere or reply.status in (408, 429, 502, 503, 504) or (reply.status == 500 and not ours)

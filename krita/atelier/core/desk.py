@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from . import requests, words
+from . import requests, untrusted, words
 from .backoff import Backoff
 from .calls import Calls, is_passing
 from .effects import Deliver, KeepBlob, KeepJobs, Reply
 from .jobs import MOST_JOBS, Job, State
+from .tongue import mark, say
 
 POLL, POLL_LATER, POLL_BESIDE_SOCKET = 0.4, 1.5, 15.0
 """Seconds between two looks at a task: without a socket, the same while it waits in line, and with one."""
-MOST_FETCHES = 5
-"""Tries to fetch pictures whose address leads nowhere."""
+MOST_TRIES = 5
+"""To send or fetch pictures by addresses that lead nowhere."""
+GONE = mark("The pictures of this request are gone. Paint it anew.")
 MOST_EARLY = 64
 """Snapshots that are kept of tasks which are not known."""
 MOST_BLOBS = 256 * 1024 * 1024
@@ -31,7 +33,7 @@ class _Work:
     busy: bool = False
     blob: Optional[bytes] = None
     place: Optional[str] = None
-    fetches: int = 0
+    tries: int = 0
 
 
 class Desk:
@@ -69,7 +71,7 @@ class Desk:
             return None
         blob = self._blob(old)
         if blob is None:
-            old.error = "The pictures of this request are gone. Paint it anew."
+            old.error = say(GONE)
             return None
         job = Job(new_id, old.prompt, old.seed, old.place, old.workflow, old.offsets, live=old.live)
         self.forget(job_id)
@@ -106,11 +108,16 @@ class Desk:
             return
         for job in list(self.jobs.values()):
             if job.task == task and job.is_waiting:
-                job.told(view)
+                job.told(now, view)
                 return self._settle(now, job)
         self._early[task] = view
         if len(self._early) > MOST_EARLY:
             del self._early[next(iter(self._early))]
+
+    def unreadable(self, job: Job) -> None:
+        """What came for a job is no picture."""
+        self.jobs[job.id] = job
+        self._end(job, State.FAILED, say("What came from the server is no picture. Paint it anew."))
 
     def resume(self, now: float) -> None:
         """Goes on at once with all that waits."""
@@ -168,24 +175,31 @@ class Desk:
         if job.is_over or not self._went_well(now, job, reply):
             return
         if blob is None:
-            return self._end(job, State.FAILED, "The pictures of this request are gone. Paint it anew.")
-        url, name = place.get("url"), place.get("object")
-        if not isinstance(url, str) or not isinstance(name, str):
-            return self._garbage(now, job)
+            return self._end(job, State.FAILED, say(GONE))
+        url, name = untrusted.address(place.get("url"), "https", "http"), place.get("object")
+        if url is None or not isinstance(name, str):
+            return self._garbage(now, job, reply)
         work = self._tend(job)
         work.busy, work.place = True, name
         self._calls.blob("PUT", url, lambda at, put: self._uploaded(at, job, put), blob)
 
     def _uploaded(self, now: float, job: Job, reply: Reply) -> None:
-        if reply.status == 403:  # the address has died
-            return self._later(now, job, reply)
-        if not job.is_over and self._went_well(now, job, reply):
-            job.state = State.SUBMITTING
+        if job.is_over:
+            return
+        work = self._tend(job)
+        if not reply.ok:  # a fresh address may do better
+            work.tries += not is_passing(reply)
+            if work.tries >= MOST_TRIES:
+                return self._end(job, State.FAILED, say("The canvas could not be stored on the server. Send it again."))
+            self._later(now, job, reply)
+            job.trouble = job.trouble if is_passing(reply) else None
+        elif self._went_well(now, job, reply):
+            work.tries, job.state = 0, State.SUBMITTING
 
     def _submit(self, now: float, job: Job) -> None:
         blob, work = self._blob(job), self._tend(job)
         if blob is None:
-            return self._end(job, State.FAILED, "The pictures of this request are gone. Paint it anew.")
+            return self._end(job, State.FAILED, say(GONE))
         if len(blob) > requests.INLINE and work.place is None:
             # Krita was closed in between, and only the server knows whether it has this request: its pictures anew.
             job.state, work.busy = State.UPLOADING, False
@@ -202,12 +216,11 @@ class Desk:
         if not self._went_well(now, job, reply):
             return
         if not isinstance(said.get("id"), str):
-            return self._garbage(now, job)
+            return self._garbage(now, job, reply)
         job.task, job.state = said["id"], State.QUEUED
         if job.unwanted:
             return self.cancel(now, job.id)
-        job.position = said["position"] if type(said.get("position")) is int else None
-        job.eta = float(said["eta_s"]) if type(said.get("eta_s")) in (int, float) else None
+        job.expect(now, said)
         if said.get("status") == "COMPLETED":
             job.state = State.FETCHING
             images = (said.get("output") or {}).get("images") if isinstance(said.get("output"), dict) else None
@@ -222,14 +235,16 @@ class Desk:
     def _looked(self, now: float, job: Job, reply: Reply) -> None:
         if job.is_over:
             return
-        if reply.status == 404 and reply.json() is not None:
-            return self._end(job, State.FAILED, "The server does not know this picture any more. Send it again.")
+        if reply.status == 404 and "error" in (reply.json() or {}):
+            return self._end(job, State.FAILED, say("The server does not know this picture any more. Send it again."))
+        if not reply.ok and not reply.is_refused:  # the picture may be on its way, however this call ends
+            return self._later(now, job, reply)
         if not self._went_well(now, job, reply):
             return
         view = reply.json()
         if view is None or view.get("task_id") != job.task:
-            return self._garbage(now, job)
-        job.told(view)
+            return self._garbage(now, job, reply)
+        job.told(now, view)
         self._tend(job).due = now + self._rhythm(job)
         if job.state is State.CANCELING and view.get("state") in ("queued", "running"):
             return self.cancel(now, job.id)
@@ -253,23 +268,23 @@ class Desk:
             self._end(job, job.state, job.error)
 
     def _fetch(self, job: Job, images: Dict[str, Any]) -> None:
-        url, offsets = images.get("url"), images.get("offsets")
-        if isinstance(url, str):
+        url, offsets = untrusted.address(images.get("url"), "https", "http"), images.get("offsets")
+        if url is not None:
             self._tend(job).busy = True
             self._calls.blob("GET", url, lambda at, reply: self._fetched(at, job, offsets, reply))
 
     def _fetched(self, now: float, job: Job, offsets: Any, reply: Reply) -> None:
         work = self._tend(job)
         work.busy = False
-        work.fetches += not is_passing(reply)
+        work.tries += not is_passing(reply)
         if job.is_over:
             return
         pictures = requests.split(reply.body, offsets) if reply.ok else None
         if pictures is not None:
             self._end(job, State.DONE)
             self._effects.append(Deliver(job, pictures))
-        elif work.fetches >= MOST_FETCHES:
-            self._end(job, State.FAILED, "The picture is not on the server any more. Send the request again.")
+        elif work.tries >= MOST_TRIES:
+            self._end(job, State.FAILED, say("The picture is not on the server any more. Send the request again."))
         else:
             work.due = now + work.backoff.failed(reply.retry_after)
 
@@ -287,8 +302,9 @@ class Desk:
         work.busy = False
         if reply.ok:
             work.backoff.worked()
+            job.trouble = None
             return True
-        if reply.status == 401:
+        if reply.is_refused:
             work.due = inf  # until there is a token
         elif is_passing(reply):
             self._later(now, job, reply)
@@ -296,13 +312,16 @@ class Desk:
             self._end(job, State.FAILED, words.of_reply(reply, self._calls.endpoint))
         return False
 
-    def _garbage(self, now: float, job: Job) -> None:
-        self._later(now, job, Reply())
+    def _garbage(self, now: float, job: Job, reply: Reply) -> None:
+        self._later(now, job, reply)
+        job.trouble = say(words.NOT_ATELIER, host=untrusted.host(self._calls.endpoint))
 
     def _later(self, now: float, job: Job, reply: Reply) -> None:
         work = self._tend(job)
         work.busy = False
         work.due = now + work.backoff.failed(reply.retry_after)
+        if not reply.ok:
+            job.trouble = words.of_reply(reply, self._calls.endpoint)
 
     def _end(self, job: Job, state: State, error: Optional[str] = None) -> None:
         job.state, job.error = state, error
@@ -316,5 +335,5 @@ class Desk:
 
     def _spent(self, said: Dict[str, Any]) -> None:
         user = said.get("user", said)
-        left = user.get("credits") if isinstance(user, dict) else None
-        self.credits = left if type(left) is int else self.credits
+        left = untrusted.whole(user.get("credits")) if isinstance(user, dict) else None
+        self.credits = self.credits if left is None else left

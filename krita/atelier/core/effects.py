@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Dict, Optional, Tuple
 
+from . import untrusted
 from .jobs import Job
 
 
@@ -35,6 +35,8 @@ class Call:
     """Seconds without an answer until it counts as lost."""
     limit: int
     """Bytes of an answer that is still read."""
+    file: Optional[str] = None
+    """What to send in place of a body: a file's path."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,13 @@ class KeepBlob:
 
 
 @dataclass(frozen=True)
+class KeepLoras:
+    """Stores which files the painter has uploaded where."""
+
+    document: Dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Deliver:
     """A job has pictures."""
 
@@ -116,10 +125,14 @@ class Reply:
 
     def json(self) -> Optional[Dict[str, Any]]:
         """The object in the body, if that is one and says that it is JSON."""
-        if not self.kind.startswith("application/json"):
-            return None
-        try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-        return value if isinstance(value, dict) else None
+        return untrusted.document(self.body) if self.kind.startswith("application/json") else None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether our token is not taken."""
+        return self.trouble is None and self.status == 401 and not self.is_page
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page for a person: a hotel's sign-in, a proxy's refusal."""
+        return self.kind.startswith(("text/html", "application/xhtml"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any, Dict, List, Optional
 
+from . import untrusted
+from .tongue import say
 from .waiting import waiting
 
 MOST_JOBS = 200
@@ -34,11 +36,13 @@ class Place:
     """Where a result belongs."""
 
     document: str
-    """Unique id of the document, as Krita's annotation keeps it; empty without one."""
+    """Unique id of the open document."""
     x: int
     y: int
     width: int
     height: int
+    enlarges: bool = False
+    """The canvas becomes as large as the result."""
 
 
 @dataclass
@@ -63,6 +67,11 @@ class Job:
     note: Optional[str] = None
     position: Optional[int] = None
     eta: Optional[float] = None
+    """Seconds until the picture is expected, counted from `heard`."""
+    heard: float = 0.0
+    """When that was said."""
+    trouble: Optional[str] = None
+    """Why the last call about it got nowhere; it is tried again."""
     error: Optional[str] = None
     unwanted: bool = False
     """Canceled before the server has said which task it is."""
@@ -77,14 +86,13 @@ class Job:
         """Whether the server works on it, as far as we know."""
         return self.task is not None and self.state in (State.QUEUED, State.RUNNING, State.CANCELING)
 
-    def told(self, view: Dict[str, Any]) -> None:
+    def told(self, now: float, view: Dict[str, Any]) -> None:
         """Takes a snapshot of the task, unless it is older than what is known or no snapshot."""
         version, state = view.get("version"), view.get("state")
         if type(version) is not int or version < self.version or not self.is_waiting:
             return
         error = view.get("error")
-        said = error.get("message") if isinstance(error, dict) else None
-        progress, position, eta = view.get("progress"), view.get("position"), view.get("eta_s")
+        said = untrusted.text(error.get("message")) if isinstance(error, dict) else None
         if state in ("queued", "running"):
             if self.state is State.CANCELING:
                 return
@@ -95,36 +103,48 @@ class Job:
             self.state = State.CANCELED if self.unwanted else State.FETCHING
         elif state == "failed":
             self.state = State.FAILED
-            self.error = said if isinstance(said, str) else "The picture failed. Send it again."
+            self.error = said or say("The picture failed. Send it again.")
         elif state == "canceled":
             self.state = State.CANCELED
         elif state == "expired":
-            self.state, self.error = State.FAILED, "The picture took too long and was given up. Send it again."
+            self.state = State.FAILED
+            self.error = say("The picture took too long and was given up. Send it again.")
         else:
             return
-        self.version = version
-        self.progress = min(1.0, max(0.0, float(progress))) if type(progress) in (int, float) else self.progress
-        note = view.get("note")
+        self.version, self.trouble = version, None
+        progress = untrusted.number(view.get("progress"))
+        self.progress = self.progress if progress is None else min(1.0, max(0.0, progress))
         if state == "queued":
-            self.note = note if isinstance(note, str) else self.note
-            self.position = position if type(position) is int else self.position
-            self.eta = float(eta) if type(eta) in (int, float) else self.eta
+            self.note = untrusted.text(view.get("note")) or self.note
+            self.expect(now, view)
         else:
             self.note = self.position = self.eta = None
 
-    def words(self) -> str:
+    def expect(self, now: float, said: Dict[str, Any]) -> None:
+        """Takes place in line and expected time, where they are said."""
+        position, eta = untrusted.whole(said.get("position")), untrusted.number(said.get("eta_s"))
+        self.position = self.position if position is None else position
+        if eta is not None:
+            self.eta, self.heard = eta, now
+
+    def words(self, now: float) -> str:
         """Where it stands, for the painter."""
+        words = self._words(now)
+        return f"{words}. {self.trouble}" if self.trouble and not self.is_over else words
+
+    def _words(self, now: float) -> str:
         if self.state is State.QUEUED:
-            return waiting(self.note, self.position, self.eta)
+            left = self.eta - (now - self.heard) if self.eta is not None else None
+            return waiting(self.note, self.position, left)
         return {
-            State.UPLOADING: "Sending the canvas",
-            State.SUBMITTING: "Sending",
-            State.RUNNING: f"Rendering {round(self.progress * 100)} %",
-            State.CANCELING: "Canceling",
-            State.FETCHING: "Fetching the pictures",
-            State.DONE: "Done",
-            State.FAILED: self.error or "It failed.",
-            State.CANCELED: "Canceled",
+            State.UPLOADING: say("Sending the canvas"),
+            State.SUBMITTING: say("Sending"),
+            State.RUNNING: say("Rendering {percent} %", percent=round(self.progress * 100)),
+            State.CANCELING: say("Canceling"),
+            State.FETCHING: say("Fetching the pictures"),
+            State.DONE: say("Done"),
+            State.FAILED: self.error or say("It failed."),
+            State.CANCELED: say("Canceled"),
         }[self.state]
 
     def keep(self) -> Dict[str, Any]:
@@ -135,8 +155,19 @@ class Job:
     def recall(document: Any) -> Optional["Job"]:
         """Reads `keep`'s; none if it is damaged."""
         try:
-            job = Job(**{**document, "place": Place(**document["place"]), "state": State(document["state"])})
+            parts = {it.name: document[it.name] for it in fields(Job) if it.name in document}
+            place = Place(**document["place"])
+            job = Job(**{**parts, "place": place, "state": State(document["state"])})
         except (TypeError, KeyError, ValueError):
             return None
-        sound = isinstance(job.id, str) and isinstance(job.workflow, dict) and isinstance(job.offsets, list)
+        texts = (job.id, job.prompt, place.document, job.task or "", job.note or "", job.error or "")
+        numbers = (job.seed, job.size, job.version, place.x, place.y, place.width, place.height)
+        job.position, job.eta, job.trouble = untrusted.whole(job.position), None, None
+        job.progress = untrusted.number(job.progress) or 0.0
+        sound = (
+            all(isinstance(it, str) for it in texts)
+            and all(type(it) is int for it in numbers)
+            and isinstance(job.workflow, dict)
+            and isinstance(job.offsets, list)
+        )
         return job if sound else None

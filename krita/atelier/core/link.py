@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
+from . import untrusted
 from .backoff import Backoff
 from .effects import CloseSocket, OpenSocket, SendSocket
 
@@ -64,16 +65,20 @@ class Link:
             self._state = "off"
             self._due = now + self._backoff.failed()
 
+    def woke(self, now: float) -> None:
+        """This computer slept: the other end has hung up long ago, whatever this one believes."""
+        if self._state != "off":
+            self._effects.append(CloseSocket())
+            self._state = "off"
+        self._due = now
+
     def heard(self, now: float, text: str) -> Optional[Dict[str, Any]]:
         """What a message says, if it is an event of ours."""
         self._heard = now
         if len(text) > LONGEST_MESSAGE:
             return None
-        try:
-            event = json.loads(text)
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(event, dict) or "event" not in event:
+        event = untrusted.document(text)
+        if event is None or "event" not in event:
             return None
         self._backoff.worked()
         return event

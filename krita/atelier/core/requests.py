@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from .sizes import Area, Extent, Size, extent
+from . import untrusted
+from .offer import Checkpoint, Offer
+from .sizes import Area, Extent, Rect, Size, extent, upscaled
 from .styles import STYLES, Style
 
 INLINE = 12 * 1024
 """Bytes of pictures that travel in the request; the server takes 16 KiB there."""
 MOST_SEED = 2**32 - 1
 MOST_PICTURES = 8
+STEPS = 20
 LIVE_STEPS = 6
 """The server holds the call of a picture of at most 8 steps."""
 FEWEST_STEPS = 4
@@ -27,6 +30,7 @@ class Kind(Enum):
     GENERATE = "generate"
     REFINE = "refine"
     FILL = "fill"
+    UPSCALE = "upscale"
     LIVE = "live"
 
 
@@ -38,52 +42,49 @@ class Fill(Enum):
     ADD_OBJECT = ("add_object", "neutral")
     REMOVE_OBJECT = ("remove_object", "inpaint")
     REPLACE_BACKGROUND = ("replace_background", "replace")
+    KEEP = ("custom", "none")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A model that the team may use."""
+class Control:
+    """A layer that guides the picture."""
+
+    mode: str
+    """The server's word."""
+    layer: str
+    """Unique id of the layer."""
+    strength: float = 1.0
+    end: float = 1.0
+    """Share of the making after which it guides no more."""
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A small file that changes a model."""
 
     name: str
-    arch: str
+    strength: float = 1.0
+    hash: str = ""
+    """Base64 of the SHA-256, of a file that the painter has uploaded."""
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What the server paints with."""
+class Region:
+    """A part of the picture with words of its own."""
 
-    checkpoints: Tuple[Checkpoint, ...] = ()
-    resources: Dict[str, str] = field(default_factory=dict)
-    loras: Tuple[str, ...] = ()
+    layer: str
+    """Unique id of the group that covers it."""
+    prompt: str
 
-    @staticmethod
-    def parse(document: Dict[str, Any]) -> "Offer":
-        """Reads `plugin/resources`; what is not as it should be is left out."""
-        checkpoints = document.get("checkpoints")
-        resources, loras = document.get("resources"), document.get("loras")
-        return Offer(
-            tuple(
-                Checkpoint(name, it["arch"])
-                for name, it in sorted((checkpoints if isinstance(checkpoints, dict) else {}).items())
-                if isinstance(it, dict) and isinstance(it.get("arch"), str)
-            ),
-            {k: v for k, v in (resources if isinstance(resources, dict) else {}).items() if isinstance(v, str)},
-            tuple(it for it in (loras if isinstance(loras, list) else []) if isinstance(it, str)),
-        )
 
-    def checkpoint(self, name: str) -> Optional[Checkpoint]:
-        """The one of this name, or else the first."""
-        named = [it for it in self.checkpoints if it.name == name]
-        return (named or list(self.checkpoints) or [None])[0]
+@dataclass(frozen=True)
+class Sampling:
+    """What an expert sets; what is none is chosen by the model."""
 
-    def live_lora(self, arch: str) -> Optional[str]:
-        """The file that makes a few steps suffice."""
-        return self.resources.get(f"lora-hyper-{'sd15' if arch == 'sd15' else 'sdxl'}")
-
-    def fills(self, arch: str) -> bool:
-        """Whether there is a model made for inpainting."""
-        kinds = ("controlnet-inpaint", "inpaint-fooocus_patch", "controlnet-universal")
-        return any(f"{kind}-{arch}" in self.resources for kind in kinds)
+    sampler: Optional[str] = None
+    scheduler: Optional[str] = None
+    steps: Optional[int] = None
+    guidance: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,31 @@ class Wish:
     count: int = 1
     seed: int = 0
     fill: Fill = Fill.FILL
+    controls: Tuple[Control, ...] = ()
+    loras: Tuple[Lora, ...] = ()
+    regions: Tuple[Region, ...] = ()
+    """From the lowest to the uppermost."""
+    sampling: Sampling = Sampling()
+    factor: float = 2.0
+    """How much larger, of an upscale."""
+    extra: str = "{}"
+    """JSON to merge into the request."""
+
+
+def readable(text: str) -> str:
+    """What an expert wrote, if it is an object of JSON or nothing; raises `ValueError` otherwise."""
+    if text.strip() and untrusted.document(text) is None:
+        raise ValueError(text)
+    return text.strip() or "{}"
+
+
+def merged(workflow: Dict[str, Any], extra: Dict[str, Any]) -> Dict[str, Any]:
+    """A request with an expert's own values in place of ours."""
+    both = {key: extra[key] if key in extra else workflow[key] for key in (*workflow, *extra)}
+    for key, value in workflow.items():
+        if isinstance(value, dict) and isinstance(extra.get(key), dict):
+            both[key] = merged(value, extra[key])
+    return both
 
 
 def build(
@@ -120,20 +146,11 @@ def build(
     workflow: Dict[str, Any] = {
         "kind": "generate",
         "images": images,
-        "models": {"checkpoint": wish.checkpoint.name, "version": wish.checkpoint.arch, "loras": []},
+        "models": _models(wish, offer),
         "sampling": _sampling(wish, strength),
-        "conditioning": {
-            "positive": wish.prompt,
-            "negative": ", ".join(filter(None, (wish.style.negative, wish.negative))),
-            "style": wish.style.positive,
-            "control": [],
-            "regions": [],
-        },
+        "conditioning": _conditioning(wish),
         "batch_count": 1 if wish.kind is Kind.LIVE else min(MOST_PICTURES, max(1, wish.count)),
     }
-    lora = offer.live_lora(wish.checkpoint.arch)
-    if wish.kind is Kind.LIVE and lora is not None:
-        workflow["models"]["loras"].append({"name": lora, "strength": 1.0})
     if sent is not None:
         workflow["kind"] = "refine"
         images["initial_image"] = 0
@@ -156,14 +173,82 @@ def build(
     return workflow, sizes
 
 
+def enlarge(wish: Wish, offer: Offer, canvas: Size) -> Tuple[Dict[str, Any], Size]:
+    """The `workflow` that enlarges the canvas, and how large it becomes. Without strength nothing is painted anew."""
+    target = upscaled(canvas, wish.factor)
+    model = {"model": offer.upscaler() or ""}
+    if wish.strength <= 0:
+        sizes = {"input": list(canvas), "initial": list(canvas), "desired": list(target), "target": list(target)}
+        return {"kind": "upscale_simple", "images": {"extent": sizes, "initial_image": 0}, "upscale": model}, target
+    tile = 672 if wish.checkpoint.arch == "sd15" else 896
+    passes = [-(-side // 16) * 16 for side in target]
+    sizes = {"input": list(canvas), "initial": passes, "desired": [tile, tile], "target": list(target)}
+    conditioning = _conditioning(wish)
+    conditioning["regions"], conditioning["positive"] = [], wish.prompt or "4k uhd"
+    if "blur" in offer.modes(wish.checkpoint.arch):
+        conditioning["control"] = [{"mode": "blur", "strength": 0.5}]
+    workflow = {
+        "kind": "upscale_tiled",
+        "images": {"extent": sizes, "initial_image": 0},
+        "models": _models(wish, offer),
+        "sampling": _sampling(wish, wish.strength),
+        "conditioning": conditioning,
+        "upscale": model,
+        "color_match": 1.0,
+    }
+    return workflow, target
+
+
+def _models(wish: Wish, offer: Offer) -> Dict[str, Any]:
+    loras: List[Dict[str, Any]] = []
+    live = offer.live_lora(wish.checkpoint.arch) if wish.kind is Kind.LIVE else None
+    if live is not None:
+        loras.append({"name": live, "strength": 1.0})
+    for it in wish.loras:
+        loras.append({"name": it.name, "strength": it.strength, **({"storage_id": it.hash} if it.hash else {})})
+    return {"checkpoint": wish.checkpoint.name, "version": wish.checkpoint.arch, "loras": loras}
+
+
+def _conditioning(wish: Wish) -> Dict[str, Any]:
+    removes = wish.kind is Kind.FILL and wish.fill is Fill.REMOVE_OBJECT
+    return {
+        "positive": wish.prompt or ("background scenery" if removes else ""),
+        "negative": ", ".join(filter(None, (wish.style.negative, wish.negative))),
+        "style": wish.style.positive,
+        "control": [],
+        "regions": [],
+    }
+
+
+def add_controls(workflow: Dict[str, Any], controls: Sequence[Control], first: int) -> None:
+    """Lets layers guide the picture, the pictures of which are the request's from number `first` on."""
+    for number, it in enumerate(controls, first):
+        control: Dict[str, Any] = {"mode": it.mode, "image": number, "strength": it.strength}
+        if it.end < 1.0:
+            control["range"] = [0.0, it.end]
+        workflow["conditioning"]["control"].append(control)
+
+
+def add_regions(workflow: Dict[str, Any], wish: Wish, bounds: Sequence[Rect], first: int) -> None:
+    """Gives parts of the picture words of their own. The first of `bounds`, and of the masks from number `first` on,
+    is the background, which is all that no region covers."""
+    words = [wish.prompt] + [", ".join(filter(None, (it.prompt, wish.prompt))) for it in wish.regions]
+    for number, (rect, positive) in enumerate(zip(bounds, words), first):
+        area = [rect.x, rect.y, rect.width, rect.height]
+        region = {"mask": number, "bounds": area, "positive": positive, "control": [], "loras": []}
+        workflow["conditioning"]["regions"].append(region)
+
+
 def _sampling(wish: Wish, strength: float) -> Dict[str, Any]:
     live, flux = wish.kind is Kind.LIVE, wish.checkpoint.arch.startswith("flux")
-    total = LIVE_STEPS if live else 20
+    own = Sampling() if live else wish.sampling
+    total = LIVE_STEPS if live else own.steps or STEPS
     run = max(round(total * strength), min(total, 3 if live else FEWEST_STEPS))
+    guidance = 3.5 if flux else 1.8 if live else 7.0 if wish.checkpoint.arch == "sd15" else 6.0
     sampling = {
-        "sampler": "euler" if live or flux else "dpmpp_2m",
-        "scheduler": "sgm_uniform" if live else "simple" if flux else "karras",
-        "cfg_scale": 3.5 if flux else 1.8 if live else 7.0 if wish.checkpoint.arch == "sd15" else 6.0,
+        "sampler": own.sampler or ("euler" if live or flux else "dpmpp_2m"),
+        "scheduler": own.scheduler or ("sgm_uniform" if live else "simple" if flux else "karras"),
+        "cfg_scale": guidance if own.guidance is None else own.guidance,
         "total_steps": total,
         "seed": wish.seed,
     }

@@ -7,14 +7,16 @@ from enum import Enum
 from math import inf
 from typing import Any, Callable, Dict, List, Optional
 
-from . import words
+from . import untrusted, words
 from .backoff import Backoff
 from .calls import Calls, endpoint_of, is_passing
 from .desk import Desk
 from .effects import KeepToken, OpenBrowser, Reply
 from .jobs import Job, State
 from .link import Link
-from .requests import Offer
+from .loras import Loras
+from .offer import Offer
+from .tongue import say
 
 CONFIRM, CONFIRM_LIMIT = 2.0, 300.0
 """Seconds between two looks whether somebody has let us in, and in all."""
@@ -35,13 +37,14 @@ class Session:
     """Events in by its methods, each with a `now` in seconds that never goes back; effects out by `take`."""
 
     def __init__(
-        self, address: str, stored: Any, chance: Callable[[], float], new_id: Callable[[], str]
+        self, address: str, stored: Any, chance: Callable[[], float], new_id: Callable[[], str], loras: Any = None
     ) -> None:
         self._effects: List[Any] = []
         self._calls = Calls(self._effects, endpoint_of(address))
         self._calls.refused = self._refused
         self.link = Link(self._effects, chance)
         self.desk = Desk(self._effects, self._calls, chance, stored)
+        self.loras = Loras(self._effects, self._calls, chance, loras)
         self._backoff = Backoff(chance)
         self._new_id = new_id
         self._due = 0.0
@@ -52,7 +55,8 @@ class Session:
         self.offer = Offer()
         self.name = ""
         self.problem: Optional[str] = None
-        self.phase = Phase.SIGNED_OUT if self.endpoint else Phase.NO_ADDRESS
+        self.phase = Phase.NO_ADDRESS
+        self._look_at_address()
 
     @property
     def endpoint(self) -> str:
@@ -76,25 +80,28 @@ class Session:
                 self.link.tick(now, self._socket, self._calls.token, self.desk.unfinished())
             self.desk.socket_is_open = self.link.is_open
             self.desk.tick(now)
+            self.loras.tick(now)
 
     def words(self) -> str:
         """Where the connection stands, for the painter."""
         if self.problem and self.phase is not Phase.READY:
             return self.problem
         return {
-            Phase.NO_ADDRESS: "Enter the address that your studio gave you.",
-            Phase.SIGNED_OUT: "Sign in to paint with your studio's GPUs.",
-            Phase.SIGNING_IN: "Approve this Krita on the page that has opened in the browser.",
-            Phase.CONNECTING: "Connecting",
-            Phase.AWAY: "The connection is lost. It is tried again by itself.",
-            Phase.READY: f"Connected as {self.name}" + (", without live progress" if self.link.is_blocked else ""),
+            Phase.NO_ADDRESS: say("Enter the address that your studio gave you."),
+            Phase.SIGNED_OUT: say("Sign in to paint with your studio's GPUs."),
+            Phase.SIGNING_IN: say("Approve this Krita on the page that has opened in the browser."),
+            Phase.CONNECTING: say("Connecting"),
+            Phase.AWAY: say("The connection is lost. It is tried again by itself."),
+            Phase.READY: say(
+                "Connected as {name}, without live progress" if self.link.is_blocked else "Connected as {name}", name=self.name
+            ),
         }[self.phase]
 
     # Signing in
 
     def use_token(self, token: Optional[str]) -> None:
         """Connects with a token that is there already."""
-        if token and self.endpoint:
+        if token and self.phase is not Phase.NO_ADDRESS:
             self._calls.token, self.phase = token, Phase.CONNECTING
 
     def move(self, now: float, address: str) -> None:
@@ -102,11 +109,16 @@ class Session:
         if endpoint_of(address) != self.endpoint:
             self._forget()
             self._calls.endpoint = endpoint_of(address)
-        self.phase = Phase.SIGNED_OUT if self.endpoint else Phase.NO_ADDRESS
+        self._look_at_address()
+
+    def _look_at_address(self) -> None:
+        sound = untrusted.address(self.endpoint, "https", "http") is not None
+        self.phase = Phase.SIGNED_OUT if sound else Phase.NO_ADDRESS
+        self.problem = say("This is no address. It must begin with https://.") if self.endpoint and not sound else None
 
     def sign_in(self, now: float) -> None:
         """Begins the device-code flow."""
-        if not self.endpoint or self.phase in (Phase.SIGNING_IN, Phase.READY):
+        if self.phase in (Phase.NO_ADDRESS, Phase.SIGNING_IN, Phase.READY):
             return
         self._forget()
         self.phase, self._asking, self._until = Phase.SIGNING_IN, True, now + CONFIRM_LIMIT
@@ -121,6 +133,7 @@ class Session:
     def _forget(self) -> None:
         self._calls.drop()
         self.desk.interrupt()
+        self.loras.interrupt()
         self.link.off()
         self._calls.token, self._asking, self.problem = None, False, None
         self._effects.append(KeepToken(self.endpoint, None))
@@ -139,7 +152,7 @@ class Session:
 
     def _confirm(self, now: float) -> None:
         if now >= self._until:
-            self.phase, self.problem = Phase.SIGNED_OUT, "Nobody approved this Krita in 5 minutes. Sign in again."
+            self.phase, self.problem = Phase.SIGNED_OUT, say("Nobody approved this Krita in 5 minutes. Sign in again.")
             return
         self._asking = True
         self._calls.api("POST", "auth/confirm", self._confirmed, self._body())
@@ -158,12 +171,14 @@ class Session:
 
     def _known(self, now: float, reply: Reply) -> None:
         user = reply.json()
-        if self._lost(now, reply, user is not None and isinstance(user.get("name"), str)):
+        name = untrusted.text(user.get("name")) if user is not None else None
+        if self._lost(now, reply, name is not None):
             return
-        assert user is not None
-        self.name, self.desk.credits = user["name"], user["credits"] if type(user.get("credits")) is int else None
-        socket = user.get("socket")
-        self._socket = socket if isinstance(socket, str) and socket.startswith(("ws://", "wss://")) else ""
+        assert user is not None and name is not None
+        self.name, self.desk.credits = name, untrusted.whole(user.get("credits"))
+        # The token travels no more openly than it does to the API.
+        schemes = ("wss",) if self.endpoint.startswith("https:") else ("wss", "ws")
+        self._socket = untrusted.address(user.get("socket"), *schemes) or ""
         self._calls.api("GET", "plugin/resources", self._offered)
 
     def _offered(self, now: float, reply: Reply) -> None:
@@ -196,6 +211,7 @@ class Session:
         said = words.of_reply(reply, self.endpoint)
         self.link.off()
         self.desk.interrupt()
+        self.loras.interrupt()
         self._asking = False
         self.phase, self.problem = Phase.SIGNED_OUT, said
 
@@ -221,6 +237,10 @@ class Session:
         if self.phase is Phase.READY:
             self._calls.api("POST", "admin/cost", told, json.dumps(workflow).encode())
 
+    def moved(self, number: int, share: float) -> None:
+        """So much of a call's body is sent, 0 to 1."""
+        self._calls.moved(number, share)
+
     def live_is_busy(self) -> bool:
         """Whether a live picture is on its way: the next one waits for it, and only the latest is sent."""
         return any(job.live and job.state is not State.FAILED for job in self.desk.jobs.values())
@@ -241,6 +261,13 @@ class Session:
         """The WebSocket is gone, or never came: look now, in case something was missed."""
         self.link.closed(now)
         self.desk.resume(now)
+
+    def woke(self, now: float) -> None:
+        """This computer slept."""
+        self.link.woke(now)
+        self._due = min(self._due, now) if self.phase is Phase.AWAY else self._due
+        self.desk.resume(now)
+        self.tick(now)
 
     def socket_said(self, now: float, text: str) -> None:
         """A message came over the WebSocket."""

@@ -12,7 +12,7 @@ MULTIPLE = 16
 """Of the sides of a pass."""
 MOST = 4096
 """Longest side of a pass that the server takes."""
-SMALLEST_SIDE, LARGEST_SIDE = 16, 16384
+REFERENCE = 512
 TRAINED: Dict[str, Tuple[int, int]] = {"sd15": (512 * 512, 512 * 768)}
 """Pixels that a model paints well in its first pass, from and to, by architecture."""
 TRAINED_OTHERS = (800 * 800, 1024 * 1024)
@@ -80,6 +80,17 @@ def extent(target: Size, arch: str, two_passes: bool) -> Extent:
     desired = _scaled(target, least, MOST_PIXELS)
     initial = _scaled(target, least, most) if two_passes else desired
     return Extent(initial, desired, target)
+
+
+def upscaled(canvas: Size, factor: float) -> Size:
+    """An enlarged canvas."""
+    return round(canvas[0] * factor), round(canvas[1] * factor)
+
+
+def reference(size: Size) -> Size:
+    """A picture that a model only looks at: it sees no more than 512 pixels of the shorter side."""
+    factor = min(1.0, REFERENCE / min(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from krita import Extension, Krita, Selection
 from PyQt5 import QtWidgets
-from PyQt5.QtCore import QTimer
+from PyQt5.QtCore import QByteArray, QTimer
 
 OUT = Path(os.environ["ATELIER_DRIVE"])
 PATIENCE = 45.0  # seconds for anything
@@ -86,6 +86,7 @@ def selected():
 
 def ready(hands):
     yield lambda: hands.at("status").text().startswith("Connected as") and hands.at("checkpoint").count() > 0
+    hands.choose("level", "Expert")
     hands.choose("checkpoint", "dreamshaper_8")
 
 
@@ -142,6 +143,98 @@ def everything(hands, report):
         report["jobs"][model + depth]["model"] = other.topLevelNodes()[-1].colorModel()
         seen = other.projection(0, 0, SIDE, SIDE)
         report["jobs"][model + depth]["colours"] = len({seen.pixel(x, x) for x in range(0, SIDE, 8)})
+
+
+def covered(document, name, rect):
+    """A group with a layer that covers a piece of the canvas."""
+    group = document.createNode(name, "grouplayer")
+    layer = document.createNode(name + " layer", "paintlayer")
+    document.rootNode().addChildNode(group, None)
+    group.addChildNode(layer, None)
+    layer.setPixelData(QByteArray(b"\x20\x40\x80\xff" * (rect[2] * rect[3])), *rect)
+    document.refreshProjection()
+    document.waitForDone()
+    return group
+
+
+def guided(hands, report):
+    """Control layers, regions, LoRAs, a preview, an upload, an upscale, and a canvas that changes under the painter."""
+    document = new_document()
+    yield from ready(hands)
+    hands.choose("kind", "Generate")
+    group = covered(document, "sky", (0, 0, SIDE, 200))
+    for rows in ("add_controls", "add_loras", "add_regions"):
+        hands.click(rows)
+    hands.choose("mode", "Scribble")
+    hands.choose("layer", "sky layer")
+    hands.choose("lora", "Hyper-SD15-8steps-CFG-lora")
+    hands.choose("group", "sky")
+    hands.at("region_prompt").setText("a blue sky")
+    hands.at("raw").setPlainText('{"sampling": {"cfg_scale": 5.0}}')
+    sent = sys.modules["atelier.app"].atelier().session.desk.jobs
+    yield from painted(hands, document, report, "guided", "a red square")
+    job = list(sent.values())[-1]
+    report["workflow"] = job.workflow
+    report["offsets"] = job.offsets
+    hands.at("raw").setPlainText("{")
+    hands.click("go")
+    report["bad json"] = hands.at("cost").text()
+    hands.at("raw").setPlainText("")
+    hands.at("preview").setChecked(True)
+    report["preview"] = [it["name"] for it in layers(document)]
+    hands.look("preview")
+    hands.at("preview").setChecked(False)
+    report["no preview"] = [it["name"] for it in layers(document)]
+    group.remove()
+    document.waitForDone()
+    hands.click("go")
+    report["layer gone"] = hands.at("cost").text()
+    hands.click("remove")
+    for rows in ("controls", "regions"):
+        for away in hands.at(rows).findChildren(QtWidgets.QToolButton, "remove"):
+            away.click()
+    lora = OUT / "mine.safetensors"
+    head = json.dumps({"__metadata__": {"ss_base_model_version": "sd_1.5"}}).encode()
+    lora.write_bytes(len(head).to_bytes(8, "little") + head)
+    sys.modules["atelier.app"].atelier().upload_lora(str(lora))
+    yield lambda: sys.modules["atelier.app"].atelier().session.loras.own
+    report["own"] = [name for name, _ in sys.modules["atelier.app"].atelier().session.loras.own]
+    document.setSelection(Selection())
+    hands.choose("kind", "Fill")
+    hands.click("go")
+    report["empty selection"] = hands.at("cost").text()
+    document.setSelection(None)
+    hands.choose("kind", "Generate")
+    before = hands.results
+    hands.at("prompt").setPlainText("a late picture")
+    hands.click("go")
+    yield lambda: hands.results > before
+    document.setSelection(selected())
+    hands.choose("kind", "Refine")
+    before = hands.results
+    hands.click("go")
+    yield lambda: hands.results > before
+    document.setSelection(None)
+    document.resizeImage(0, 0, 40, 50)
+    document.waitForDone()
+    hands.click("apply")
+    document.waitForDone()
+    report["resized"] = layers(document)[-1]["bounds"]
+    other = new_document()
+    hands.choose("kind", "Upscale")
+    hands.choose("factor", "1.5 ×")
+    for strength in (0, 30):
+        hands.at("strength").setValue(strength)
+        yield from painted(hands, other, report, f"upscale {strength}", "a red square")
+        report[f"size {strength}"] = [other.width(), other.height()]
+    hands.choose("kind", "Generate")
+    before = hands.results
+    hands.click("go")
+    other.setModified(False)
+    other.close()
+    yield lambda: hands.results > before
+    hands.click("apply")
+    report["closed"] = hands.at("cost").text()
 
 
 def closes_amid(hands, report):

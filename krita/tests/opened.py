@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Opens the docker's widgets with whatever Qt this Python has and no Krita, and looks at them: `opened.py FOLDER [LANGUAGE]`.
+
+Leaves a picture of each level in the folder, and says on its last line what is cut off, as a list of JSON.
+"""
+
+import json
+import os
+import sys
+import time
+import types
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+out = Path(sys.argv[1])
+os.environ.update(HOME=str(out), XDG_DATA_HOME=str(out / "data"), LANGUAGE=sys.argv[2] if len(sys.argv) > 2 else "en")
+os.environ.pop("KRITA_AI_ENDPOINT", None)
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "atelier"), str(HERE.parent)]
+try:
+    from PyQt6 import QtCore, QtGui, QtWidgets
+except ImportError:
+    from PyQt5 import QtCore, QtGui, QtWidgets
+
+WIDTH = 280
+application = QtWidgets.QApplication([])
+if len(sys.argv) > 3:
+    font = application.font()
+    font.setPointSizeF(font.pointSizeF() * float(sys.argv[3]))
+    application.setFont(font)
+if len(sys.argv) > 4 and sys.argv[4] == "dark":
+    application.setStyle("Fusion")
+    dark, light = QtGui.QColor(49, 54, 59), QtGui.QColor(239, 240, 241)
+    palette = QtGui.QPalette(dark)
+    for role in ("WindowText", "Text", "ButtonText", "BrightText", "ToolTipText", "PlaceholderText"):
+        palette.setColor(getattr(QtGui.QPalette.ColorRole, role), light)
+    palette.setColor(QtGui.QPalette.ColorRole.Base, QtGui.QColor(35, 38, 41))
+    application.setPalette(palette)
+
+
+class Krita(QtCore.QObject):
+    """As much of Krita as there is without one."""
+
+    settings = {}
+    one = None
+
+    @staticmethod
+    def instance():
+        Krita.one = Krita.one or Krita()
+        return Krita.one
+
+    def readSetting(self, _group, name, default):
+        return self.settings.get(name, default)
+
+    def writeSetting(self, _group, name, value):
+        self.settings[name] = value
+
+    def activeDocument(self):
+        return None
+
+    def documents(self):
+        return []
+
+    def addDockWidgetFactory(self, _factory):
+        pass
+
+
+module = types.ModuleType("krita")
+module.Krita = Krita
+module.DockWidget = QtWidgets.QDockWidget
+module.DockWidgetFactory = lambda *_: None
+module.DockWidgetFactoryBase = types.SimpleNamespace(DockRight=0)
+sys.modules["krita"] = module
+
+from atelier import app  # noqa: E402
+from atelier.core.jobs import Job, Place, State  # noqa: E402
+from atelier.core.levels import Level  # noqa: E402
+from atelier.core.offer import Offer  # noqa: E402
+from atelier.core.session import Phase  # noqa: E402
+from atelier.docker import Docker  # noqa: E402
+from world import RESOURCES  # noqa: E402
+
+
+def settle():
+    for _ in range(5):
+        application.processEvents()
+
+
+def cut_off(docker):
+    """Texts that are wider or higher than their widget, and widgets that stick out."""
+    found = []
+    scaled = len(sys.argv) > 3 and float(sys.argv[3]) > 1
+    if docker.width() > WIDTH and not scaled:
+        found.append(f"the docker is {docker.width()} pixels wide")
+    body = docker.widget().widget()
+    if body.minimumSizeHint().width() > docker.widget().viewport().width():
+        found.append(f"the form needs {body.minimumSizeHint().width()} pixels")
+    for kind in (QtWidgets.QAbstractButton, QtWidgets.QLabel, QtWidgets.QAbstractSpinBox):
+        for it in docker.findChildren(kind):
+            if not it.isVisible() or isinstance(it.parent(), QtWidgets.QAbstractScrollArea):
+                continue
+            wraps = isinstance(it, QtWidgets.QLabel) and it.wordWrap()
+            needs = it.heightForWidth(it.width()) if wraps else it.minimumSizeHint().width()
+            has = it.height() if wraps else it.width()
+            text = it.text() if hasattr(it, "text") else it.objectName()
+            if needs > has:
+                found.append(f"{it.objectName() or text!r} needs {needs} and has {has}")
+    return found
+
+
+def unnamed(docker):
+    """Widgets that the keyboard does not reach, or that have no name for who cannot see them."""
+    found = []
+    for it in docker.findChildren(QtWidgets.QWidget):
+        fields = (QtWidgets.QComboBox, QtWidgets.QAbstractSpinBox, QtWidgets.QPlainTextEdit, QtWidgets.QLineEdit)
+        inner = isinstance(it.parent(), (QtWidgets.QAbstractSpinBox, QtWidgets.QComboBox))
+        if isinstance(it, (*fields, QtWidgets.QAbstractButton)) and it.isVisible() and not inner:
+            if it.focusPolicy() in (QtCore.Qt.FocusPolicy.NoFocus, QtCore.Qt.FocusPolicy.ClickFocus):
+                found.append(f"{it.objectName()} is not reached by Tab")
+            if isinstance(it, fields) and not it.accessibleName():
+                found.append(f"{it.objectName()} has no name")
+    return found
+
+
+def job(number, state, **more):
+    it = Job(f"job-{number}", "a lighthouse at dusk", 7, Place("", 0, 0, 64, 64), {}, [], state=state)
+    for name, value in more.items():
+        setattr(it, name, value)
+    return it
+
+
+def picture(hue):
+    image = QtGui.QImage(512, 512, QtGui.QImage.Format.Format_RGB32)
+    painter = QtGui.QPainter(image)
+    sky = QtGui.QLinearGradient(0, 0, 0, 512)
+    sky.setColorAt(0, QtGui.QColor.fromHsv(hue, 160, 120))
+    sky.setColorAt(1, QtGui.QColor.fromHsv((hue + 40) % 360, 120, 240))
+    painter.fillRect(image.rect(), sky)
+    painter.setBrush(QtGui.QColor.fromHsv(hue, 80, 60))
+    painter.drawEllipse(120, 330, 500, 300)
+    painter.end()
+    return image
+
+
+docker = Docker()
+docker.resize(WIDTH, 820)
+docker.show()
+settle()
+faults = []
+
+
+def look(name):
+    settle()
+    docker.resize(WIDTH, min(1100, docker.widget().widget().sizeHint().height() + 80))
+    settle()
+    docker.grab().save(str(out / f"{name}.png"))
+    faults.extend(f"{name}: {it}" for it in cut_off(docker) + unnamed(docker))
+
+
+one = app.atelier()
+look("signed-out")
+session = one.session
+session.phase, session.name, session.offer, session.desk.credits = Phase.READY, "Mara", Offer.parse(RESOURCES), 884
+session.tick = lambda _now: None
+jobs = session.desk.jobs
+docker.findChild(QtWidgets.QPlainTextEdit, "prompt").setPlainText("a lighthouse at dusk, gulls")
+one.changed.emit()
+docker._say_price(16)
+look("simple")
+for number, hue in enumerate((200, 20)):
+    one.results.append(app.Result(job(90 + number, State.DONE), number, picture(hue)))
+for level in (Level.STANDARD, Level.EXPERT):
+    docker._set_level(level)
+    one.changed.emit()
+    docker._say_price(16)
+    look(level.value)
+docker._set_level(Level.SIMPLE)
+one.results.clear()
+for name, it in (
+    ("waking", job(1, State.QUEUED, note="A GPU is waking up; this takes one or two minutes.", eta=90)),
+    ("queued", job(2, State.QUEUED, note="Waiting for a GPU to be free.", position=3, eta=20)),
+    ("growing", job(3, State.RUNNING, progress=0.45)),
+    ("failed", job(4, State.FAILED, error="This needs up to 40 credits; 12 of this month's 1000 are free. Ask for"
+                   " fewer or smaller pictures, wait for those on the way, or ask your studio for more credits.")),
+):
+    it.heard = time.monotonic()
+    jobs.clear()
+    jobs[it.id] = it
+    one.changed.emit()
+    docker._say_price(16)
+    look(name)
+jobs.clear()
+one.changed.emit()
+docker._set_level(Level.EXPERT)
+for name in ("add_controls", "add_loras", "add_regions"):
+    docker.findChild(QtWidgets.QToolButton, name).click()
+for kind in range(docker.findChild(QtWidgets.QComboBox, "kind").count()):
+    docker.findChild(QtWidgets.QComboBox, "kind").setCurrentIndex(kind)
+    look(f"kind-{kind}")
+print(json.dumps(faults, ensure_ascii=False))
