@@ -106,7 +106,8 @@ fn begin(worker: &mut Worker, proof_date: u64, request: &Register, now: Millis) 
     worker.generation += 1;
     worker.proof_date = proof_date;
     worker.heard(now);
-    worker.image = request.image.clone().filter(|image| image.len() <= MAX_NAME);
+    let short = |text: &Option<String>| text.clone().filter(|text| text.len() <= MAX_NAME);
+    (worker.image, worker.release) = (short(&request.image), short(&request.release));
     worker.protocol = Some(request.protocol);
     worker.connection = None;
     worker.gpu = None;

@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// hands it to whoever calls: of a process that only ends the last lines may be lost.
 pub async fn start(function: impl Future<Output = Result<(), lambda_runtime::Error>>) -> ExitCode {
     telemetry::init();
+    tracing::info!(release = env!("CARGO_PKG_VERSION"), "the function begins");
     let Err(error) = function.await else {
         return ExitCode::SUCCESS;
     };

@@ -188,6 +188,9 @@ pub struct Worker {
     /// Version of its machine image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Release of the program that it last registered with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
     /// Whether its instance has another machine image than one that is launched now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub old_image: bool,
@@ -244,6 +247,7 @@ impl Worker {
             no_capacity_at: None,
             proof_date: 0,
             image: None,
+            release: None,
             old_image: false,
             protocol: None,
             ttl: None,

@@ -40,6 +40,9 @@ pub struct Register {
     /// Version of the machine image.
     #[serde(default)]
     pub image: Option<String>,
+    /// Release of the worker's program.
+    #[serde(default)]
+    pub release: Option<String>,
 }
 
 /// Reply to [`Register`].

@@ -46,7 +46,7 @@ fn document() -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "Atelier", "version": "1",
+            "title": "Atelier", "version": env!("CARGO_PKG_VERSION"),
             "description": "A studio's own elastic render cloud for Krita: the calls of painters, of their sign-in, and of \
                             the render machines. What a schema cannot say is in docs/http-api.md.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },

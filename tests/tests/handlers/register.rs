@@ -96,6 +96,7 @@ async fn a_proof_gives_a_token_of_a_new_generation() {
     let worker = world.worker(WORKER).await;
     assert_eq!((worker.state, worker.generation), (WorkerState::Warming, 1));
     assert_eq!(worker.image.as_deref(), Some("ami-0fedcba9876543210"));
+    assert_eq!(worker.release.as_deref(), Some("0.1.0"));
 }
 
 #[tokio::test]

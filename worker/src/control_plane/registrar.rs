@@ -75,6 +75,7 @@ async fn once(
             proof,
             protocol: PROTOCOL,
             image: image.cloned(),
+            release: Some(env!("CARGO_PKG_VERSION").to_owned()),
         })
         .await?)
 }
