@@ -25,6 +25,7 @@ from core.requests import (
     add_controls,
     add_regions,
     build,
+    detect,
     enlarge,
     join,
     merged,
@@ -131,6 +132,12 @@ class Requests(unittest.TestCase):
         real = json.loads((WIRE / "09_control_layers_lora.json").read_text())
         self.assertEqual(workflow["models"]["loras"], real["models"]["loras"])
         self.assertEqual(workflow["conditioning"]["control"], real["conditioning"]["control"])
+
+    def test_a_control_layer_of_the_canvas_is_as_captured(self):
+        real = json.loads((WIRE / "08_control_image.json").read_text())
+        made = detect("pose", (512, 512))
+        self.assertEqual({**made, "inpaint": real["inpaint"]}, {key: real[key] for key in made})
+        self.assertEqual(set(real) - set(made), {"image_data"})
 
     def test_regions_are_as_captured(self):
         wish = Wish(Kind.FILL, "a red square", checkpoint=DREAMSHAPER, regions=(Region("a", "blue sky"),))
