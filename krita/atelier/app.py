@@ -275,6 +275,7 @@ class Atelier(QtCore.QObject):
         for effect in self.session.take():
             try:
                 self._perform(effect)
+                self.trouble = None if isinstance(effect, effects.KeepJobs) else self.trouble
             except OSError as wrong:
                 self.trouble = say(
                     "Nothing can be stored on this computer ({why}). Do not close Krita amid a picture.", why=wrong.strerror

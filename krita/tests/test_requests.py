@@ -1,5 +1,6 @@
 """Requests beside captured ones, sizes, and what is in the zip."""
 
+import ast
 import hashlib
 import json
 import subprocess
@@ -244,6 +245,10 @@ class Package(unittest.TestCase):
             self.assertEqual(made[0].read_bytes(), made[1].read_bytes())
             names = zipfile.ZipFile(made[0]).namelist()
         self.assertEqual(sorted(names), (HERE / "contents.txt").read_text().split())
+
+    def test_the_python_of_krita_5_1_reads_it(self):
+        for path in (HERE.parent / "atelier").glob("**/*.py"):
+            ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
 
     def test_what_is_carried_is_what_was_published(self):
         carried = {
