@@ -162,10 +162,15 @@ def guided(hands, report):
     document = new_document()
     yield from ready(hands)
     hands.choose("kind", "Generate")
+    link = sys.modules["atelier.app"].atelier().session.link
+    yield lambda: link.is_open and document.activeNode() is not None
     group = covered(document, "sky", (0, 0, SIDE, 200))
+    document.setActiveNode(group)
+    yield lambda: link._active is not None  # layers are worked on: the painter is there
     for rows in ("add_controls", "add_loras", "add_regions"):
         hands.click(rows)
     hands.choose("mode", "Scribble")
+    yield lambda: hands.at("detect").isVisible()
     hands.click("detect")
     yield lambda: any(it["name"] == "Scribble" for it in layers(document))
     report["detected"] = [[it.name(), it.visible()] for it in document.topLevelNodes()][-1]
