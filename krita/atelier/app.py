@@ -24,7 +24,7 @@ from .core.session import Phase, Session
 from .core.tongue import file_for, learn, say
 from .hashing import Hashing
 from .http import Http
-from .painting import NotReady, prepare
+from .painting import NotReady, detection, prepare
 from .qt import QtCore, QtGui, QtWidgets
 from .socket import Socket
 from .store import Store
@@ -138,6 +138,13 @@ class Atelier(QtCore.QObject):
         self._do(lambda now: self.session.submit(now, job, blob))
         return job.id
 
+    def detect(self, mode: str, name: str) -> None:
+        """Makes a control layer of the canvas. Raises `NotReady`."""
+        request = detection(Krita.instance().activeDocument(), mode, name)
+        blob, offsets = join([take() for take in request.pictures])
+        job = Job(str(uuid.uuid4()), name, 0, request.place, request.workflow, offsets)
+        self._do(lambda now: self.session.submit(now, job, blob))
+
     def set_level(self, level: Level) -> None:
         """How much is shown."""
         self.level = level
@@ -170,9 +177,9 @@ class Atelier(QtCore.QObject):
         self._hashing = Hashing(path, self._hashed)
         self._do(lambda _now: None)
 
-    def _hashed(self, upload: Optional[Upload]) -> None:
+    def _hashed(self, upload: Upload) -> None:
         self._hashing = None
-        self._do(lambda now: self.session.loras.send(now, upload) if upload is not None else None)
+        self._do(lambda now: self.session.loras.send(now, upload))
 
     @property
     def uploads(self) -> bool:
@@ -189,7 +196,7 @@ class Atelier(QtCore.QObject):
     def preview(self, result: Optional[Result]) -> None:
         """Shows a picture on its canvas, or none."""
         document = canvas.document_by(result.job.place.document)[0] if result is not None else None
-        if result is None or document is None:
+        if result is None or document is None or self.live_wish is not None:  # which would paint it once more
             self._preview.hide()
         else:
             self._preview.show(document, result.image, result.job.place)
@@ -268,6 +275,7 @@ class Atelier(QtCore.QObject):
         for effect in self.session.take():
             try:
                 self._perform(effect)
+                self.trouble = None if isinstance(effect, effects.KeepJobs) else self.trouble
             except OSError as wrong:
                 self.trouble = say(
                     "Nothing can be stored on this computer ({why}). Do not close Krita amid a picture.", why=wrong.strerror
@@ -311,7 +319,11 @@ class Atelier(QtCore.QObject):
     def _take(self, delivery: effects.Deliver) -> None:
         for number, file in enumerate(delivery.pictures):
             image = canvas.decode(file)
-            if image is not None:
+            document, is_its_own = canvas.document_by(delivery.job.place.document)
+            if image is not None and delivery.job.place.layer and is_its_own:
+                # Hidden, since it is to guide pictures and not to be part of them.
+                canvas.add_layer(document, delivery.job.place.layer, image, (0, 0), visible=False)
+            elif image is not None:
                 self.results.append(Result(delivery.job, number, image))
             elif not delivery.job.live:
                 self.session.desk.unreadable(delivery.job)
@@ -323,8 +335,8 @@ def _known(value: str, values: List[str]) -> str:
 
 
 def _learn_language() -> None:
-    languages = [os.environ.get("LANGUAGE", "").split(":")[0], QtCore.QLocale().name(), QtCore.QLocale.system().name()]
-    name = file_for([it for it in languages if it])
+    chosen = next(filter(None, map(os.environ.get, ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    name = file_for([*filter(None, chosen.split(":")), *QtCore.QLocale.system().uiLanguages()])
     if name:
         learn((Path(__file__).parent / "translations" / name).read_text(encoding="utf-8"))
 

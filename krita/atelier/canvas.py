@@ -200,9 +200,10 @@ class Preview:
         self._layer = ""
 
 
-def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, int]) -> Any:
+def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, int], visible: bool = True) -> Any:
     """Puts a picture on top of all layers as one step that can be undone."""
     layer = document.createNode(name, "paintlayer")
+    layer.setVisible(visible)
     own = (layer.colorModel(), layer.colorDepth(), layer.colorProfile())
     plain = own[:2] == ("RGBA", "U8")
     if not plain:

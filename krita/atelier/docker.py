@@ -38,7 +38,7 @@ class Docker(DockWidget):
         body = QtWidgets.QWidget()
         column = QtWidgets.QVBoxLayout(body)
         column.addWidget(self._connection())
-        self._form = Form(lambda: self._atelier.session.offer, self._loras)
+        self._form = Form(lambda: self._atelier.session.offer, self._loras, self._detect)
         column.addWidget(self._form)
         column.addLayout(self._painting())
         self._rows = QtWidgets.QVBoxLayout()
@@ -125,10 +125,12 @@ class Docker(DockWidget):
         self._absence = Words("absence")
         self._absence.setText(say(WITHOUT_PRESENCE))
         self._absence.setVisible(not self._presence.isChecked())
+        self._sign_out = button("sign_out", say("Sign out"), self._atelier.sign_out)
         column = QtWidgets.QVBoxLayout()
         column.addLayout(row)
         column.addWidget(self._presence)
         column.addWidget(self._absence)
+        column.addWidget(self._sign_out)
         return column
 
     # What the painter does
@@ -177,6 +179,13 @@ class Docker(DockWidget):
         else:
             self._atelier.used(wish, self._form.chose_seed)
         self._suggest()
+
+    def _detect(self, mode: str, name: str) -> None:
+        self._strip.hide_preview()
+        try:
+            self._atelier.detect(mode, name)
+        except NotReady as why:
+            self._cost.setText(str(why))
 
     def _set_live(self, on: bool) -> None:
         if on:
@@ -244,6 +253,7 @@ class Docker(DockWidget):
         self._address.setVisible(out and not self._atelier.fixed)
         self._sign_in.setVisible(out)
         self._sign_in.setEnabled(session.phase is not Phase.SIGNING_IN)
+        self._sign_out.setVisible(not out)
         self._go.setEnabled(session.phase is Phase.READY)
         offer = (session.offer, session.loras.own)
         if offer != self._offer:

@@ -49,7 +49,12 @@ class Form(QtWidgets.QWidget):
     changed = QtCore.pyqtSignal()
     """Something that the price may depend on."""
 
-    def __init__(self, offer: Callable[[], Offer], loras: Callable[[], List[Tuple[str, Tuple[str, str]]]]) -> None:
+    def __init__(
+        self,
+        offer: Callable[[], Offer],
+        loras: Callable[[], List[Tuple[str, Tuple[str, str]]]],
+        detect: Callable[[str, str], None],
+    ) -> None:
         super().__init__()
         self._offer = offer
         self._level = Level.SIMPLE
@@ -86,7 +91,7 @@ class Form(QtWidgets.QWidget):
         for box in (self._steps, self._guidance):
             box.setSpecialValueText(say("by the model"))
         self._raw = lines("raw", say("JSON to merge into the request"), 3)
-        self._controls = Controls(lambda: self._offer().modes(self._checkpoint().arch))
+        self._controls = Controls(lambda: self._offer().modes(self._checkpoint().arch), detect)
         self._loras = Loras(loras)
         self._regions = Regions()
         self._lay_out()
@@ -223,9 +228,9 @@ class Form(QtWidgets.QWidget):
 
     def button_words(self, live_is_on: bool) -> Tuple[str, str]:
         """Of the button that paints: its text, and what it does."""
-        name, what = KINDS[self.kind]
         if self._level is Level.SIMPLE:
             return say("Paint"), say("A picture from the prompt, as large as the canvas, or what is selected anew")
+        name, what = KINDS[self.kind]
         if self.kind is Kind.LIVE:
             name = mark("Stop live") if live_is_on else mark("Start live")
         return say(name), say(what)

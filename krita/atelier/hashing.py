@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from .core.loras import Upload
 from .qt import QtCore
@@ -15,30 +15,31 @@ PIECE = 4 * 1024 * 1024
 
 
 class Hashing(QtCore.QObject):
-    """A file's hash, a piece in each turn of the event loop."""
+    """A file's hash, a piece in each turn of the event loop; an empty one if it cannot be read."""
 
-    def __init__(self, path: str, done: Callable[[Optional[Upload]], None]) -> None:
+    def __init__(self, path: str, done: Callable[[Upload], None]) -> None:
         super().__init__()
         self._path, self._done = path, done
         self._hash = hashlib.sha256()
         self._size = 0
-        self._file = open(path, "rb")  # noqa: SIM115, closed at its end
+        self._file: Optional[Any] = None
         self._timer = QtCore.QTimer(self)
         self._timer.timeout.connect(self._read)
         self._timer.start(0)
 
     def _read(self) -> None:
         try:
+            self._file = self._file or open(self._path, "rb")  # noqa: SIM115, closed at its end
             piece = self._file.read(PIECE)
         except OSError:
-            return self._end(None)
+            return self._end("")
         self._hash.update(piece)
         self._size += len(piece)
         if not piece:
-            digest = base64.b64encode(self._hash.digest()).decode()
-            self._end(Upload(os.path.basename(self._path), self._path, digest, self._size))
+            self._end(base64.b64encode(self._hash.digest()).decode())
 
-    def _end(self, upload: Optional[Upload]) -> None:
+    def _end(self, hash: str) -> None:
         self._timer.stop()
-        self._file.close()
-        self._done(upload)
+        if self._file is not None:
+            self._file.close()
+        self._done(Upload(os.path.basename(self._path), self._path, hash, self._size))

@@ -9,7 +9,7 @@ from . import canvas
 from .core import untrusted
 from .core.jobs import Place
 from .core.offer import REFERENCES, Offer
-from .core.requests import Kind, Wish, add_controls, add_regions, build, enlarge, merged
+from .core.requests import Kind, Wish, add_controls, add_regions, build, detect, enlarge, merged
 from .core.sizes import Rect, Size, around, extent, reference
 from .core.tongue import say
 
@@ -56,6 +56,15 @@ def prepare(document: Any, wish: Wish, offer: Offer) -> Request:
     _controls(document, wish, workflow, pictures, context, size)
     _regions(document, wish, workflow, pictures, context)
     return Request(_merged(workflow, wish), Place(name, rect.x, rect.y, *rect.size), pictures)
+
+
+def detection(document: Any, mode: str, name: str) -> Request:
+    """The request that makes a control layer of the canvas."""
+    if document is None:
+        raise NotReady(say("Open a picture first."))
+    whole = canvas.bounds(document)
+    place = Place(canvas.document_id(document), 0, 0, *whole.size, layer=name)
+    return Request(detect(mode, whole.size), place, [lambda: canvas.picture(document, whole, whole.size)])
 
 
 def _merged(workflow: Dict[str, Any], wish: Wish) -> Dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Callable, Dict, List, Tuple
 
 from krita import Krita
 
+from .core.offer import DETECTED
 from .core.requests import Control, Lora, Region
 from .core.tongue import mark, say
 from .painting import groups, layers
@@ -62,7 +63,7 @@ class Rows(QtWidgets.QWidget):
         away = cross("remove", lambda: self._remove(row))
         away.setAccessibleName(say("Remove"))
         away.setToolTip(say("Remove"))
-        grid.addWidget(away, 0, grid.columnCount())
+        grid.addWidget(away, 0, max(2, grid.columnCount() - 1))
         self.rows.append(row)
         self._column.addWidget(row)
         self._told()
@@ -92,9 +93,9 @@ def _row() -> Tuple[QtWidgets.QWidget, QtWidgets.QGridLayout]:
 class Controls(Rows):
     """Layers that guide the picture."""
 
-    def __init__(self, modes: Callable[[], Tuple[str, ...]]) -> None:
+    def __init__(self, modes: Callable[[], Tuple[str, ...]], detect: Callable[[str, str], None]) -> None:
         super().__init__("controls", say("Control layers"), MOST_CONTROLS)
-        self._modes = modes
+        self._modes, self._detect = modes, detect
 
     def row(self) -> QtWidgets.QWidget:
         """What a layer shows, which one it is, and how strongly it guides."""
@@ -105,11 +106,24 @@ class Controls(Rows):
         for widget, name in ((row.mode, say("Kind")), (row.layer, say("Layer")), (row.strength, say("Strength"))):
             widget.setAccessibleName(name)
             widget.setToolTip(name)
+        row.detect = QtWidgets.QToolButton()
+        row.detect.setObjectName("detect")
+        row.detect.setText("⟳")
+        row.detect.setToolTip(say("Make this layer of the canvas: a hidden layer, to be chosen here"))
+        row.detect.setAccessibleName(row.detect.toolTip())
+        row.detect.clicked.connect(lambda: self._detect(row.mode.currentData(), row.mode.currentText()))
+        row.mode.currentIndexChanged.connect(lambda _index: self._can_detect(row))
+        self._can_detect(row)
         grid.addWidget(row.mode, 0, 0, 1, 2)
         grid.addWidget(row.layer, 1, 0)
         grid.addWidget(row.strength, 1, 1)
+        grid.addWidget(row.detect, 1, 2)
         grid.setColumnStretch(0, 1)
         return row
+
+    @staticmethod
+    def _can_detect(row: QtWidgets.QWidget) -> None:
+        row.detect.setEnabled(row.mode.currentData() in DETECTED)
 
     def renew(self) -> None:
         """Another model knows other kinds of layers."""
@@ -175,7 +189,7 @@ class Regions(Rows):
         row.group.setAccessibleName(say("Group"))
         row.prompt.setAccessibleName(say("What is there"))
         grid.addWidget(row.group, 0, 0)
-        grid.addWidget(row.prompt, 1, 0, 1, 2)
+        grid.addWidget(row.prompt, 1, 0, 1, 3)
         grid.setColumnStretch(0, 1)
         return row
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(HERE.parent))
 import build  # noqa: E402
 
 STACK = ["cargo", "run", "--quiet", "-p", "local", "--"]
-KRITA_LIMIT = 300  # seconds
+KRITA_LIMIT = 400  # seconds
 IMPORTER = "/usr/share/krita/pykrita/plugin_importer"
 INSTALL = "import sys; sys.path.insert(0, sys.argv[1]); import plugin_importer as it; \
 it.PluginImporter(sys.argv[2], sys.argv[3], lambda plugin: True).import_all()"
@@ -202,6 +202,7 @@ def look_at_everything(report):
 def look_at_guided(report):
     """What was asked for, and what lies on the canvas."""
     whole, jobs, asked = [0, 0, 512, 512], report["jobs"], report["workflow"]
+    assert report["detected"] == ["Scribble", False], report
     assert jobs["guided"]["layers"][-1]["bounds"] == whole, jobs
     assert asked["conditioning"]["control"] == [{"mode": "scribble", "image": 0, "strength": 1.0}], asked
     regions = [(it["mask"], it["positive"]) for it in asked["conditioning"]["regions"]]
@@ -211,6 +212,7 @@ def look_at_guided(report):
     assert "[Atelier]" in report["preview"] and "[Atelier]" not in report["no preview"], report
     assert report["own"] == ["mine.safetensors"] and report["empty selection"] == "Select what to fill first.", report
     assert report["resized"][0] < 40 and report["resized"][1] < 50, report  # where it can be seen
+    assert jobs["locked"]["layers"][-1]["bounds"] == whole, jobs["locked"]
     for strength in (0, 30):
         layer = jobs[f"upscale {strength}"]["layers"][-1]["bounds"]
         assert layer == [0, 0, *report[f"size {strength}"]], report
@@ -232,6 +234,7 @@ def play(folder, display, address, token, invitation):
 
     report = krita(folder, display, "signs_in", address, meanwhile=person)
     assert report["before"].startswith("Sign in") and report["after"] == "Connected as painter", report
+    assert report["can sign out"], report
     kept = folder / "data/krita/atelier/tokens.json"
     assert kept.stat().st_mode & 0o777 == 0o600, oct(kept.stat().st_mode)
 

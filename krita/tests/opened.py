@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import time
-import types
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -32,46 +31,14 @@ if len(sys.argv) > 4 and sys.argv[4] == "dark":
     application.setStyle("Fusion")
     dark, light = QtGui.QColor(49, 54, 59), QtGui.QColor(239, 240, 241)
     palette = QtGui.QPalette(dark)
-    for role in ("WindowText", "Text", "ButtonText", "BrightText", "ToolTipText", "PlaceholderText"):
+    for role in ("WindowText", "Text", "ButtonText", "BrightText", "ToolTipText"):
         palette.setColor(getattr(QtGui.QPalette.ColorRole, role), light)
+    palette.setColor(QtGui.QPalette.ColorRole.PlaceholderText, QtGui.QColor(140, 145, 150))
     palette.setColor(QtGui.QPalette.ColorRole.Base, QtGui.QColor(35, 38, 41))
     application.setPalette(palette)
 
 
-class Krita(QtCore.QObject):
-    """As much of Krita as there is without one."""
-
-    settings = {}
-    one = None
-
-    @staticmethod
-    def instance():
-        Krita.one = Krita.one or Krita()
-        return Krita.one
-
-    def readSetting(self, _group, name, default):
-        return self.settings.get(name, default)
-
-    def writeSetting(self, _group, name, value):
-        self.settings[name] = value
-
-    def activeDocument(self):
-        return None
-
-    def documents(self):
-        return []
-
-    def addDockWidgetFactory(self, _factory):
-        pass
-
-
-module = types.ModuleType("krita")
-module.Krita = Krita
-module.DockWidget = QtWidgets.QDockWidget
-module.DockWidgetFactory = lambda *_: None
-module.DockWidgetFactoryBase = types.SimpleNamespace(DockRight=0)
-sys.modules["krita"] = module
-
+import no_krita  # noqa: E402, F401
 from atelier import app  # noqa: E402
 from atelier.core.jobs import Job, Place, State  # noqa: E402
 from atelier.core.levels import Level  # noqa: E402
@@ -132,10 +99,7 @@ def job(number, state, **more):
 def picture(hue):
     image = QtGui.QImage(512, 512, QtGui.QImage.Format.Format_RGB32)
     painter = QtGui.QPainter(image)
-    sky = QtGui.QLinearGradient(0, 0, 0, 512)
-    sky.setColorAt(0, QtGui.QColor.fromHsv(hue, 160, 120))
-    sky.setColorAt(1, QtGui.QColor.fromHsv((hue + 40) % 360, 120, 240))
-    painter.fillRect(image.rect(), sky)
+    painter.fillRect(image.rect(), QtGui.QColor.fromHsv(hue, 120, 200))
     painter.setBrush(QtGui.QColor.fromHsv(hue, 80, 60))
     painter.drawEllipse(120, 330, 500, 300)
     painter.end()

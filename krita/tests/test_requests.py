@@ -1,5 +1,6 @@
 """Requests beside captured ones, sizes, and what is in the zip."""
 
+import ast
 import hashlib
 import json
 import subprocess
@@ -25,6 +26,7 @@ from core.requests import (
     add_controls,
     add_regions,
     build,
+    detect,
     enlarge,
     join,
     merged,
@@ -132,6 +134,12 @@ class Requests(unittest.TestCase):
         self.assertEqual(workflow["models"]["loras"], real["models"]["loras"])
         self.assertEqual(workflow["conditioning"]["control"], real["conditioning"]["control"])
 
+    def test_a_control_layer_of_the_canvas_is_as_captured(self):
+        real = json.loads((WIRE / "08_control_image.json").read_text())
+        made = detect("pose", (512, 512))
+        self.assertEqual({**made, "inpaint": real["inpaint"]}, {key: real[key] for key in made})
+        self.assertEqual(set(real) - set(made), {"image_data"})
+
     def test_regions_are_as_captured(self):
         wish = Wish(Kind.FILL, "a red square", checkpoint=DREAMSHAPER, regions=(Region("a", "blue sky"),))
         workflow, _ = build(wish, OFFER, (512, 512), None)
@@ -237,6 +245,10 @@ class Package(unittest.TestCase):
             self.assertEqual(made[0].read_bytes(), made[1].read_bytes())
             names = zipfile.ZipFile(made[0]).namelist()
         self.assertEqual(sorted(names), (HERE / "contents.txt").read_text().split())
+
+    def test_the_python_of_krita_5_1_reads_it(self):
+        for path in (HERE.parent / "atelier").glob("**/*.py"):
+            ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
 
     def test_what_is_carried_is_what_was_published(self):
         carried = {

@@ -388,6 +388,8 @@ class Loras(unittest.TestCase):
         world.stubs["/loras/1"] = Reply(400, "application/xml", b"<Error/>")
         upload = self.sends(world, [reply({"status": "upload", "url": BUCKET + "/loras/1"})] * 20)
         self.assertIn("could not be stored", upload.words())
+        world.session.loras.send(world.now, Upload("mine.safetensors", "/x", "", 0))
+        self.assertIn("cannot be read", world.session.loras.upload.words())
         for url in ("file:///etc/passwd", None, 3):
             world = World().ready()
             self.sends(world, [reply({"status": "upload", "url": url})])

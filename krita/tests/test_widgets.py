@@ -1,4 +1,5 @@
-"""The docker opened without Krita, by PyQt5 and PyQt6: nothing is cut off at 280 pixels, in any level, language, font, light.
+"""What needs a Qt and no Krita, by PyQt5 and PyQt6: the docker, in which nothing is cut off at 280 pixels in any level,
+language, font or light, and the edges to network and disk.
 
 PyQt5 is the system's, as Krita's is. PyQt6 comes from PyPI into `target/`; where it cannot be had that part is skipped.
 """
@@ -34,6 +35,10 @@ def pyqt6():
     return python
 
 
+def edges(python):
+    return subprocess.run([python, HERE / "edges.py"], capture_output=True, text=True, timeout=300)
+
+
 class Widgets(unittest.TestCase):
     def look(self, python, options):
         with tempfile.TemporaryDirectory() as folder:
@@ -50,11 +55,15 @@ class Widgets(unittest.TestCase):
             self.skipTest("the system has no python3-pyqt5")
         for options in (PLAIN, CHINESE, LARGE, DARK):
             self.look("/usr/bin/python3", options)
+        played = edges("/usr/bin/python3")
+        self.assertEqual(played.returncode, 0, played.stderr)
 
     def test_with_pyqt6(self):
         python = pyqt6()
         for options in (PLAIN, DARK):
             self.look(python, options)
+        played = edges(python)
+        self.assertEqual(played.returncode, 0, played.stderr)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ class Place:
     height: int
     enlarges: bool = False
     """The canvas becomes as large as the result."""
+    layer: str = ""
+    """Name of the control layer that the result becomes by itself."""
 
 
 @dataclass

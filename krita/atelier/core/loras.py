@@ -23,7 +23,7 @@ class Upload:
     name: str
     path: str
     hash: str
-    """Base64 of the SHA-256."""
+    """Base64 of the SHA-256; empty if the file could not be read."""
     size: int
     share: float = 0.0
     """That is sent."""
@@ -58,6 +58,8 @@ class Loras:
 
     def send(self, now: float, upload: Upload) -> None:
         """Takes a file; one at a time."""
+        if not upload.hash:
+            upload.error = say("The file cannot be read. Check it, and try again.")
         if self.upload is None or self.upload.error is not None:
             self.upload = upload
             self.tick(now)

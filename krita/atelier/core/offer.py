@@ -9,6 +9,8 @@ LINES = ("scribble", "line_art", "soft_edge", "canny_edge")
 """Control layers that are drawn black on white."""
 REFERENCES = ("reference", "style", "composition", "face")
 """Control layers that the model only looks at."""
+DETECTED = LINES + ("depth", "normal", "pose", "segmentation")
+"""Control layers that the server finds in a canvas."""
 _SINGLE = LINES + ("depth", "normal", "pose", "segmentation", "blur", "stencil")
 _UNIVERSAL = {"flux": ("line_art", "soft_edge", "canny_edge", "depth", "pose", "blur")}
 _UNIVERSAL_OTHERS = LINES + ("depth", "normal", "pose", "segmentation", "blur")

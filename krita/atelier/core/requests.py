@@ -199,6 +199,14 @@ def enlarge(wish: Wish, offer: Offer, canvas: Size) -> Tuple[Dict[str, Any], Siz
     return workflow, target
 
 
+def detect(mode: str, canvas: Size) -> Dict[str, Any]:
+    """The `workflow` that makes a control layer of the canvas."""
+    sizes = {name: list(canvas) for name in ("input", "initial", "desired", "target")}
+    whole = {"mode": "fill", "target_bounds": [0, 0, *canvas]}
+    images = {"extent": sizes, "initial_image": 0}
+    return {"kind": "control_image", "images": images, "inpaint": whole, "control_mode": mode}
+
+
 def _models(wish: Wish, offer: Offer) -> Dict[str, Any]:
     loras: List[Dict[str, Any]] = []
     live = offer.live_lora(wish.checkpoint.arch) if wish.kind is Kind.LIVE else None

@@ -98,6 +98,10 @@
         <translation>登录</translation>
     </message>
     <message>
+        <source>Sign out</source>
+        <translation>退出登录</translation>
+    </message>
+    <message>
         <source>Simple</source>
         <translation>简单</translation>
     </message>
@@ -339,6 +343,10 @@
 <context>
     <name>loras</name>
     <message>
+        <source>The file cannot be read. Check it, and try again.</source>
+        <translation>无法读取该文件。请检查后再试。</translation>
+    </message>
+    <message>
         <source>The file could not be stored on the server. Try again.</source>
         <translation>文件无法存到服务器上。请再试一次。</translation>
     </message>
@@ -419,6 +427,10 @@
     <message>
         <source>LoRAs</source>
         <translation>LoRA</translation>
+    </message>
+    <message>
+        <source>Make this layer of the canvas: a hidden layer, to be chosen here</source>
+        <translation>由画布生成此图层：一个隐藏的图层，在此选择</translation>
     </message>
     <message>
         <source>Normals</source>

@@ -162,10 +162,20 @@ def guided(hands, report):
     document = new_document()
     yield from ready(hands)
     hands.choose("kind", "Generate")
+    link = sys.modules["atelier.app"].atelier().session.link
+    yield lambda: link.is_open and document.activeNode() is not None
     group = covered(document, "sky", (0, 0, SIDE, 200))
+    document.setActiveNode(group)
+    yield lambda: link._active is not None  # layers are worked on: the painter is there
     for rows in ("add_controls", "add_loras", "add_regions"):
         hands.click(rows)
     hands.choose("mode", "Scribble")
+    yield lambda: hands.at("detect").isVisible()
+    hands.click("detect")
+    yield lambda: any(it["name"] == "Scribble" for it in layers(document))
+    report["detected"] = [[it.name(), it.visible()] for it in document.topLevelNodes()][-1]
+    hands.at("layer").renew()
+    hands.choose("layer", "Scribble")
     hands.choose("layer", "sky layer")
     hands.choose("lora", "Hyper-SD15-8steps-CFG-lora")
     hands.choose("group", "sky")
@@ -221,6 +231,14 @@ def guided(hands, report):
     document.waitForDone()
     report["resized"] = layers(document)[-1]["bounds"]
     other = new_document()
+    group = covered(other, "locked", (10, 10, 50, 50))
+    yield lambda: other.activeNode() is not None
+    other.setActiveNode(group)
+    yield lambda: other.activeNode().name() == "locked"
+    Krita.instance().action("add_new_transparency_mask").trigger()
+    yield lambda: other.activeNode().type() == "transparencymask"
+    group.setLocked(True)
+    yield from painted(hands, other, report, "locked", "a red square")
     hands.choose("kind", "Upscale")
     hands.choose("factor", "1.5 ×")
     for strength in (0, 30):
@@ -271,6 +289,7 @@ def signs_in(hands, report):
     hands.click("sign_in")
     yield lambda: hands.at("status").text().startswith("Connected as")
     report["after"] = hands.at("status").text()
+    report["can sign out"] = hands.at("sign_out").isVisible()
 
 
 def play(scene):
