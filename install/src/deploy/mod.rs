@@ -441,8 +441,8 @@ impl Run<'_> {
         };
         // Only now: whoever did not get to see the words gets others.
         let text = format!(
-            "Atelier is deployed: {api}\n{invited}\n\nIn Krita:\n  export INTERSTICE_URL={api}/v1\n  export \
-             INTERSTICE_WEB_URL={api}/v1\n  krita   # choose the plugin's online service, sign in, enter the invitation"
+            "Atelier is deployed: {api}\n{invited}\n\nIn Krita:\n  export INTERSTICE_URL='{api}/v1'\n  export \
+             INTERSTICE_WEB_URL='{api}/v1'\n  krita   # choose the plugin's online service, sign in, enter the invitation"
         );
         if invitation.is_some() {
             self.folder.change(|state| state.invited = true)?;
