@@ -4,6 +4,7 @@ pub mod demo;
 pub mod painter;
 pub mod pump;
 
+mod bare;
 mod build;
 mod emulator;
 mod golden;
@@ -13,5 +14,6 @@ mod services;
 mod stack;
 mod watch;
 
+pub use bare::Bare;
 pub use services::{Connection, Services};
 pub use stack::{Options, Renderer, Seeded, Stack};

@@ -158,7 +158,7 @@ async fn up(options: Options, arguments: &Arguments) -> Result<()> {
     if let Some(folder) = &arguments.outputs {
         println!("or look after it:");
         println!(
-            "  AWS_ENDPOINT_URL=http://127.0.0.1:{} {credentials} cargo run -p ops -- pool show default --outputs {}",
+            "  AWS_ENDPOINT_URL=http://127.0.0.1:{} {credentials} cargo run --bin ops -- pool show default --outputs {}",
             arguments.port,
             folder.join("outputs.json").display()
         );

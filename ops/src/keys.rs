@@ -37,6 +37,16 @@ pub fn generate() -> Result<Keys> {
     })
 }
 
+/// The public half of a private key in PEM: the template's parameter `TokenPublicKey`.
+pub fn public(private_pem: &str) -> Result<String> {
+    let base64: String = private_pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let document = BASE64_STANDARD.decode(base64.trim()).context("this is no PEM")?;
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &document)
+        .context("this is no private key of ES256 in PKCS#8")?;
+    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().context("the key has no public half")?;
+    Ok(BASE64_STANDARD.encode(public.as_ref()))
+}
+
 fn pem(label: &str, der: &[u8]) -> String {
     let base64 = BASE64_STANDARD.encode(der);
     let mut text = format!("-----BEGIN {label}-----\n");
@@ -48,4 +58,16 @@ fn pem(label: &str, der: &[u8]) -> String {
         rest = more;
     }
     text + &format!("-----END {label}-----\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_public_half_is_found_again() {
+        let keys = generate().unwrap();
+        assert_eq!(public(&keys.private_pem).unwrap(), keys.public);
+        assert!(public("x").is_err());
+    }
 }

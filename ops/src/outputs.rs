@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use cloud::tables::{Table, TableNames};
 use serde_json::{Value, json};
 
@@ -37,10 +37,14 @@ impl Outputs {
                 .collect(),
             _ => None,
         };
-        match outputs {
-            Some(outputs) if !outputs.is_empty() => Ok(Self(outputs)),
-            _ => bail!("neither a list of OutputKey and OutputValue nor an object of names and values"),
-        }
+        outputs
+            .and_then(Self::of)
+            .context("neither a list of OutputKey and OutputValue nor an object of names and values")
+    }
+
+    /// These; none are no outputs.
+    pub fn of(outputs: BTreeMap<String, String>) -> Option<Self> {
+        (!outputs.is_empty()).then_some(Self(outputs))
     }
 
     /// The outputs as a file of them has them.

@@ -79,7 +79,10 @@ pub struct Limits {
 pub struct MonthlyLimit(pub Option<MicroUsd>);
 
 /// What a new pool tries, best first.
-const INSTANCE_TYPES: [&str; 3] = ["g6.xlarge", "g5.xlarge", "g4dn.xlarge"];
+pub const INSTANCE_TYPES: [&str; 3] = ["g6.xlarge", "g5.xlarge", "g4dn.xlarge"];
+
+/// Most machines of a new pool at once.
+pub const MAX_WORKERS: u32 = 2;
 
 /// A position of a breaker.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -163,7 +166,8 @@ async fn names(store: &Store) -> Result<Vec<PoolId>> {
 pub(crate) async fn put(store: &Store, id: &PoolId, limits: &Limits) -> Result<Pool, StoreError> {
     on_conflict!({
         let found = store.get(id).await?;
-        let mut pool = found.unwrap_or_else(|| Pool::new(id.clone(), 2, INSTANCE_TYPES.map(str::to_owned).to_vec()));
+        let types = INSTANCE_TYPES.map(str::to_owned).to_vec();
+        let mut pool = found.unwrap_or_else(|| Pool::new(id.clone(), MAX_WORKERS, types));
         limits.apply(&mut pool);
         let mut writes = vec![Write::put(&mut pool)?];
         let mut names = store.get(&AllPools).await?.unwrap_or_default();

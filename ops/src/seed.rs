@@ -82,6 +82,24 @@ pub async fn seed(store: &Store, signer: &Signer, seed: &Seed, now: Millis) -> R
     Ok(signer.user(seed.user.as_str(), &seed.team, seed.role, now, seed.token_life)?)
 }
 
+/// Whether all of this is there: what is seeded last is looked for too, so a seed that broke off does not count.
+pub async fn is_there(store: &Store, seed: &Seed) -> Result<bool, StoreError> {
+    let last = seed.catalog.last().map(ModelFile::key);
+    let (pool, account) = (store.get(&seed.pool).await?, store.get(&seed.user).await?);
+    let model = match &last {
+        Some(key) => store.get(key).await?.is_some(),
+        None => true,
+    };
+    Ok(pool.is_some() && account.is_some() && model)
+}
+
+impl ModelFile {
+    fn key(&self) -> CatalogKey {
+        let team = self.team.clone().unwrap_or_else(|| TeamId::new(CatalogEntry::SHARED));
+        CatalogKey(team, format!("{}#{}#1", self.kind, self.name))
+    }
+}
+
 async fn put_account(store: &Store, seed: &Seed, now: Millis) -> Result<(), StoreError> {
     on_conflict!({
         let found = store.get(&seed.user).await?;
@@ -98,11 +116,10 @@ async fn put_account(store: &Store, seed: &Seed, now: Millis) -> Result<(), Stor
 
 async fn put_model(store: &Store, file: &ModelFile) -> Result<(), StoreError> {
     on_conflict!({
-        let team = file.team.clone().unwrap_or_else(|| TeamId::new(CatalogEntry::SHARED));
-        let key = CatalogKey(team.clone(), format!("{}#{}#1", file.kind, file.name));
+        let key = file.key();
         let version = store.get(&key).await?.map_or(0, |entry| entry.version);
         let mut entry = CatalogEntry {
-            team,
+            team: key.0,
             version,
             kind: file.kind.clone(),
             name: file.name.clone(),

@@ -35,10 +35,10 @@ const WORKER_TAG: &str = "atelier:worker_id";
 const POOL_TAG: &str = "atelier:pool";
 
 /// Longest time for one attempt at a call. EC2 is slow: `CreateFleet` looks for a machine while one waits.
-const ATTEMPT: Duration = Duration::from_secs(9);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(9);
 /// Longest time for a call with all its attempts: two whole ones, and ten seconds are left to the functions that handle
 /// instances, of which the fastest has thirty (`Timeout` in `template.yaml`).
-const OPERATION: Duration = Duration::from_secs(20);
+pub(crate) const OPERATION: Duration = Duration::from_secs(20);
 
 /// Error codes that mean: not here, not now. <https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html>
 const NO_CAPACITY: [&str; 14] = [
@@ -314,7 +314,7 @@ fn one_a_zone(subnets: &[String], zones: &BTreeMap<String, String>) -> Vec<Strin
     used
 }
 
-fn filter(name: &str, value: &str) -> Filter {
+pub(crate) fn filter(name: &str, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 

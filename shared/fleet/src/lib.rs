@@ -7,6 +7,7 @@ pub mod ec2;
 pub mod fault;
 pub mod memory;
 pub mod scale;
+pub mod site;
 
 use std::sync::Arc;
 

@@ -11,6 +11,11 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use cloud::{Bucket, Sockets, Store, token::Signer};
+use install::{
+    aws::Aws,
+    deploy::{self, Deploy},
+    upgrade::{self, Upgrade},
+};
 use model::{Account, PoolId, TeamId, UserId};
 use ops::{
     connect::connect,
@@ -30,6 +35,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Deploy a release into an AWS account, from nothing to the first invitation. Run it again if it breaks off.
+    Deploy(Box<Deploy>),
+    /// Change to the next release, or back to the one before.
+    Upgrade(Upgrade),
     /// Make the key pair that signs tokens. Prints the public half: the template's parameter TokenPublicKey.
     Keys {
         /// Where to write the private half. Keep it safe, or delete it after `seed` has stored it.
@@ -116,6 +125,8 @@ struct SeedArguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Deploy(told) => run_deploy(&told).await,
+        Command::Upgrade(told) => run_upgrade(&told).await,
         Command::Keys { out } => make_keys(&out),
         Command::Seed(arguments) => run_seed(*arguments).await,
         Command::User { outputs, command } => run_user(&outputs, command).await,
@@ -133,6 +144,14 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn run_deploy(told: &Deploy) -> Result<String> {
+    deploy::run(&Aws::connect().await?, told).await
+}
+
+async fn run_upgrade(told: &Upgrade) -> Result<String> {
+    upgrade::run(&Aws::connect().await?, told).await
 }
 
 fn make_keys(out: &PathBuf) -> Result<String> {

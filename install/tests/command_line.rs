@@ -33,6 +33,8 @@ fn problem(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 fn every_command_explains_itself() {
     for command in [
         "",
+        "deploy",
+        "upgrade",
         "keys",
         "seed",
         "invite",

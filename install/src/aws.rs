@@ -1,0 +1,222 @@
+//! The AWS account: who asks, its quotas, and the stack.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use cloud::aws::time_outs;
+use fleet::site::Site;
+use ops::outputs::Outputs;
+
+/// Longest time for one attempt at a call, and with all attempts: a person waits, and CloudFormation takes its time.
+const ATTEMPT: Duration = Duration::from_secs(15);
+const OPERATION: Duration = Duration::from_mins(1);
+
+/// The clients.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    /// The SDK's configuration, for clients of other crates.
+    pub sdk: aws_config::SdkConfig,
+    /// CloudFormation.
+    pub stacks: aws_sdk_cloudformation::Client,
+    /// Service Quotas.
+    pub quotas: aws_sdk_servicequotas::Client,
+    /// STS.
+    pub identity: aws_sdk_sts::Client,
+    /// EC2.
+    pub site: Site,
+}
+
+/// A stack as CloudFormation describes it.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    /// Its status, e.g. `UPDATE_COMPLETE`.
+    pub status: String,
+    /// The reason that is given for it.
+    pub reason: Option<String>,
+    /// Its outputs; none while it is being made.
+    pub outputs: Option<Outputs>,
+    /// Its parameters by name.
+    pub parameters: std::collections::BTreeMap<String, String>,
+}
+
+/// A resource of the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name in the template.
+    pub logical: String,
+    /// Its name in the account.
+    pub physical: String,
+    /// Its type, e.g. `AWS::DynamoDB::Table`.
+    pub kind: String,
+    /// Its status, e.g. `CREATE_FAILED`.
+    pub status: String,
+    /// The reason that is given for it.
+    pub reason: Option<String>,
+}
+
+impl Aws {
+    /// Connects with what the environment says; fails in plain words without region or credentials.
+    pub async fn connect() -> Result<Self> {
+        Ok(Self::new(ops::connect::connect().await?))
+    }
+
+    /// The same with a given configuration of the SDK.
+    pub fn new(sdk: aws_config::SdkConfig) -> Self {
+        let patient = sdk.to_builder().timeout_config(time_outs(ATTEMPT, OPERATION)).build();
+        Self {
+            stacks: aws_sdk_cloudformation::Client::new(&patient),
+            quotas: aws_sdk_servicequotas::Client::new(&patient),
+            identity: aws_sdk_sts::Client::new(&patient),
+            site: Site::new(&patient),
+            sdk,
+        }
+    }
+
+    /// The region.
+    pub fn region(&self) -> &str {
+        self.sdk.region().map_or("us-east-1", aws_config::Region::as_ref)
+    }
+
+    /// The account's number.
+    pub async fn account(&self) -> Result<String> {
+        let reply = self.identity.get_caller_identity().send().await;
+        let reply = reply.map_err(|error| failed("ask who these credentials belong to", error))?;
+        reply.account.context("AWS names no account for these credentials")
+    }
+
+    /// A quota of the account, e.g. `ec2`, `L-DB2E81BA`: the one applied, or AWS's own for everybody.
+    pub async fn quota(&self, service: &str, code: &str) -> Result<f64> {
+        let applied = self.quotas.get_service_quota().service_code(service).quota_code(code);
+        let value = match applied.send().await {
+            Ok(reply) => reply.quota.and_then(|it| it.value),
+            Err(error) if error.code() == Some("NoSuchResourceException") => {
+                let usual = self.quotas.get_aws_default_service_quota();
+                let reply = usual.service_code(service).quota_code(code).send().await;
+                let reply = reply.map_err(|error| failed("ask for a quota", error))?;
+                reply.quota.and_then(|it| it.value)
+            }
+            Err(error) => return Err(failed("ask for a quota", error)),
+        };
+        value.with_context(|| format!("AWS gives no value of the quota {service} {code}"))
+    }
+
+    /// Whether API Gateway has a role for logs in this account and region. One signed call, for which a whole client would
+    /// be much: `GET /account`, <https://docs.aws.amazon.com/apigateway/latest/api/API_GetAccount.html>.
+    pub async fn log_role(&self) -> Result<bool> {
+        let ask = async {
+            let region = self.region();
+            let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+            let host = self.sdk.endpoint_url().map_or_else(
+                || format!("https://apigateway.{region}.amazonaws.com{suffix}"),
+                |it| it.trim_end_matches('/').to_owned(),
+            );
+            let url = format!("{host}/account");
+            let provider = self
+                .sdk
+                .credentials_provider()
+                .context("nothing provides credentials")?;
+            let identity = provider.provide_credentials().await?.into();
+            let parameters = v4::SigningParams::builder()
+                .identity(&identity)
+                .region(region)
+                .name("apigateway")
+                .time(SystemTime::now())
+                .settings(SigningSettings::default())
+                .build()?
+                .into();
+            let signable = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::Bytes(&[]))?;
+            let (signed, _) = sign(signable, &parameters)?.into_parts();
+            let client = reqwest::Client::builder().timeout(ATTEMPT).build()?;
+            let mut request = client.get(&url);
+            for (name, value) in signed.headers() {
+                request = request.header(name, value);
+            }
+            let text = request.send().await?.error_for_status()?.text().await?;
+            let account: serde_json::Value = serde_json::from_str(&text)?;
+            Ok::<_, anyhow::Error>(account["cloudwatchRoleArn"].as_str().is_some_and(|it| !it.is_empty()))
+        };
+        ask.await
+            .context("AWS could not say whether API Gateway has a role for logs")
+    }
+
+    /// The stack of this name; none if there is none.
+    pub async fn stack(&self, name: &str) -> Result<Option<Stack>> {
+        let reply = match self.stacks.describe_stacks().stack_name(name).send().await {
+            Ok(reply) => reply,
+            Err(error) if error.message().is_some_and(|it| it.contains("does not exist")) => return Ok(None),
+            Err(error) => return Err(failed("look at the stack", error)),
+        };
+        Ok(reply.stacks.unwrap_or_default().into_iter().next().map(|stack| {
+            let outputs = stack
+                .outputs
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|it| Some((it.output_key?, it.output_value?)));
+            let parameters = stack.parameters.unwrap_or_default();
+            let parameters = parameters
+                .into_iter()
+                .filter_map(|it| Some((it.parameter_key?, it.parameter_value?)));
+            Stack {
+                status: stack.stack_status.map(|it| it.as_str().to_owned()).unwrap_or_default(),
+                reason: stack.stack_status_reason,
+                outputs: Outputs::of(outputs.collect()),
+                parameters: parameters.collect(),
+            }
+        }))
+    }
+
+    /// The stack's resources.
+    pub async fn resources(&self, name: &str) -> Result<Vec<Resource>> {
+        let mut pages = self
+            .stacks
+            .list_stack_resources()
+            .stack_name(name)
+            .into_paginator()
+            .send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed("list the stack's resources", error))?;
+            let some = page.stack_resource_summaries.unwrap_or_default();
+            found.extend(some.into_iter().filter_map(|it| {
+                Some(Resource {
+                    logical: it.logical_resource_id?,
+                    physical: it.physical_resource_id.unwrap_or_default(),
+                    kind: it.resource_type?,
+                    status: it.resource_status.map(|it| it.as_str().to_owned()).unwrap_or_default(),
+                    reason: it.resource_status_reason,
+                })
+            }));
+        }
+        Ok(found)
+    }
+}
+
+/// A failed call in words: what was to be done, and all that the SDK knows of why not.
+pub fn failed<E, R>(what: &str, error: SdkError<E, R>) -> anyhow::Error
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let said = match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        _ => DisplayErrorContext(&error).to_string(),
+    };
+    let ended = [
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+    ];
+    let hint = if error.code().is_some_and(|it| ended.contains(&it)) {
+        "; the credentials have ended: sign in to AWS again"
+    } else {
+        ""
+    };
+    anyhow::anyhow!("AWS could not {what}: {said}{hint}")
+}

@@ -1,0 +1,72 @@
+//! What an installation costs, before it is made.
+
+use model::MicroUsd;
+use ops::pool::INSTANCE_TYPES;
+use policy::price;
+
+use crate::prices::{DISK_GIB_MONTH, SECRET_MONTH, SNAPSHOT_GIB_MONTH, SOURCE, in_words, of_gib};
+
+/// Two ticks a minute (87,600 calls of 256 MB in a month), Lambda's polling of the queue, the tables' reads by the ticks,
+/// their storage with point-in-time recovery, and logs, rounded up.
+const TICKS: MicroUsd = MicroUsd(1_000_000);
+/// Size of the image's root volume where none is known yet: the default of `image/atelier.pkr.hcl`, GiB.
+pub const IMAGE_GIB: u64 = 100;
+
+/// A line of the list: what, and how much in a month.
+pub type Line = (String, MicroUsd);
+
+/// What is paid for in a month while nobody paints, with so many stopped machines of an image of this size.
+pub fn at_rest(gib: u64, machines: u32) -> Vec<Line> {
+    vec![
+        (
+            format!("the machine image's snapshot, {gib} GiB at most"),
+            of_gib(gib, SNAPSHOT_GIB_MONTH),
+        ),
+        (
+            format!("disks of {machines} stopped GPU machines at most, {gib} GiB each"),
+            of_gib(gib * u64::from(machines), DISK_GIB_MONTH),
+        ),
+        ("the secret with the signing key".to_owned(), SECRET_MONTH),
+        ("ticks, queue, tables and logs".to_owned(), TICKS),
+    ]
+}
+
+/// What an hour of a machine costs, for each type that the pool may launch.
+pub fn working(types: &[String]) -> Vec<(String, MicroUsd)> {
+    types
+        .iter()
+        .map(|it| (it.clone(), price::hour(None, Some(it))))
+        .collect()
+}
+
+/// The list in words.
+pub fn text(gib: u64, machines: u32, types: Option<&[String]>) -> String {
+    let lines = at_rest(gib, machines);
+    let sum = MicroUsd(lines.iter().map(|(_, price)| price.0).sum());
+    let mut text = format!("What it costs ({SOURCE}):\n  a month, while nobody paints\n");
+    for (what, price) in &lines {
+        text += &format!("    {:>10}  {what}\n", in_words(*price));
+    }
+    text += &format!(
+        "    {:>10}  at most in all\n  an hour of a GPU machine that is on\n",
+        in_words(sum)
+    );
+    let usual: Vec<String> = INSTANCE_TYPES.map(str::to_owned).to_vec();
+    for (kind, price) in working(types.unwrap_or(&usual)) {
+        text += &format!("    {:>10}  {kind}\n", in_words(price));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_that_of_the_lines() {
+        let text = text(100, 2, None);
+        for part in ["5.00", "16.00", "0.40", "22.40  at most in all", "US$ 0.80  g6.xlarge"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Whether an account is fit for an installation, in words.
+
+use std::collections::BTreeSet;
+
+use fleet::site::Subnet;
+use ops::pool::INSTANCE_TYPES;
+
+/// Quotas, as far as they could be asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Quotas {
+    /// vCPUs of running on-demand instances of the G and VT families.
+    pub on_demand: Option<f64>,
+    /// The same for Spot.
+    pub spot: Option<f64>,
+    /// Lambda's concurrent executions.
+    pub concurrency: Option<f64>,
+}
+
+/// Service and code of each quota, in the order of [`Quotas`].
+pub const QUOTAS: [(&str, &str); 3] = [("ec2", "L-DB2E81BA"), ("ec2", "L-3819A6DF"), ("lambda", "L-B99A9384")];
+
+/// Concurrency that lets a studio paint without being turned away now and then; new accounts have 10.
+const CONCURRENCY: f64 = 100.0;
+
+/// What was found that matters here.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// The region.
+    pub region: String,
+    /// Programs that are on the PATH.
+    pub tools: BTreeSet<&'static str>,
+    /// Quotas.
+    pub quotas: Quotas,
+    /// The VPC: the default one or the one that was asked for.
+    pub vpc: Option<String>,
+    /// Its subnets; of them only those that were asked for, if any were.
+    pub subnets: Vec<Subnet>,
+}
+
+/// What is wanted of it.
+#[derive(Debug, Clone, Default)]
+pub struct Needs {
+    /// Whether an image is to be built.
+    pub image: bool,
+    /// Whether something is to be deployed.
+    pub stack: bool,
+    /// Most GPU machines at once.
+    pub machines: u32,
+    /// Instance types of the pool; none: the usual ones.
+    pub types: Option<Vec<String>>,
+}
+
+/// Something to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it has to be mended first.
+    pub stops: bool,
+    /// What is wrong, and what to do.
+    pub text: String,
+}
+
+fn stops(text: impl Into<String>) -> Finding {
+    Finding {
+        stops: true,
+        text: text.into(),
+    }
+}
+
+fn says(text: impl Into<String>) -> Finding {
+    Finding {
+        stops: false,
+        text: text.into(),
+    }
+}
+
+/// vCPUs of an instance type, by its size: the same in all families that have one GPU.
+fn vcpus(kind: &str) -> f64 {
+    let size = kind.rsplit('.').next().unwrap_or_default();
+    match size.strip_suffix("xlarge") {
+        Some("") => 4.0,
+        Some(times) => times.parse::<f64>().map_or(4.0, |times| times * 4.0),
+        None => 4.0,
+    }
+}
+
+/// Where a quota is raised.
+fn link(region: &str, (service, code): (&str, &str)) -> String {
+    format!("https://{region}.console.aws.amazon.com/servicequotas/home/services/{service}/quotas/{code}")
+}
+
+/// All that is to be said.
+pub fn check(site: &Site, needs: &Needs) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if needs.stack && !site.tools.contains("sam") {
+        found.push(stops(
+            "the AWS SAM CLI is not here; install it: \
+             https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/install-sam-cli.html",
+        ));
+    }
+    if needs.image && !site.tools.contains("packer") {
+        found.push(stops(
+            "Packer is not here, and there is no machine image of this release in the account; install it: \
+             https://developer.hashicorp.com/packer/install, or give an image with --image ami-…",
+        ));
+    }
+    match &site.vpc {
+        None => found.push(stops(format!(
+            "there is no default VPC in {}; make one with `aws ec2 create-default-vpc`, or give --vpc and --subnets",
+            site.region
+        ))),
+        Some(vpc) if !site.subnets.iter().any(|it| it.way_out) => found.push(stops(format!(
+            "no subnet of {vpc} has a way out to the internet, which the GPU machines need; give its route table a route \
+             to 0.0.0.0/0 by an internet gateway (with public addresses) or a NAT gateway"
+        ))),
+        Some(_) => {
+            let mut zones = BTreeSet::new();
+            for subnet in &site.subnets {
+                if !subnet.way_out {
+                    found.push(says(format!("subnet {} has no way out to the internet; machines that start there do not come up", subnet.id)));
+                } else if !zones.insert(&subnet.zone) {
+                    found.push(says(format!("subnet {} is a second one in {} and is not used", subnet.id, subnet.zone)));
+                }
+            }
+        }
+    }
+    found.extend(quotas(site, needs));
+    found
+}
+
+fn quotas(site: &Site, needs: &Needs) -> Vec<Finding> {
+    let usual = INSTANCE_TYPES.map(str::to_owned).to_vec();
+    let types = needs.types.as_ref().unwrap_or(&usual);
+    let one = types.iter().map(|it| vcpus(it)).fold(f64::INFINITY, f64::min);
+    let one = if one.is_finite() { one } else { 4.0 };
+    let all = one * f64::from(needs.machines);
+    let mut found = Vec::new();
+    let mut ask = |name: &str, quota: (&str, &str), has: f64, wants: f64, effect: &str| {
+        found.push(says(format!(
+            "the quota “{name}” is {has}; {effect}. Ask AWS for {wants}: {}",
+            link(site.region.as_str(), quota)
+        )));
+    };
+    let [on_demand, _, concurrency] = QUOTAS;
+    let name = "Running On-Demand G and VT instances";
+    match site.quotas.on_demand {
+        Some(has) if has < one => ask(name, on_demand, has, all, "no GPU machine can start, and pictures wait"),
+        Some(has) if has < all => ask(
+            name,
+            on_demand,
+            has,
+            all,
+            "not all of the pool's machines can run at once",
+        ),
+        _ => {}
+    }
+    if let Some(has) = site.quotas.concurrency.filter(|has| *has < CONCURRENCY) {
+        let effect = "enough for a few painters, more are refused now and then";
+        ask("Concurrent executions", concurrency, has, 1000.0, effect);
+    }
+    if site.quotas.on_demand.is_none() || site.quotas.concurrency.is_none() {
+        found.push(says(format!(
+            "the quotas could not be asked for; look at them yourself: {} (at least {all} vCPUs)",
+            link(&site.region, on_demand)
+        )));
+    }
+    // Spot is not launched yet: its quota is nobody's trouble.
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Site {
+        Site {
+            region: "eu-west-1".to_owned(),
+            tools: BTreeSet::from(["sam", "packer"]),
+            quotas: Quotas {
+                on_demand: Some(8.0),
+                spot: Some(0.0),
+                concurrency: Some(1000.0),
+            },
+            vpc: Some("vpc-1".to_owned()),
+            subnets: vec![subnet("subnet-1", "a", true)],
+        }
+    }
+
+    fn subnet(id: &str, zone: &str, way_out: bool) -> Subnet {
+        Subnet {
+            id: id.to_owned(),
+            vpc: "vpc-1".to_owned(),
+            zone: zone.to_owned(),
+            way_out,
+        }
+    }
+
+    fn needs() -> Needs {
+        Needs {
+            image: true,
+            stack: true,
+            machines: 2,
+            types: None,
+        }
+    }
+
+    #[test]
+    fn a_good_account_is_not_talked_about() {
+        assert_eq!(check(&good(), &needs()), []);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_what_to_do() {
+        let one = |change: fn(&mut Site), stops: bool, part: &str| {
+            let mut site = good();
+            change(&mut site);
+            let found = check(&site, &needs());
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].stops == stops && found[0].text.contains(part), "{found:?}");
+        };
+        one(|it| drop(it.tools.remove("sam")), true, "install-sam-cli");
+        one(|it| drop(it.tools.remove("packer")), true, "--image");
+        one(|it| it.vpc = None, true, "create-default-vpc");
+        one(|it| it.subnets[0].way_out = false, true, "way out");
+        one(|it| it.subnets.push(subnet("subnet-2", "a", true)), false, "second one");
+        one(|it| it.quotas.on_demand = Some(0.0), false, "no GPU machine can start");
+        one(
+            |it| it.quotas.on_demand = Some(4.0),
+            false,
+            "Ask AWS for 8: https://eu-west-1.",
+        );
+        one(|it| it.quotas.concurrency = Some(10.0), false, "L-B99A9384");
+        one(|it| it.quotas.on_demand = None, false, "could not be asked");
+    }
+
+    #[test]
+    fn a_size_has_its_vcpus() {
+        for (kind, count) in [("g6.xlarge", 4.0), ("g5.2xlarge", 8.0), ("g6e.8xlarge", 32.0)] {
+            assert_eq!(vcpus(kind), count, "{kind}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What lies around costs: AWS's list prices, us-east-1, as of August 2026, without tax, discounts and free tiers.
+//! Machine time is in [`policy::price`].
+
+use model::MicroUsd;
+
+/// Where they are from, for whoever reads an estimate.
+pub const SOURCE: &str = "AWS's list prices in us-east-1, August 2026";
+
+/// A GiB of a gp3 volume for a month. <https://aws.amazon.com/ebs/pricing/>
+pub const DISK_GIB_MONTH: MicroUsd = MicroUsd(80_000);
+/// A GiB of a snapshot for a month. <https://aws.amazon.com/ebs/pricing/>
+pub const SNAPSHOT_GIB_MONTH: MicroUsd = MicroUsd(50_000);
+/// A secret for a month. <https://aws.amazon.com/secrets-manager/pricing/>
+pub const SECRET_MONTH: MicroUsd = MicroUsd(400_000);
+/// A GiB in a bucket for a month (S3 Standard). <https://aws.amazon.com/s3/pricing/>
+pub const BUCKET_GIB_MONTH: MicroUsd = MicroUsd(23_000);
+/// A GiB in a table with point-in-time recovery for a month: 0.25 and 0.20. <https://aws.amazon.com/dynamodb/pricing/on-demand/>
+pub const TABLE_GIB_MONTH: MicroUsd = MicroUsd(450_000);
+/// A GiB of logs kept for a month. <https://aws.amazon.com/cloudwatch/pricing/>
+pub const LOG_GIB_MONTH: MicroUsd = MicroUsd(30_000);
+
+/// So many bytes at a price for a GiB.
+pub fn of_bytes(bytes: u64, gib: MicroUsd) -> MicroUsd {
+    MicroUsd((u128::from(bytes) * u128::from(gib.0) / (1 << 30)) as u64)
+}
+
+/// So many GiB at a price for one.
+pub fn of_gib(count: u64, gib: MicroUsd) -> MicroUsd {
+    MicroUsd(count.saturating_mul(gib.0))
+}
+
+/// As people write it.
+pub fn in_words(price: MicroUsd) -> String {
+    format!("US$ {:.2}", price.0 as f64 / 1e6)
+}

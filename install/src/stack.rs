@@ -1,0 +1,277 @@
+//! Changing the stack: SAM packs the functions and asks CloudFormation for a change set, which is looked at before it is
+//! carried out.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_cloudformation::types::{ChangeAction, ChangeSetStatus, ExecutionStatus, Replacement, ResourceChange};
+use ops::outputs::Outputs;
+
+use crate::{
+    aws::{Aws, failed},
+    deploy::{folder_of, say},
+    program, review,
+};
+
+/// Longest time for a change: CloudFormation itself gives up on most resources within the hour.
+const PATIENCE: Duration = Duration::from_hours(2);
+/// Longest pause between two looks.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What the stack is to become.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Its name.
+    pub stack: &'a str,
+    /// The template.
+    pub template: &'a Path,
+    /// Parameters; those that are not named stay as they are.
+    pub parameters: &'a BTreeMap<String, String>,
+}
+
+/// Deploys: a change set by SAM, a look at it, and its execution. Nothing to change is no error.
+pub async fn deploy(aws: &Aws, change: &Change<'_>) -> Result<()> {
+    // One that a run left behind would be taken for SAM's.
+    for stale in change_sets(aws, change.stack).await? {
+        delete(aws, &stale).await?;
+    }
+    program::run(
+        "sam",
+        &arguments(change, aws.region()),
+        folder_of(change.template),
+        aws.region(),
+    )
+    .await?;
+    let Some(set) = change_sets(aws, change.stack).await?.pop() else {
+        return match aws.stack(change.stack).await? {
+            Some(it) if it.outputs.is_some() => {
+                say("  there is nothing to change");
+                Ok(())
+            }
+            _ => bail!("SAM was content, and there is no change set of it"),
+        };
+    };
+    let changes = changes(aws, &set).await?;
+    if let Err(refusal) = review::review(&changes) {
+        delete(aws, &set).await?;
+        return Err(refusal.into());
+    }
+    say(&format!(
+        "  {} resources change, none that holds data is replaced or removed",
+        changes.len()
+    ));
+    let new = aws
+        .stack(change.stack)
+        .await?
+        .is_none_or(|it| it.status == "REVIEW_IN_PROGRESS");
+    let execute = aws.stacks.execute_change_set().change_set_name(&set);
+    // Without it a creation that fails leaves empty tables behind, which no later one takes over.
+    let execute = execute.set_retain_except_on_create(new.then_some(true));
+    execute
+        .send()
+        .await
+        .map_err(|error| failed("carry out the change set", error))?;
+    wait(aws, change.stack).await
+}
+
+fn arguments(change: &Change<'_>, region: &str) -> Vec<String> {
+    let template = change.template.to_string_lossy();
+    let fixed = [
+        "deploy",
+        "--template-file",
+        template.as_ref(),
+        "--stack-name",
+        change.stack,
+        "--region",
+        region,
+        "--resolve-s3",
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "--no-execute-changeset",
+        "--no-confirm-changeset",
+        "--no-fail-on-empty-changeset",
+        "--parameter-overrides",
+    ];
+    let overrides = change.parameters.iter().filter(|(_, value)| !value.is_empty());
+    let overrides = overrides.map(|(name, value)| format!("ParameterKey={name},ParameterValue={}", quoted(value)));
+    fixed.iter().map(|&it| it.to_owned()).chain(overrides).collect()
+}
+
+/// A value as SAM reads it.
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The stack's change sets that can be carried out, the newest last.
+async fn change_sets(aws: &Aws, stack: &str) -> Result<Vec<String>> {
+    let reply = match aws.stacks.list_change_sets().stack_name(stack).send().await {
+        Ok(reply) => reply,
+        Err(_) if aws.stack(stack).await?.is_none() => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list the stack's change sets", error)),
+    };
+    let mut sets: Vec<_> = reply
+        .summaries
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|it| it.status == Some(ChangeSetStatus::CreateComplete))
+        .filter(|it| it.execution_status == Some(ExecutionStatus::Available))
+        .filter_map(|it| Some((it.creation_time.map(|at| at.as_nanos()), it.change_set_id?)))
+        .collect();
+    sets.sort();
+    Ok(sets.into_iter().map(|(_, id)| id).collect())
+}
+
+async fn delete(aws: &Aws, set: &str) -> Result<()> {
+    let deleted = aws.stacks.delete_change_set().change_set_name(set).send().await;
+    deleted.map(drop).map_err(|error| failed("delete a change set", error))
+}
+
+async fn changes(aws: &Aws, set: &str) -> Result<Vec<review::Change>> {
+    let mut found = Vec::new();
+    let mut next = None;
+    loop {
+        let page = aws
+            .stacks
+            .describe_change_set()
+            .change_set_name(set)
+            .set_next_token(next);
+        let page = page
+            .send()
+            .await
+            .map_err(|error| failed("look at the change set", error))?;
+        let some = page.changes.unwrap_or_default().into_iter();
+        found.extend(some.filter_map(|it| it.resource_change).filter_map(|it| change(&it)));
+        next = page.next_token;
+        if next.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// A change of a kind that is not known counts as a replacement: then somebody looks.
+fn change(it: &ResourceChange) -> Option<review::Change> {
+    let action = match (it.action()?, it.replacement()) {
+        (ChangeAction::Add | ChangeAction::Import, _) => review::Action::Add,
+        (ChangeAction::Remove, _) => review::Action::Remove,
+        (ChangeAction::Modify, None | Some(Replacement::False)) => review::Action::Modify,
+        _ => review::Action::Replace,
+    };
+    Some(review::Change {
+        logical: it.logical_resource_id()?.to_owned(),
+        kind: it.resource_type()?.to_owned(),
+        action,
+    })
+}
+
+/// Waits until CloudFormation has finished; fails with its reasons if the stack is not as it was wanted.
+pub async fn wait(aws: &Aws, name: &str) -> Result<()> {
+    let waited = async {
+        let mut pause = Duration::from_millis(200);
+        loop {
+            let Some(stack) = aws.stack(name).await? else {
+                return Ok::<_, anyhow::Error>(None);
+            };
+            if !stack.status.ends_with("_IN_PROGRESS") || stack.status == "REVIEW_IN_PROGRESS" {
+                return Ok(Some(stack.status));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE);
+        }
+    };
+    let status = tokio::time::timeout(PATIENCE, waited)
+        .await
+        .context("CloudFormation has been at it for two hours; look at the stack in the AWS console")??;
+    match status {
+        Some(status) if status.contains("ROLLBACK") || status.ends_with("FAILED") => {
+            bail!("the stack ended as {status}:\n{}", reasons(aws, name).await?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What CloudFormation says of the resources that failed, the first first: the others were given up because of it.
+async fn reasons(aws: &Aws, name: &str) -> Result<String> {
+    let reply = aws.stacks.describe_stack_events().stack_name(name).send().await;
+    let events = reply
+        .map_err(|error| failed("read the stack's events", error))?
+        .stack_events;
+    let failed = events.unwrap_or_default().into_iter().filter(|it| {
+        let status = it.resource_status.as_ref().map(|it| it.as_str());
+        status.is_some_and(|it| it.ends_with("_FAILED"))
+    });
+    let lines: Vec<_> = failed
+        .filter_map(|it| Some(format!("  {}: {}", it.logical_resource_id?, it.resource_status_reason?)))
+        .filter(|it| !it.contains("Resource creation cancelled"))
+        .collect();
+    Ok(lines.into_iter().rev().take(3).collect::<Vec<_>>().join("\n"))
+}
+
+/// Removes what a failed creation left, and waits until it is gone.
+pub async fn clear(aws: &Aws, name: &str) -> Result<()> {
+    let deleted = aws.stacks.delete_stack().stack_name(name).send().await;
+    deleted.map_err(|error| failed("remove what a failed creation left", error))?;
+    wait(aws, name).await
+}
+
+/// The stack's outputs.
+pub async fn outputs(aws: &Aws, name: &str) -> Result<Outputs> {
+    let stack = aws.stack(name).await?;
+    stack
+        .and_then(|it| it.outputs)
+        .with_context(|| format!("there is no stack {name} with outputs in {}", aws.region()))
+}
+
+/// The template that is deployed, as SAM packed it: its functions' code lies in S3.
+pub async fn template(aws: &Aws, name: &str) -> Result<String> {
+    let reply = aws.stacks.get_template().stack_name(name);
+    let reply = reply.template_stage(aws_sdk_cloudformation::types::TemplateStage::Original);
+    let reply = reply
+        .send()
+        .await
+        .map_err(|error| failed("read the template that is deployed", error))?;
+    reply.template_body.context("AWS gives no template of the stack")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_change_in_place_is_one() {
+        let of = |action, replacement| {
+            let it = ResourceChange::builder()
+                .logical_resource_id("Tasks")
+                .resource_type("AWS::DynamoDB::Table")
+                .action(action)
+                .set_replacement(replacement);
+            change(&it.build()).expect("a change").action
+        };
+        assert_eq!(
+            of(ChangeAction::Modify, Some(Replacement::False)),
+            review::Action::Modify
+        );
+        for replacement in [Replacement::True, Replacement::Conditional, "Perhaps".into()] {
+            assert_eq!(of(ChangeAction::Modify, Some(replacement)), review::Action::Replace);
+        }
+        assert_eq!(of(ChangeAction::Remove, None), review::Action::Remove);
+        assert_eq!(of("Explode".into(), None), review::Action::Replace);
+    }
+
+    #[test]
+    fn values_survive_sam() {
+        let parameters = BTreeMap::from([
+            ("A".to_owned(), "a b=\"c\"".to_owned()),
+            ("B".to_owned(), String::new()),
+        ]);
+        let change = Change {
+            stack: "atelier",
+            template: Path::new("/r/template.yaml"),
+            parameters: &parameters,
+        };
+        let arguments = arguments(&change, "eu-west-1");
+        assert_eq!(
+            arguments.last().map(String::as_str),
+            Some(r#"ParameterKey=A,ParameterValue="a b=\"c\"""#)
+        );
+    }
+}

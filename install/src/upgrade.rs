@@ -1,0 +1,333 @@
+//! `ops upgrade`: another release, and back.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use fleet::ec2::{FleetConfig, connect_with};
+use policy::watch::InstanceState;
+use thiserror::Error;
+
+use crate::{
+    aws::Aws,
+    deploy::{Common, confirm, plan::Stack, say},
+    image, program,
+    release::{Manifest, Release},
+    stack::{self, Change},
+    state::{Before, Folder},
+};
+
+/// `ops upgrade`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Upgrade {
+    #[command(flatten)]
+    common: Common,
+    /// Go back to the release before: its functions, its template, its machine image.
+    #[arg(long, conflicts_with_all = ["release", "image"])]
+    back: bool,
+    /// Minutes to wait until the workers of the old image are gone. They are replaced whether somebody waits or not.
+    #[arg(long, default_value_t = 30)]
+    drain_minutes: u64,
+}
+
+/// Why a release cannot be upgraded to.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// There is something between.
+    #[error(
+        "release {to} follows {follows}, and {from} is deployed: upgrade release by release, since a table's indexes can \
+         only be changed one at a time"
+    )]
+    NotNext {
+        /// What is deployed.
+        from: String,
+        /// What was to be deployed.
+        to: String,
+        /// What it follows.
+        follows: String,
+    },
+    /// It is the first.
+    #[error("release {0} follows no other, so nothing can be upgraded to it; `ops deploy` deploys it")]
+    First(String),
+    /// It is not known what is deployed.
+    #[error(
+        "it is not known which release is deployed: deploy.json is not here, and the machine image has no tag \
+         atelier:version. Give --folder"
+    )]
+    Unknown,
+}
+
+/// What an upgrade has left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The image has to be made.
+    Image,
+    /// What is deployed has to be kept, for the way back.
+    Keep,
+    /// The stack has to be changed.
+    Deploy,
+}
+
+/// Decides what of an upgrade is left: the release that is deployed, what is kept already, and whether the new image is
+/// there, against the new release.
+pub fn plan(deployed: Option<&str>, kept: Option<&str>, image: bool, to: &Manifest) -> Result<Vec<Part>, Refused> {
+    let deployed = deployed.ok_or(Refused::Unknown)?;
+    let mut parts = Vec::new();
+    if deployed == to.version {
+        return Ok(parts);
+    }
+    match &to.follows {
+        None => return Err(Refused::First(to.version.clone())),
+        Some(follows) if follows != deployed => {
+            return Err(Refused::NotNext {
+                from: deployed.to_owned(),
+                to: to.version.clone(),
+                follows: follows.clone(),
+            });
+        }
+        Some(_) => {}
+    }
+    if !image {
+        parts.push(Part::Image);
+    }
+    // A run that broke off has kept it: what is there now may be half new.
+    if kept != Some(deployed) {
+        parts.push(Part::Keep);
+    }
+    parts.push(Part::Deploy);
+    Ok(parts)
+}
+
+/// Upgrades, or goes back; returns what came of it.
+pub async fn run(aws: &Aws, told: &Upgrade) -> Result<String> {
+    let name = &told.common.stack;
+    let found = aws.stack(name).await?;
+    let found =
+        found.with_context(|| format!("there is no stack {name} in {}; `ops deploy` makes it", aws.region()))?;
+    let parameters = match Stack::of(&found.status, found.parameters) {
+        Stack::Ready(parameters) => parameters,
+        Stack::Busy => bail!("CloudFormation is working on the stack; run this again when it has finished"),
+        _ => bail!(
+            "the stack is in state {}; look at its events in the AWS console, or run `ops deploy` if it was never there",
+            found.status
+        ),
+    };
+    let folder = told.common.folder();
+    let done = if told.back {
+        back(aws, told, &folder).await
+    } else {
+        forth(aws, told, &folder, parameters).await
+    };
+    let Some(text) = done
+        .context("not finished; mend what is said below and run the same command again, it goes on where it stopped")?
+    else {
+        return Ok("Nothing was changed.".to_owned());
+    };
+    let left = drain(aws, told).await?;
+    Ok(format!("{text}\n{left}"))
+}
+
+async fn forth(
+    aws: &Aws,
+    told: &Upgrade,
+    folder: &Folder,
+    parameters: std::collections::BTreeMap<String, String>,
+) -> Result<Option<String>> {
+    let release = told.common.release()?;
+    let version = &release.manifest.version;
+    let images = async || {
+        aws.site
+            .images()
+            .await
+            .context("the machine images cannot be looked at")
+    };
+    let asked = told.common.image.as_deref();
+    let there = images().await?;
+    let state = folder.state()?;
+    let deployed = state
+        .deployed
+        .or_else(|| image::version(&there, parameters.get("ImageId")?));
+    let kept = state.before.as_ref().map(|it| it.version.as_str());
+    let new = image::choose(&there, asked, version);
+    let parts = plan(deployed.as_deref(), kept, new.is_some(), &release.manifest)?;
+    let from = deployed.unwrap_or_default();
+    if parts.is_empty() {
+        say(&format!("Release {version} is deployed already."));
+        return Ok(Some(format!("Release {version} is deployed.")));
+    }
+    say(&format!(
+        "To upgrade {} in {} from release {from} to {version}:",
+        told.common.stack,
+        aws.region()
+    ));
+    for part in &parts {
+        say(match part {
+            Part::Image => "  • make the new machine image with Packer, about 20 minutes",
+            Part::Keep => "  • keep the template and parameters of today, for `ops upgrade --back`",
+            Part::Deploy => "  • deploy the new functions, after a look whether anything with data would be replaced",
+        });
+    }
+    say("  • wait until no worker of the old machine image is left; pictures that are being painted are finished");
+    let tools = program::on_path(&["sam", "packer"]);
+    ensure!(
+        tools.contains("sam"),
+        "the AWS SAM CLI is not here; install it first. Nothing was changed"
+    );
+    ensure!(
+        !parts.contains(&Part::Image) || tools.contains("packer"),
+        "Packer is not here, and there is no machine image of release {version}; install it, or give --image. Nothing \
+         was changed"
+    );
+    if told.common.dry_run {
+        return Ok(None);
+    }
+    confirm(told.common.yes)?;
+    for part in parts {
+        match part {
+            Part::Image => image::build(aws, &release).await?,
+            Part::Keep => {
+                let template = stack::template(aws, &told.common.stack).await?;
+                folder.write(&folder.template_before(), &template)?;
+                let before = Before {
+                    version: from.clone(),
+                    parameters: parameters.clone(),
+                };
+                folder.change(|state| {
+                    state.deployed = Some(from.clone());
+                    state.before = Some(before);
+                })?;
+            }
+            Part::Deploy => {
+                let image = image::choose(&images().await?, asked, version)
+                    .with_context(|| format!("Packer was content, and there is no image of release {version}"))?;
+                forward(aws, told, &release, image).await?;
+                folder.change(|state| state.deployed = Some(version.clone()))?;
+            }
+        }
+    }
+    write_outputs(aws, told, folder).await?;
+    Ok(Some(format!(
+        "Release {version} is deployed. Back to {from}: ops upgrade --back --folder {}",
+        folder.0.display()
+    )))
+}
+
+async fn forward(aws: &Aws, told: &Upgrade, release: &Release, image: String) -> Result<()> {
+    let parameters = std::collections::BTreeMap::from([
+        ("ImageId".to_owned(), image),
+        ("Architecture".to_owned(), release.manifest.architecture.clone()),
+    ]);
+    let change = Change {
+        stack: &told.common.stack,
+        template: &release.template,
+        parameters: &parameters,
+    };
+    stack::deploy(aws, &change).await
+}
+
+async fn back(aws: &Aws, told: &Upgrade, folder: &Folder) -> Result<Option<String>> {
+    let before = folder.state()?.before.with_context(|| {
+        format!(
+            "{} does not know what was deployed before; only the folder that upgraded does",
+            folder.0.display()
+        )
+    })?;
+    let text = format!("Release {} is deployed again.", before.version);
+    if folder.state()?.deployed.as_ref() != Some(&before.version) {
+        say(&format!(
+            "To go back to release {} with machine image {}",
+            before.version,
+            before.parameters.get("ImageId").map_or("", String::as_str)
+        ));
+        if told.common.dry_run {
+            return Ok(None);
+        }
+        confirm(told.common.yes)?;
+        let template = folder.template_before().canonicalize();
+        let template = template.with_context(|| format!("{} is gone", folder.template_before().display()))?;
+        let change = Change {
+            stack: &told.common.stack,
+            template: &template,
+            parameters: &before.parameters,
+        };
+        stack::deploy(aws, &change).await?;
+        folder.change(|state| state.deployed = Some(before.version.clone()))?;
+    }
+    write_outputs(aws, told, folder).await?;
+    Ok(Some(text))
+}
+
+async fn write_outputs(aws: &Aws, told: &Upgrade, folder: &Folder) -> Result<()> {
+    let outputs = stack::outputs(aws, &told.common.stack).await?;
+    folder.write(&folder.outputs(), &outputs.to_json())
+}
+
+/// Waits until the stack's ticks have replaced the workers of another image than the stack's.
+async fn drain(aws: &Aws, told: &Upgrade) -> Result<String> {
+    let stack = aws.stack(&told.common.stack).await?.context("the stack is gone")?;
+    let config = FleetConfig {
+        launch_template: String::new(),
+        subnets: Vec::new(),
+        stack: told.common.stack.clone(),
+        image: stack.parameters.get("ImageId").cloned(),
+    };
+    let fleet = connect_with(&aws.sdk, config).await;
+    let until = tokio::time::Instant::now() + Duration::from_secs(told.drain_minutes * 60);
+    let mut said = usize::MAX;
+    loop {
+        let workers = fleet.describe().await.context("the workers cannot be looked at")?;
+        let old = workers
+            .iter()
+            .filter(|it| it.old_image && it.view.state != InstanceState::Gone);
+        let old = old.count();
+        if old == 0 {
+            return Ok("No worker of another machine image is left.".to_owned());
+        }
+        if tokio::time::Instant::now() >= until {
+            return Ok(format!(
+                "{old} workers of another machine image are left; each is replaced as soon as it has no picture. Run \
+                 this again to see."
+            ));
+        }
+        if old != said {
+            say(&format!("• {old} workers of another machine image are left"));
+            said = old;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(version: &str, follows: Option<&str>) -> Manifest {
+        Manifest {
+            version: version.to_owned(),
+            follows: follows.map(str::to_owned),
+            architecture: "x86_64".to_owned(),
+        }
+    }
+
+    #[test]
+    fn it_goes_release_by_release() {
+        use Part::{Deploy, Image, Keep};
+        let two = release("2", Some("1"));
+        assert_eq!(plan(Some("1"), None, false, &two), Ok(vec![Image, Keep, Deploy]));
+        assert_eq!(plan(Some("1"), Some("0"), true, &two), Ok(vec![Keep, Deploy]));
+        assert_eq!(
+            plan(Some("1"), Some("1"), true, &two),
+            Ok(vec![Deploy]),
+            "broke off after keeping"
+        );
+        assert_eq!(plan(Some("2"), Some("1"), true, &two), Ok(vec![]));
+        assert_eq!(plan(None, None, true, &two), Err(Refused::Unknown));
+        assert!(matches!(
+            plan(Some("0"), None, true, &two),
+            Err(Refused::NotNext { .. })
+        ));
+        assert!(matches!(
+            plan(Some("1"), None, true, &release("0", None)),
+            Err(Refused::First(_))
+        ));
+    }
+}

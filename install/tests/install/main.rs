@@ -1,0 +1,363 @@
+//! `ops deploy` and `ops upgrade` as a studio runs them: the program, on the emulator, with faults in between.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod aws;
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
+
+use aws::{Fault, Front};
+use cloud::{Store, tables::InvitationOf};
+use local::Bare;
+use model::{PoolId, UserId};
+use ops::{keys, outputs::Outputs};
+use tokio::process::Command;
+
+const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// A studio's machine: its folder, the programs on its PATH, releases; and its account.
+struct Studio {
+    emulator: Bare,
+    front: Front,
+    address: String,
+    folder: tempfile::TempDir,
+}
+
+impl Studio {
+    async fn new() -> Self {
+        let emulator = Bare::start().await.unwrap();
+        let (front, address) = Front::start(emulator.endpoint()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let studio = Self {
+            emulator,
+            front,
+            address,
+            folder,
+        };
+        let programs = studio.path("bin");
+        fs::create_dir(&programs).unwrap();
+        let script = include_str!("programs.py");
+        let script = format!("#!{}\n{script}", studio.emulator.python().display());
+        for name in ["sam", "packer"] {
+            fs::write(programs.join(name), &script).unwrap();
+            fs::set_permissions(programs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        studio.release("1", None).await;
+        studio.release("2", Some("1")).await;
+        studio
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Makes a release whose programs do nothing.
+    async fn release(&self, version: &str, follows: Option<&str>) -> PathBuf {
+        let to = self.path(&format!("release-{version}"));
+        let mut command = Command::new("python3");
+        command.arg(format!("{CHECKOUT}/install/tests/install/release.py"));
+        command.args([CHECKOUT, version, follows.unwrap_or_default()]).arg(&to);
+        assert!(command.status().await.unwrap().success());
+        to
+    }
+
+    fn breaks(&self, program: &str) {
+        fs::write(self.path("BROKEN"), program).unwrap();
+    }
+
+    async fn ops(&self, arguments: &[&str]) -> Output {
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ops"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", path)
+            .env("AWS_ENDPOINT_URL", &self.address)
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("EMULATOR", self.emulator.endpoint())
+            .env("EMULATOR_TOOLS", format!("{CHECKOUT}/local/emulator"))
+            .env("RECORDS", self.folder.path());
+        command.output().await.unwrap()
+    }
+
+    fn deploy<'a>(&self, local: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        let fixed = [
+            "deploy",
+            "--release",
+            "release-1",
+            "--folder",
+            "studio",
+            "--parameter",
+            "EventSource=local.ec2",
+        ];
+        [fixed.as_slice(), &["--parameter", local], more].concat()
+    }
+
+    async fn deploys(&self, more: &[&str]) -> Output {
+        let local = format!(
+            "LocalEndpoint={}",
+            self.emulator.endpoint().trim_start_matches("http://")
+        );
+        self.ops(&self.deploy(&local, more)).await
+    }
+
+    async fn open_the_way_out(&self) {
+        let form = "Action=CreateRoute&Version=2016-11-15&RouteTableId=rtb-00000001&DestinationCidrBlock=0.0.0.0%2F0&\
+                    GatewayId=igw-00000001";
+        let request = reqwest::Client::new().post(self.emulator.endpoint()).body(form);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let signed_by = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/ec2/aws4_request";
+        let reply = request.header("authorization", signed_by).send().await.unwrap();
+        assert!(reply.status().is_success(), "{reply:?}");
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::read(&self.path("studio/outputs.json")).unwrap()
+    }
+
+    async fn sdk(&self) -> aws_config::SdkConfig {
+        cloud::emulator_config(self.emulator.endpoint()).await
+    }
+
+    fn calls(&self, program: &str) -> usize {
+        let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        calls
+            .lines()
+            .filter(|it| it.starts_with(&format!("[\"{program}\"")))
+            .count()
+    }
+}
+
+/// What a command says to whoever looks on, after it has failed.
+fn problem(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{text}");
+    text
+}
+
+/// What a command that was content gives, and says.
+fn content(output: &Output) -> (String, String) {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), said)
+}
+
+fn contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
+    let studio = Studio::new().await;
+
+    // The emulator's default VPC has no way out, which is seen.
+    let said = problem(&studio.deploys(&["--yes"]).await);
+    contains(&said, &["✗ no subnet of vpc-", "nothing was changed"]);
+    studio.open_the_way_out().await;
+
+    // What it will do and cost is said, and nothing is done.
+    let (done, said) = content(&studio.deploys(&["--dry-run"]).await);
+    contains(&done, &["Nothing was changed."]);
+    contains(
+        &said,
+        &[
+            "1. make the key pair",
+            "Packer",
+            "deploy tables",
+            "a month, while nobody paints",
+            "no GPU machine can start",
+            "L-DB2E81BA",
+        ],
+    );
+    assert!(studio.calls("packer") + studio.calls("sam") == 0 && !studio.path("studio").exists());
+    contains(&problem(&studio.deploys(&[]).await), &["give --yes"]);
+
+    // Faults, one after the other; each time the same command is given again.
+    studio.breaks("packer");
+    contains(
+        &problem(&studio.deploys(&["--yes"]).await),
+        &["`packer build` failed", "run the same command again"],
+    );
+    studio.breaks("sam");
+    contains(&problem(&studio.deploys(&["--yes"]).await), &["`sam deploy` failed"]);
+    assert_eq!(studio.calls("packer"), 2 * 2, "the image of the second try is used");
+    studio.breaks("halfway");
+    let said = problem(&studio.deploys(&["--yes"]).await);
+    contains(&said, &["ROLLBACK"]);
+    studio.front.fails(Fault::Lost("ExecuteChangeSet"));
+    let said = problem(&studio.deploys(&["--yes"]).await);
+    contains(
+        &said,
+        &["remove what a failed creation", "AWS could not look at the stack"],
+    );
+    studio.front.fails(Fault::Refused("PutSecretValue"));
+    contains(
+        &problem(&studio.deploys(&["--yes"]).await),
+        &["store the signing key", "could not be written"],
+    );
+    studio.front.fails(Fault::Refused("controlnet-canny_edge-sd15"));
+    contains(
+        &problem(&studio.deploys(&["--yes"]).await),
+        &["write the pool", "controlnet-canny_edge-sd15 was not written"],
+    );
+    studio.front.fails(Fault::Expired("DescribeStacks"));
+    contains(
+        &problem(&studio.deploys(&["--yes"]).await),
+        &["the credentials have ended"],
+    );
+    studio.front.fails(Fault::None);
+    let (done, _) = content(&studio.deploys(&["--yes"]).await);
+    contains(
+        &done,
+        &[
+            "Atelier is deployed: http",
+            "Invitation of painter",
+            "export INTERSTICE_URL=",
+            "/v1",
+        ],
+    );
+
+    // All of it is there, and fits together.
+    let (outputs, sdk) = (studio.outputs(), studio.sdk().await);
+    let secret = cloud::secret::read(&sdk, outputs.get("SigningSecretArn").unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        secret,
+        fs::read_to_string(studio.path("studio/signing-key.pem")).unwrap()
+    );
+    assert_eq!(outputs.get("TokenAudience").unwrap(), "atelier");
+    let store = Store::dynamo(&sdk, outputs.tables().unwrap());
+    assert!(store.get(&PoolId::new("default")).await.unwrap().is_some());
+    assert!(store.get(&UserId::new("painter")).await.unwrap().is_some());
+    let words = done.split("72 hours: ").nth(1).unwrap().lines().next().unwrap();
+    assert!(
+        store
+            .get(&InvitationOf(accounts::fingerprint(words)))
+            .await
+            .unwrap()
+            .is_some(),
+        "{words}"
+    );
+    let parameters = parameters(&studio).await;
+    assert_eq!(parameters["TokenPublicKey"], keys::public(&secret).unwrap());
+    contains(&parameters["Settings"], &["concurrency=10"]);
+
+    // Once more: nothing is left to do, and another machine without the folder finds the key again.
+    let before = studio.calls("sam");
+    let (done, said) = content(&studio.deploys(&["--yes"]).await);
+    contains(&(done + &said), &["Deployed already", "ops invite"]);
+    fs::remove_dir_all(studio.path("studio")).unwrap();
+    let (_, said) = content(&studio.deploys(&["--yes"]).await);
+    contains(&said, &["get the signing key back"]);
+    assert_eq!(
+        fs::read_to_string(studio.path("studio/signing-key.pem")).unwrap(),
+        secret
+    );
+    assert_eq!(studio.calls("sam"), before);
+
+    upgrades(&studio, &parameters["ImageId"]).await;
+}
+
+async fn parameters(studio: &Studio) -> std::collections::BTreeMap<String, String> {
+    let aws = install::aws::Aws::new(studio.sdk().await);
+    aws.stack("atelier").await.unwrap().unwrap().parameters
+}
+
+async fn upgrades(studio: &Studio, image: &str) {
+    let upgrade = async |release: &str| {
+        studio
+            .ops(&[
+                "upgrade",
+                "--release",
+                release,
+                "--folder",
+                "studio",
+                "--yes",
+                "--drain-minutes",
+                "0",
+            ])
+            .await
+    };
+    let third = studio.release("3", Some("2")).await;
+    contains(&problem(&upgrade("release-3").await), &["release by release"]);
+
+    // A release that would lose a table is refused before anything changes.
+    let template = studio.path("release-2/template.yaml");
+    let good = fs::read_to_string(&template).unwrap();
+    fs::write(&template, without_pools(&good)).unwrap();
+    contains(
+        &problem(&upgrade("release-2").await),
+        &[
+            "this change is refused",
+            "Pools (AWS::DynamoDB::Table) would be removed",
+        ],
+    );
+    assert_eq!(parameters(studio).await["ImageId"], image);
+    fs::write(&template, good).unwrap();
+
+    // Faults again.
+    studio.breaks("sam");
+    contains(&problem(&upgrade("release-2").await), &["`sam deploy` failed"]);
+    studio.breaks("halfway");
+    contains(&problem(&upgrade("release-2").await), &["UPDATE_ROLLBACK"]);
+    studio.front.fails(Fault::Lost("ExecuteChangeSet"));
+    contains(&problem(&upgrade("release-2").await), &["not finished"]);
+    studio.front.fails(Fault::None);
+    let (done, _) = content(&upgrade("release-2").await);
+    contains(
+        &done,
+        &["Release 2 is deployed", "No worker of another machine image is left"],
+    );
+    let second = parameters(studio).await["ImageId"].clone();
+    assert_ne!(second, image);
+
+    // And back, by one command, which may break off too.
+    let back = async || {
+        studio
+            .ops(&[
+                "upgrade",
+                "--back",
+                "--folder",
+                "studio",
+                "--yes",
+                "--drain-minutes",
+                "0",
+            ])
+            .await
+    };
+    studio.front.fails(Fault::Expired("ListChangeSets"));
+    contains(&problem(&back().await), &["the credentials have ended"]);
+    studio.front.fails(Fault::None);
+    contains(&content(&back().await).0, &["Release 1 is deployed again."]);
+    assert_eq!(parameters(studio).await["ImageId"], image);
+    let store = Store::dynamo(&studio.sdk().await, studio.outputs().tables().unwrap());
+    assert!(
+        store.get(&UserId::new("painter")).await.unwrap().is_some(),
+        "nothing was lost on the way"
+    );
+
+    // Forth again, and on; then the way back is to the one before.
+    content(&upgrade("release-2").await);
+    assert_eq!(parameters(studio).await["ImageId"], second);
+    content(&upgrade(third.to_str().unwrap()).await);
+    contains(&content(&back().await).0, &["Release 2 is deployed again."]);
+    assert_eq!(parameters(studio).await["ImageId"], second);
+}
+
+/// The template as somebody might write it who has forgotten a table.
+fn without_pools(template: &str) -> String {
+    let (before, rest) = template.split_once("  Pools:\n").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let text = format!("{before}{after}");
+    // Whatever names it has to name something.
+    text.replace("!Ref Pools", "!Ref Fleet")
+        .replace("!GetAtt Pools.Arn", "!GetAtt Fleet.Arn")
+        .replace("${Pools", "${Fleet")
+}

@@ -1,0 +1,179 @@
+//! What of EC2 an installation stands on beside its machines: networks and machine images.
+
+use aws_sdk_ec2::{
+    Client,
+    config::Builder,
+    types::{Filter, Image as Ami, ImageState, RouteTable},
+};
+use cloud::aws::{CallError, time_outs};
+
+use crate::ec2::{ATTEMPT, OPERATION, filter};
+
+/// Tag of a machine image: the release that it was built of.
+pub const VERSION_TAG: &str = "atelier:version";
+
+/// A machine image of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its id, `ami-…`.
+    pub id: String,
+    /// The release that it was built of.
+    pub version: String,
+    /// When it was made, as ISO 8601; images of one version are ordered by it.
+    pub made: String,
+    /// Whether it can be launched already.
+    pub available: bool,
+    /// The snapshots behind it.
+    pub snapshots: Vec<String>,
+    /// Size of its volumes, GiB.
+    pub gib: u64,
+}
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// Its id.
+    pub id: String,
+    /// Its VPC.
+    pub vpc: String,
+    /// Its zone.
+    pub zone: String,
+    /// Whether its machines have a way out to the internet.
+    pub way_out: bool,
+}
+
+/// EC2, for whoever sets an installation up or looks after it.
+#[derive(Debug, Clone)]
+pub struct Site {
+    client: Client,
+}
+
+impl Site {
+    /// Makes the client; calls nothing.
+    pub fn new(sdk: &aws_config::SdkConfig) -> Self {
+        let config = Builder::from(sdk).timeout_config(time_outs(ATTEMPT, OPERATION)).build();
+        Self {
+            client: Client::from_conf(config),
+        }
+    }
+
+    /// The account's own images that have our tag, the oldest first.
+    pub async fn images(&self) -> Result<Vec<Image>, CallError> {
+        let call = self.client.describe_images().owners("self");
+        let reply = call.filters(Filter::builder().name("tag-key").values(VERSION_TAG).build());
+        let reply = reply
+            .send()
+            .await
+            .map_err(|error| CallError::of("ec2 DescribeImages", error))?;
+        let mut images: Vec<_> = reply.images().iter().filter_map(image).collect();
+        images.sort_by(|one, other| (&one.made, &one.id).cmp(&(&other.made, &other.id)));
+        Ok(images)
+    }
+
+    /// The default VPC of the region.
+    pub async fn default_vpc(&self) -> Result<Option<String>, CallError> {
+        let reply = self.client.describe_vpcs().filters(filter("is-default", "true"));
+        let reply = reply
+            .send()
+            .await
+            .map_err(|error| CallError::of("ec2 DescribeVpcs", error))?;
+        Ok(reply
+            .vpcs()
+            .iter()
+            .find(|it| it.is_default() == Some(true))
+            .and_then(|it| it.vpc_id.clone()))
+    }
+
+    /// The subnets of a VPC.
+    pub async fn subnets(&self, vpc: &str) -> Result<Vec<Subnet>, CallError> {
+        let subnets = self.client.describe_subnets().filters(filter("vpc-id", vpc));
+        let subnets = subnets
+            .send()
+            .await
+            .map_err(|error| CallError::of("ec2 DescribeSubnets", error))?;
+        let tables = self.client.describe_route_tables().filters(filter("vpc-id", vpc));
+        let tables = tables
+            .send()
+            .await
+            .map_err(|error| CallError::of("ec2 DescribeRouteTables", error))?;
+        let found = subnets.subnets().iter().filter_map(|it| {
+            let id = it.subnet_id()?;
+            Some(Subnet {
+                id: id.to_owned(),
+                vpc: it.vpc_id()?.to_owned(),
+                zone: it.availability_zone()?.to_owned(),
+                way_out: way_out(tables.route_tables(), id, it.map_public_ip_on_launch() == Some(true)),
+            })
+        });
+        Ok(found.collect())
+    }
+}
+
+fn image(ami: &Ami) -> Option<Image> {
+    let version = ami.tags().iter().find(|tag| tag.key() == Some(VERSION_TAG))?;
+    let disks = || ami.block_device_mappings().iter().filter_map(|it| it.ebs());
+    Some(Image {
+        id: ami.image_id()?.to_owned(),
+        version: version.value().unwrap_or_default().to_owned(),
+        made: ami.creation_date().unwrap_or_default().to_owned(),
+        available: ami.state() == Some(&ImageState::Available),
+        snapshots: disks().filter_map(|it| it.snapshot_id.clone()).collect(),
+        gib: disks()
+            .filter_map(|it| it.volume_size)
+            .filter_map(|it| u64::try_from(it).ok())
+            .sum(),
+    })
+}
+
+/// Whether the subnet's route table, or the VPC's main one where it has none, leads everywhere by something that is there.
+/// An internet gateway is of use only to machines with a public address.
+fn way_out(tables: &[RouteTable], subnet: &str, public: bool) -> bool {
+    let of = |table: &&RouteTable| table.associations().iter().any(|it| it.subnet_id() == Some(subnet));
+    let main = |table: &&RouteTable| table.associations().iter().any(|it| it.main() == Some(true));
+    let table = tables.iter().find(of).or_else(|| tables.iter().find(main));
+    table.is_some_and(|table| {
+        table.routes().iter().any(|route| {
+            route.destination_cidr_block() == Some("0.0.0.0/0")
+                && route.state().is_none_or(|it| it.as_str() == "active")
+                && (public || !route.gateway_id().is_some_and(|it| it.starts_with("igw-")))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::{Route, RouteState, RouteTableAssociation};
+
+    use super::*;
+
+    fn table(subnet: Option<&str>, route: Route) -> RouteTable {
+        let association = RouteTableAssociation::builder()
+            .main(subnet.is_none())
+            .set_subnet_id(subnet.map(str::to_owned));
+        RouteTable::builder()
+            .associations(association.build())
+            .routes(route)
+            .build()
+    }
+
+    #[test]
+    fn a_way_out_is_an_active_route_to_everywhere() {
+        let to = |gateway: &str, state| {
+            let route = Route::builder().destination_cidr_block("0.0.0.0/0").gateway_id(gateway);
+            route.state(state).build()
+        };
+        let out = to("igw-1", RouteState::Active);
+        assert!(way_out(&[table(None, out.clone())], "a", true));
+        assert!(!way_out(&[table(None, out.clone())], "a", false), "no address");
+        assert!(!way_out(&[table(Some("b"), out.clone())], "a", true), "another's table");
+        assert!(!way_out(&[table(None, to("igw-1", RouteState::Blackhole))], "a", true));
+        let inside = Route::builder()
+            .destination_cidr_block("10.0.0.0/16")
+            .gateway_id("local");
+        let own = table(Some("a"), inside.build());
+        assert!(
+            !way_out(&[table(None, out), own], "a", true),
+            "its own comes before the main one"
+        );
+    }
+}
