@@ -3,13 +3,19 @@
 //! What to do is decided by pure functions of what was found; the rest asks AWS, and does it.
 
 pub mod aws;
+pub mod backup;
+mod bucket;
 pub mod cost;
 pub mod deploy;
+pub mod doctor;
 pub mod image;
+mod pauses;
 pub mod prices;
 pub mod program;
 pub mod release;
+pub mod resources;
 pub mod review;
 pub mod stack;
 pub mod state;
+pub mod teardown;
 pub mod upgrade;

@@ -13,7 +13,10 @@ use clap::{Parser, Subcommand};
 use cloud::{Bucket, Sockets, Store, token::Signer};
 use install::{
     aws::Aws,
+    backup::{self, Backup, Restore},
     deploy::{self, Deploy},
+    doctor::{self, Doctor},
+    teardown::{self, Teardown},
     upgrade::{self, Upgrade},
 };
 use model::{Account, PoolId, TeamId, UserId};
@@ -71,6 +74,26 @@ enum Command {
         #[command(subcommand)]
         command: lora::Command,
     },
+    /// Say what is wrong with an installation and what to do, the worst first. Fails if something is wrong.
+    Doctor(Doctor),
+    /// Write Accounts, Catalog and Pools into a folder.
+    Backup {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json")]
+        outputs: PathBuf,
+        #[command(flatten)]
+        arguments: Backup,
+    },
+    /// Put back what `backup` wrote. What has changed since stays as it is.
+    Restore {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json")]
+        outputs: PathBuf,
+        #[command(flatten)]
+        arguments: Restore,
+    },
+    /// Remove an installation: instances, stack, images, logs. Says first what goes and what stays, and asks.
+    Teardown(Teardown),
     /// Print an invitation for a user: with it they sign in from Krita's browser page, once.
     Invite {
         /// The stack's outputs, as for `seed`.
@@ -133,7 +156,15 @@ async fn main() -> ExitCode {
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
         Command::Invite { outputs, user, hours } => invite(&outputs, &user, hours).await,
+        Command::Doctor(arguments) => return examine(&arguments).await,
+        Command::Backup { outputs, arguments } => write_backup(&outputs, &arguments).await,
+        Command::Restore { outputs, arguments } => restore(&outputs, &arguments).await,
+        Command::Teardown(arguments) => take_down(&arguments).await,
     };
+    finish(done)
+}
+
+fn finish(done: Result<String>) -> ExitCode {
     match done {
         Ok(text) => {
             let _ = writeln!(std::io::stdout(), "{text}");
@@ -170,6 +201,39 @@ fn make_keys(out: &PathBuf) -> Result<String> {
 async fn store(outputs: &Path) -> Result<Store> {
     let tables = Outputs::read(outputs)?.tables()?;
     Ok(Store::dynamo(&connect().await?, tables))
+}
+
+async fn examine(arguments: &Doctor) -> ExitCode {
+    let looked = async { doctor::run(&Aws::connect().await?, arguments, cloud::now()).await };
+    match looked.await {
+        Ok((text, true)) => {
+            let _ = writeln!(std::io::stdout(), "{text}");
+            ExitCode::FAILURE
+        }
+        looked => finish(looked.map(|(text, _)| text)),
+    }
+}
+
+async fn write_backup(outputs: &Path, arguments: &Backup) -> Result<String> {
+    let tables = Outputs::read(outputs)?.tables()?;
+    backup::backup(&connect().await?, &tables, arguments, cloud::now()).await
+}
+
+async fn restore(outputs: &Path, arguments: &Restore) -> Result<String> {
+    let tables = Outputs::read(outputs)?.tables()?;
+    backup::restore(&connect().await?, &tables, arguments, cloud::now()).await
+}
+
+async fn take_down(arguments: &Teardown) -> Result<String> {
+    let say = |text: &str| drop(writeln!(std::io::stdout(), "{text}"));
+    let ask = |question: &str| {
+        write!(std::io::stdout(), "{question}")?;
+        std::io::stdout().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        Ok(answer.trim() == arguments.stack)
+    };
+    teardown::run(&Aws::connect().await?, arguments, say, ask).await
 }
 
 async fn run_user(outputs: &Path, command: user::Command) -> Result<String> {

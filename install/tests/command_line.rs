@@ -33,7 +33,11 @@ fn problem(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 fn every_command_explains_itself() {
     for command in [
         "",
+        "backup",
         "deploy",
+        "doctor",
+        "restore",
+        "teardown",
         "upgrade",
         "keys",
         "seed",

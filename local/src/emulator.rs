@@ -160,7 +160,7 @@ impl Calls {
     }
 
     /// A call of a service that speaks forms; one of the answer's fields is what is wanted.
-    async fn form(&self, service: &str, form: &[(&str, &str)]) -> Result<String> {
+    pub(crate) async fn form(&self, service: &str, form: &[(&str, &str)]) -> Result<String> {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();

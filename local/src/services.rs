@@ -36,6 +36,7 @@ use crate::{
 pub struct Services {
     emulator: Emulator,
     outputs: Outputs,
+    keys: keys::Keys,
     _folder: tempfile::TempDir,
 }
 
@@ -77,11 +78,13 @@ impl Services {
         )
         .await?;
         let endpoint = &emulator.calls.endpoint;
-        let parameters = BTreeMap::from([("TokenPublicKey", keys::generate()?.public)]);
+        let keys = keys::generate()?;
+        let parameters = BTreeMap::from([("TokenPublicKey", keys.public.clone())]);
         let outputs = emulator::deploy(&python, &checkout, &bootstraps, endpoint, &parameters, true).await?;
         Ok(Self {
             outputs: Outputs::parse(&outputs)?,
             emulator,
+            keys,
             _folder: folder,
         })
     }
@@ -97,6 +100,39 @@ impl Services {
         let role = self.outputs.get("InstanceRoleArn")?;
         let credentials = calls.assume_role(role, "i-0123456789abcdef0").await?;
         Ok(cloud::emulator_config_as(&calls.endpoint, credentials.into()).await)
+    }
+
+    /// Address of the emulator.
+    pub fn endpoint(&self) -> &str {
+        &self.emulator.calls.endpoint
+    }
+
+    /// The stack's outputs.
+    pub fn outputs(&self) -> &Outputs {
+        &self.outputs
+    }
+
+    /// The key pair whose public half the stack checks tokens with. The private half is stored nowhere yet.
+    pub fn keys(&self) -> &keys::Keys {
+        &self.keys
+    }
+
+    /// A call of a service that speaks JSON, for what ours never ask of it.
+    pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
+        self.emulator.calls.json(service, target, body).await
+    }
+
+    /// The same of one that speaks forms.
+    pub async fn form(&self, service: &str, form: &[(&str, &str)]) -> Result<String> {
+        self.emulator.calls.form(service, form).await
+    }
+
+    /// Calls the function of this output, as its schedule would.
+    pub async fn invoke(&self, function: &str) -> Result<Value> {
+        self.emulator
+            .calls
+            .invoke(self.outputs.get(function)?, &json!({}))
+            .await
     }
 
     /// What handlers reach. The queue is that of messages which nobody could handle, since nobody takes them away.

@@ -28,7 +28,7 @@ use tracing::warn;
 use crate::{Fleet, FleetError, FleetPort, Instance};
 
 /// Tag of the installation.
-const STACK_TAG: &str = "atelier:stack";
+pub(crate) const STACK_TAG: &str = "atelier:stack";
 /// Tag of the worker.
 const WORKER_TAG: &str = "atelier:worker_id";
 /// Tag of the worker's pool.

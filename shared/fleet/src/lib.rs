@@ -6,6 +6,7 @@ pub mod converge;
 pub mod ec2;
 pub mod fault;
 pub mod memory;
+pub mod remains;
 pub mod scale;
 pub mod site;
 

@@ -45,7 +45,7 @@ pub struct Subnet {
 /// EC2, for whoever sets an installation up or looks after it.
 #[derive(Debug, Clone)]
 pub struct Site {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Site {

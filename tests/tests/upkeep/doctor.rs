@@ -1,0 +1,148 @@
+//! The doctor on the emulator.
+
+use anyhow::{Context, Result, ensure};
+use install::{
+    aws::Aws,
+    doctor::{self, Doctor},
+};
+use serde_json::json;
+
+use crate::{
+    Studio, backup,
+    between::{Fate, Fault},
+};
+
+/// What the emulator's account has by itself: no image, no way out of its subnets, no recovery of its tables.
+const OF_THE_EMULATOR: [&str; 3] = ["image", "subnet", "table"];
+
+async fn look(studio: &Studio) -> Result<(String, bool)> {
+    let aws = Aws::new(studio.between.sdk().await);
+    let arguments = Doctor {
+        stack: "atelier".to_owned(),
+    };
+    doctor::run(&aws, &arguments, cloud::now()).await
+}
+
+fn about(text: &str) -> Vec<&str> {
+    let lines = text
+        .lines()
+        .filter(|it| it.starts_with("broken") || it.starts_with("warning"));
+    let mut about: Vec<_> = lines.filter_map(|it| it.split_whitespace().nth(1)).collect();
+    about.dedup();
+    about
+}
+
+/// Each thing that is wrong is found, goes once it is mended, and what cannot be looked at hides nothing else.
+pub(crate) async fn finds_what_is_wrong(studio: &Studio) -> Result<()> {
+    let (services, between) = (&studio.services, &studio.between);
+
+    // Fresh from CloudFormation: nothing is seeded and nothing ticks.
+    let (text, wrong) = look(studio).await?;
+    let found = about(&text);
+    for it in ["key", "catalogue", "pool", "lifecycle", "idle-reaper"]
+        .iter()
+        .chain(&OF_THE_EMULATOR)
+    {
+        ensure!(wrong && found.contains(it), "{it}\n{text}");
+    }
+
+    // Mended, one after the other.
+    let sdk = services.sdk().await;
+    cloud::secret::write(
+        &sdk,
+        services.outputs().get("SigningSecretArn")?,
+        &services.keys().private_pem,
+    )
+    .await?;
+    backup::seeded(studio).await?;
+    for function in ["LifecycleFunction", "IdleReaperFunction"] {
+        services.invoke(function).await?;
+    }
+    for table in ["AccountsTable", "CatalogTable", "TasksTable"] {
+        let wanted = json!({
+            "TableName": services.outputs().get(table)?,
+            "PointInTimeRecoverySpecification": { "PointInTimeRecoveryEnabled": true },
+        });
+        services
+            .json("dynamodb", "DynamoDB_20120810.UpdateContinuousBackups", &wanted)
+            .await?;
+    }
+    let way_out = [
+        ("Action", "CreateRoute"),
+        ("Version", "2016-11-15"),
+        ("RouteTableId", "rtb-00000001"),
+        ("DestinationCidrBlock", "0.0.0.0/0"),
+        ("GatewayId", "igw-00000001"),
+    ];
+    services.form("ec2", &way_out).await?;
+    let (text, _) = look(studio).await?;
+    ensure!(about(&text) == ["image", "quota"], "{text}");
+
+    // Broken: another key, messages that nobody could handle, an instance and a volume that nobody knows.
+    let other = ops::keys::generate()?.private_pem;
+    cloud::secret::write(&sdk, services.outputs().get("SigningSecretArn")?, &other).await?;
+    services
+        .cloud(&sdk)?
+        .queue
+        .send(&cloud::queue::Queued {
+            task_id: None,
+            pool: model::PoolId::new("default"),
+        })
+        .await?;
+    let (text, _) = look(studio).await?;
+    ensure!(about(&text) == ["key", "image", "quota", "queue"], "{text}");
+
+    // Refused, lost, throttled for long: a finding each, and all else is seen.
+    between.fail(&[
+        Fault {
+            call: "GetCallerIdentity",
+            times: 1,
+            fate: Fate::Refused(403, "AccessDenied"),
+        },
+        Fault {
+            call: "DescribeVolumes",
+            times: 9,
+            fate: Fate::Lost,
+        },
+        Fault {
+            call: "Logs_20140328.FilterLogEvents",
+            times: 1,
+            fate: Fate::Refused(400, "AccessDeniedException"),
+        },
+    ]);
+    let (text, _) = look(studio).await?;
+    let unseen = text.lines().filter(|it| it.contains("could not be looked at")).count();
+    ensure!(
+        unseen == 3 && about(&text).contains(&"key") && about(&text).contains(&"queue"),
+        "{text}"
+    );
+
+    // Killed on the way it has changed nothing.
+    ensure!(
+        between.killed_at(9, Box::pin(look(studio))).await.is_none(),
+        "it was done before"
+    );
+    between.fail(&[]);
+    let (again, _) = look(studio).await?;
+    ensure!(
+        again.lines().count() == text.lines().count() - unseen,
+        "{text}\n{again}"
+    );
+
+    // No stack at all.
+    let aws = Aws::new(between.sdk().await);
+    let (text, wrong) = doctor::run(
+        &aws,
+        &Doctor {
+            stack: "elsewhere".to_owned(),
+        },
+        cloud::now(),
+    )
+    .await?;
+    ensure!(
+        wrong && text.starts_with("broken   stack        there is no stack elsewhere"),
+        "{text}"
+    );
+    text.lines().last().context("no last line")?;
+    Ok(())
+}
