@@ -46,6 +46,12 @@ variable "gpu" {
   default     = "driver"
 }
 
+variable "comfyui" {
+  type        = string
+  description = "Where ComfyUI comes from: release (GitHub, by the checksum in `versions`) or wheel (PyPI)."
+  default     = "wheel"
+}
+
 variable "nodes" {
   type        = string
   description = "Packs of custom nodes, by their names in `versions`, parted by spaces: ipadapter."
@@ -121,6 +127,7 @@ build {
     environment_vars = [
       "ATELIER_IMAGE=${var.version}",
       "ATELIER_GPU=${var.gpu}",
+      "ATELIER_COMFYUI=${var.comfyui}",
       "ATELIER_NODES=${var.nodes}",
     ]
     execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"

@@ -9,7 +9,7 @@ use cloud::{
     tables::{AllPools, Backlog, CatalogOf, PaceOf, WorkersOf},
 };
 use model::{
-    Breaker, BreakerForce, CatalogEntry, Estimate, Estimates, MicroUsd, Millis, Pool, PoolId, Worker, WorkerState,
+    Boot, Breaker, BreakerForce, CatalogEntry, Estimate, Estimates, MicroUsd, Millis, Pool, PoolId, Worker, WorkerState,
 };
 use policy::meter;
 
@@ -20,7 +20,7 @@ use crate::user::TABLES;
 pub enum Command {
     /// List the pools.
     List,
-    /// Show a pool: limits, breaker, workers, what waits there, and how long things take.
+    /// Show a pool: limits, breaker, workers, what waits there, how long things take, and how its machines came up.
     Show {
         /// The pool.
         pool: PoolId,
@@ -298,6 +298,7 @@ async fn show(store: &Store, id: &PoolId, now: Millis) -> Result<String> {
         "\nlearned   {}",
         learned(&pace.map(|pace| pace.estimates).unwrap_or_default())
     );
+    text += &boots(&workers.iter().filter_map(|it| it.boot).collect::<Vec<_>>(), now);
     Ok(text)
 }
 
@@ -384,6 +385,41 @@ fn by_state(workers: &[Worker]) -> String {
     } else {
         counts.join(", ")
     }
+}
+
+/// How each machine of the pool came up the last time: the latest, and what is usual. Stages that no machine told are left out.
+fn boots(all: &[Boot], now: Millis) -> String {
+    let Some(last) = all.iter().max_by_key(|boot| boot.at) else {
+        return String::new();
+    };
+    let rows = |boot: &Boot| boot.times.stages().into_iter().chain([("in all", Some(boot.total))]);
+    let mut text = format!(
+        "\nboots     {:<10}{:>8}{:>18}",
+        "",
+        "last",
+        format!("median of {}", all.len())
+    );
+    for (row, (stage, latest)) in rows(last).enumerate() {
+        let mut times: Vec<_> = all.iter().filter_map(|boot| rows(boot).nth(row)?.1).collect();
+        times.sort_unstable();
+        let Some(median) = times.get(times.len() / 2).copied() else {
+            continue;
+        };
+        let seconds = |ms: Option<u64>| ms.map_or("-".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1000.0));
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "\n          {stage:<10}{:>8}{:>18}",
+            seconds(latest),
+            seconds(Some(median))
+        );
+    }
+    let _ = write!(
+        text,
+        "\n          the last was {} ago; in all is from when the machine was asked for",
+        ago(last.at, now)
+    );
+    text
 }
 
 fn learned(estimates: &Estimates) -> String {

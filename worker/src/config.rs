@@ -32,12 +32,13 @@ pub struct Options {
     /// Command that restarts ComfyUI when it hangs or has died. Without it, whoever started ComfyUI must do so.
     #[arg(long, env = "ATELIER_COMFYUI_RESTART_COMMAND")]
     pub comfyui_restart_command: Option<String>,
-    /// Command run before the first picture and before a picture of another team, with the team's name in
-    /// ATELIER_TEAM: empties ComfyUI's folders and shows it that team's models.
-    #[arg(long, env = "ATELIER_TEAM_COMMAND")]
-    pub team_command: Option<String>,
-    /// ComfyUI's folder of models, where LoRAs that painters upload are kept, below loras/atelier. Without it this worker
-    /// cannot apply them.
+    /// Folder that this worker owns, on one mount: with ComfyUI's comfyui/input, output and temp, which are emptied before a
+    /// picture of another team, and with models/cache and models/view. ComfyUI sees the view, which is made anew for each team:
+    /// what lies in the cache, but the LoRAs that other teams have uploaded.
+    #[arg(long, env = "ATELIER_STORAGE", conflicts_with = "models")]
+    pub storage: Option<PathBuf>,
+    /// ComfyUI's folder of models where this worker does not own it: LoRAs that painters upload are kept there, below
+    /// loras/atelier. Without it and without --storage this worker cannot apply them.
     #[arg(long, env = "ATELIER_MODELS")]
     pub models: Option<PathBuf>,
     /// How much of the disk uploaded LoRAs may take, GiB: those that were not used for the longest time go first.

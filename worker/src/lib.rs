@@ -19,7 +19,7 @@
 //! | `comfy` | ComfyUI's protocol |
 //! | `images` | the pictures that go in and come out: checked, prepared, finished |
 //! | `loras` | uploaded LoRAs: checked, and kept on the disk |
-//! | `host` | this machine: its GPU, its commands, its dead-man switch |
+//! | `host` | this machine: its GPU, its boot, its folders, its commands, its dead-man switch |
 //!
 //! Uses point downwards in this list. What stands beside the rooms is used by several of them: `event` is what they tell the
 //! agent, `status` what they tell about the worker.

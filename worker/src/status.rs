@@ -1,6 +1,6 @@
 //! What heartbeats and the WebSocket tell about this worker, kept where the run can write and they can read.
 
-use model::{RunId, TaskId, worker_api::RunProgress};
+use model::{BootTimes, RunId, TaskId, worker_api::RunProgress};
 use tokio::sync::watch;
 
 /// What the worker is doing; a heartbeat is due at once when it becomes ready or unready.
@@ -16,6 +16,8 @@ pub(crate) struct Status {
     pub(crate) nodes: Vec<String>,
     /// Why this machine is of no use, if it is.
     pub(crate) sick: Option<&'static str>,
+    /// How long it took to become ready for the first time, once it has.
+    pub(crate) boot: Option<BootTimes>,
 }
 
 /// How far a run is.
@@ -65,6 +67,14 @@ impl StatusBoard {
     pub(crate) fn set_sick(&self, why: Option<&'static str>) {
         self.0
             .send_if_modified(|status| std::mem::replace(&mut status.sick, why) != why);
+    }
+
+    pub(crate) fn has_booted(&self) -> bool {
+        self.0.borrow().boot.is_some()
+    }
+
+    pub(crate) fn booted(&self, times: BootTimes) {
+        self.0.send_modify(|status| status.boot = Some(times));
     }
 
     pub(crate) fn begin(&self, task_id: TaskId, run_id: RunId) {

@@ -126,6 +126,9 @@ async fn note(
             // Cannot fail: these edges exist.
             let _ = worker.become_state(next, now);
         }
+        if let Some(times) = beat.boot.filter(|_| beat.ready) {
+            worker.booted(times, now);
+        }
         let mut writes = Vec::from_iter(outcome(&app.cloud, before, &mut worker, now).await?);
         let came_up = !writes.is_empty() && worker.state == WorkerState::Ready;
         if beat.ready {

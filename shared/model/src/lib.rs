@@ -38,4 +38,4 @@ pub use settings::{Setting, Settings, SettingsError};
 pub use sign_in::{AddressRate, BrowserSession, Device, Identified, Identity, Invitation, SignIn};
 pub use task::{BacklogEntry, CancelCause, Canceled, Lane, Task, TaskBody, TaskState, TransitionError};
 pub use time::Millis;
-pub use worker::{GpuUse, RunRef, Worker, WorkerEdgeError, WorkerState};
+pub use worker::{Boot, BootTimes, GpuUse, RunRef, Worker, WorkerEdgeError, WorkerState};

@@ -106,6 +106,65 @@ pub struct GpuUse {
     pub vram_total_mib: Option<u64>,
 }
 
+/// How long the stages of a machine's boot took, ms, as its worker measured them. Each by itself: a stage that the machine does
+/// not have is absent, as a kernel of its own in a container.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BootTimes {
+    /// The kernel, until systemd begins.
+    #[serde(default, rename = "kernel_ms", skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<u64>,
+    /// From then until ComfyUI's container is started.
+    #[serde(default, rename = "userland_ms", skip_serializing_if = "Option::is_none")]
+    pub userland: Option<u64>,
+    /// The GPU's driver, until it answers the worker for the first time; beside ComfyUI's.
+    #[serde(default, rename = "driver_ms", skip_serializing_if = "Option::is_none")]
+    pub driver: Option<u64>,
+    /// ComfyUI, from the start of its container (of the worker, where that is not known) until it answers.
+    #[serde(default, rename = "comfyui_ms", skip_serializing_if = "Option::is_none")]
+    pub comfyui: Option<u64>,
+    /// From then until the worker is ready: registering and the warm-up.
+    #[serde(default, rename = "warm_up_ms", skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<u64>,
+}
+
+impl BootTimes {
+    /// The stages in the order in which they end, by name.
+    pub const fn stages(&self) -> [(&'static str, Option<u64>); 5] {
+        [
+            ("kernel", self.kernel),
+            ("userland", self.userland),
+            ("driver", self.driver),
+            ("ComfyUI", self.comfyui),
+            ("warm-up", self.warm_up),
+        ]
+    }
+
+    /// No stage takes longer than an hour, whatever a machine says.
+    pub fn bounded(self) -> Self {
+        const MOST: u64 = 3_600_000;
+        let bounded = |time: Option<u64>| time.map(|time| time.min(MOST));
+        Self {
+            kernel: bounded(self.kernel),
+            userland: bounded(self.userland),
+            driver: bounded(self.driver),
+            comfyui: bounded(self.comfyui),
+            warm_up: bounded(self.warm_up),
+        }
+    }
+}
+
+/// A machine has come up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// When its worker was ready.
+    pub at: Millis,
+    /// From when the machine was asked for, ms.
+    #[serde(rename = "total_ms")]
+    pub total: u64,
+    /// What it was made of.
+    pub times: BootTimes,
+}
+
 /// A worker: one item of Fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worker {
@@ -197,6 +256,9 @@ pub struct Worker {
     /// Version of the workers' protocol that its last process spoke; absent until one has registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<u32>,
+    /// How its machine came up the last time that its worker told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Boot>,
     /// When DynamoDB may delete the item, seconds; only of a worker that is no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u64>,
@@ -250,6 +312,7 @@ impl Worker {
             release: None,
             old_image: false,
             protocol: None,
+            boot: None,
             ttl: None,
         }
     }
@@ -311,6 +374,17 @@ impl Worker {
     /// protocol than this release, an older or (after a roll-back) a newer one.
     pub const fn is_outdated(&self) -> bool {
         self.old_image || matches!(self.protocol, Some(protocol) if protocol != crate::worker_api::PROTOCOL)
+    }
+
+    /// Notes how the machine came up: what the first process that becomes ready after a start says.
+    pub fn booted(&mut self, times: BootTimes, now: Millis) {
+        if self.boot.is_none_or(|boot| boot.at < self.up_since) {
+            self.boot = Some(Boot {
+                at: now,
+                total: u64::try_from(now.since(self.up_since).as_millis()).unwrap_or(u64::MAX),
+                times: times.bounded(),
+            });
+        }
     }
 
     /// Takes a sign of life.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{Blame, FailureClass, GpuUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId};
+use crate::{Blame, BootTimes, FailureClass, GpuUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId};
 
 /// Version of this protocol. A worker of the one before works on until it is idle, and is then replaced; one of any other,
 /// newer ones too, is replaced at once.
@@ -184,6 +184,9 @@ pub struct Heartbeat {
     /// Why the machine is of no use: its ComfyUI fails at what must succeed, restarted or not. It is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sick: Option<String>,
+    /// How its machine came up, once it has become ready. The first that is said after a start counts. Older workers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootTimes>,
 }
 
 /// How far a run is.

@@ -2,12 +2,14 @@
 
 use cloud::aws::CallError;
 use fleet::{Fleet, FleetError, FleetPort, Instance, memory::MemoryFleet};
-use model::{InstanceId, MicroUsd, Millis, Pool, PoolId, Worker, WorkerId, WorkerState, worker_api::HeartbeatReply};
+use model::{
+    BootTimes, InstanceId, MicroUsd, Millis, Pool, PoolId, Worker, WorkerId, WorkerState, worker_api::HeartbeatReply,
+};
 use ops::pool::{self, Command, Limits, Position};
 use policy::watch::InstanceState;
 use serde_json::{Value, json};
 
-use crate::support::{INSTANCE, MARA, NOW, POOL, TASK, WORKER, World, minutes, seconds, task_id};
+use crate::support::{INSTANCE, MARA, NOW, POOL, TASK, WORKER, WORKER_2, World, minutes, seconds, task_id};
 
 const SECOND: &str = "01a05cd7-2a00-7000-8000-0000000000a3";
 
@@ -395,6 +397,26 @@ async fn a_pool_is_made_changed_shown_and_listed() {
     world.running(NOW).await;
     world.queued(SECOND, MARA, NOW).await;
     insta::assert_snapshot!("pool-show", show(&world, NOW).await);
+    for (worker, asked, kernel, in_all) in [(WORKER, 9, Some(4000), 61), (WORKER_2, 5, None, 80)] {
+        if worker == WORKER_2 {
+            world.ready(WORKER_2, "i-2", NOW).await;
+        }
+        world
+            .alter_worker(worker, |worker| {
+                let asked = Millis(NOW.0 - minutes(asked).as_millis() as u64);
+                worker.up_since = asked;
+                let times = BootTimes {
+                    kernel,
+                    userland: Some(5100),
+                    comfyui: Some(in_all * 100),
+                    warm_up: Some(6000),
+                    ..BootTimes::default()
+                };
+                worker.booted(times, asked + seconds(in_all));
+            })
+            .await;
+    }
+    insta::assert_snapshot!("pool-show-boots", show(&world, NOW).await);
     insta::assert_snapshot!("pool-list", ops(&world, Command::List, NOW).await);
 }
 

@@ -100,6 +100,29 @@ async fn a_proof_gives_a_token_of_a_new_generation() {
 }
 
 #[tokio::test]
+async fn how_a_machine_came_up_is_told_once_for_each_start() {
+    let world = booted().await;
+    register(&world, &registration(&[]), NOW).await.ok();
+    let worker = world.worker(WORKER).await;
+    let ready = async |warm_up: u64, ready: bool, now: Millis| {
+        let boot = json!({ "kernel_ms": 3000, "warm_up_ms": warm_up, "of_tomorrow": "x" });
+        let beat = json!({ "ready": ready, "boot": boot });
+        world.work(&worker, "heartbeat", &beat, now).await.ok();
+        let told = world.worker(WORKER).await.boot;
+        told.map(|boot| (boot.total, boot.times.kernel, boot.times.warm_up, boot.times.driver))
+    };
+    assert_eq!(ready(1, false, NOW + seconds(20)).await, None, "it is not up yet");
+    // However long the machine says it took, and whatever a later process says.
+    let first = Some((60_000, Some(3000), Some(3_600_000), None));
+    assert_eq!(ready(u64::MAX, true, NOW + seconds(60)).await, first);
+    assert_eq!(ready(5, true, NOW + seconds(75)).await, first);
+    let again = NOW + minutes(30);
+    world.alter_worker(WORKER, |worker| worker.up_since = again).await;
+    let second = Some((40_000, Some(3000), Some(6), None));
+    assert_eq!(ready(6, true, again + seconds(40)).await, second);
+}
+
+#[tokio::test]
 async fn a_proof_is_good_once() {
     let world = booted().await;
     register(&world, &registration(&[]), NOW).await.ok();

@@ -125,7 +125,7 @@ async fn what_a_later_release_has_added_is_still_there_after_this_one_has_writte
             continue;
         }
         item["of_tomorrow"] = json!({ "deep": [1, { "x": "y" }] });
-        for part in ["run", "result", "breaker", "estimates", "gpu", "error", "times"] {
+        for part in ["run", "result", "breaker", "estimates", "gpu", "error", "times", "boot"] {
             if item[part].is_object() {
                 item[part]["of_tomorrow"] = "kept".into();
             }

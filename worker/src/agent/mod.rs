@@ -18,9 +18,9 @@ use crate::{
     control_plane::{CloudApi, InstanceIdentity, Rhythm, beat, keep_open, keep_registered},
     error::chain,
     event::{Event, send},
-    host::{DeadMan, Gpu, shut_down},
+    host::{DeadMan, Gpu, Storage, shut_down},
     loras::LoraCache,
-    render::{ComfyHost, Commands, Renderer, Stop},
+    render::{ComfyHost, Renderer, Stop},
     status::StatusBoard,
 };
 use state::{Action, State};
@@ -61,21 +61,17 @@ impl Agent {
         let local = http().connect_timeout(Duration::from_secs(3)).no_proxy().build()?;
         let api = Arc::new(CloudApi::new(cloud.clone(), &options.api, &options.worker_id));
         let status = StatusBoard::new();
-        let commands = Commands {
-            restart: options.comfyui_restart_command.clone(),
-            team: options.team_command.clone(),
-        };
         let comfy = Comfy::new(local, &options.comfyui_url);
+        let storage = options.storage.clone().map(Storage::new);
+        let models = storage.as_ref().map(Storage::models).or_else(|| options.models.clone());
+        let restart = options.comfyui_restart_command.clone();
         let lora_limit = options.lora_cache.saturating_mul(1 << 30);
         let renderer = Renderer {
             http: cloud,
             api: Arc::clone(&api),
-            host: Arc::new(ComfyHost::new(comfy, commands, timing.clone(), status.clone())),
+            host: Arc::new(ComfyHost::new(comfy, restart, storage, timing.clone(), status.clone())),
             status: status.clone(),
-            loras: options
-                .models
-                .as_ref()
-                .map(|models| Arc::new(LoraCache::new(models, lora_limit))),
+            loras: models.map(|models| Arc::new(LoraCache::new(&models, lora_limit))),
             timing: timing.clone(),
         };
         Ok(Self {
@@ -157,6 +153,8 @@ impl Agent {
         let (api, timing) = (Arc::clone(&self.api), self.timing.clone());
         let (status, address) = (self.status.watch(), address.subscribe());
         tasks.spawn(keep_open(api, address, status, timing, events.clone()));
+        let comfy = Arc::clone(&self.renderer.host);
+        tasks.spawn(async move { comfy.await_first_answer().await });
         let (comfy, status) = (Arc::clone(&self.renderer.host), self.status.watch());
         tasks.spawn(watch_comfy::watch(
             comfy,
@@ -195,6 +193,9 @@ impl Agent {
                 let (plan, status) = (self.warm_up.clone(), self.status.clone());
                 tasks.spawn(async move {
                     renderer.host.warm_up(plan.as_ref()).await;
+                    if !status.has_booted() {
+                        status.booted(renderer.host.boot.times().await);
+                    }
                     status.set_ready(true);
                     send(&events, Event::Warm).await;
                 });

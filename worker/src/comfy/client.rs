@@ -143,9 +143,14 @@ impl Comfy {
     /// Forgets every finished prompt, and lets go of models and cached results.
     pub(crate) async fn clear(&self) -> Result<(), ComfyError> {
         self.forget_inputs().await;
-        self.post("/history", &json!({"clear": true})).await?;
+        self.clear_history().await?;
         self.post("/free", &json!({"unload_models": true, "free_memory": true}))
             .await
+    }
+
+    /// Makes it forget all runs, and keep what it has loaded.
+    pub(crate) async fn clear_history(&self) -> Result<(), ComfyError> {
+        self.post("/history", &json!({"clear": true})).await
     }
 
     /// Whether it has this node class, in the form that graphs use. Asked one by one: the list of all nodes is megabytes, and

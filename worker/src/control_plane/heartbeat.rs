@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::worker_api::Heartbeat;
+use model::{BootTimes, worker_api::Heartbeat};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
@@ -13,7 +13,7 @@ use crate::{
     backoff::jittered,
     error::chain,
     event::Event,
-    host::{DeadMan, Gpu},
+    host::{DeadMan, Gpu, ms},
     status::Status,
 };
 
@@ -49,6 +49,10 @@ pub(crate) async fn beat(
             models: now.models.clone(),
             nodes: now.nodes.clone(),
             sick: now.sick.map(str::to_owned),
+            boot: now.boot.map(|boot| BootTimes {
+                driver: gpu.took().map(ms),
+                ..boot
+            }),
         };
         let sent = Instant::now();
         let answered = match api.heartbeat(&beat).await {

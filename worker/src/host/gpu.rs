@@ -1,5 +1,7 @@
 //! What the GPU does, as NVIDIA's management library tells.
 
+use std::time::{Duration, Instant};
+
 use model::GpuUse;
 use nvml_wrapper::{Nvml, error::NvmlError, struct_wrappers::device::MemoryInfo};
 
@@ -7,15 +9,23 @@ use nvml_wrapper::{Nvml, error::NvmlError, struct_wrappers::device::MemoryInfo};
 #[derive(Debug)]
 pub(crate) struct Gpu {
     nvml: Option<Nvml>,
+    took: Duration,
 }
 
 impl Gpu {
     /// Looks for the driver's library once; a machine without it has no GPU to watch.
     pub(crate) fn probe() -> Self {
+        let begin = Instant::now();
         let nvml = Nvml::init()
             .inspect_err(|error| tracing::info!(%error, "no GPU is watched: NVIDIA's library is not here"))
             .ok();
-        Self { nvml }
+        let took = begin.elapsed();
+        Self { nvml, took }
+    }
+
+    /// How long the driver took until it answered for the first time; none without one.
+    pub(crate) fn took(&self) -> Option<Duration> {
+        self.nvml.as_ref().map(|_| self.took)
     }
 
     /// What the GPU does now; none if it cannot be told, which the API takes as unknown and not as idle.

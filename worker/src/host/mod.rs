@@ -1,9 +1,13 @@
 //! The machine that the worker runs on.
 
+mod boot;
 mod command;
 mod dead_man;
 mod gpu;
+mod storage;
 
+pub(crate) use boot::{Boot, ms};
 pub(crate) use command::run;
 pub(crate) use dead_man::{DeadMan, shut_down};
 pub(crate) use gpu::Gpu;
+pub(crate) use storage::{Storage, gone};

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::host::gone;
+
 /// Below ComfyUI's folder of LoRAs. All in it is ours.
 const OURS: &str = "atelier";
 /// Of a file that is being written.
@@ -71,6 +73,7 @@ impl LoraCache {
             });
         for file in stale.iter().chain(surplus) {
             tracing::info!(file = %file.path.display(), bytes = file.size, "making room for LoRAs");
+            // Another worker with the same folder may have been faster.
             gone(fs::remove_file(&file.path))?;
         }
         Ok(())
@@ -102,14 +105,6 @@ fn collect(folder: &Path, files: &mut Vec<Stored>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Another worker with the same folder may have been faster.
-fn gone(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }
 
 #[cfg(test)]

@@ -1,30 +1,21 @@
 //! ComfyUI's health, and whose work it holds.
 
 use std::{
-    collections::BTreeMap,
     mem,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use model::{RunId, TeamId};
-use tokio::{sync::Mutex, time::sleep};
+use tokio::{sync::Mutex, task::spawn_blocking, time::sleep};
 
 use super::error::RenderError;
 use crate::{
     comfy::{self, Comfy, ComfyError, Halted},
     config::Timing,
     error::chain,
-    host,
+    host::{self, Boot, Storage},
     status::StatusBoard,
 };
-
-/// An operator's commands about ComfyUI.
-#[derive(Debug, Default)]
-pub(crate) struct Commands {
-    pub(crate) restart: Option<String>,
-    /// Shows ComfyUI the files of a team.
-    pub(crate) team: Option<String>,
-}
 
 /// The ComfyUI of this host.
 #[derive(Debug)]
@@ -32,7 +23,11 @@ pub(crate) struct ComfyHost {
     pub(super) comfy: Comfy,
     pub(super) status: StatusBoard,
     pub(super) timing: Timing,
-    commands: Commands,
+    /// How it is restarted, if it may be.
+    restart: Option<String>,
+    /// Its folders, where they are the worker's.
+    storage: Option<Storage>,
+    pub(crate) boot: Boot,
     /// ComfyUI must be restarted before it is used again. Held locked while that is done.
     sick: Mutex<bool>,
     /// It was sick: before anybody relies on it again it must show that it works.
@@ -54,12 +49,20 @@ enum Serving {
 }
 
 impl ComfyHost {
-    pub(crate) fn new(comfy: Comfy, commands: Commands, timing: Timing, status: StatusBoard) -> Self {
+    pub(crate) fn new(
+        comfy: Comfy,
+        restart: Option<String>,
+        storage: Option<Storage>,
+        timing: Timing,
+        status: StatusBoard,
+    ) -> Self {
         Self {
             comfy,
             status,
             timing,
-            commands,
+            restart,
+            storage,
+            boot: Boot::new(),
             sick: Mutex::default(),
             doubtful: AtomicBool::new(false),
             serving: Mutex::default(),
@@ -79,6 +82,12 @@ impl ComfyHost {
             self.comfy.queue().await,
             Err(ComfyError::Gone(_) | ComfyError::Status { .. })
         )
+    }
+
+    /// Notes when ComfyUI answers for the first time, which may be before the worker is registered.
+    pub(crate) async fn await_first_answer(&self) {
+        self.wait_until_it_answers().await;
+        self.boot.comfy_answers();
     }
 
     /// Restarts ComfyUI if it is sick and may be restarted, and waits until it answers.
@@ -104,9 +113,9 @@ impl ComfyHost {
             return;
         }
         self.comfy.forget_server().await;
-        if let Some(command) = &self.commands.restart {
+        if let Some(command) = &self.restart {
             tracing::warn!("restarting ComfyUI");
-            host::run(command, BTreeMap::new()).await;
+            host::run(command).await;
         }
         *sick = false;
     }
@@ -114,8 +123,8 @@ impl ComfyHost {
     /// Makes ComfyUI serve a team. Before another team's task it forgets results, history and models of the last one.
     ///
     /// ComfyUI has no call that deletes files. What it wrote and was given lies in folders that are named by a random id
-    /// and that graphs cannot list; emptying them, and showing ComfyUI the models of this team only, is up to the machine
-    /// image: it names a command for that, which runs here.
+    /// and that graphs cannot list. Where those are the worker's they are emptied, and ComfyUI is shown the models of this team
+    /// only.
     pub(super) async fn serve(&self, team: &TeamId) -> Result<(), RenderError> {
         let mut serving = self.serving.lock().await;
         match mem::replace(&mut *serving, Serving::Between) {
@@ -123,20 +132,39 @@ impl ComfyHost {
                 *serving = Serving::Team(now);
                 return Ok(());
             }
-            Serving::Nobody => {}
+            // A worker before this one may have used it, and left a run of this team there that is to be gone on with.
+            Serving::Nobody => match &self.storage {
+                Some(storage) if storage.shows(team) => {
+                    *serving = Serving::Team(team.clone());
+                    return Ok(());
+                }
+                Some(_) => self.comfy.clear_history().await?,
+                None => {}
+            },
             Serving::Team(_) | Serving::Between => {
                 tracing::info!(%team, "clearing what the last team left");
                 self.comfy.clear().await?;
                 self.status.unloaded();
             }
         }
-        if let Some(command) = &self.commands.team
-            && !host::run(command, BTreeMap::from([("ATELIER_TEAM", team.as_str())])).await
-        {
-            return Err(RenderError::Team);
+        if let Some(storage) = self.storage.clone() {
+            let team = team.clone();
+            spawn_blocking(move || storage.empty().and_then(|()| storage.show(Some(&team))))
+                .await?
+                .map_err(RenderError::Storage)?;
         }
         *serving = Serving::Team(team.clone());
         Ok(())
+    }
+
+    /// Shows ComfyUI what everybody may see, unless it is shown a team's already: what the warm-up needs is among it.
+    pub(super) async fn open(&self) {
+        let Some(storage) = self.storage.clone().filter(|storage| !storage.is_open()) else {
+            return;
+        };
+        if let Ok(Err(error)) = spawn_blocking(move || storage.show(None)).await {
+            tracing::error!(error = chain(&error), "ComfyUI cannot be shown its models");
+        }
     }
 
     /// Whether ComfyUI was sick and has not shown since that it works.

@@ -1,5 +1,7 @@
 //! Why a run has no result, and how that is told to the painter.
 
+use std::io;
+
 use model::{Blame, Failure, FailureClass};
 
 use super::stop::Stop;
@@ -43,7 +45,7 @@ pub(crate) enum RenderError {
     #[error("the result could not be uploaded")]
     Upload(#[source] TransferError),
     #[error("the team's folders could not be set up")]
-    Team,
+    Storage(#[source] io::Error),
     #[error("a worker thread failed")]
     Thread(#[from] tokio::task::JoinError),
 }
@@ -115,7 +117,7 @@ impl RenderError {
             Self::Interrupted => say(Infrastructure, "The renderer was interrupted."),
             Self::Output(_) => say(Infrastructure, "The renderer made something else than was asked for."),
             Self::Upload(_) => say(Infrastructure, "The finished picture could not be uploaded."),
-            Self::Team => say(Infrastructure, "The render machine could not open the team's folders."),
+            Self::Storage(_) => say(Infrastructure, "The render machine could not open the team's folders."),
             Self::Thread(_) => say(Infrastructure, "The render machine had an internal error."),
         }
     }

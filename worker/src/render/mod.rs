@@ -11,7 +11,7 @@ mod steps;
 mod stop;
 mod warm_up;
 
-pub(crate) use comfy_host::{ComfyHost, Commands};
+pub(crate) use comfy_host::ComfyHost;
 pub(crate) use renderer::Renderer;
 #[cfg(test)]
 pub(crate) use steps::MAX_PICTURES;

@@ -19,6 +19,7 @@ impl ComfyHost {
     pub(crate) async fn warm_up(&self, plan: Option<&Value>) {
         let mut backoff = Backoff::new(self.timing.retry);
         let mut failed = 0;
+        self.open().await;
         loop {
             self.wait_until_it_answers().await;
             if let Err(error) = self.look_at_nodes().await {

@@ -44,7 +44,8 @@ pub(crate) struct Setup {
     pub(crate) timing: Timing,
     pub(crate) shutdown: String,
     pub(crate) restart: Option<String>,
-    pub(crate) team: Option<String>,
+    /// The folder that the worker owns, if any: instead of ComfyUI's folder of models.
+    pub(crate) storage: Option<PathBuf>,
     /// Whether the worker knows ComfyUI's folder of models.
     pub(crate) has_models: bool,
 }
@@ -67,7 +68,7 @@ impl Default for Setup {
             },
             shutdown: "false".into(),
             restart: None,
-            team: None,
+            storage: None,
             has_models: true,
         }
     }
@@ -159,8 +160,11 @@ impl Bench {
             comfyui_url: self.comfy.clone(),
             shutdown_command: setup.shutdown,
             comfyui_restart_command: setup.restart,
-            team_command: setup.team,
-            models: self.models.clone().filter(|_| setup.has_models),
+            models: self
+                .models
+                .clone()
+                .filter(|_| setup.has_models && setup.storage.is_none()),
+            storage: setup.storage,
             lora_cache: 1,
             image: Some("test-1".into()),
             no_socket: false,

@@ -237,26 +237,43 @@ async fn half_a_graph_is_no_success() {
 
 #[tokio::test]
 async fn another_team_finds_nothing_of_the_last_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
+    let storage = tempfile::tempdir().unwrap();
+    let at = |path: &str| storage.path().join(path);
+    let folders = ["input", "output", "temp"].map(|name| at("comfyui").join(name));
+    for folder in &folders {
+        std::fs::create_dir_all(folder.join("left")).unwrap();
+    }
+    std::fs::create_dir_all(at("models/cache/loras/atelier/red")).unwrap();
     let mut bench = Bench::double().await;
-    let command = format!("echo $ATELIER_TEAM >> {}", file.display());
     bench.start(Setup {
-        team: Some(command),
+        storage: Some(storage.path().to_owned()),
         ..Setup::default()
     });
-    let mut runs = vec![];
-    for team in ["red", "red", "blue"] {
+    let paint = async |team: &str| {
         let mut run = bench.assignment(&steps(2, 1), None);
         run.team = TeamId::new(team);
-        runs.push(run.run_id);
+        let id = run.run_id;
         bench.cloud.enqueue(run);
-    }
-    for run in runs {
-        bench.cloud.result(run).await;
-    }
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "red\nblue\n");
+        bench.cloud.result(id).await;
+        let left = folders.iter().filter(|folder| folder.join("left").exists()).count();
+        let seen = ["red", "blue"].map(|team| at("models/view/loras/atelier").join(team).exists());
+        for folder in &folders {
+            std::fs::create_dir_all(folder.join("left/deep")).unwrap();
+        }
+        (left, seen)
+    };
+    assert_eq!(paint("red").await, (0, [true, false]), "what lay there before");
+    assert_eq!(paint("red").await, (3, [true, false]));
+    assert_eq!(paint("blue").await, (0, [false, true]));
     assert_eq!(double(&bench).stats().frees, 1);
+
+    // Folders that cannot be emptied are no folders for another team.
+    std::fs::remove_dir_all(at("comfyui/temp")).unwrap();
+    let mut run = bench.assignment(&steps(2, 1), None);
+    run.team = TeamId::new("red");
+    let id = run.run_id;
+    bench.cloud.enqueue(run);
+    assert_eq!(bench.cloud.failure(id).await.class, Some(FailureClass::Infrastructure));
 }
 
 #[tokio::test]
