@@ -140,6 +140,7 @@ impl BootTimes {
     }
 
     /// No stage takes longer than an hour, whatever a machine says.
+    #[must_use]
     pub fn bounded(self) -> Self {
         const MOST: u64 = 3_600_000;
         let bounded = |time: Option<u64>| time.map(|time| time.min(MOST));

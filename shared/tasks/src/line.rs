@@ -63,16 +63,13 @@ impl Lines {
     pub async fn read(&self, cloud: &Cloud, id: &PoolId, settings: &Settings, now: Millis) -> Result<Line, StoreError> {
         let kept = self.kept().get(id).cloned();
         let workers = cloud.store.list(WorkersOf(id));
-        let (standing, workers) = match kept.filter(|(at, _)| now.since(*at) < settings.line_age) {
-            Some((_, standing)) => (standing, workers.await?),
-            None => {
-                let (standing, workers) = tokio::try_join!(Standing::read(cloud, id), workers)?;
-                if standing.pool.is_some() {
-                    self.kept().insert(id.clone(), (now, standing.clone()));
-                }
-                (standing, workers)
-            }
-        };
+        if let Some((_, standing)) = kept.filter(|(at, _)| now.since(*at) < settings.line_age) {
+            return Ok(Line::of(standing, workers.await?));
+        }
+        let (standing, workers) = tokio::try_join!(Standing::read(cloud, id), workers)?;
+        if standing.pool.is_some() {
+            self.kept().insert(id.clone(), (now, standing.clone()));
+        }
         Ok(Line::of(standing, workers))
     }
 
