@@ -61,13 +61,16 @@ const fn kind(name: &'static str, look: Look, end: End, billable: bool) -> Kind 
 }
 
 /// All of them.
-pub const KINDS: [Kind; 29] = [
+pub const KINDS: [Kind; 34] = [
     kind("AWS::ApiGateway::Account", Look::Drift, End::Stays, false),
     kind("AWS::ApiGatewayV2::Api", Look::Api, End::WithStack, false),
+    kind("AWS::ApiGatewayV2::ApiMapping", Look::Drift, End::WithStack, false),
     kind("AWS::ApiGatewayV2::Authorizer", Look::Drift, End::WithStack, false),
+    kind("AWS::ApiGatewayV2::DomainName", Look::Drift, End::WithStack, false),
     kind("AWS::ApiGatewayV2::Integration", Look::Drift, End::WithStack, false),
     kind("AWS::ApiGatewayV2::Route", Look::Drift, End::WithStack, false),
     kind("AWS::ApiGatewayV2::Stage", Look::Drift, End::WithStack, false),
+    kind("AWS::CertificateManager::Certificate", Look::Drift, End::WithStack, false),
     kind("AWS::CloudFront::Distribution", Look::Drift, End::WithStack, false),
     kind("AWS::CloudFront::Function", Look::Drift, End::WithStack, false),
     kind("AWS::CloudWatch::Alarm", Look::Drift, End::WithStack, true),
@@ -86,6 +89,8 @@ pub const KINDS: [Kind; 29] = [
     kind("AWS::Lambda::Function", Look::Function, End::WithStack, false),
     kind("AWS::Lambda::Permission", Look::Drift, End::WithStack, false),
     kind("AWS::Logs::LogGroup", Look::Drift, End::WithStack, true),
+    kind("AWS::Route53::RecordSet", Look::Drift, End::WithStack, false),
+    kind("AWS::Route53::RecordSetGroup", Look::Drift, End::WithStack, false),
     kind("AWS::S3::Bucket", Look::Bucket, End::IfPurged, true),
     kind("AWS::S3::BucketPolicy", Look::Drift, End::WithStack, false),
     kind("AWS::SQS::Queue", Look::Queue, End::WithStack, false),

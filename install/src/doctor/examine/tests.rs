@@ -71,6 +71,8 @@ fn healthy() -> Snapshot {
         file: "sd15.safetensors".to_owned(),
         arch: Some("sd15".to_owned()),
         format: None,
+        licence: None,
+        source: None,
     };
     let mut pool = Pool::new(PoolId::new("default"), 2, vec!["g5.xlarge".to_owned()]);
     pool.warm_up = Some("sd15".to_owned());
