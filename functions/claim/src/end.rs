@@ -53,7 +53,7 @@ pub(crate) async fn result(
         pose: result.pose,
     };
     let outcome = Outcome::Succeeded(pictures, result.times);
-    end(&app, worker, result.task_id, result.run_id, &outcome, now)
+    Box::pin(end(&app, worker, result.task_id, result.run_id, &outcome, now))
         .await
         .map(Json)
 }
