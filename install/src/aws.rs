@@ -218,5 +218,6 @@ where
     } else {
         ""
     };
-    anyhow::anyhow!("AWS could not {what}: {said}{hint}")
+    let words = format!("AWS could not {what}: {said}{hint}");
+    anyhow::Error::new(error).context(words)
 }

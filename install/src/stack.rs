@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use aws_sdk_cloudformation::types::{ChangeAction, ChangeSetStatus, ExecutionStatus, Replacement, ResourceChange};
+use aws_sdk_cloudformation::types::{
+    ChangeAction, ChangeSetStatus, ExecutionStatus, Replacement, ResourceChange, ResourceStatus,
+};
 use ops::outputs::Outputs;
 
 use crate::{
@@ -115,7 +117,7 @@ async fn change_sets(aws: &Aws, stack: &str) -> Result<Vec<String>> {
         .into_iter()
         .filter(|it| it.status == Some(ChangeSetStatus::CreateComplete))
         .filter(|it| it.execution_status == Some(ExecutionStatus::Available))
-        .filter_map(|it| Some((it.creation_time.map(|at| at.as_nanos()), it.change_set_id?)))
+        .filter_map(|it| Some((it.creation_time, it.change_set_id?)))
         .collect();
     sets.sort();
     Ok(sets.into_iter().map(|(_, id)| id).collect())
@@ -196,7 +198,7 @@ async fn reasons(aws: &Aws, name: &str) -> Result<String> {
         .map_err(|error| failed("read the stack's events", error))?
         .stack_events;
     let failed = events.unwrap_or_default().into_iter().filter(|it| {
-        let status = it.resource_status.as_ref().map(|it| it.as_str());
+        let status = it.resource_status.as_ref().map(ResourceStatus::as_str);
         status.is_some_and(|it| it.ends_with("_FAILED"))
     });
     let lines: Vec<_> = failed

@@ -74,12 +74,12 @@ fn says(text: impl Into<String>) -> Finding {
 }
 
 /// vCPUs of an instance type, by its size: the same in all families that have one GPU.
-fn vcpus(kind: &str) -> f64 {
+fn vcpus(kind: &str) -> u32 {
     let size = kind.rsplit('.').next().unwrap_or_default();
     match size.strip_suffix("xlarge") {
-        Some("") => 4.0,
-        Some(times) => times.parse::<f64>().map_or(4.0, |times| times * 4.0),
-        None => 4.0,
+        Some("") => 4,
+        Some(times) => times.parse::<u32>().map_or(4, |times| times * 4),
+        None => 4,
     }
 }
 
@@ -130,9 +130,8 @@ pub fn check(site: &Site, needs: &Needs) -> Vec<Finding> {
 fn quotas(site: &Site, needs: &Needs) -> Vec<Finding> {
     let usual = INSTANCE_TYPES.map(str::to_owned).to_vec();
     let types = needs.types.as_ref().unwrap_or(&usual);
-    let one = types.iter().map(|it| vcpus(it)).fold(f64::INFINITY, f64::min);
-    let one = if one.is_finite() { one } else { 4.0 };
-    let all = one * f64::from(needs.machines);
+    let one = types.iter().map(|it| vcpus(it)).min().unwrap_or(4);
+    let (one, all) = (f64::from(one), f64::from(one) * f64::from(needs.machines));
     let mut found = Vec::new();
     let mut ask = |name: &str, quota: (&str, &str), has: f64, wants: f64, effect: &str| {
         found.push(says(format!(
@@ -217,8 +216,8 @@ mod tests {
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].stops == stops && found[0].text.contains(part), "{found:?}");
         };
-        one(|it| drop(it.tools.remove("sam")), true, "install-sam-cli");
-        one(|it| drop(it.tools.remove("packer")), true, "--image");
+        one(|it| it.tools.retain(|tool| *tool != "sam"), true, "install-sam-cli");
+        one(|it| it.tools.retain(|tool| *tool != "packer"), true, "--image");
         one(|it| it.vpc = None, true, "create-default-vpc");
         one(|it| it.subnets[0].way_out = false, true, "way out");
         one(|it| it.subnets.push(subnet("subnet-2", "a", true)), false, "second one");
@@ -234,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_size_has_its_vcpus() {
-        for (kind, count) in [("g6.xlarge", 4.0), ("g5.2xlarge", 8.0), ("g6e.8xlarge", 32.0)] {
+        for (kind, count) in [("g6.xlarge", 4), ("g5.2xlarge", 8), ("g6e.8xlarge", 32)] {
             assert_eq!(vcpus(kind), count, "{kind}");
         }
     }

@@ -11,18 +11,22 @@ import sys
 import time
 import urllib.parse
 
-sys.path.insert(0, os.environ["EMULATOR_TOOLS"])
-import deploy  # noqa: E402
-
 RECORDS = os.environ["RECORDS"]
-REGION = os.environ["AWS_REGION"]
-CLIENTS = deploy.Clients(os.environ["EMULATOR"], REGION)
 
 
 def main():
     name = os.path.basename(sys.argv[0])
     with open(os.path.join(RECORDS, "calls"), "a", encoding="utf-8") as calls:
         calls.write(json.dumps([name, *sys.argv[1:]]) + "\n")
+    if sys.argv[1] == "init":
+        return
+    if breaks(name):
+        sys.exit(1)
+    global deploy, CLIENTS
+    sys.path.insert(0, os.environ["EMULATOR_TOOLS"])
+    import deploy  # slow, so not before it is needed
+
+    CLIENTS = deploy.Clients(os.environ["EMULATOR"], os.environ["AWS_REGION"])
     {"sam": sam, "packer": packer}[name]()
 
 
@@ -36,8 +40,6 @@ def breaks(where):
 
 
 def sam():
-    if breaks("sam"):
-        sys.exit(1)
     parser = argparse.ArgumentParser()
     parser.add_argument("command", choices=["deploy"])
     for name in ("template-file", "stack-name", "region", "capabilities"):
@@ -104,10 +106,6 @@ def parse(override):
 
 
 def packer():
-    if sys.argv[1] != "build":
-        return
-    if breaks("packer"):
-        sys.exit(1)
     variables = dict(it.split("=", 1) for it in sys.argv if "=" in it)
     assert os.path.exists(variables["worker"]) and os.path.exists("atelier.pkr.hcl"), variables
     ec2 = CLIENTS("ec2")

@@ -3,7 +3,7 @@
 use aws_sdk_ec2::{
     Client,
     config::Builder,
-    types::{Filter, Image as Ami, ImageState, RouteTable},
+    types::{BlockDeviceMapping, Filter, Image as Ami, ImageState, RouteTable},
 };
 use cloud::aws::{CallError, time_outs};
 
@@ -111,7 +111,7 @@ impl Site {
 
 fn image(ami: &Ami) -> Option<Image> {
     let version = ami.tags().iter().find(|tag| tag.key() == Some(VERSION_TAG))?;
-    let disks = || ami.block_device_mappings().iter().filter_map(|it| it.ebs());
+    let disks = || ami.block_device_mappings().iter().filter_map(BlockDeviceMapping::ebs);
     Some(Image {
         id: ami.image_id()?.to_owned(),
         version: version.value().unwrap_or_default().to_owned(),
