@@ -70,7 +70,12 @@ pub const KINDS: [Kind; 34] = [
     kind("AWS::ApiGatewayV2::Integration", Look::Drift, End::WithStack, false),
     kind("AWS::ApiGatewayV2::Route", Look::Drift, End::WithStack, false),
     kind("AWS::ApiGatewayV2::Stage", Look::Drift, End::WithStack, false),
-    kind("AWS::CertificateManager::Certificate", Look::Drift, End::WithStack, false),
+    kind(
+        "AWS::CertificateManager::Certificate",
+        Look::Drift,
+        End::WithStack,
+        false,
+    ),
     kind("AWS::CloudFront::Distribution", Look::Drift, End::WithStack, false),
     kind("AWS::CloudFront::Function", Look::Drift, End::WithStack, false),
     kind("AWS::CloudWatch::Alarm", Look::Drift, End::WithStack, true),
