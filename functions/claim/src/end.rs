@@ -80,7 +80,7 @@ pub(crate) async fn failure(
         Some(class) => Outcome::Failed(Failure::new(class, failure.message).blaming(failure.blame)),
         None => Outcome::Interrupted,
     };
-    end(&app, worker, failure.task_id, failure.run_id, &outcome, now)
+    Box::pin(end(&app, worker, failure.task_id, failure.run_id, &outcome, now))
         .await
         .map(Json)
 }
