@@ -1,5 +1,7 @@
 //! What an installation costs, before it is made.
 
+use std::fmt::Write as _;
+
 use model::MicroUsd;
 use ops::pool::INSTANCE_TYPES;
 use policy::price;
@@ -45,15 +47,16 @@ pub fn text(gib: u64, machines: u32, types: Option<&[String]>) -> String {
     let sum = MicroUsd(lines.iter().map(|(_, price)| price.0).sum());
     let mut text = format!("What it costs ({SOURCE}):\n  a month, while nobody paints\n");
     for (what, price) in &lines {
-        text += &format!("    {:>10}  {what}\n", in_words(*price));
+        let _ = writeln!(text, "    {:>10}  {what}", in_words(*price));
     }
-    text += &format!(
-        "    {:>10}  at most in all\n  an hour of a GPU machine that is on\n",
+    let _ = writeln!(
+        text,
+        "    {:>10}  at most in all\n  an hour of a GPU machine that is on",
         in_words(sum)
     );
     let usual: Vec<String> = INSTANCE_TYPES.map(str::to_owned).to_vec();
     for (kind, price) in working(types.unwrap_or(&usual)) {
-        text += &format!("    {:>10}  {kind}\n", in_words(price));
+        let _ = writeln!(text, "    {:>10}  {kind}", in_words(price));
     }
     text
 }

@@ -7,6 +7,7 @@ pub mod plan;
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     io::{IsTerminal, Write as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -182,7 +183,7 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
         .carry_out()
         .await
         .context("not finished; mend what is said below and run the same command again, it goes on where it stopped")?;
-    run.farewell(invitation)
+    run.farewell(invitation.as_deref())
 }
 
 /// What stands before anything is done.
@@ -192,12 +193,12 @@ fn introduction(place: &str, steps: &[Step], findings: &[Finding], needs: &Needs
     }
     let mut text = format!("To deploy {place}:\n");
     for (n, step) in (1..).zip(steps) {
-        text += &format!("  {n}. {step}\n");
+        let _ = writeln!(text, "  {n}. {step}");
     }
     text += &cost::text(cost::IMAGE_GIB, needs.machines, needs.types.as_deref());
     for finding in findings {
         let mark = if finding.stops { '✗' } else { '!' };
-        text += &format!("{mark} {}\n", finding.text);
+        let _ = writeln!(text, "{mark} {}", finding.text);
     }
     text.trim_end().to_owned()
 }
@@ -430,12 +431,12 @@ impl Run<'_> {
         stack::outputs(self.aws, &self.told.common.stack).await
     }
 
-    fn farewell(&self, invitation: Option<String>) -> Result<String> {
+    fn farewell(&self, invitation: Option<&str>) -> Result<String> {
         let outputs = Outputs::read(&self.folder.outputs())?;
         let api = outputs.get("ApiUrl")?;
         let user = &self.told.user;
         let folder = self.folder.0.display();
-        let invited = match &invitation {
+        let invited = match invitation {
             Some(words) => format!("Invitation of {user}, good once, for 72 hours: {words}"),
             None => format!("Another invitation: ops invite --user {user} --outputs {folder}/outputs.json"),
         };

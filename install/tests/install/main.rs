@@ -66,7 +66,7 @@ impl Studio {
     }
 
     async fn ops(&self, arguments: &[&str]) -> Output {
-        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
         let mut command = Command::new(env!("CARGO_BIN_EXE_ops"));
         command
             .args(arguments)
@@ -84,7 +84,11 @@ impl Studio {
         command.output().await.unwrap()
     }
 
-    fn deploy<'a>(&self, local: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    async fn deploys(&self, more: &[&str]) -> Output {
+        let local = format!(
+            "LocalEndpoint={}",
+            self.emulator.endpoint().trim_start_matches("http://")
+        );
         let fixed = [
             "deploy",
             "--release",
@@ -93,16 +97,10 @@ impl Studio {
             "studio",
             "--parameter",
             "EventSource=local.ec2",
+            "--parameter",
+            &local,
         ];
-        [fixed.as_slice(), &["--parameter", local], more].concat()
-    }
-
-    async fn deploys(&self, more: &[&str]) -> Output {
-        let local = format!(
-            "LocalEndpoint={}",
-            self.emulator.endpoint().trim_start_matches("http://")
-        );
-        self.ops(&self.deploy(&local, more)).await
+        self.ops(&[&fixed, more].concat()).await
     }
 
     async fn open_the_way_out(&self) {
