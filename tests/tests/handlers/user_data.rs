@@ -18,6 +18,7 @@ fn script() -> String {
         ("${Api}", "https://api"),
         ("${TokenAudience}", "painters"),
         ("${AWS::Region}", "eu-1"),
+        ("${FileSystem}", ""),
     ];
     let script = values
         .into_iter()
