@@ -4,7 +4,10 @@ use std::io::{Cursor, Read, repeat};
 
 use image::{ImageFormat, RgbImage};
 use model::{RunId, worker_api::InputBlob};
-use tokio::{io::AsyncWriteExt, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use tokio_tungstenite::tungstenite::{Error, WebSocket, protocol::Role};
 use uuid::Uuid;
 use workflow::{Colour, OptionalNode};
@@ -48,7 +51,10 @@ async fn announcing(bytes: u64) -> Comfy {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
-            socket.readable().await.ok();
+            // Unread, it would break the connection before the answer is read.
+            if socket.read(&mut [0; 4096]).await.unwrap_or_default() == 0 {
+                continue;
+            }
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
             socket.write_all(head.as_bytes()).await.ok();
         }

@@ -209,7 +209,7 @@ async fn goes_through(name: &str, n: usize) -> bool {
         }
         "pass_pixels" => {
             // The next number of pixels that three pictures can have, where two squares were enough.
-            let (count, side) = if n % 2 == 0 { (2, 4096) } else { (3, 2736) };
+            let (count, side) = if n.is_multiple_of(2) { (2, 4096) } else { (3, 2736) };
             let extent = json!([4096, side]);
             let changes = [
                 ("/images/extent/input", extent.clone()),
@@ -225,7 +225,7 @@ async fn goes_through(name: &str, n: usize) -> bool {
             taken(&world, &request("07_upscale_simple", "/images/extent/target", extent)).await
         }
         "tiles" => {
-            let [columns, lines] = if n % 8 == 0 { [8, n / 8] } else { [n / 5, 5] };
+            let [columns, lines] = if n.is_multiple_of(8) { [8, n / 8] } else { [n / 5, 5] };
             let extent = json!([columns * 512, lines * 512]);
             let changes = [
                 ("/images/extent/initial", extent.clone()),
@@ -236,7 +236,7 @@ async fn goes_through(name: &str, n: usize) -> bool {
             taken(&world, &with(memory, "06_upscale_tiled", &changes)).await
         }
         "tile_parts" => {
-            let ([columns, lines], parts) = if n % 64 == 0 {
+            let ([columns, lines], parts) = if n.is_multiple_of(64) {
                 ([8, 8], n / 64)
             } else {
                 ([n / 25, 1], 25)
