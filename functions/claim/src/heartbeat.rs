@@ -126,7 +126,7 @@ async fn note(
             // Cannot fail: these edges exist.
             let _ = worker.become_state(next, now);
         }
-        if let Some(times) = beat.boot.filter(|_| beat.ready) {
+        if let Some(times) = beat.boot.filter(|_| before == WorkerState::Warming && beat.ready) {
             worker.booted(times, now);
         }
         let mut writes = Vec::from_iter(outcome(&app.cloud, before, &mut worker, now).await?);

@@ -30,27 +30,24 @@ pub struct Line {
     backlog: Vec<BacklogEntry>,
 }
 
-/// What changes little within a second: everything but who renders.
+/// What may be a second old: neither who renders nor the turns.
 #[derive(Debug, Clone)]
 struct Standing {
     pool: Option<Pool>,
-    pace: Pace,
     backlog: Vec<BacklogEntry>,
+}
+
+/// What is read anew each time: a free worker is to be woken, and a place in line is for good.
+async fn fresh(cloud: &Cloud, id: &PoolId) -> Result<(Pace, Vec<Worker>), StoreError> {
+    let pace = PaceOf(id.clone());
+    let (pace, workers) = tokio::try_join!(cloud.store.get(&pace), cloud.store.list(WorkersOf(id)))?;
+    Ok((pace.unwrap_or_else(|| Pace::new(id.clone())), workers))
 }
 
 impl Standing {
     async fn read(cloud: &Cloud, id: &PoolId) -> Result<Self, StoreError> {
-        let pace = PaceOf(id.clone());
-        let (pool, pace, backlog) = tokio::try_join!(
-            cloud.store.get(id),
-            cloud.store.get(&pace),
-            cloud.store.list(Backlog(id, PAGE))
-        )?;
-        Ok(Self {
-            pool,
-            pace: pace.unwrap_or_else(|| Pace::new(id.clone())),
-            backlog,
-        })
+        let (pool, backlog) = tokio::try_join!(cloud.store.get(id), cloud.store.list(Backlog(id, PAGE)))?;
+        Ok(Self { pool, backlog })
     }
 }
 
@@ -59,18 +56,17 @@ impl Standing {
 pub struct Lines(Mutex<HashMap<PoolId, (Millis, Standing)>>);
 
 impl Lines {
-    /// The line, at most `line_age` old; who renders is always read anew, since a free worker is to be woken.
+    /// The line, of which pool and backlog are at most `line_age` old.
     pub async fn read(&self, cloud: &Cloud, id: &PoolId, settings: &Settings, now: Millis) -> Result<Line, StoreError> {
         let kept = self.kept().get(id).cloned();
-        let workers = cloud.store.list(WorkersOf(id));
         if let Some((_, standing)) = kept.filter(|(at, _)| now.since(*at) < settings.line_age) {
-            return Ok(Line::of(standing, workers.await?));
+            return Ok(Line::of(standing, fresh(cloud, id).await?));
         }
-        let (standing, workers) = tokio::try_join!(Standing::read(cloud, id), workers)?;
+        let (standing, fresh) = tokio::try_join!(Standing::read(cloud, id), fresh(cloud, id))?;
         if standing.pool.is_some() {
             self.kept().insert(id.clone(), (now, standing.clone()));
         }
-        Ok(Line::of(standing, workers))
+        Ok(Line::of(standing, fresh))
     }
 
     /// One more waits, so that the next one comes behind it.
@@ -88,11 +84,11 @@ impl Lines {
 impl Line {
     /// Reads it: the first page of those who wait.
     pub async fn read(cloud: &Cloud, id: &PoolId) -> Result<Self, StoreError> {
-        let (standing, workers) = tokio::try_join!(Standing::read(cloud, id), cloud.store.list(WorkersOf(id)))?;
-        Ok(Self::of(standing, workers))
+        let (standing, fresh) = tokio::try_join!(Standing::read(cloud, id), fresh(cloud, id))?;
+        Ok(Self::of(standing, fresh))
     }
 
-    fn of(Standing { pool, pace, backlog }: Standing, workers: Vec<Worker>) -> Self {
+    fn of(Standing { pool, backlog }: Standing, (pace, workers): (Pace, Vec<Worker>)) -> Self {
         Self {
             pool,
             pace,

@@ -117,7 +117,11 @@ async fn how_a_machine_came_up_is_told_once_for_each_start() {
     assert_eq!(ready(u64::MAX, true, NOW + seconds(60)).await, first);
     assert_eq!(ready(5, true, NOW + seconds(75)).await, first);
     let again = NOW + minutes(30);
-    world.alter_worker(WORKER, |worker| worker.up_since = again).await;
+    world
+        .alter_worker(WORKER, |worker| {
+            (worker.up_since, worker.state) = (again, WorkerState::Warming);
+        })
+        .await;
     let second = Some((40_000, Some(3000), Some(6), None));
     assert_eq!(ready(6, true, again + seconds(40)).await, second);
 }

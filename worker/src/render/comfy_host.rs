@@ -2,7 +2,10 @@
 
 use std::{
     mem,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use model::{RunId, TeamId};
@@ -33,7 +36,7 @@ pub(crate) struct ComfyHost {
     /// It was sick: before anybody relies on it again it must show that it works.
     doubtful: AtomicBool,
     /// Whose pictures ComfyUI may still hold.
-    serving: Mutex<Serving>,
+    serving: Arc<Mutex<Serving>>,
 }
 
 /// Whose ComfyUI it is.
@@ -65,7 +68,7 @@ impl ComfyHost {
             boot: Boot::new(),
             sick: Mutex::default(),
             doubtful: AtomicBool::new(false),
-            serving: Mutex::default(),
+            serving: Arc::default(),
         }
     }
 
@@ -126,7 +129,8 @@ impl ComfyHost {
     /// and that graphs cannot list. Where those are the worker's they are emptied, and ComfyUI is shown the models of this team
     /// only.
     pub(super) async fn serve(&self, team: &TeamId) -> Result<(), RenderError> {
-        let mut serving = self.serving.lock().await;
+        // Held by what works on the folders, which goes on when this run is stopped.
+        let mut serving = Arc::clone(&self.serving).lock_owned().await;
         match mem::replace(&mut *serving, Serving::Between) {
             Serving::Team(now) if now == *team => {
                 *serving = Serving::Team(now);
@@ -149,9 +153,13 @@ impl ComfyHost {
         }
         if let Some(storage) = self.storage.clone() {
             let team = team.clone();
-            spawn_blocking(move || storage.empty().and_then(|()| storage.show(Some(&team))))
-                .await?
-                .map_err(RenderError::Storage)?;
+            let shown = spawn_blocking(move || {
+                storage.empty()?;
+                storage.show(Some(&team))?;
+                *serving = Serving::Team(team);
+                Ok(())
+            });
+            return shown.await?.map_err(RenderError::Storage);
         }
         *serving = Serving::Team(team.clone());
         Ok(())
@@ -159,10 +167,16 @@ impl ComfyHost {
 
     /// Shows ComfyUI what everybody may see, unless it is shown a team's already: what the warm-up needs is among it.
     pub(super) async fn open(&self) {
-        let Some(storage) = self.storage.clone().filter(|storage| !storage.is_open()) else {
+        let Some(storage) = self.storage.clone() else {
             return;
         };
-        if let Ok(Err(error)) = spawn_blocking(move || storage.show(None)).await {
+        let serving = Arc::clone(&self.serving).lock_owned().await;
+        let shown = spawn_blocking(move || {
+            let shown = if storage.is_open() { Ok(()) } else { storage.show(None) };
+            drop(serving);
+            shown
+        });
+        if let Ok(Err(error)) = shown.await {
             tracing::error!(error = chain(&error), "ComfyUI cannot be shown its models");
         }
     }
