@@ -6,7 +6,9 @@ use model::MicroUsd;
 use ops::pool::INSTANCE_TYPES;
 use policy::price;
 
-use crate::prices::{DISK_GIB_MONTH, SECRET_MONTH, SNAPSHOT_GIB_MONTH, SOURCE, in_words, of_gib};
+use crate::prices::{
+    DISK_GIB_MONTH, DISK_THROUGHPUT_MONTH, SECRET_MONTH, SNAPSHOT_GIB_MONTH, SOURCE, in_words, of_gib,
+};
 
 /// Two ticks a minute (87,600 calls of 256 MB in a month), Lambda's polling of the queue, the tables' reads by the ticks,
 /// their storage with point-in-time recovery, and logs, rounded up.
@@ -27,6 +29,10 @@ pub fn at_rest(gib: u64, machines: u32) -> Vec<Line> {
         (
             format!("disks of {machines} stopped GPU machines at most, {gib} GiB each"),
             of_gib(gib * u64::from(machines), DISK_GIB_MONTH),
+        ),
+        (
+            "their throughput beyond 125 MB/s (parameter RootThroughput)".to_owned(),
+            MicroUsd(DISK_THROUGHPUT_MONTH.0 * u64::from(machines)),
         ),
         ("the secret with the signing key".to_owned(), SECRET_MONTH),
         ("ticks, queue, tables and logs".to_owned(), TICKS),
@@ -68,7 +74,7 @@ mod tests {
     #[test]
     fn the_sum_is_that_of_the_lines() {
         let text = text(100, 2, None);
-        for part in ["5.00", "16.00", "0.40", "22.40  at most in all", "US$ 0.80  g6.xlarge"] {
+        for part in ["5.00", "16.00", "0.40", "32.40  at most in all", "US$ 0.80  g6.xlarge"] {
             assert!(text.contains(part), "{text}");
         }
     }

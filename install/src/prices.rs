@@ -8,6 +8,9 @@ pub const SOURCE: &str = "AWS's list prices in us-east-1, August 2026";
 
 /// A GiB of a gp3 volume for a month. <https://aws.amazon.com/ebs/pricing/>
 pub const DISK_GIB_MONTH: MicroUsd = MicroUsd(80_000);
+/// The throughput that `template.yaml` gives a volume by default beyond the 125 MB/s that cost nothing, for a month: 125 MB/s at
+/// $0.04.
+pub const DISK_THROUGHPUT_MONTH: MicroUsd = MicroUsd(125 * 40_000);
 /// A GiB of a snapshot for a month. <https://aws.amazon.com/ebs/pricing/>
 pub const SNAPSHOT_GIB_MONTH: MicroUsd = MicroUsd(50_000);
 /// A secret for a month. <https://aws.amazon.com/secrets-manager/pricing/>

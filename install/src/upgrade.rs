@@ -143,8 +143,10 @@ async fn forth(
     let asked = told.common.image.as_deref();
     let there = images().await?;
     let state = folder.state()?;
-    let deployed = state
-        .deployed
+    let said = stack::outputs(aws, &told.common.stack).await.ok();
+    let said = said.and_then(|it| it.get("Version").ok().map(str::to_owned));
+    let deployed = said
+        .or(state.deployed)
         .or_else(|| image::version(&there, parameters.get("ImageId")?));
     let kept = state.before.as_ref().map(|it| it.version.as_str());
     let new = image::choose(&there, asked, version);
@@ -232,26 +234,26 @@ async fn back(aws: &Aws, told: &Upgrade, folder: &Folder) -> Result<Option<Strin
         )
     })?;
     let text = format!("Release {} is deployed again.", before.version);
-    if folder.state()?.deployed.as_ref() != Some(&before.version) {
-        say(&format!(
-            "To go back to release {} with machine image {}",
-            before.version,
-            before.parameters.get("ImageId").map_or("", String::as_str)
-        ));
-        if told.common.dry_run {
-            return Ok(None);
-        }
-        confirm(told.common.yes)?;
-        let template = folder.template_before().canonicalize();
-        let template = template.with_context(|| format!("{} is gone", folder.template_before().display()))?;
-        let change = Change {
-            stack: &told.common.stack,
-            template: &template,
-            parameters: &before.parameters,
-        };
-        stack::deploy(aws, &change).await?;
-        folder.change(|state| state.deployed = Some(before.version.clone()))?;
+    // Also if an upgrade was cut off: whether the stack finished it is not known here, and a deployment without changes costs
+    // nothing.
+    say(&format!(
+        "To go back to release {} with machine image {}",
+        before.version,
+        before.parameters.get("ImageId").map_or("", String::as_str)
+    ));
+    if told.common.dry_run {
+        return Ok(None);
     }
+    confirm(told.common.yes)?;
+    let template = folder.template_before().canonicalize();
+    let template = template.with_context(|| format!("{} is gone", folder.template_before().display()))?;
+    let change = Change {
+        stack: &told.common.stack,
+        template: &template,
+        parameters: &before.parameters,
+    };
+    stack::deploy(aws, &change).await?;
+    folder.change(|state| state.deployed = Some(before.version.clone()))?;
     write_outputs(aws, told, folder).await?;
     Ok(Some(text))
 }

@@ -335,11 +335,17 @@ impl Run<'_> {
         };
         found.stack = Stack::of(&stack.status, stack.parameters);
         if let (Stack::Ready(parameters), Some(outputs)) = (&found.stack, stack.outputs) {
-            found.deployed = found
-                .deployed
+            // What the stack says of itself goes before what this folder remembers.
+            let said = outputs.get("Version").ok().map(str::to_owned);
+            found.deployed = said
+                .or(found.deployed)
                 .or_else(|| image::version(&images, parameters.get("ImageId")?));
-            let secret = cloud::secret::read(&self.aws.sdk, outputs.get("SigningSecretArn")?).await;
-            found.secret = secret.ok().and_then(|it| keys::public(&it).ok());
+            // A key that cannot be read is still there: another in its place would sign everybody out.
+            found.secret = match cloud::secret::read(&self.aws.sdk, outputs.get("SigningSecretArn")?).await {
+                Ok(pem) => keys::public(&pem).ok(),
+                Err(error) if cloud::chain(&error).contains("ResourceNotFound") => None,
+                Err(error) => return Err(error.into()),
+            };
             found.outputs = self.folder.read(&self.folder.outputs())?.as_ref() == Some(&outputs.to_json());
             found.seeded = seed::is_there(&Store::dynamo(&self.aws.sdk, outputs.tables()?), &self.seed()?).await?;
         }

@@ -53,6 +53,11 @@ pub async fn run(
         return Ok(format!("There is nothing of {stack} in {}.", aws.region()));
     }
     note(&notes, &found.parts)?;
+    say(&format!(
+        "In account {}, region {}:\n",
+        aws.account().await?,
+        aws.region()
+    ));
     say(&in_words(&found, *purge));
     if !arguments.yes && !ask(&format!("\nType the stack's name, {stack}, to do this: "))? {
         bail!("nothing was done");

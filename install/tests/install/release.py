@@ -14,6 +14,7 @@ for function in re.findall(r"^ +CodeUri: functions/([a-z-]+)$", template, re.M):
     with zipfile.ZipFile(out / f"functions/{function}.zip", "w") as archive:
         archive.writestr("bootstrap", "#!/bin/sh\nexit 1\n")
 template = re.sub(r"^( +CodeUri: functions/[a-z-]+)$", r"\1.zip", template, flags=re.M)
+template = re.sub(r"^(  Version: .* Value: )[0-9.]+( })$", rf"\g<1>'{version}'\g<2>", template, flags=re.M)
 (out / "template.yaml").write_text(template)
 (out / "worker").write_text("")
 shutil.copytree(checkout / "image", out / "image")
