@@ -162,8 +162,9 @@ def guided(hands, report):
     document = new_document()
     yield from ready(hands)
     hands.choose("kind", "Generate")
-    link = sys.modules["atelier.app"].atelier().session.link
-    yield lambda: link.is_open and document.activeNode() is not None
+    app = sys.modules["atelier.app"].atelier()
+    link = app.session.link
+    yield lambda: link.is_open and app._layers is not None  # what is there is seen, so that a change is one
     group = covered(document, "sky", (0, 0, SIDE, 200))
     document.setActiveNode(group)
     yield lambda: link._active is not None  # layers are worked on: the painter is there
