@@ -52,14 +52,17 @@ impl Asks {
     /// Most painters that are remembered.
     const MOST: usize = 1000;
 
-    /// Notes that a painter asks for a picture, as [`note`] does.
+    /// Notes that a painter asks for a picture, as [`note`] does; what could not be noted is not remembered.
     pub(crate) async fn note(&self, cloud: &Cloud, pool: &PoolId, user: &UserId, settings: &Settings, now: Millis) {
         let key = (pool.clone(), user.clone());
         let noted = self.noted().get(&key).copied();
         if noted.is_some_and(|at| presence::is_one_sign(at, now)) {
             return;
         }
-        note(cloud, pool, user, Sign::Ask, settings, now).await;
+        if let Err(error) = write(cloud, pool, user, Sign::Ask, settings, now).await {
+            info!(user.id = %user, error = chain(&error), "presence was not noted");
+            return;
+        }
         let mut noted = self.noted();
         if noted.len() >= Self::MOST {
             noted.clear();
