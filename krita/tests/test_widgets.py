@@ -1,11 +1,10 @@
 """What needs a Qt and no Krita, by PyQt5 and PyQt6: the docker, in which nothing is cut off at 280 pixels in any level,
 language, font or light, and the edges to network and disk.
 
-PyQt5 is the system's, as Krita's is. PyQt6 comes from PyPI into `target/`; where it cannot be had that part is skipped.
+PyQt5 is the system's, as Krita's is. PyQt6 comes from PyPI into `.atelier/`; where it cannot be had that part is skipped.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ def has(python, module):
 
 def pyqt6():
     """A Python that has it; raises `SkipTest` with the reason."""
-    folder = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target")) / "krita-pyqt6"
+    folder = HERE.parent.parent / ".atelier/krita-pyqt6"
     python = folder / "bin/python"
     if not python.exists() or not has(python, "PyQt6"):
         for command in ([sys.executable, "-m", "venv", folder], [python, "-m", "pip", "install", "-q", *PYQT6]):

@@ -71,11 +71,11 @@ pub(crate) async fn build(checkout: &Path) -> Result<Built> {
     })
 }
 
-/// Cargo marks its target folder with a file.
+/// Cargo's target folder. What cargo knows of rustc lies in each; the tag for backups only in one that cargo made itself.
 fn target_folder() -> Result<PathBuf> {
     let program = std::env::current_exe().context("this program does not know where it is")?;
     for folder in program.ancestors() {
-        if folder.join("CACHEDIR.TAG").exists() {
+        if [".rustc_info.json", "CACHEDIR.TAG"].iter().any(|it| folder.join(it).exists()) {
             return Ok(folder.to_owned());
         }
     }
