@@ -84,7 +84,7 @@ enum Command {
         #[command(flatten)]
         arguments: Backup,
     },
-    /// Put back what `backup` wrote. What has changed since stays as it is.
+    /// Put back what `backup` wrote, where nothing is by now.
     Restore {
         /// The stack's outputs, as for `seed`.
         #[arg(long, default_value = "outputs.json")]

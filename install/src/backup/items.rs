@@ -107,7 +107,8 @@ pub(crate) enum Act {
     },
     /// It is there already.
     Same,
-    /// What is there has changed since the backup, and stays.
+    /// What is there is another, and stays: versions say nothing of which is newer, since they begin anew in each
+    /// installation.
     Kept,
 }
 
@@ -127,13 +128,13 @@ pub(crate) fn act(there: Option<&Item>, backed_up: &Item, overwrite: bool) -> Ac
     if unversioned(there) == unversioned(backed_up) {
         return Act::Same;
     }
+    if !overwrite {
+        return Act::Kept;
+    }
     let (old, new) = (
         number(there, VERSION).unwrap_or(0),
         number(backed_up, VERSION).unwrap_or(0),
     );
-    if old >= new && !overwrite {
-        return Act::Kept;
-    }
     // Higher than both, so that whoever has read either of them decides again.
     let mut item = backed_up.clone();
     item.insert(VERSION.to_owned(), AttributeValue::N((old.max(new) + 1).to_string()));
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_changed_since_stays() {
+    fn what_is_there_stays() {
         let backed_up = item(3, "Mara");
         let put = |version, expect| Act::Put {
             item: item(version, "Mara"),
@@ -200,7 +201,8 @@ mod tests {
             (item(9, "Mara Lind"), false, Act::Kept),
             (item(3, "Mara Lind"), false, Act::Kept),
             (item(9, "Mara Lind"), true, put(10, Some(9))),
-            (item(2, "M."), false, put(4, Some(2))),
+            (item(1, "M."), false, Act::Kept),
+            (item(2, "M."), true, put(4, Some(2))),
         ] {
             assert_eq!(act(Some(&there), &backed_up, overwrite), wanted, "{there:?}");
         }

@@ -1,7 +1,7 @@
 //! Accounts, Catalog and Pools as files, and back.
 //!
 //! A backup is a folder: one JSON Lines file for each table, an item a line as DynamoDB writes it, and a manifest with
-//! their checksums, which is written last. Restoring is idempotent and overwrites nothing that has changed since.
+//! their checksums, which is written last. Restoring is idempotent and overwrites nothing, unless it is told to.
 
 mod files;
 mod items;
@@ -18,7 +18,7 @@ use model::Millis;
 
 pub use files::{FORMAT, Manifest};
 pub(crate) use items::plain;
-pub use restore::{Counts, Kept};
+pub use restore::{Counts, Key};
 
 /// What a backup holds: what a person has put there and nothing else can make again.
 pub const TABLES: [Table; 3] = [Table::Accounts, Table::Catalog, Table::Pools];
@@ -42,9 +42,17 @@ pub struct Restore {
     /// Only say what would be done.
     #[arg(long)]
     pub dry_run: bool,
-    /// Put the backup's items also over those that have changed since.
+    /// Put the backup's items also over others that are there.
     #[arg(long)]
     pub overwrite: bool,
+    /// Only these tables: accounts, catalog or pools. [default: all of them]
+    #[arg(long = "table", value_name = "TABLE", value_delimiter = ',', value_parser = table)]
+    pub tables: Vec<Table>,
+}
+
+fn table(name: &str) -> Result<Table, &'static str> {
+    let found = TABLES.into_iter().find(|it| files::name(*it) == name);
+    found.ok_or("a backup has the tables accounts, catalog and pools")
 }
 
 /// Writes a backup; returns what to print.
@@ -87,8 +95,9 @@ pub async fn restore(sdk: &SdkConfig, names: &TableNames, arguments: &Restore, n
         files::day(manifest.made_at),
         manifest.made_by,
     );
-    let mut kept = Vec::new();
-    for table in TABLES {
+    let (mut put, mut kept) = (Vec::new(), Vec::new());
+    let chosen = |it: &Table| arguments.tables.is_empty() || arguments.tables.contains(it);
+    for table in TABLES.into_iter().filter(chosen) {
         let how = restore::How {
             table,
             name: names.of(table),
@@ -99,15 +108,22 @@ pub async fn restore(sdk: &SdkConfig, names: &TableNames, arguments: &Restore, n
         let counts = restore::table(&client, &arguments.from, &how).await?;
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{:<10} {counts}", files::name(table));
-        kept.extend(counts.kept.into_iter().map(|it| format!("{} {it}", files::name(table))));
+        let named = |it: String| format!("{} {it}", files::name(table));
+        put.extend(counts.put.into_iter().map(named));
+        kept.extend(counts.kept.into_iter().map(named));
     }
-    if !kept.is_empty() {
-        let _ = write!(
-            text,
-            "\nkept, since they have changed after the backup (`--overwrite` takes the backup's):"
-        );
-        for item in kept {
-            let _ = write!(text, "\n  {item}");
+    if !arguments.dry_run {
+        put.clear();
+    }
+    for (what, items) in [
+        ("to be put:", put),
+        (
+            "kept, since something else is there (`--overwrite` takes the backup's):",
+            kept,
+        ),
+    ] {
+        if !items.is_empty() {
+            let _ = write!(text, "\n{what}\n  {}", items.join("\n  "));
         }
     }
     Ok(text)

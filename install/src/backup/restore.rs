@@ -29,34 +29,34 @@ pub(crate) struct How<'a> {
     pub(crate) now: Millis,
 }
 
-/// An item that stayed as it is: its key.
-pub type Kept = String;
+/// An item: its key.
+pub type Key = String;
 
 /// What became of a table's items.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Put, or with `--dry-run` to be put.
-    pub put: u64,
+    /// Put, or with `--dry-run` to be put. An item that takes another's place says so.
+    pub put: Vec<Key>,
     /// There already.
     pub same: u64,
     /// Over by now, such as a code of a sign-in.
     pub expired: u64,
-    /// Changed after the backup: they stay.
-    pub kept: Vec<Kept>,
+    /// There with other content: they stay.
+    pub kept: Vec<Key>,
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (put, same, kept, expired) = (self.put, self.same, self.kept.len(), self.expired);
+        let (put, same, kept, expired) = (self.put.len(), self.same, self.kept.len(), self.expired);
         write!(f, "{put} put, {same} there already, {kept} kept, {expired} expired")
     }
 }
 
 enum Done {
-    Put,
+    Put(Key),
     Same,
     Expired,
-    Kept(Kept),
+    Kept(Key),
 }
 
 /// Puts a table's items back.
@@ -70,7 +70,7 @@ pub(crate) async fn table(client: &Client, folder: &Path, how: &How<'_>) -> Resu
         .buffer_unordered(AT_ONCE)
         .try_fold(Counts::default(), |mut counts, done| async move {
             match done {
-                Done::Put => counts.put += 1,
+                Done::Put(key) => counts.put.push(key),
                 Done::Same => counts.same += 1,
                 Done::Expired => counts.expired += 1,
                 Done::Kept(key) => counts.kept.push(key),
@@ -80,6 +80,7 @@ pub(crate) async fn table(client: &Client, folder: &Path, how: &How<'_>) -> Resu
     let mut counts = counts
         .await
         .with_context(|| format!("{} was restored in part; do it again to go on", files::name(how.table)))?;
+    counts.put.sort();
     counts.kept.sort();
     Ok(counts)
 }
@@ -108,7 +109,7 @@ async fn one(client: &Client, item: &Item, how: &How<'_>) -> Result<Done> {
         let (item, expect) = match items::act(there.as_ref(), item, how.overwrite) {
             Act::Same => return Ok(Done::Same),
             Act::Kept => return Ok(Done::Kept(words(&key))),
-            Act::Put { .. } if how.dry_run => return Ok(Done::Put),
+            Act::Put { expect, .. } if how.dry_run => return Ok(put_in_words(&key, expect)),
             Act::Put { item, expect } => (item, expect),
         };
         let put = client.put_item().table_name(how.name).set_item(Some(item));
@@ -122,7 +123,7 @@ async fn one(client: &Client, item: &Item, how: &How<'_>) -> Result<Done> {
                 .expression_attribute_values(":version", AttributeValue::N(version.to_string())),
         };
         match put.send().await {
-            Ok(_) => return Ok(Done::Put),
+            Ok(_) => return Ok(put_in_words(&key, expect)),
             Err(error)
                 if error
                     .as_service_error()
@@ -134,6 +135,11 @@ async fn one(client: &Client, item: &Item, how: &How<'_>) -> Result<Done> {
         "{} is written by others all the time; close the API, or try again",
         words(&key)
     )
+}
+
+fn put_in_words(key: &Item, expect: Option<u64>) -> Done {
+    let over = if expect.is_some() { ", over what is there" } else { "" };
+    Done::Put(words(key) + over)
 }
 
 fn words(key: &Item) -> String {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use cloud::{Write, token::Signer};
+use cloud::{Write, tables::Table, token::Signer};
 use install::backup::{self, Backup, Restore};
 use model::{Account, CatalogEntry, Pool, PoolId, Role, TeamId, UserId};
 use ops::{pool::Limits, seed};
@@ -65,12 +65,21 @@ pub(crate) async fn what_was_lost_comes_back(studio: &Studio) -> Result<()> {
         from: out.clone(),
         dry_run,
         overwrite,
+        tables: Vec::new(),
     };
     let dry = backup::restore(&sdk, &names, &arguments(true, false), now).await?;
     ensure!(
-        dry.starts_with("restoring would do this") && dry.contains("accounts   1 put"),
+        dry.starts_with("restoring would do this") && dry.contains("to be put:\n  accounts user#mara\n  pools default"),
         "{dry}"
     );
+    let pools = Restore {
+        tables: vec![Table::Pools],
+        ..arguments(true, true)
+    };
+    let dry = backup::restore(&sdk, &names, &pools, now).await?;
+    ensure!(dry.contains("pools      1 put") && !dry.contains("accounts"), "{dry}");
+    let dry = backup::restore(&sdk, &names, &arguments(true, true), now).await?;
+    ensure!(dry.contains("  accounts user#noor, over what is there\n"), "{dry}");
     ensure!(store.get(&mara).await?.is_none(), "a dry run wrote");
 
     // Killed on the way it goes on where it stopped.
@@ -92,7 +101,7 @@ pub(crate) async fn what_was_lost_comes_back(studio: &Studio) -> Result<()> {
     ]);
     let restored = backup::restore(&sdk, &names, &arguments(false, false), now).await?;
     ensure!(
-        restored.contains("kept, since they have changed") && restored.contains("accounts user#noor"),
+        restored.contains("kept, since something else is there") && restored.contains("accounts user#noor"),
         "{restored}"
     );
     let there = (store.get(&mara).await?, store.get(&PoolId::new("default")).await?);
@@ -142,6 +151,7 @@ async fn refused(studio: &Studio, good: &Path, folder: &Path) -> Result<()> {
             from,
             dry_run: false,
             overwrite: true,
+            tables: Vec::new(),
         };
         let error = backup::restore(&sdk, &names, &arguments, cloud::now())
             .await
