@@ -161,7 +161,7 @@ impl Aws {
             let parameters = stack.parameters.unwrap_or_default();
             let parameters = parameters
                 .into_iter()
-                .filter_map(|it| Some((it.parameter_key?, it.parameter_value?)));
+                .filter_map(|it| Some((it.parameter_key?, it.parameter_value.unwrap_or_default())));
             Stack {
                 status: stack.stack_status.map(|it| it.as_str().to_owned()).unwrap_or_default(),
                 reason: stack.stack_status_reason,

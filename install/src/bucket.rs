@@ -66,18 +66,22 @@ pub(crate) async fn empty(client: &Client, bucket: &str) -> Result<()> {
             bail!("S3 does not delete {key}: {why}");
         }
     }
-    let uploads = client.list_multipart_uploads().bucket(bucket).send().await;
-    let uploads = uploads.map_err(|error| failed("list unfinished uploads", error))?;
-    for it in uploads.uploads() {
-        let abort = client.abort_multipart_upload().bucket(bucket);
-        let abort = abort
-            .set_key(it.key.clone())
-            .set_upload_id(it.upload_id.clone())
-            .send()
-            .await;
-        abort.map_err(|error| failed("end an unfinished upload", error))?;
+    loop {
+        let page = client.list_multipart_uploads().bucket(bucket).send().await;
+        let page = page.map_err(|error| failed("list unfinished uploads", error))?;
+        for it in page.uploads() {
+            let abort = client.abort_multipart_upload().bucket(bucket);
+            let abort = abort
+                .set_key(it.key.clone())
+                .set_upload_id(it.upload_id.clone())
+                .send()
+                .await;
+            abort.map_err(|error| failed("end an unfinished upload", error))?;
+        }
+        if page.is_truncated() != Some(true) {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// Deletes an empty bucket, if it is there.

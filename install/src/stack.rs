@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_cloudformation::types::{
-    ChangeAction, ChangeSetStatus, ExecutionStatus, Replacement, ResourceChange, ResourceStatus,
+    ChangeAction, ChangeSetStatus, ExecutionStatus, Replacement, ResourceChange, ResourceStatus, StackEvent,
 };
 use ops::outputs::Outputs;
 
@@ -94,8 +94,10 @@ fn arguments(change: &Change<'_>, region: &str) -> Vec<String> {
         "--no-fail-on-empty-changeset",
         "--parameter-overrides",
     ];
-    let overrides = change.parameters.iter().filter(|(_, value)| !value.is_empty());
-    let overrides = overrides.map(|(name, value)| format!("ParameterKey={name},ParameterValue={}", quoted(value)));
+    let overrides = change
+        .parameters
+        .iter()
+        .map(|(name, value)| format!("ParameterKey={name},ParameterValue={}", quoted(value)));
     fixed.iter().map(|&it| it.to_owned()).chain(overrides).collect()
 }
 
@@ -106,14 +108,13 @@ fn quoted(value: &str) -> String {
 
 /// The stack's change sets that can be carried out, the newest last.
 async fn change_sets(aws: &Aws, stack: &str) -> Result<Vec<String>> {
-    let reply = match aws.stacks.list_change_sets().stack_name(stack).send().await {
-        Ok(reply) => reply,
+    let call = aws.stacks.list_change_sets().stack_name(stack);
+    let found = match call.into_paginator().items().send().try_collect().await {
+        Ok(found) => found,
         Err(_) if aws.stack(stack).await?.is_none() => return Ok(Vec::new()),
         Err(error) => return Err(failed("list the stack's change sets", error)),
     };
-    let mut sets: Vec<_> = reply
-        .summaries
-        .unwrap_or_default()
+    let mut sets: Vec<_> = found
         .into_iter()
         .filter(|it| it.status == Some(ChangeSetStatus::CreateComplete))
         .filter(|it| it.execution_status == Some(ExecutionStatus::Available))
@@ -191,21 +192,37 @@ pub async fn wait(aws: &Aws, name: &str) -> Result<()> {
     }
 }
 
-/// What CloudFormation says of the resources that failed, the first first: the others were given up because of it.
+/// What CloudFormation says of the resources that failed at the last change, the first first: the others were given up
+/// because of it.
 async fn reasons(aws: &Aws, name: &str) -> Result<String> {
-    let reply = aws.stacks.describe_stack_events().stack_name(name).send().await;
-    let events = reply
-        .map_err(|error| failed("read the stack's events", error))?
-        .stack_events;
-    let failed = events.unwrap_or_default().into_iter().filter(|it| {
-        let status = it.resource_status.as_ref().map(ResourceStatus::as_str);
-        status.is_some_and(|it| it.ends_with("_FAILED"))
-    });
-    let lines: Vec<_> = failed
-        .filter_map(|it| Some(format!("  {}: {}", it.logical_resource_id?, it.resource_status_reason?)))
-        .filter(|it| !it.contains("Resource creation cancelled"))
-        .collect();
+    let call = aws.stacks.describe_stack_events().stack_name(name);
+    let mut events = call.into_paginator().items().send();
+    let mut lines = Vec::new();
+    // The newest comes first.
+    while let Some(event) = events.next().await {
+        let event = event.map_err(|error| failed("read the stack's events", error))?;
+        if begins_a_change(&event) {
+            break;
+        }
+        lines.extend(failure(&event));
+    }
     Ok(lines.into_iter().rev().take(3).collect::<Vec<_>>().join("\n"))
+}
+
+/// Whether the event is that the whole stack is begun to be made, changed or removed.
+fn begins_a_change(it: &StackEvent) -> bool {
+    use ResourceStatus::{CreateInProgress, DeleteInProgress, UpdateInProgress};
+    let begins = matches!(
+        it.resource_status,
+        Some(CreateInProgress | DeleteInProgress | UpdateInProgress)
+    );
+    begins && it.physical_resource_id == it.stack_id
+}
+
+fn failure(it: &StackEvent) -> Option<String> {
+    let (of, why) = (it.logical_resource_id()?, it.resource_status_reason()?);
+    let own = it.resource_status()?.as_str().ends_with("_FAILED") && !why.contains("Resource creation cancelled");
+    own.then(|| format!("  {of}: {why}"))
 }
 
 /// Removes what a failed creation left, and waits until it is gone.
@@ -271,9 +288,29 @@ mod tests {
             parameters: &parameters,
         };
         let arguments = arguments(&change, "eu-west-1");
-        assert_eq!(
-            arguments.last().map(String::as_str),
-            Some(r#"ParameterKey=A,ParameterValue="a b=\"c\"""#)
-        );
+        let [.., a, b] = arguments.as_slice() else { panic!() };
+        assert_eq!(a, r#"ParameterKey=A,ParameterValue="a b=\"c\"""#);
+        assert_eq!(b, r#"ParameterKey=B,ParameterValue="""#, "it can be emptied");
+    }
+
+    #[test]
+    fn the_failures_are_those_of_the_last_change() {
+        let event = |physical: &str, status: ResourceStatus| {
+            let it = StackEvent::builder()
+                .stack_id("stack")
+                .event_id("1")
+                .stack_name("atelier");
+            let it = it.logical_resource_id("Tasks").physical_resource_id(physical);
+            it.resource_status(status).resource_status_reason("no right").build()
+        };
+        assert!(begins_a_change(&event("stack", ResourceStatus::UpdateInProgress)));
+        assert!(!begins_a_change(&event(
+            "stack",
+            ResourceStatus::UpdateRollbackInProgress
+        )));
+        assert!(!begins_a_change(&event("table", ResourceStatus::CreateInProgress)));
+        let of = |status| failure(&event("table", status));
+        assert_eq!(of(ResourceStatus::UpdateFailed).as_deref(), Some("  Tasks: no right"));
+        assert_eq!(of(ResourceStatus::UpdateComplete), None);
     }
 }
