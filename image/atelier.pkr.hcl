@@ -22,6 +22,12 @@ variable "instance_type" {
   default     = "m6i.xlarge"
 }
 
+variable "subnet" {
+  type        = string
+  description = "Subnet of the build, whose machines can be reached by SSH from here. Empty: one of the default VPC."
+  default     = ""
+}
+
 variable "ubuntu" {
   type        = string
   description = "Release of Ubuntu: jammy-22.04 (standard support ends in spring 2027) or noble-24.04."
@@ -71,9 +77,12 @@ locals {
 source "amazon-ebs" "worker" {
   region        = var.region
   instance_type = var.instance_type
+  subnet_id     = var.subnet
   ssh_username  = "ubuntu"
   ami_name      = "atelier-${var.version}-{{timestamp}}"
   imds_support  = "v2.0" # newer than Debian's packer
+
+  associate_public_ip_address = var.subnet == "" ? null : true
 
   source_ami_filter {
     filters = {

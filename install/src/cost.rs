@@ -7,7 +7,7 @@ use ops::pool::INSTANCE_TYPES;
 use policy::price;
 
 use crate::prices::{
-    DISK_GIB_MONTH, DISK_THROUGHPUT_MONTH, SECRET_MONTH, SNAPSHOT_GIB_MONTH, SOURCE, in_words, of_gib,
+    DISK_GIB_MONTH, FREE_THROUGHPUT, SECRET_MONTH, SNAPSHOT_GIB_MONTH, SOURCE, in_words, of_gib, of_throughput,
 };
 
 /// Two ticks a minute (87,600 calls of 256 MB in a month), Lambda's polling of the queue, the tables' reads by the ticks,
@@ -19,8 +19,9 @@ pub const IMAGE_GIB: u64 = 100;
 /// A line of the list: what, and how much in a month.
 pub type Line = (String, MicroUsd);
 
-/// What is paid for in a month while nobody paints, with so many stopped machines of an image of this size.
-pub fn at_rest(gib: u64, machines: u32) -> Vec<Line> {
+/// What is paid for in a month while nobody paints, with so many stopped machines of an image of this size, whose disks
+/// have this throughput (MB/s).
+pub fn at_rest(gib: u64, machines: u32, throughput: u64) -> Vec<Line> {
     vec![
         (
             format!("the machine image's snapshot, {gib} GiB at most"),
@@ -31,8 +32,8 @@ pub fn at_rest(gib: u64, machines: u32) -> Vec<Line> {
             of_gib(gib * u64::from(machines), DISK_GIB_MONTH),
         ),
         (
-            "their throughput beyond 125 MB/s (parameter RootThroughput)".to_owned(),
-            MicroUsd(DISK_THROUGHPUT_MONTH.0 * u64::from(machines)),
+            format!("their throughput beyond {FREE_THROUGHPUT} MB/s (parameter RootThroughput)"),
+            MicroUsd(of_throughput(throughput).0 * u64::from(machines)),
         ),
         ("the secret with the signing key".to_owned(), SECRET_MONTH),
         ("ticks, queue, tables and logs".to_owned(), TICKS),
@@ -48,8 +49,8 @@ pub fn working(types: &[String]) -> Vec<(String, MicroUsd)> {
 }
 
 /// The list in words.
-pub fn text(gib: u64, machines: u32, types: Option<&[String]>) -> String {
-    let lines = at_rest(gib, machines);
+pub fn text(gib: u64, machines: u32, throughput: u64, types: Option<&[String]>) -> String {
+    let lines = at_rest(gib, machines, throughput);
     let sum = MicroUsd(lines.iter().map(|(_, price)| price.0).sum());
     let mut text = format!("What it costs ({SOURCE}):\n  a month, while nobody paints\n");
     for (what, price) in &lines {
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_sum_is_that_of_the_lines() {
-        let text = text(100, 2, None);
+        let text = text(100, 2, 250, None);
         for part in ["5.00", "16.00", "0.40", "32.40  at most in all", "US$ 0.80  g6.xlarge"] {
             assert!(text.contains(part), "{text}");
         }

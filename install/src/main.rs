@@ -19,13 +19,14 @@ use install::{
     teardown::{self, Teardown},
     upgrade::{self, Upgrade},
 };
-use model::{Account, PoolId, TeamId, UserId};
+use model::{PoolId, UserId};
 use ops::{
     connect::connect,
     keys, lora,
     outputs::Outputs,
-    pool, seed,
-    user::{self, UserRole},
+    pool,
+    seed::{self, FirstUser},
+    user,
 };
 
 /// Looks after an Atelier installation. AWS region and credentials come from the environment, as for the AWS CLI.
@@ -116,27 +117,14 @@ struct SeedArguments {
     /// The private key that `keys` made.
     #[arg(long, default_value = "signing-key.pem")]
     key: PathBuf,
-    /// The user's team.
-    #[arg(long, default_value = "studio")]
-    team: TeamId,
-    /// The user.
-    #[arg(long, default_value = "painter")]
-    user: UserId,
-    /// The user's name as people see it.
-    #[arg(long, default_value = "Painter")]
-    name: String,
-    /// What the user may do.
-    #[arg(long, value_enum, default_value_t = UserRole::Painter)]
-    role: UserRole,
+    #[command(flatten)]
+    first: FirstUser,
     /// The pool that renders for the team.
     #[arg(long, default_value = "default")]
     pool: PoolId,
     /// The pool's limits.
     #[command(flatten)]
     limits: pool::Limits,
-    /// The user's budget of each month (UTC), in credits. A credit is US$ 0.001 of GPU time; 0 is none at all.
-    #[arg(long, default_value_t = Account::CREDITS)]
-    credits: u64,
     /// The catalogue: a JSON list of {kind, name, file, arch}. Without it, the plugin's default checkpoints.
     #[arg(long)]
     catalog: Option<PathBuf>,
@@ -276,16 +264,7 @@ async fn run_seed(arguments: SeedArguments) -> Result<String> {
     cloud::secret::write(&sdk, outputs.get("SigningSecretArn")?, &key).await?;
     let store = Store::dynamo(&sdk, outputs.tables()?);
     let signer = Signer::new(&key, outputs.get("TokenIssuer")?, outputs.get("TokenAudience")?)?;
-    let wanted = seed::Seed {
-        team: arguments.team,
-        user: arguments.user,
-        name: arguments.name,
-        role: arguments.role.into(),
-        pool: arguments.pool,
-        limits: arguments.limits,
-        credits: arguments.credits,
-        catalog,
-        token_life: Duration::from_secs(arguments.days * 24 * 60 * 60),
-    };
+    let life = Duration::from_secs(arguments.days * 24 * 60 * 60);
+    let wanted = arguments.first.seed(arguments.pool, arguments.limits, catalog, life);
     seed::seed(&store, &signer, &wanted, cloud::now()).await
 }

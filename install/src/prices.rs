@@ -1,6 +1,7 @@
 //! What lies around costs: AWS's list prices, us-east-1, as of August 2026, without tax, discounts and free tiers.
 //! Machine time is in [`policy::price`].
 
+use fleet::remains::Disk;
 use model::MicroUsd;
 
 /// Where they are from, for whoever reads an estimate.
@@ -8,9 +9,10 @@ pub const SOURCE: &str = "AWS's list prices in us-east-1, August 2026";
 
 /// A GiB of a gp3 volume for a month. <https://aws.amazon.com/ebs/pricing/>
 pub const DISK_GIB_MONTH: MicroUsd = MicroUsd(80_000);
-/// The throughput that `template.yaml` gives a volume by default beyond the 125 MB/s that cost nothing, for a month: 125 MB/s at
-/// $0.04.
-pub const DISK_THROUGHPUT_MONTH: MicroUsd = MicroUsd(125 * 40_000);
+/// A MB/s of a gp3 volume's throughput for a month, beyond those that cost nothing.
+const THROUGHPUT_MONTH: MicroUsd = MicroUsd(40_000);
+/// MB/s of a gp3 volume that cost nothing.
+pub const FREE_THROUGHPUT: u64 = 125;
 /// A GiB of a snapshot for a month. <https://aws.amazon.com/ebs/pricing/>
 pub const SNAPSHOT_GIB_MONTH: MicroUsd = MicroUsd(50_000);
 /// A secret for a month. <https://aws.amazon.com/secrets-manager/pricing/>
@@ -30,6 +32,20 @@ pub fn of_bytes(bytes: u64, gib: MicroUsd) -> MicroUsd {
 /// So many GiB at a price for one.
 pub fn of_gib(count: u64, gib: MicroUsd) -> MicroUsd {
     MicroUsd(count.saturating_mul(gib.0))
+}
+
+/// A gp3 volume's throughput, in MB/s, for a month.
+pub fn of_throughput(throughput: u64) -> MicroUsd {
+    MicroUsd(
+        throughput
+            .saturating_sub(FREE_THROUGHPUT)
+            .saturating_mul(THROUGHPUT_MONTH.0),
+    )
+}
+
+/// A volume for a month.
+pub fn of_disk(disk: &Disk) -> MicroUsd {
+    MicroUsd(of_gib(disk.gib, DISK_GIB_MONTH).0 + of_throughput(disk.throughput).0)
 }
 
 /// As people write it.

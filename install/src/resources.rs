@@ -79,7 +79,8 @@ pub const KINDS: [Kind; 34] = [
     kind("AWS::CloudFront::Distribution", Look::Drift, End::WithStack, false),
     kind("AWS::CloudFront::Function", Look::Drift, End::WithStack, false),
     kind("AWS::CloudWatch::Alarm", Look::Drift, End::WithStack, true),
-    kind("AWS::Cognito::UserPool", Look::Drift, End::ByHand, true),
+    // It costs by who signs in.
+    kind("AWS::Cognito::UserPool", Look::Drift, End::ByHand, false),
     kind("AWS::Cognito::UserPoolClient", Look::Drift, End::WithStack, false),
     kind("AWS::Cognito::UserPoolDomain", Look::Indirectly, End::WithStack, false),
     kind("AWS::DynamoDB::Table", Look::Table, End::IfPurged, true),

@@ -1,31 +1,57 @@
 //! What is kept beside `outputs.json`, because AWS does not know it.
 
 use std::{
-    collections::BTreeMap,
-    fs,
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
     io::{ErrorKind, Write as _},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+
+/// Where an installation is. No two have the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The account's number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The stack's name.
+    pub stack: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stack {} in {} of account {}", self.stack, self.region, self.account)
+    }
+}
 
 /// The folder of an installation: `outputs.json`, `signing-key.pem`, `deploy.json`, and the template before the last
 /// upgrade.
 #[derive(Debug, Clone)]
-pub struct Folder(pub PathBuf);
+pub struct Folder {
+    /// Where it is on this machine.
+    pub path: PathBuf,
+    /// The installation that it is to be of.
+    pub place: Place,
+}
 
 /// `deploy.json`. Losing it costs a deployment that finds nothing to change, another invitation, and the way back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
+    /// The installation that the folder is of.
+    pub place: Option<Place>,
     /// The release whose functions are deployed.
     pub deployed: Option<String>,
     /// Whether the first invitation has been shown.
     pub invited: bool,
     /// What was deployed before.
     pub before: Option<Before>,
+    /// The machine images that were there when another was asked for that is not deployed yet.
+    pub images_before: Option<BTreeSet<String>>,
 }
 
 /// What `ops upgrade --back` goes back to.
@@ -40,44 +66,51 @@ pub struct Before {
 impl Folder {
     /// The stack's outputs.
     pub fn outputs(&self) -> PathBuf {
-        self.0.join("outputs.json")
+        self.path.join("outputs.json")
     }
 
     /// The private key that signs tokens.
     pub fn key(&self) -> PathBuf {
-        self.0.join("signing-key.pem")
+        self.path.join("signing-key.pem")
     }
 
     /// The template before the last upgrade.
     pub fn template_before(&self) -> PathBuf {
-        self.0.join("template-before.yaml")
+        self.path.join("template-before.yaml")
     }
 
     fn state_file(&self) -> PathBuf {
-        self.0.join("deploy.json")
+        self.path.join("deploy.json")
     }
 
-    /// Reads the state; none has been written in a new folder.
+    /// Reads the state; none has been written in a new folder. Fails if the folder is of another installation.
     pub fn state(&self) -> Result<State> {
-        let text = self.read(&self.state_file())?;
         let file = self.state_file();
-        text.map_or_else(
-            || Ok(State::default()),
-            |text| {
-                serde_json::from_str(&text).with_context(|| {
-                    format!(
-                        "{} is damaged; move it away, and what AWS knows is used",
-                        file.display()
-                    )
-                })
-            },
-        )
+        let Some(text) = self.read(&file)? else {
+            return Ok(State::default());
+        };
+        let state: State = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} is damaged; move it away, and what AWS knows is used",
+                file.display()
+            )
+        })?;
+        if let Some(other) = &state.place {
+            ensure!(
+                *other == self.place,
+                "the folder {} is of {other}; give --folder with another one for {}. Nothing was changed",
+                self.path.display(),
+                self.place
+            );
+        }
+        Ok(state)
     }
 
-    /// Changes the state.
+    /// Changes the state. From now on the folder is of this installation.
     pub fn change(&self, change: impl FnOnce(&mut State)) -> Result<()> {
         let mut state = self.state()?;
         change(&mut state);
+        state.place = Some(self.place.clone());
         self.write(&self.state_file(), &serde_json::to_string_pretty(&state)?)
     }
 
@@ -94,7 +127,7 @@ impl Folder {
     pub fn write(&self, file: &Path, text: &str) -> Result<()> {
         let unfinished = file.with_extension("unfinished");
         let write = || {
-            fs::create_dir_all(&self.0)?;
+            fs::create_dir_all(&self.path)?;
             let mut options = fs::OpenOptions::new();
             let mut to = options
                 .write(true)

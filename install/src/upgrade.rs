@@ -1,6 +1,6 @@
 //! `ops upgrade`: another release, and back.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use fleet::ec2::{FleetConfig, connect_with};
@@ -10,7 +10,9 @@ use thiserror::Error;
 use crate::{
     aws::Aws,
     deploy::{Common, confirm, plan::Stack, say},
-    image, program,
+    image,
+    network::Network,
+    program,
     release::{Manifest, Release},
     stack::{self, Change},
     state::{Before, Folder},
@@ -28,6 +30,9 @@ pub struct Upgrade {
     #[arg(long, default_value_t = 30)]
     drain_minutes: u64,
 }
+
+/// The parameters that an upgrade changes.
+const CHANGED: [&str; 2] = ["ImageId", "Architecture"];
 
 /// Why a release cannot be upgraded to.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -111,9 +116,10 @@ pub async fn run(aws: &Aws, told: &Upgrade) -> Result<String> {
             found.status
         ),
     };
-    let folder = told.common.folder();
+    let folder = told.common.folder(aws).await?;
+    folder.state()?;
     let done = if told.back {
-        back(aws, told, &folder).await
+        back(aws, told, &folder, &parameters).await
     } else {
         forth(aws, told, &folder, parameters).await
     };
@@ -130,7 +136,7 @@ async fn forth(
     aws: &Aws,
     told: &Upgrade,
     folder: &Folder,
-    parameters: std::collections::BTreeMap<String, String>,
+    parameters: BTreeMap<String, String>,
 ) -> Result<Option<String>> {
     let release = told.common.release()?;
     let version = &release.manifest.version;
@@ -169,6 +175,14 @@ async fn forth(
         });
     }
     say("  • wait until no worker of the old machine image is left; pictures that are being painted are finished");
+    if let (Some(own), None) = (parameters.get("ImageId"), asked)
+        && image::version(&there, own).is_none()
+    {
+        say(&format!(
+            "! {own} is an image of your own, and the release's takes its place; --image names one of yours with the new \
+             worker in it"
+        ));
+    }
     let tools = program::on_path(&["sam", "packer"]);
     ensure!(
         tools.contains("sam"),
@@ -185,7 +199,11 @@ async fn forth(
     confirm(told.common.yes)?;
     for part in parts {
         match part {
-            Part::Image => image::build(aws, &release).await?,
+            Part::Image => {
+                let of = |name: &str| parameters.get(name).map_or("", String::as_str);
+                let network = Network::look(aws, of("VpcId"), of("SubnetIds")).await?;
+                image::build(aws, &release, network.of_packer()).await?;
+            }
             Part::Keep => {
                 let template = stack::template(aws, &told.common.stack).await?;
                 folder.write(&folder.template_before(), &template)?;
@@ -209,12 +227,12 @@ async fn forth(
     write_outputs(aws, told, folder).await?;
     Ok(Some(format!(
         "Release {version} is deployed. Back to {from}: ops upgrade --back --folder {}",
-        folder.0.display()
+        folder.path.display()
     )))
 }
 
 async fn forward(aws: &Aws, told: &Upgrade, release: &Release, image: String) -> Result<()> {
-    let parameters = std::collections::BTreeMap::from([
+    let parameters = BTreeMap::from([
         ("ImageId".to_owned(), image),
         ("Architecture".to_owned(), release.manifest.architecture.clone()),
     ]);
@@ -226,11 +244,19 @@ async fn forward(aws: &Aws, told: &Upgrade, release: &Release, image: String) ->
     stack::deploy(aws, &change).await
 }
 
-async fn back(aws: &Aws, told: &Upgrade, folder: &Folder) -> Result<Option<String>> {
+/// The parameters that going back passes: those that an upgrade changes, and those that the new template does not have.
+/// Others may have been changed since by whoever looks after the installation, as the key, and stay.
+fn passed_back(before: BTreeMap<String, String>, now: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let changed = |name: &String| CHANGED.contains(&name.as_str()) || !now.contains_key(name);
+    before.into_iter().filter(|(name, _)| changed(name)).collect()
+}
+
+async fn back(aws: &Aws, told: &Upgrade, folder: &Folder, now: &BTreeMap<String, String>) -> Result<Option<String>> {
     let before = folder.state()?.before.with_context(|| {
         format!(
-            "{} does not know what was deployed before; only the folder that upgraded does",
-            folder.0.display()
+            "there is nothing to go back to: no release before is kept in {}. What an upgrade has kept there is for one \
+             way back",
+            folder.path.display()
         )
     })?;
     let text = format!("Release {} is deployed again.", before.version);
@@ -250,11 +276,11 @@ async fn back(aws: &Aws, told: &Upgrade, folder: &Folder) -> Result<Option<Strin
     let change = Change {
         stack: &told.common.stack,
         template: &template,
-        parameters: &before.parameters,
+        parameters: &passed_back(before.parameters, now),
     };
     stack::deploy(aws, &change).await?;
-    folder.change(|state| state.deployed = Some(before.version.clone()))?;
     write_outputs(aws, told, folder).await?;
+    folder.change(|state| (state.deployed, state.before) = (Some(before.version), None))?;
     Ok(Some(text))
 }
 
@@ -308,6 +334,29 @@ mod tests {
             follows: follows.map(str::to_owned),
             architecture: "x86_64".to_owned(),
         }
+    }
+
+    #[test]
+    fn going_back_takes_back_what_the_upgrade_changed() {
+        let of = |pairs: &[(&str, &str)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            pairs.collect::<BTreeMap<_, _>>()
+        };
+        let before = of(&[
+            ("ImageId", "ami-1"),
+            ("TokenPublicKey", "old"),
+            ("Gone", "x"),
+            ("ApiRate", "5"),
+        ]);
+        let now = of(&[
+            ("ImageId", "ami-2"),
+            ("TokenPublicKey", "new"),
+            ("ApiRate", "9"),
+            ("New", "y"),
+        ]);
+        assert_eq!(passed_back(before, &now), of(&[("ImageId", "ami-1"), ("Gone", "x")]));
     }
 
     #[test]

@@ -190,11 +190,20 @@ impl Limits {
             pool.warm_up = Some(warm_up.clone()).filter(|it| !it.is_empty());
         }
         pool.prices.extend(self.prices.iter().cloned());
-        if let Some(MonthlyLimit(limit)) = self.monthly_limit {
+        if let Some(MonthlyLimit(limit)) = self.monthly_limit
+            && limit != pool.monthly_limit
+        {
             pool.monthly_limit = limit;
             // Whoever was told was told of another limit.
             pool.meter.told = 0;
         }
+    }
+
+    /// Whether the pool has them already.
+    pub fn hold(&self, pool: &Pool) -> bool {
+        let mut changed = pool.clone();
+        self.apply(&mut changed);
+        changed == *pool
     }
 }
 

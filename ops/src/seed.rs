@@ -5,11 +5,58 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clap::Args;
 use cloud::{Store, StoreError, Write, on_conflict, tables::CatalogKey, token::Signer};
-use model::{Account, CatalogEntry, Millis, PoolId, Role, TeamId, UserId};
+use model::{Account, CatalogEntry, Millis, Pool, PoolId, Role, TeamId, UserId};
 use serde::Deserialize;
 
-use crate::pool::{self, Limits};
+use crate::{
+    pool::{self, Limits},
+    user::UserRole,
+};
+
+/// The first user, as an operator names them.
+#[derive(Debug, Default, Clone, Args)]
+pub struct FirstUser {
+    /// The first user. [default: painter]
+    #[arg(long)]
+    pub user: Option<UserId>,
+    /// The first user's team. [default: studio]
+    #[arg(long)]
+    pub team: Option<TeamId>,
+    /// The first user's name as people see it. [default: Painter]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What the first user may do. [default: painter]
+    #[arg(long, value_enum)]
+    pub role: Option<UserRole>,
+    /// The first user's budget of each month (UTC), in credits. A credit is US$ 0.001 of GPU time; 0 is none at all.
+    /// [default: 10000]
+    #[arg(long)]
+    pub credits: Option<u64>,
+}
+
+impl FirstUser {
+    /// Who it is.
+    pub fn id(&self) -> UserId {
+        self.user.clone().unwrap_or_else(|| UserId::new("painter"))
+    }
+
+    /// What to seed with this user.
+    pub fn seed(&self, pool: PoolId, limits: Limits, catalog: Vec<ModelFile>, token_life: Duration) -> Seed {
+        Seed {
+            team: self.team.clone().unwrap_or_else(|| TeamId::new("studio")),
+            user: self.id(),
+            name: self.name.clone().unwrap_or_else(|| "Painter".to_owned()),
+            role: self.role.unwrap_or(UserRole::Painter).into(),
+            pool,
+            limits,
+            credits: self.credits.unwrap_or(Account::CREDITS),
+            catalog,
+            token_life,
+        }
+    }
+}
 
 /// What to seed.
 #[derive(Debug, Clone)]
@@ -68,9 +115,6 @@ pub fn default_catalog() -> Result<Vec<ModelFile>> {
 
 /// Seeds, and returns a token for the user.
 pub async fn seed(store: &Store, signer: &Signer, seed: &Seed, now: Millis) -> Result<String> {
-    pool::put(store, &seed.pool, &seed.limits)
-        .await
-        .context("the pool was not written")?;
     put_account(store, seed, now)
         .await
         .context("the account was not written")?;
@@ -79,18 +123,16 @@ pub async fn seed(store: &Store, signer: &Signer, seed: &Seed, now: Millis) -> R
             .await
             .with_context(|| format!("{} was not written", file.name))?;
     }
+    // Last, see `seeded`.
+    pool::put(store, &seed.pool, &seed.limits)
+        .await
+        .context("the pool was not written")?;
     Ok(signer.user(seed.user.as_str(), &seed.team, seed.role, now, seed.token_life)?)
 }
 
-/// Whether all of this is there: what is seeded last is looked for too, so a seed that broke off does not count.
-pub async fn is_there(store: &Store, seed: &Seed) -> Result<bool, StoreError> {
-    let last = seed.catalog.last().map(ModelFile::key);
-    let (pool, account) = (store.get(&seed.pool).await?, store.get(&seed.user).await?);
-    let model = match &last {
-        Some(key) => store.get(key).await?.is_some(),
-        None => true,
-    };
-    Ok(pool.is_some() && account.is_some() && model)
+/// The pool, if a seed with it was ever finished: it is written last, and stays whatever becomes of users and models.
+pub async fn seeded(store: &Store, pool: &PoolId) -> Result<Option<Pool>, StoreError> {
+    store.get(pool).await
 }
 
 impl ModelFile {

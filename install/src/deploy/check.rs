@@ -1,9 +1,11 @@
 //! Whether an account is fit for an installation, in words.
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
-use fleet::site::Subnet;
+use model::Settings;
 use ops::pool::INSTANCE_TYPES;
+
+use crate::network::Network;
 
 /// Quotas, as far as they could be asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -31,10 +33,8 @@ pub struct Site {
     pub tools: BTreeSet<&'static str>,
     /// Quotas.
     pub quotas: Quotas,
-    /// The VPC: the default one or the one that was asked for.
-    pub vpc: Option<String>,
-    /// Its subnets; of them only those that were asked for, if any were.
-    pub subnets: Vec<Subnet>,
+    /// Where machines start.
+    pub network: Network,
 }
 
 /// What is wanted of it.
@@ -48,6 +48,10 @@ pub struct Needs {
     pub machines: u32,
     /// Instance types of the pool; none: the usual ones.
     pub types: Option<Vec<String>>,
+    /// MB/s of a machine's disk.
+    pub throughput: u64,
+    /// Settings of the functions that are there already; none: they are made with what the quotas are.
+    pub settings: Option<String>,
 }
 
 /// Something to say.
@@ -66,7 +70,7 @@ fn stops(text: impl Into<String>) -> Finding {
     }
 }
 
-fn says(text: impl Into<String>) -> Finding {
+pub(crate) fn says(text: impl Into<String>) -> Finding {
     Finding {
         stops: false,
         text: text.into(),
@@ -103,18 +107,18 @@ pub fn check(site: &Site, needs: &Needs) -> Vec<Finding> {
              https://developer.hashicorp.com/packer/install, or give an image with --image ami-…",
         ));
     }
-    match &site.vpc {
+    match &site.network.vpc {
         None => found.push(stops(format!(
             "there is no default VPC in {}; make one with `aws ec2 create-default-vpc`, or give --vpc and --subnets",
             site.region
         ))),
-        Some(vpc) if !site.subnets.iter().any(|it| it.way_out) => found.push(stops(format!(
+        Some(vpc) if !site.network.subnets.iter().any(|it| it.way_out) => found.push(stops(format!(
             "no subnet of {vpc} has a way out to the internet, which the GPU machines need; give its route table a route \
              to 0.0.0.0/0 by an internet gateway (with public addresses) or a NAT gateway"
         ))),
         Some(_) => {
             let mut zones = BTreeSet::new();
-            for subnet in &site.subnets {
+            for subnet in &site.network.subnets {
                 if !subnet.way_out {
                     found.push(says(format!("subnet {} has no way out to the internet; machines that start there do not come up", subnet.id)));
                 } else if !zones.insert(&subnet.zone) {
@@ -124,7 +128,36 @@ pub fn check(site: &Site, needs: &Needs) -> Vec<Finding> {
         }
     }
     found.extend(quotas(site, needs));
+    if let (Some(settings), Some(quota)) = (&needs.settings, site.quotas.concurrency)
+        && let Some((_, text)) = concurrency(settings, quota)
+    {
+        found.push(says(text));
+    }
     found
+}
+
+/// Settings with this quota of calls at once, the others as they are.
+pub(crate) fn with_concurrency(settings: &str, quota: f64) -> String {
+    let others = settings.split([',', ' ']);
+    let others = others.filter(|it| !it.is_empty() && !it.starts_with("concurrency="));
+    let all: Vec<_> = others
+        .map(str::to_owned)
+        .chain([format!("concurrency={quota}")])
+        .collect();
+    all.join(" ")
+}
+
+/// What is to be said where the functions reckon with another number of calls at once than the account's quota allows, and
+/// how that compares to the quota. It is set at the first deployment, when a new account's quota is still small.
+pub(crate) fn concurrency(settings: &str, quota: f64) -> Option<(Ordering, String)> {
+    let reckoned = Settings::parse(settings).ok()?.concurrency;
+    let compared = f64::from(reckoned).partial_cmp(&quota).filter(|it| it.is_ne())?;
+    let text = format!(
+        "the functions reckon with {reckoned} calls at once, and the quota “Concurrent executions” is {quota}; if that is \
+         not meant so: ops deploy --parameter \"Settings={}\"",
+        with_concurrency(settings, quota)
+    );
+    Some((compared, text))
 }
 
 fn quotas(site: &Site, needs: &Needs) -> Vec<Finding> {
@@ -168,6 +201,8 @@ fn quotas(site: &Site, needs: &Needs) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use fleet::site::Subnet;
+
     use super::*;
 
     fn good() -> Site {
@@ -179,8 +214,11 @@ mod tests {
                 spot: Some(0.0),
                 concurrency: Some(1000.0),
             },
-            vpc: Some("vpc-1".to_owned()),
-            subnets: vec![subnet("subnet-1", "a", true)],
+            network: Network {
+                vpc: Some("vpc-1".to_owned()),
+                subnets: vec![subnet("subnet-1", "a", true)],
+                is_default: true,
+            },
         }
     }
 
@@ -199,6 +237,8 @@ mod tests {
             stack: true,
             machines: 2,
             types: None,
+            throughput: 250,
+            settings: Some("idle_stop=20m concurrency=1000".to_owned()),
         }
     }
 
@@ -218,17 +258,42 @@ mod tests {
         };
         one(|it| it.tools.retain(|tool| *tool != "sam"), true, "install-sam-cli");
         one(|it| it.tools.retain(|tool| *tool != "packer"), true, "--image");
-        one(|it| it.vpc = None, true, "create-default-vpc");
-        one(|it| it.subnets[0].way_out = false, true, "way out");
-        one(|it| it.subnets.push(subnet("subnet-2", "a", true)), false, "second one");
+        one(|it| it.network.vpc = None, true, "create-default-vpc");
+        one(|it| it.network.subnets[0].way_out = false, true, "way out");
+        one(
+            |it| it.network.subnets.push(subnet("subnet-2", "a", true)),
+            false,
+            "second one",
+        );
         one(|it| it.quotas.on_demand = Some(0.0), false, "no GPU machine can start");
         one(
             |it| it.quotas.on_demand = Some(4.0),
             false,
             "Ask AWS for 8: https://eu-west-1.",
         );
-        one(|it| it.quotas.concurrency = Some(10.0), false, "L-B99A9384");
+        one(
+            |it| it.quotas.concurrency = Some(2000.0),
+            false,
+            "ops deploy --parameter \"Settings=idle_stop=20m concurrency=2000\"",
+        );
         one(|it| it.quotas.on_demand = None, false, "could not be asked");
+    }
+
+    #[test]
+    fn a_new_account_has_few_calls_at_once() {
+        let mut site = good();
+        site.quotas.concurrency = Some(10.0);
+        let needs = Needs {
+            settings: None,
+            ..needs()
+        };
+        let found = check(&site, &needs);
+        assert!(found.len() == 1 && found[0].text.contains("L-B99A9384"), "{found:?}");
+        assert_eq!(
+            concurrency("concurrency=1000", 10.0).map(|it| it.0),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(concurrency("", 10.0), None, "the default");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What is there is looked at before each step, so a run that broke off anywhere is the same as one that was never begun.
 
 pub mod check;
+mod first;
 pub mod plan;
 
 use std::{
@@ -15,23 +16,33 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use cloud::{Store, token::Signer};
-use model::{Account, PoolId, TeamId, UserId};
-use ops::{keys, outputs::Outputs, pool::Limits, seed, user::UserRole};
+use fleet::site::Image;
+use model::PoolId;
+use ops::{
+    keys,
+    outputs::Outputs,
+    pool::{self, Limits},
+    seed::{self, FirstUser, Seed},
+};
 
 use self::{
-    check::{Finding, Needs, QUOTAS, Quotas, Site, check},
-    plan::{Found, Stack, Step, Wanted, plan},
+    check::{Finding, Needs, QUOTAS, Quotas, Site, check, says, with_concurrency},
+    plan::{Found, Pool, Stack, Step, Wanted, plan},
 };
 use crate::{
     aws::Aws,
-    cost, image, program,
+    cost, image,
+    network::Network,
+    program,
     release::Release,
     stack::{self, Change},
-    state::Folder,
+    state::{Folder, Place},
 };
 
 /// How long the first invitation is good.
 const INVITATION: Duration = Duration::from_hours(72);
+/// MB/s of a machine's disk: the template's default of `RootThroughput`.
+const THROUGHPUT: u64 = 250;
 
 /// `ops deploy`.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,21 +58,11 @@ pub struct Deploy {
     /// Further parameters of the template: KEY=VALUE.
     #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
-    /// The first user's team.
-    #[arg(long, default_value = "studio")]
-    team: TeamId,
-    /// The first user.
-    #[arg(long, default_value = "painter")]
-    user: UserId,
-    /// The first user's name as people see it.
-    #[arg(long, default_value = "Painter")]
-    name: String,
-    /// What the first user may do.
-    #[arg(long, value_enum, default_value_t = UserRole::Painter)]
-    role: UserRole,
-    /// The first user's budget of each month (UTC), in credits of US$ 0.001 of GPU time.
-    #[arg(long, default_value_t = Account::CREDITS)]
-    credits: u64,
+    /// Make the machine image of this release anew, with today's security fixes.
+    #[arg(long, conflicts_with = "image")]
+    new_image: bool,
+    #[command(flatten)]
+    first: FirstUser,
     /// The pool's limits.
     #[command(flatten)]
     limits: Limits,
@@ -79,7 +80,8 @@ pub(crate) struct Common {
     /// Where outputs.json, signing-key.pem and deploy.json are, or are to be.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// The machine image. [default: the account's newest of this release; where there is none, Packer makes it]
+    /// The machine image. [default: the one that is deployed; for another release the account's newest of that, and where
+    /// there is none, Packer makes it]
     #[arg(long, value_name = "AMI")]
     pub(crate) image: Option<String>,
     /// Print what would be done, what it costs and what is in the way, and change nothing.
@@ -102,8 +104,16 @@ impl Common {
         Release::read(&folder)
     }
 
-    pub(crate) fn folder(&self) -> Folder {
-        Folder(self.folder.clone())
+    pub(crate) async fn folder(&self, aws: &Aws) -> Result<Folder> {
+        let place = Place {
+            account: aws.account().await?,
+            region: aws.region().to_owned(),
+            stack: self.stack.clone(),
+        };
+        Ok(Folder {
+            path: self.folder.clone(),
+            place,
+        })
     }
 }
 
@@ -120,13 +130,16 @@ struct Run<'a> {
     folder: Folder,
     release: Release,
     wanted: Wanted,
+    network: Network,
+    /// Whether an image is still to be made anew.
+    new_image: bool,
 }
 
 /// Deploys; returns what whoever did it has to know.
 pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
     let release = told.common.release()?;
-    let folder = told.common.folder();
-    let account = aws.account().await?;
+    let folder = told.common.folder(aws).await?;
+    folder.state()?;
     if aws
         .stack(&told.common.stack)
         .await?
@@ -139,10 +152,38 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
         say(&format!("• {}", Step::Wait));
         stack::wait(aws, &told.common.stack).await?;
     }
-    let mut site = look_at_site(aws, told).await?;
+    let there = aws.stack(&told.common.stack).await?;
+    let there = match there.map(|it| Stack::of(&it.status, it.parameters)) {
+        Some(Stack::Ready(parameters)) => Some(parameters),
+        _ => None,
+    };
+    let mut parameters = parameters(told, &release)?;
+    let holds = |name: &str| {
+        let value = parameters.get(name).or_else(|| there.as_ref()?.get(name));
+        value.cloned().unwrap_or_default()
+    };
+    let network = Network::look(aws, &holds("VpcId"), &holds("SubnetIds")).await?;
+    for wanted in &told.subnets {
+        ensure!(
+            network.subnets.iter().any(|it| it.id == *wanted),
+            "there is no subnet {wanted} in {}",
+            network.vpc.as_deref().unwrap_or_default()
+        );
+    }
+    let throughput = holds("RootThroughput").parse().unwrap_or(THROUGHPUT);
+    let site = Site {
+        region: aws.region().to_owned(),
+        tools: program::on_path(&["sam", "packer"]),
+        quotas: quotas(aws).await,
+        network: network.clone(),
+    };
+    let settings = there.is_some().then(|| holds("Settings"));
+    if there.is_none() {
+        at_first(aws, &folder.place, &site.quotas, &mut parameters).await?;
+    }
     let wanted = Wanted {
         version: release.manifest.version.clone(),
-        parameters: parameters(aws, told, &release, &site).await?,
+        parameters,
     };
     let mut run = Run {
         aws,
@@ -150,10 +191,11 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
         folder,
         release,
         wanted,
+        network,
+        new_image: told.new_image,
     };
     let found = run.look().await?;
     let steps = plan(&found, &run.wanted)?;
-    site.tools = program::on_path(&["sam", "packer"]);
     let needs = Needs {
         image: steps.contains(&Step::BuildImage),
         stack: steps
@@ -161,11 +203,18 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
             .any(|it| matches!(it, Step::Deploy | Step::Clear | Step::Wait)),
         machines: told.limits.max_workers.unwrap_or(ops::pool::MAX_WORKERS),
         types: told.limits.instance_types.clone(),
+        throughput,
+        settings,
     };
-    let findings = check(&site, &needs);
+    let mut findings = check(&site, &needs);
+    if found.pool != Pool::Missing {
+        let instead = first::instead(&told.first, found.account.as_ref(), &run.folder.outputs());
+        findings.extend(instead.map(says));
+    }
     let place = format!(
-        "release {} into account {account}, {}",
+        "release {} into account {}, {}",
         run.wanted.version,
+        run.folder.place.account,
         aws.region()
     );
     say(&introduction(&place, &steps, &findings, &needs));
@@ -188,14 +237,19 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
 
 /// What stands before anything is done.
 fn introduction(place: &str, steps: &[Step], findings: &[Finding], needs: &Needs) -> String {
-    if steps.is_empty() {
-        return format!("Deployed already: {place}.");
+    let mut text = format!("Deployed already: {place}.\n");
+    if !steps.is_empty() {
+        text = format!("To deploy {place}:\n");
+        for (n, step) in (1..).zip(steps) {
+            let _ = writeln!(text, "  {n}. {step}");
+        }
+        text += &cost::text(
+            cost::IMAGE_GIB,
+            needs.machines,
+            needs.throughput,
+            needs.types.as_deref(),
+        );
     }
-    let mut text = format!("To deploy {place}:\n");
-    for (n, step) in (1..).zip(steps) {
-        let _ = writeln!(text, "  {n}. {step}");
-    }
-    text += &cost::text(cost::IMAGE_GIB, needs.machines, needs.types.as_deref());
     for finding in findings {
         let mark = if finding.stops { '✗' } else { '!' };
         let _ = writeln!(text, "{mark} {}", finding.text);
@@ -227,96 +281,66 @@ pub(crate) fn confirm(yes: bool) -> Result<()> {
     Ok(())
 }
 
-async fn look_at_site(aws: &Aws, told: &Deploy) -> Result<Site> {
-    let vpc = match &told.vpc {
-        Some(vpc) => Some(vpc.clone()),
-        None => aws
-            .site
-            .default_vpc()
-            .await
-            .context("the network cannot be looked at")?,
-    };
-    let mut subnets = match &vpc {
-        Some(vpc) => aws.site.subnets(vpc).await.context("the network cannot be looked at")?,
-        None => Vec::new(),
-    };
-    for wanted in &told.subnets {
-        ensure!(
-            subnets.iter().any(|it| it.id == *wanted),
-            "there is no subnet {wanted} in {}",
-            vpc.as_deref().unwrap_or_default()
-        );
-    }
-    if !told.subnets.is_empty() {
-        subnets.retain(|it| told.subnets.contains(&it.id));
-    }
-    // Whoever may deploy need not have the right to read quotas: what is not known is said.
+/// Whoever may deploy need not have the right to read quotas: what is not known is said.
+async fn quotas(aws: &Aws) -> Quotas {
     let quota = async |(service, code)| aws.quota(service, code).await.ok();
     let [on_demand, spot, concurrency] = QUOTAS;
-    Ok(Site {
-        region: aws.region().to_owned(),
-        quotas: Quotas {
-            on_demand: quota(on_demand).await,
-            spot: quota(spot).await,
-            concurrency: quota(concurrency).await,
-        },
-        vpc,
-        subnets,
-        ..Site::default()
-    })
+    Quotas {
+        on_demand: quota(on_demand).await,
+        spot: quota(spot).await,
+        concurrency: quota(concurrency).await,
+    }
 }
 
-/// Parameters of the template, but the key and the image. A stack that is there keeps what is not told now.
-async fn parameters(aws: &Aws, told: &Deploy, release: &Release, site: &Site) -> Result<BTreeMap<String, String>> {
+/// Parameters of the template, but the key and the image, as they are told. A stack that is there keeps the others.
+fn parameters(told: &Deploy, release: &Release) -> Result<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::from([("Architecture".to_owned(), release.manifest.architecture.clone())]);
-    let mut set = |name: &str, value: String| parameters.insert(name.to_owned(), value);
-    let there = aws.stack(&told.common.stack).await?;
-    if !there.is_some_and(|it| matches!(Stack::of(&it.status, BTreeMap::new()), Stack::Ready(_))) {
-        set("TokenAudience", told.common.stack.clone());
-        let exists = aws.log_role().await?;
-        set("ApiLogRole", if exists { "exists" } else { "create" }.to_owned());
-        if let Some(concurrency) = site.quotas.concurrency {
-            set("Settings", format!("concurrency={concurrency}"));
-        }
-    }
     if let Some(vpc) = &told.vpc {
-        set("VpcId", vpc.clone());
-        set("SubnetIds", told.subnets.join(","));
+        parameters.insert("VpcId".to_owned(), vpc.clone());
+        parameters.insert("SubnetIds".to_owned(), told.subnets.join(","));
     }
     for (name, value) in &told.parameters {
         ensure!(
             !["TokenPublicKey", "ImageId"].contains(&name.as_str()),
             "{name} is not given by --parameter: the key is in signing-key.pem, the image is given by --image"
         );
-        set(name, value.clone());
+        parameters.insert(name.clone(), value.clone());
     }
     Ok(parameters)
 }
 
+/// What a new stack has beside what is told.
+async fn at_first(aws: &Aws, place: &Place, quotas: &Quotas, parameters: &mut BTreeMap<String, String>) -> Result<()> {
+    let exists = aws.log_role().await?;
+    let role = if exists { "exists" } else { "create" };
+    for (name, value) in [("TokenAudience", place.stack.as_str()), ("ApiLogRole", role)] {
+        parameters.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    if let Some(quota) = quotas.concurrency {
+        let settings = parameters.entry("Settings".to_owned()).or_default();
+        if !settings.contains("concurrency=") {
+            *settings = with_concurrency(settings, quota);
+        }
+    }
+    Ok(())
+}
+
 impl Run<'_> {
-    fn seed(&self) -> Result<seed::Seed> {
-        Ok(seed::Seed {
-            team: self.told.team.clone(),
-            user: self.told.user.clone(),
-            name: self.told.name.clone(),
-            role: self.told.role.into(),
-            pool: PoolId::new("default"),
-            limits: self.told.limits.clone(),
-            credits: self.told.credits,
-            catalog: seed::default_catalog()?,
-            token_life: Duration::from_hours(1),
-        })
+    fn seed(&self) -> Result<Seed> {
+        let Deploy { first, limits, .. } = self.told;
+        let life = Duration::from_hours(1);
+        Ok(first.seed(PoolId::new("default"), limits.clone(), seed::default_catalog()?, life))
+    }
+
+    async fn images(&self) -> Result<Vec<Image>> {
+        let images = self.aws.site.images().await;
+        images.context("the machine images cannot be looked at")
     }
 
     async fn look(&self) -> Result<Found> {
         let state = self.folder.state()?;
         let stack = self.aws.stack(&self.told.common.stack).await?;
-        let images = self
-            .aws
-            .site
-            .images()
-            .await
-            .context("the machine images cannot be looked at")?;
+        let images = self.images().await?;
         let key = self.folder.read(&self.folder.key())?;
         let key = key.as_deref().map(keys::public).transpose();
         let key = key.with_context(|| format!("{} is no signing key", self.folder.key().display()))?;
@@ -327,9 +351,14 @@ impl Run<'_> {
             deployed: state.deployed,
             image: image::choose(&images, self.told.common.image.as_deref(), &self.wanted.version),
             outputs: false,
-            seeded: false,
-            invited: state.invited,
+            pool: Pool::Missing,
+            account: None,
+            invited: false,
         };
+        if self.new_image {
+            let before = state.images_before.as_ref();
+            found.image = before.and_then(|before| image::newest(&images, before, &self.wanted.version));
+        }
         let Some(stack) = stack else {
             return Ok(found);
         };
@@ -347,13 +376,26 @@ impl Run<'_> {
                 Err(error) => return Err(error.into()),
             };
             found.outputs = self.folder.read(&self.folder.outputs())?.as_ref() == Some(&outputs.to_json());
-            found.seeded = seed::is_there(&Store::dynamo(&self.aws.sdk, outputs.tables()?), &self.seed()?).await?;
+            let store = Store::dynamo(&self.aws.sdk, outputs.tables()?);
+            let wanted = self.seed()?;
+            found.pool = match seed::seeded(&store, &wanted.pool).await? {
+                None => Pool::Missing,
+                Some(pool) if wanted.limits.hold(&pool) => Pool::AsWanted,
+                Some(_) => Pool::Other,
+            };
+            found.account = store.get(&wanted.user).await?;
+            found.invited = state.invited;
+            if self.told.common.image.is_none() && !self.new_image {
+                // It may be one's own.
+                found.image = parameters.get("ImageId").cloned();
+            }
         }
         Ok(found)
     }
 
     /// Does what is left, one step after the other; returns the invitation if one was made.
     async fn carry_out(&mut self) -> Result<Option<String>> {
+        self.folder.change(|_| {})?;
         let mut last = None;
         loop {
             let found = self.look().await?;
@@ -368,6 +410,9 @@ impl Run<'_> {
                 return self.invite().await.map(Some);
             }
             self.step(&step, &found).await?;
+            if step == Step::Deploy {
+                self.new_image = false;
+            }
             last = Some(step);
         }
     }
@@ -383,11 +428,26 @@ impl Run<'_> {
                 let key = cloud::secret::read(&self.aws.sdk, outputs.get("SigningSecretArn")?).await?;
                 self.folder.write(&self.folder.key(), &key)
             }
-            Step::BuildImage => image::build(self.aws, &self.release).await,
+            Step::BuildImage => {
+                if self.new_image {
+                    // Of a build that was finished by a run that broke off then, the image is used.
+                    let there = self.images().await?.into_iter().map(|it| it.id);
+                    self.folder.change(|state| {
+                        state.images_before.get_or_insert_with(|| there.collect());
+                    })?;
+                }
+                image::build(self.aws, &self.release, self.network.of_packer()).await
+            }
             Step::Deploy => {
                 let (Some(key), Some(image)) = (&found.key, &found.image) else {
                     bail!("there is no key or no image yet");
                 };
+                if !matches!(found.stack, Stack::Ready(_)) {
+                    // What the folder remembers is of a stack that is gone.
+                    self.folder.change(|state| {
+                        (state.deployed, state.before, state.invited) = (None, None, false);
+                    })?;
+                }
                 let mut parameters = self.wanted.parameters.clone();
                 parameters.insert("TokenPublicKey".to_owned(), key.clone());
                 parameters.insert("ImageId".to_owned(), image.clone());
@@ -397,8 +457,9 @@ impl Run<'_> {
                     parameters: &parameters,
                 };
                 stack::deploy(self.aws, &change).await?;
-                self.folder
-                    .change(|state| state.deployed = Some(self.wanted.version.clone()))
+                self.folder.change(|state| {
+                    (state.deployed, state.images_before) = (Some(self.wanted.version.clone()), None);
+                })
             }
             Step::WriteOutputs => {
                 let outputs = self.outputs().await?;
@@ -419,13 +480,19 @@ impl Run<'_> {
                 let store = Store::dynamo(&self.aws.sdk, outputs.tables()?);
                 seed::seed(&store, &signer, &self.seed()?, cloud::now()).await.map(drop)
             }
+            Step::SetLimits => {
+                let store = Store::dynamo(&self.aws.sdk, self.outputs().await?.tables()?);
+                let Seed { pool, limits, .. } = self.seed()?;
+                let set = pool::Command::Set { pool, limits };
+                pool::run(&store, set, cloud::now()).await.map(drop)
+            }
             Step::Invite => Ok(()),
         }
     }
 
     async fn invite(&self) -> Result<String> {
         let store = Store::dynamo(&self.aws.sdk, self.outputs().await?.tables()?);
-        ops::invite::invite(&store, &self.told.user, INVITATION, cloud::now()).await
+        ops::invite::invite(&store, &self.told.first.id(), INVITATION, cloud::now()).await
     }
 
     fn private_key(&self) -> Result<String> {
@@ -440,11 +507,14 @@ impl Run<'_> {
     fn farewell(&self, invitation: Option<&str>) -> Result<String> {
         let outputs = Outputs::read(&self.folder.outputs())?;
         let api = outputs.get("ApiUrl")?;
-        let user = &self.told.user;
-        let folder = self.folder.0.display();
+        let user = self.told.first.id();
+        let file = self.folder.outputs();
         let invited = match invitation {
             Some(words) => format!("Invitation of {user}, good once, for 72 hours: {words}"),
-            None => format!("Another invitation: ops invite --user {user} --outputs {folder}/outputs.json"),
+            None => format!(
+                "Another invitation: ops invite --user {user} --outputs {}",
+                file.display()
+            ),
         };
         // Only now: whoever did not get to see the words gets others.
         let text = format!(

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use model::Account;
 use thiserror::Error;
 
 /// The signing key's file, or the secret: the public half of what is in it.
@@ -39,6 +40,17 @@ impl Stack {
     }
 }
 
+/// The pool, which is there once pool, first user and catalogue were written. What becomes of them then is the operator's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// There is none.
+    Missing,
+    /// Its limits are others than those that are wanted.
+    Other,
+    /// It is as it is wanted.
+    AsWanted,
+}
+
 /// What was found.
 #[derive(Debug, Clone)]
 pub struct Found {
@@ -54,8 +66,10 @@ pub struct Found {
     pub image: Option<String>,
     /// Whether `outputs.json` says what the stack says.
     pub outputs: bool,
-    /// Whether pool, first user and catalogue are there.
-    pub seeded: bool,
+    /// The pool.
+    pub pool: Pool,
+    /// The account of the user who is named.
+    pub account: Option<Account>,
     /// Whether an invitation has been shown.
     pub invited: bool,
 }
@@ -90,6 +104,8 @@ pub enum Step {
     StoreKey,
     /// Write pool, first user and catalogue.
     Seed,
+    /// Change the pool's limits.
+    SetLimits,
     /// Make an invitation.
     Invite,
 }
@@ -106,6 +122,7 @@ impl fmt::Display for Step {
             Self::WriteOutputs => "write outputs.json",
             Self::StoreKey => "store the signing key in the stack's secret",
             Self::Seed => "write the pool, the first user and the model catalogue",
+            Self::SetLimits => "change the limits of the pool",
             Self::Invite => "make the first invitation",
         })
     }
@@ -181,10 +198,12 @@ pub fn plan(found: &Found, wanted: &Wanted) -> Result<Vec<Step>, Obstacle> {
     if key.is_none() || found.secret.as_ref() != key {
         steps.push(Step::StoreKey);
     }
-    if !found.seeded {
-        steps.push(Step::Seed);
+    match found.pool {
+        Pool::Missing => steps.push(Step::Seed),
+        Pool::Other => steps.push(Step::SetLimits),
+        Pool::AsWanted => {}
     }
-    if !found.invited {
+    if !found.invited && (found.account.is_some() || found.pool == Pool::Missing) {
         steps.push(Step::Invite);
     }
     Ok(steps)
@@ -192,6 +211,7 @@ pub fn plan(found: &Found, wanted: &Wanted) -> Result<Vec<Step>, Obstacle> {
 
 #[cfg(test)]
 mod tests {
+    use model::{Millis, PoolId, TeamId, UserId};
     use proptest::prelude::*;
 
     use super::*;
@@ -211,9 +231,19 @@ mod tests {
             deployed: None,
             image: None,
             outputs: false,
-            seeded: false,
+            pool: Pool::Missing,
+            account: None,
             invited: false,
         }
+    }
+
+    fn account() -> Account {
+        Account::new(
+            UserId::new("mara"),
+            TeamId::new("studio"),
+            PoolId::new("default"),
+            Millis(0),
+        )
     }
 
     /// What a step does to the world; the second half, which another machine or a crash may cut off, apart.
@@ -233,7 +263,8 @@ mod tests {
             }
             Step::WriteOutputs => found.outputs = true,
             Step::StoreKey => found.secret.clone_from(&found.key),
-            Step::Seed => found.seeded = true,
+            Step::Seed => (found.pool, found.account) = (Pool::AsWanted, Some(account())),
+            Step::SetLimits => found.pool = Pool::AsWanted,
             Step::Invite => found.invited = whole,
         }
     }
@@ -261,6 +292,23 @@ mod tests {
         assert!(matches!(plan(&found, &wanted()), Err(Obstacle::OtherRelease(..))));
     }
 
+    #[test]
+    fn a_first_user_is_made_once() {
+        let mut found = nothing();
+        for step in plan(&found, &wanted()).expect("a plan") {
+            carry_out(&mut found, &step, true);
+        }
+        assert_eq!(plan(&found, &wanted()), Ok(vec![]));
+        (found.account, found.invited) = (None, false);
+        assert_eq!(
+            plan(&found, &wanted()),
+            Ok(vec![]),
+            "whoever was removed is not made again"
+        );
+        found.pool = Pool::Other;
+        assert_eq!(plan(&found, &wanted()), Ok(vec![Step::SetLimits]));
+    }
+
     proptest! {
         /// However it breaks off, and whatever of the state file is lost, running it again ends in the same place.
         #[test]
@@ -270,7 +318,7 @@ mod tests {
             for _ in 0..40 {
                 let steps = plan(&found, &wanted()).expect("nothing here is in the way");
                 let Some(step) = steps.first() else {
-                    prop_assert!(found.seeded && found.invited && found.outputs && found.secret == found.key);
+                    prop_assert!(found.pool == Pool::AsWanted && found.invited && found.outputs && found.secret == found.key);
                     return Ok(());
                 };
                 let (done, whole, lost) = cuts.next().unwrap_or((true, true, 4));

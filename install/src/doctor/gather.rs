@@ -13,6 +13,7 @@ use super::{Answer, Drifted, PoolSeen, Seen, Snapshot, TICK_WITHIN, TableSeen};
 use crate::{
     aws::{Aws, Resource, Stack, failed},
     backup::tables,
+    network::Network,
     pauses::Pauses,
     resources::{self, Look},
 };
@@ -201,22 +202,9 @@ impl Eye<'_> {
     }
 
     async fn subnets(&self) -> Result<Vec<fleet::site::Subnet>> {
-        let site = &self.aws.site;
-        let vpc = match self.parameter("VpcId")? {
-            "" => site.default_vpc().await?.context("there is no default VPC")?,
-            vpc => vpc.to_owned(),
-        };
-        let wanted: Vec<_> = self
-            .parameter("SubnetIds")?
-            .split(',')
-            .map(str::trim)
-            .filter(|it| !it.is_empty())
-            .collect();
-        let mut found = site.subnets(&vpc).await?;
-        if !wanted.is_empty() {
-            found.retain(|it| wanted.contains(&it.id.as_str()));
-        }
-        Ok(found)
+        let network = Network::look(self.aws, self.parameter("VpcId")?, self.parameter("SubnetIds")?).await?;
+        network.vpc.context("there is no default VPC")?;
+        Ok(network.subnets)
     }
 
     async fn api(&self) -> Result<Answer> {

@@ -31,7 +31,8 @@ pub struct Teardown {
     /// Delete also what is kept otherwise, for good: pictures, models, tasks, catalogue and accounts. `ops backup` first.
     #[arg(long)]
     pub purge: bool,
-    /// Where to note what the stack consists of, until all is done. [default: teardown-<stack>.json]
+    /// Where to note what the stack consists of, until all is done. [default:
+    /// teardown-<account>-<region>-<stack>.json]
     #[arg(long)]
     pub notes: Option<PathBuf>,
 }
@@ -44,20 +45,17 @@ pub async fn run(
     ask: impl FnOnce(&str) -> Result<bool>,
 ) -> Result<String> {
     let Teardown { stack, purge, .. } = arguments;
+    let account = aws.account().await?;
     let notes = arguments
         .notes
         .clone()
-        .unwrap_or_else(|| format!("teardown-{stack}.json").into());
+        .unwrap_or_else(|| format!("teardown-{account}-{}-{stack}.json", aws.region()).into());
     let found = look::everything(aws, stack, noted(&notes)?).await?;
     if found.is_nothing() {
         return Ok(format!("There is nothing of {stack} in {}.", aws.region()));
     }
     note(&notes, &found.parts)?;
-    say(&format!(
-        "In account {}, region {}:\n",
-        aws.account().await?,
-        aws.region()
-    ));
+    say(&format!("In account {account}, region {}:\n", aws.region()));
     say(&in_words(&found, *purge));
     if !arguments.yes && !ask(&format!("\nType the stack's name, {stack}, to do this: "))? {
         bail!("nothing was done");

@@ -6,7 +6,6 @@ use fleet::{
     remains::{Disk, DiskSnapshot, Machine},
     site::Image,
 };
-use model::MicroUsd;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -73,7 +72,7 @@ pub struct Found {
     pub disks: Vec<Disk>,
     /// Machine images of the account that were made for Atelier.
     pub images: Vec<Image>,
-    /// Their snapshots, and those with the stack's tag.
+    /// Their snapshots, those of images that are gone, and those with the stack's tag.
     pub disk_snapshots: Vec<DiskSnapshot>,
     /// Other installations of the account, whose images they may be.
     pub neighbours: Vec<String>,
@@ -125,7 +124,10 @@ pub fn in_words(found: &Found, purge: bool) -> String {
     }
     if found.there {
         let going: Vec<_> = found.parts.iter().filter(|it| !it.kept).collect();
-        line(format!("stack {} ({})", found.stack, counted(&going)));
+        line(match counted(&going) {
+            none if none.is_empty() => format!("stack {}, in which nothing is", found.stack),
+            some => format!("stack {} ({some})", found.stack),
+        });
     }
     for it in found.parts.iter().filter(|it| it.kept && it.goes(purge)) {
         line(format!(
@@ -175,21 +177,14 @@ pub fn left_in_words(found: &Found, billable: &[&Part]) -> Option<String> {
         let hour = policy::price::hour(None, Some(&it.instance_type));
         lines.push(format!("instance {} at {} an hour", it.id, prices::in_words(hour)));
     }
-    let month = |gib, price: MicroUsd| prices::in_words(prices::of_gib(gib, price));
     for it in &found.disks {
-        lines.push(format!(
-            "volume {} at {} a month",
-            it.id,
-            month(it.gib, prices::DISK_GIB_MONTH)
-        ));
+        let price = prices::in_words(prices::of_disk(it));
+        lines.push(format!("volume {} at {price} a month", it.id));
     }
     let own: BTreeSet<_> = found.own_snapshots().into_iter().collect();
     for it in found.disk_snapshots.iter().filter(|it| own.contains(it.id.as_str())) {
-        lines.push(format!(
-            "snapshot {} at up to {} a month",
-            it.id,
-            month(it.gib, prices::SNAPSHOT_GIB_MONTH)
-        ));
+        let price = prices::in_words(prices::of_gib(it.gib, prices::SNAPSHOT_GIB_MONTH));
+        lines.push(format!("snapshot {} at up to {price} a month", it.id));
     }
     lines.extend(
         billable

@@ -9,7 +9,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
 use aws::{Fault, Front};
 use cloud::{Store, tables::InvitationOf};
 use local::Bare;
-use model::{PoolId, UserId};
+use model::{MicroUsd, PoolId, UserId};
 use ops::{keys, outputs::Outputs};
 use tokio::process::Command;
 
@@ -103,14 +103,32 @@ impl Studio {
         self.ops(&[&fixed, more].concat()).await
     }
 
-    async fn open_the_way_out(&self) {
-        let form = "Action=CreateRoute&Version=2016-11-15&RouteTableId=rtb-00000001&DestinationCidrBlock=0.0.0.0%2F0&\
-                    GatewayId=igw-00000001";
+    /// Asks EC2 of the emulator; returns its answer.
+    async fn ec2(&self, form: &str) -> String {
+        let form = format!("Version=2016-11-15&{form}");
         let request = reqwest::Client::new().post(self.emulator.endpoint()).body(form);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let signed_by = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/ec2/aws4_request";
         let reply = request.header("authorization", signed_by).send().await.unwrap();
         assert!(reply.status().is_success(), "{reply:?}");
+        reply.text().await.unwrap()
+    }
+
+    async fn open_the_way_out(&self) {
+        let route = "RouteTableId=rtb-00000001&DestinationCidrBlock=0.0.0.0%2F0&GatewayId=igw-00000001";
+        self.ec2(&format!("Action=CreateRoute&{route}")).await;
+    }
+
+    /// Another image of release 1, as somebody makes it by hand.
+    async fn image_of_release_1(&self) {
+        let reply = self
+            .ec2("Action=RegisterImage&Name=by-hand&RootDeviceName=%2Fdev%2Fsda1")
+            .await;
+        let id = reply.split("<imageId>").nth(1).unwrap().split('<').next().unwrap();
+        self.ec2(&format!(
+            "Action=CreateTags&ResourceId.1={id}&Tag.1.Key=atelier%3Aversion&Tag.1.Value=1"
+        ))
+        .await;
     }
 
     fn outputs(&self) -> Outputs {
@@ -189,7 +207,7 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
     let said = problem(&studio.deploys(&["--yes"]).await);
     contains(&said, &["ROLLBACK"]);
     studio.front.fails(Fault::Lost("ExecuteChangeSet"));
-    let said = problem(&studio.deploys(&["--yes"]).await);
+    let said = problem(&studio.deploys(&["--yes", "--parameter", "Contact=Ada"]).await);
     contains(
         &said,
         &["remove what a failed creation", "AWS could not look at the stack"],
@@ -260,7 +278,56 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
     );
     assert_eq!(studio.calls("sam"), before);
 
-    upgrades(&studio, &parameters["ImageId"]).await;
+    // The folder is this installation's.
+    let said = problem(&studio.deploys(&["--yes", "--stack", "other"]).await);
+    contains(
+        &said,
+        &["studio is of stack atelier in us-east-1 of account", "--folder"],
+    );
+
+    upgrades(&studio, &changes(&studio, &store).await).await;
+}
+
+/// What is asked for later is done, or said with its command; returns the image that is launched.
+async fn changes(studio: &Studio, store: &Store) -> String {
+    let before = parameters(studio).await;
+    assert_eq!(before["Contact"], "Ada");
+    let anew = [
+        "--yes",
+        "--new-image",
+        "--parameter",
+        "Contact=",
+        "--user",
+        "noor",
+        "--credits",
+        "5",
+        "--monthly-limit",
+        "50",
+    ];
+    studio.breaks("sam");
+    let builds = studio.calls("packer");
+    contains(
+        &problem(&studio.deploys(&anew).await),
+        &[
+            "ops user add noor --credits 5",
+            "change the limits",
+            "`sam deploy` failed",
+        ],
+    );
+    content(&studio.deploys(&anew).await);
+    assert_eq!(studio.calls("packer"), builds + 2, "the image of the first try is used");
+    let after = parameters(studio).await;
+    assert_eq!(after["Contact"], "");
+    assert_ne!(after["ImageId"], before["ImageId"]);
+    let pool = store.get(&PoolId::new("default")).await.unwrap().unwrap();
+    assert_eq!(pool.monthly_limit, Some(MicroUsd(50_000_000)));
+    assert!(store.get(&UserId::new("noor")).await.unwrap().is_none());
+
+    // What is launched stays, whatever else there is.
+    studio.image_of_release_1().await;
+    contains(&content(&studio.deploys(&["--yes"]).await).1, &["Deployed already"]);
+    assert_eq!(parameters(studio).await, after);
+    after["ImageId"].clone()
 }
 
 async fn parameters(studio: &Studio) -> std::collections::BTreeMap<String, String> {
@@ -335,6 +402,7 @@ async fn upgrades(studio: &Studio, image: &str) {
     studio.front.fails(Fault::None);
     contains(&content(&back().await).0, &["Release 1 is deployed again."]);
     assert_eq!(parameters(studio).await["ImageId"], image);
+    contains(&problem(&back().await), &["there is nothing to go back to"]);
     let store = Store::dynamo(&studio.sdk().await, studio.outputs().tables().unwrap());
     assert!(
         store.get(&UserId::new("painter")).await.unwrap().is_some(),

@@ -110,7 +110,7 @@ def packer():
     assert os.path.exists(variables["worker"]) and os.path.exists("atelier.pkr.hcl"), variables
     ec2 = CLIENTS("ec2")
     image = ec2.register_image(
-        Name=f"atelier-{variables['version']}", Architecture="x86_64", RootDeviceName="/dev/sda1"
+        Name=f"atelier-{variables['version']}-{time.time_ns()}", Architecture="x86_64", RootDeviceName="/dev/sda1"
     )["ImageId"]
     ec2.create_tags(Resources=[image], Tags=[{"Key": "atelier:version", "Value": variables["version"]}])
 

@@ -10,7 +10,7 @@ use model::{InstanceId, Millis};
 
 use crate::{
     ec2::{STACK_TAG, TERMINATE, filter},
-    site::{Image, Site},
+    site::{Image, Site, VERSION_TAG},
 };
 
 /// An instance.
@@ -45,6 +45,8 @@ pub struct Disk {
     pub id: String,
     /// Size, GiB.
     pub gib: u64,
+    /// Its throughput, MB/s; 0 for a kind of volume that has none of its own.
+    pub throughput: u64,
     /// The instance that has it.
     pub instance: Option<InstanceId>,
     /// When it was made.
@@ -114,7 +116,8 @@ impl Site {
             found.extend(there.map(|it| {
                 Disk {
                     id: it.volume_id().unwrap_or_default().to_owned(),
-                    gib: gib(it.size()),
+                    gib: count(it.size()),
+                    throughput: count(it.throughput()),
                     instance: it
                         .attachments()
                         .iter()
@@ -127,7 +130,8 @@ impl Site {
         Ok(found)
     }
 
-    /// The snapshots that have the installation's tag, and those of its images.
+    /// The snapshots that have the installation's tag, those of its images, and those that Packer tagged as parts of an
+    /// image, which may be gone already.
     pub async fn disk_snapshots(&self, stack: &str, images: &[Image]) -> Result<Vec<DiskSnapshot>, CallError> {
         let mut pages = self
             .client
@@ -140,14 +144,14 @@ impl Site {
             let page = page.map_err(|error| CallError::of("ec2 DescribeSnapshots", error))?;
             for it in page.snapshots() {
                 let id = it.snapshot_id().unwrap_or_default();
-                let ours = it
-                    .tags()
-                    .iter()
-                    .any(|tag| tag.key() == Some(STACK_TAG) && tag.value() == Some(stack));
+                let ours = it.tags().iter().any(|tag| match tag.key() {
+                    Some(STACK_TAG) => tag.value() == Some(stack),
+                    key => key == Some(VERSION_TAG),
+                });
                 if ours || images.iter().any(|image| image.snapshots.iter().any(|it| it == id)) {
                     found.push(DiskSnapshot {
                         id: id.to_owned(),
-                        gib: gib(it.volume_size()),
+                        gib: count(it.volume_size()),
                     });
                 }
             }
@@ -187,7 +191,7 @@ impl Site {
                         .creation_date()
                         .and_then(|it| DateTime::from_str(it, DateTimeFormat::DateTimeWithOffset).ok())
                         .map(|at| millis(&at));
-                    image.gib = disks().map(|it| gib(it.volume_size())).sum();
+                    image.gib = disks().map(|it| count(it.volume_size())).sum();
                     image.snapshots = disks().filter_map(|it| it.snapshot_id.clone()).collect();
                 }
             }
@@ -200,9 +204,10 @@ impl Site {
     /// The other installations of the account in this region, which may launch the same images.
     pub async fn neighbours(&self, stack: &str) -> Result<Vec<String>, CallError> {
         let filter = Filter::builder().name("tag-key").values(STACK_TAG).build();
-        let reply = self.client.describe_launch_templates().filters(filter).send().await;
-        let reply = reply.map_err(|error| CallError::of("ec2 DescribeLaunchTemplates", error))?;
-        let tags = reply.launch_templates().iter().flat_map(LaunchTemplate::tags);
+        let call = self.client.describe_launch_templates().filters(filter);
+        let found = call.into_paginator().items().send().try_collect().await;
+        let found = found.map_err(|error| CallError::of("ec2 DescribeLaunchTemplates", error))?;
+        let tags = found.iter().flat_map(LaunchTemplate::tags);
         let names = tags
             .filter(|tag| tag.key() == Some(STACK_TAG))
             .filter_map(|tag| tag.value());
@@ -281,6 +286,6 @@ fn millis(at: &DateTime) -> Millis {
     Millis(at.to_millis().ok().and_then(|it| u64::try_from(it).ok()).unwrap_or(0))
 }
 
-fn gib(size: Option<i32>) -> u64 {
-    size.and_then(|it| u64::try_from(it).ok()).unwrap_or(0)
+fn count(number: Option<i32>) -> u64 {
+    number.and_then(|it| u64::try_from(it).ok()).unwrap_or(0)
 }

@@ -60,49 +60,38 @@ impl Site {
     /// The account's own images that have our tag, the oldest first.
     pub async fn images(&self) -> Result<Vec<Image>, CallError> {
         let call = self.client.describe_images().owners("self");
-        let reply = call.filters(Filter::builder().name("tag-key").values(VERSION_TAG).build());
-        let reply = reply
-            .send()
-            .await
-            .map_err(|error| CallError::of("ec2 DescribeImages", error))?;
-        let mut images: Vec<_> = reply.images().iter().filter_map(image).collect();
+        let call = call.filters(Filter::builder().name("tag-key").values(VERSION_TAG).build());
+        let found = call.into_paginator().items().send().try_collect().await;
+        let found = found.map_err(|error| CallError::of("ec2 DescribeImages", error))?;
+        let mut images: Vec<_> = found.iter().filter_map(image).collect();
         images.sort_by(|one, other| (&one.made, &one.id).cmp(&(&other.made, &other.id)));
         Ok(images)
     }
 
     /// The default VPC of the region.
     pub async fn default_vpc(&self) -> Result<Option<String>, CallError> {
-        let reply = self.client.describe_vpcs().filters(filter("is-default", "true"));
-        let reply = reply
-            .send()
-            .await
-            .map_err(|error| CallError::of("ec2 DescribeVpcs", error))?;
-        Ok(reply
-            .vpcs()
-            .iter()
-            .find(|it| it.is_default() == Some(true))
-            .and_then(|it| it.vpc_id.clone()))
+        let call = self.client.describe_vpcs().filters(filter("is-default", "true"));
+        let found = call.into_paginator().items().send().try_collect().await;
+        let found = found.map_err(|error| CallError::of("ec2 DescribeVpcs", error))?;
+        let default = found.into_iter().find(|it| it.is_default() == Some(true));
+        Ok(default.and_then(|it| it.vpc_id))
     }
 
     /// The subnets of a VPC.
     pub async fn subnets(&self, vpc: &str) -> Result<Vec<Subnet>, CallError> {
         let subnets = self.client.describe_subnets().filters(filter("vpc-id", vpc));
-        let subnets = subnets
-            .send()
-            .await
-            .map_err(|error| CallError::of("ec2 DescribeSubnets", error))?;
+        let subnets = subnets.into_paginator().items().send().try_collect().await;
+        let subnets = subnets.map_err(|error| CallError::of("ec2 DescribeSubnets", error))?;
         let tables = self.client.describe_route_tables().filters(filter("vpc-id", vpc));
-        let tables = tables
-            .send()
-            .await
-            .map_err(|error| CallError::of("ec2 DescribeRouteTables", error))?;
-        let found = subnets.subnets().iter().filter_map(|it| {
+        let tables = tables.into_paginator().items().send().try_collect().await;
+        let tables = tables.map_err(|error| CallError::of("ec2 DescribeRouteTables", error))?;
+        let found = subnets.iter().filter_map(|it| {
             let id = it.subnet_id()?;
             Some(Subnet {
                 id: id.to_owned(),
                 vpc: it.vpc_id()?.to_owned(),
                 zone: it.availability_zone()?.to_owned(),
-                way_out: way_out(tables.route_tables(), id, it.map_public_ip_on_launch() == Some(true)),
+                way_out: way_out(&tables, id, it.map_public_ip_on_launch() == Some(true)),
             })
         });
         Ok(found.collect())

@@ -15,9 +15,13 @@ use crate::{
 };
 
 async fn run(studio: &Studio, notes: &Path, purge: bool, yes: bool) -> (String, Result<String>) {
+    take_down(studio, "atelier", notes, purge, yes).await
+}
+
+async fn take_down(studio: &Studio, stack: &str, notes: &Path, purge: bool, yes: bool) -> (String, Result<String>) {
     let aws = Aws::new(studio.between.sdk().await);
     let arguments = Teardown {
-        stack: "atelier".to_owned(),
+        stack: stack.to_owned(),
         yes,
         purge,
         notes: Some(notes.to_owned()),
@@ -41,6 +45,7 @@ pub(crate) async fn leaves_nothing_that_costs(studio: &Studio) -> Result<()> {
         cloud.models.put("checkpoints/m", model.to_owned()).await?;
     }
     let snapshot = machines(studio).await?;
+    other_stacks(studio, folder.path()).await?;
 
     // Nobody said yes.
     let (said, done) = run(studio, &notes, false, false).await;
@@ -87,9 +92,18 @@ pub(crate) async fn leaves_nothing_that_costs(studio: &Studio) -> Result<()> {
     ]);
     let error = format!("{:#}", run(studio, &notes, false, true).await.1.expect_err("a fault"));
     ensure!(error.contains("do it again to go on"), "{error}");
+    // Cut between an image and its snapshot, which nothing but its tag leads to by then.
+    between.fail(&[Fault {
+        call: "DeleteSnapshot",
+        times: 9,
+        fate: Fate::Lost,
+    }]);
+    let error = format!("{:#}", run(studio, &notes, false, true).await.1.expect_err("a fault"));
+    ensure!(error.contains("do it again to go on"), "{error}");
     between.fail(&[]);
-    let (_, done) = run(studio, &notes, false, true).await;
+    let (said, done) = run(studio, &notes, false, true).await;
     let text = done?;
+    ensure!(said.contains(&format!("\n  snapshot {snapshot}\n")), "{said}");
     ensure!(
         text.contains("is down. What was kept") && text.contains("table Accounts"),
         "{text}"
@@ -113,6 +127,36 @@ pub(crate) async fn leaves_nothing_that_costs(studio: &Studio) -> Result<()> {
     let (_, done) = run(studio, &notes, true, true).await;
     ensure!(done?.contains("There is nothing of atelier"));
     Ok(())
+}
+
+/// A stack of somebody else's is left alone, one of which there is only a change set goes.
+async fn other_stacks(studio: &Studio, folder: &Path) -> Result<()> {
+    const TEMPLATE: &str = r#"{"Resources":{"Theirs":{"Type":"AWS::SQS::Queue"}}}"#;
+    let make = async |action, more: &[(&'static str, &'static str)]| {
+        let form = [
+            ("Action", action),
+            ("Version", "2010-05-15"),
+            ("TemplateBody", TEMPLATE),
+        ];
+        studio.services.form("cloudformation", &[&form, more].concat()).await
+    };
+    make("CreateStack", &[("StackName", "theirs")]).await?;
+    let review = [
+        ("StackName", "begun"),
+        ("ChangeSetName", "first"),
+        ("ChangeSetType", "CREATE"),
+    ];
+    make("CreateChangeSet", &review).await?;
+    let notes = folder.join("others.json");
+    studio.between.fail(&[]);
+    let (_, done) = take_down(studio, "theirs", &notes, false, true).await;
+    let error = format!("{:#}", done.expect_err("it is somebody else's"));
+    ensure!(error.contains("theirs is no stack of Atelier"), "{error}");
+    ensure!(!studio.between.seen().iter().any(|it| it.contains("Delete")));
+    let (said, done) = take_down(studio, "begun", &notes, false, true).await;
+    ensure!(said.contains("stack begun, in which nothing is"), "{said}");
+    studio.between.fail(&[]);
+    done.map(drop)
 }
 
 /// An instance, a volume that was left over, and an image with its snapshot.
@@ -173,9 +217,11 @@ async fn machines(studio: &Studio) -> Result<String> {
     ])
     .await?;
     let image = found(&image, "imageId").context("no image")?;
+    // As Packer does.
     ec2(&[
         ("Action", "CreateTags"),
         ("ResourceId.1", &image),
+        ("ResourceId.2", &snapshot),
         ("Tag.1.Key", "atelier:version"),
         ("Tag.1.Value", "0.1.0"),
     ])

@@ -90,7 +90,7 @@ fn tables(snapshot: &Snapshot, findings: &mut Findings) {
 
 /// What is paid for although nobody paints. What could not be seen is not in it, and a finding of its own.
 fn cost(snapshot: &Snapshot, findings: &mut Findings) {
-    let disks: u64 = snapshot.disks.iter().flatten().map(|it| it.gib).sum();
+    let disks = snapshot.disks.iter().flatten().map(|it| prices::of_disk(it).0).sum();
     let images: u64 = snapshot.disk_snapshots.iter().flatten().map(|it| it.gib).sum();
     let files: u64 = snapshot
         .objects
@@ -99,7 +99,7 @@ fn cost(snapshot: &Snapshot, findings: &mut Findings) {
         .sum();
     let tables: u64 = snapshot.tables.values().flatten().map(|it| it.bytes).sum();
     let parts = [
-        ("disks", prices::of_gib(disks, prices::DISK_GIB_MONTH)),
+        ("disks", MicroUsd(disks)),
         ("snapshots", prices::of_gib(images, prices::SNAPSHOT_GIB_MONTH)),
         ("model files", prices::of_bytes(files, prices::BUCKET_GIB_MONTH)),
         ("tables", prices::of_bytes(tables, prices::TABLE_GIB_MONTH)),

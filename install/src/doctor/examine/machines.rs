@@ -28,7 +28,7 @@ fn image(snapshot: &Snapshot, findings: &mut Findings, now: Millis) {
     let Some(image) = findings.seen("image", "the machine image", &snapshot.image) else {
         return;
     };
-    let todo = "build one (image/README.md) and deploy with its ImageId";
+    let todo = "`ops deploy --new-image` makes one";
     let Some(image) = image else {
         findings.broken("image", "the launch template names no machine image", todo);
         return;
@@ -192,7 +192,7 @@ fn orphans(snapshot: &Snapshot, findings: &mut Findings, now: Millis) {
     if let Some(disks) = findings.seen("volume", "the volumes", &snapshot.disks) {
         let orphaned = |it: &&fleet::remains::Disk| it.instance.is_none() && now.since(it.made) > STUCK;
         for it in disks.iter().filter(orphaned) {
-            let price = prices::in_words(prices::of_gib(it.gib, prices::DISK_GIB_MONTH));
+            let price = prices::in_words(prices::of_disk(it));
             findings.warning(
                 "volume",
                 format!(

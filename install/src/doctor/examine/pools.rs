@@ -17,7 +17,7 @@ pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings, now: Millis)
         findings.broken(
             "pool",
             "there are no pools, so nothing renders",
-            "`ops pool set default` makes one",
+            "`ops deploy` again makes one, or `ops seed`",
         );
     }
     let allowed = snapshot.stack.as_ref().ok().and_then(Option::as_ref);

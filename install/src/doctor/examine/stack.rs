@@ -1,12 +1,13 @@
 //! The stack itself, its quotas, its APIs, its key.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::Findings;
 use crate::{
-    doctor::{Answer, Seen, Snapshot},
+    deploy::check::concurrency,
+    doctor::{Answer, Seen, Severity, Snapshot},
     resources,
 };
 
@@ -22,9 +23,20 @@ pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings) {
         return;
     }
     drift(snapshot, findings);
-    if let Some(calls) = findings.seen("quota", "the quota of function calls", &snapshot.concurrency)
-        && *calls < CALLS_AT_ONCE
-    {
+    calls(snapshot, findings);
+    reached("API", &snapshot.api, 200..=299, findings);
+    // It lets nobody in without a token, and says so.
+    reached("WebSocket", &snapshot.socket, 200..=499, findings);
+    clock(snapshot, findings);
+    version(snapshot, findings);
+    key(snapshot, findings);
+}
+
+fn calls(snapshot: &Snapshot, findings: &mut Findings) {
+    let Some(calls) = findings.seen("quota", "the quota of function calls", &snapshot.concurrency) else {
+        return;
+    };
+    if *calls < CALLS_AT_ONCE {
         findings.warning(
             "quota",
             format!("only {calls} calls of functions may run at once; each painter who waits for a picture holds one"),
@@ -34,12 +46,16 @@ pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings) {
             ),
         );
     }
-    reached("API", &snapshot.api, 200..=299, findings);
-    // It lets nobody in without a token, and says so.
-    reached("WebSocket", &snapshot.socket, 200..=499, findings);
-    clock(snapshot, findings);
-    version(snapshot, findings);
-    key(snapshot, findings);
+    if let Ok(Some(stack)) = &snapshot.stack
+        && let Some((compared, text)) = concurrency(stack.parameters.get("Settings").map_or("", String::as_str), *calls)
+    {
+        // Fewer may be meant so: others of the account need some, too.
+        let severity = match compared {
+            Ordering::Greater => Severity::Warning,
+            _ => Severity::Note,
+        };
+        findings.add(severity, "settings", text, "");
+    }
 }
 
 fn stack(snapshot: &Snapshot, findings: &mut Findings) {
@@ -91,14 +107,22 @@ fn drift(snapshot: &Snapshot, findings: &mut Findings) {
         return;
     };
     for it in drifted {
-        let todo = "do what `ops deploy` says to put it back as the template has it";
+        // CloudFormation compares templates: a deployment of the same one changes nothing.
+        let see = format!(
+            "`aws cloudformation describe-stack-resource-drifts --stack-name {}` shows how",
+            snapshot.name
+        );
         if it.deleted {
             findings.broken(
                 "drift",
                 format!("{} ({}) was deleted by hand", it.logical, it.kind),
-                todo,
+                format!(
+                    "no deployment makes it again; make it by hand under the name that it had and as the template has \
+                     it, {see}; docs/recovery.md for what was in a table"
+                ),
             );
         } else {
+            let todo = format!("no deployment changes it back; do so by hand, {see}");
             let what = format!(
                 "{} ({}) was changed by hand: {}",
                 it.logical,

@@ -90,6 +90,7 @@ fn healthy() -> Snapshot {
                     format!("-----BEGIN PUBLIC KEY-----\n{KEY}\n-----END PUBLIC KEY-----\n"),
                 ),
                 ("InstanceTypes".to_owned(), "g5.*,g6.*".to_owned()),
+                ("Settings".to_owned(), "concurrency=1000".to_owned()),
             ]),
         })),
         resources: Ok(Vec::new()),
@@ -146,6 +147,7 @@ fn disk(instance: Option<&str>) -> Disk {
     Disk {
         id: "vol-1".to_owned(),
         gib: 100,
+        throughput: 250,
         instance: instance.map(InstanceId::new),
         made: hours(2),
     }
@@ -157,7 +159,7 @@ fn a_healthy_installation_costs_something_and_nothing_else() {
     assert_eq!(
         lines,
         [
-            "note     cost         what lies around costs about US$ 13.85 a month (disks US$ 8.00, snapshots US$ 5.00, \
+            "note     cost         what lies around costs about US$ 18.85 a month (disks US$ 13.00, snapshots US$ 5.00, \
           tables US$ 0.45, the secret US$ 0.40), without pictures, logs and calls; AWS's list prices in us-east-1, August 2026"
         ]
     );
@@ -166,7 +168,7 @@ fn a_healthy_installation_costs_something_and_nothing_else() {
 /// What one thing that is wrong is said to be: severity, subject, a part of the line.
 type Case = (fn(&mut Snapshot), &'static str);
 
-const WRONG: [Case; 41] = [
+const WRONG: [Case; 43] = [
     (
         |it| it.stack = Ok(None),
         "broken   stack        there is no stack atelier in eu-central-1; give --stack",
@@ -189,11 +191,11 @@ const WRONG: [Case; 41] = [
     ),
     (
         |it| it.drift = Ok(vec![drifted(true)]),
-        "broken   drift        TaskQueue (AWS::SQS::Queue) was deleted by hand",
+        "broken   drift        TaskQueue (AWS::SQS::Queue) was deleted by hand; no deployment makes it again",
     ),
     (
         |it| it.drift = Ok(vec![drifted(false)]),
-        "warning  drift        TaskQueue (AWS::SQS::Queue) was changed by hand: /A",
+        "warning  drift        TaskQueue (AWS::SQS::Queue) was changed by hand: /A; no deployment changes it back",
     ),
     (
         |it| it.vcpus = Ok(4.0),
@@ -204,8 +206,19 @@ const WRONG: [Case; 41] = [
         "broken   quota        the account may run 0 vCPUs of G and VT instances at once, the pools' limits ask for 8: no machine",
     ),
     (
-        |it| it.concurrency = Ok(10.0),
+        |it| {
+            it.concurrency = Ok(10.0);
+            settings(it, "");
+        },
         "warning  quota        only 10 calls of functions",
+    ),
+    (
+        |it| settings(it, "idle_stop=20m"),
+        "note     settings     the functions reckon with 10 calls at once, and the quota “Concurrent executions” is 1000",
+    ),
+    (
+        |it| settings(it, "concurrency=2000"),
+        "warning  settings     the functions reckon with 2000 calls at once",
     ),
     (
         |it| it.image = Ok(None),
@@ -368,7 +381,7 @@ const MACHINES: [Case; 7] = [
     ),
     (
         |it| it.disks = Ok(vec![disk(None)]),
-        "warning  volume       vol-1 (100 GiB) belongs to no machine and costs US$ 8.00 a month; `aws ec2 delete-volume",
+        "warning  volume       vol-1 (100 GiB) belongs to no machine and costs US$ 13.00 a month; `aws ec2 delete-volume",
     ),
     (
         |it| it.needed_snapshots = Ok(Vec::new()),
@@ -378,6 +391,11 @@ const MACHINES: [Case; 7] = [
 
 fn status(it: &mut Snapshot, status: &str) {
     it.stack.as_mut().unwrap().as_mut().unwrap().status = status.to_owned();
+}
+
+fn settings(it: &mut Snapshot, settings: &str) {
+    let stack = it.stack.as_mut().unwrap().as_mut().unwrap();
+    stack.parameters.insert("Settings".to_owned(), settings.to_owned());
 }
 
 fn resource() -> Resource {
