@@ -15,7 +15,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use local::Services;
 
 /// Nothing here takes as long as this.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An installation of one test's own.
 struct Studio {
