@@ -112,7 +112,10 @@ fn measured(mut check: impl FnMut() -> bool) -> (bool, Duration) {
         MEMORY.reset_peak_usage();
         let (before, began) = (MEMORY.current_usage(), cpu_time());
         let was_taken = check();
-        let (time, space) = (cpu_time().saturating_sub(began), MEMORY.peak_usage().saturating_sub(before));
+        let (time, space) = (
+            cpu_time().saturating_sub(began),
+            MEMORY.peak_usage().saturating_sub(before),
+        );
         tries += 1;
         if time <= TIME && space <= SPACE {
             return (was_taken, time);

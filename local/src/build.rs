@@ -75,7 +75,10 @@ pub(crate) async fn build(checkout: &Path) -> Result<Built> {
 fn target_folder() -> Result<PathBuf> {
     let program = std::env::current_exe().context("this program does not know where it is")?;
     for folder in program.ancestors() {
-        if [".rustc_info.json", "CACHEDIR.TAG"].iter().any(|it| folder.join(it).exists()) {
+        if [".rustc_info.json", "CACHEDIR.TAG"]
+            .iter()
+            .any(|it| folder.join(it).exists())
+        {
             return Ok(folder.to_owned());
         }
     }

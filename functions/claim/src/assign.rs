@@ -20,8 +20,9 @@ use crate::App;
 
 /// Most waiting tasks looked at.
 const PAGE: u32 = 50;
-/// Most claims tried in one call: each loser's place is taken by a later call.
-const TRIES: usize = 8;
+/// Most claims that others are faster with in one call. A task that cannot be claimed costs a read only and does not count, so
+/// that those of an unknown release at the head of the line do not hide the others.
+const MAX_LOST: usize = 8;
 /// Most looks at one task: a conflict may be about the worker's item (a heartbeat) as well as about the task.
 const LOOKS: usize = 4;
 
@@ -62,8 +63,9 @@ pub(crate) async fn next(
         };
     }
     let mut free = Some(worker).filter(|it| it.state == WorkerState::Ready);
+    let mut lost = 0;
     if let Some(hint) = hint
-        && let Some(assignment) = try_claim(app, &mut free, hint, now).await?
+        && let Some(assignment) = try_claim(app, &mut free, &mut lost, hint, now).await?
     {
         return Ok(Some(assignment));
     }
@@ -74,18 +76,23 @@ pub(crate) async fn next(
         let plan = serde_json::to_string(&order).unwrap_or_default();
         info!(worker.id = %worker.worker_id, plan, "claiming");
     }
-    for task_id in order.into_iter().take(TRIES) {
-        if let Some(assignment) = try_claim(app, &mut free, task_id, now).await? {
+    for task_id in order {
+        if let Some(assignment) = try_claim(app, &mut free, &mut lost, task_id, now).await? {
             return Ok(Some(assignment));
+        }
+        if lost >= MAX_LOST {
+            break;
         }
     }
     Ok(None)
 }
 
 /// Claims this task for the worker while it is free; after that, `free` is as the worker was last seen.
+/// `lost` counts the claims that others were faster with.
 async fn try_claim(
     app: &App,
     free: &mut Option<Worker>,
+    lost: &mut usize,
     task_id: TaskId,
     now: Millis,
 ) -> Result<Option<Assignment>, HttpError> {
@@ -102,6 +109,7 @@ async fn try_claim(
                 return assignment;
             }
             Err(StoreError::Conflict) => {
+                *lost += 1;
                 let found = app.cloud.store.get(&worker.worker_id).await?;
                 // A new process may have registered in between.
                 let same = |it: &Worker| it.state == WorkerState::Ready && it.generation == worker.generation;

@@ -19,10 +19,11 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Answer, MARA, NOW, OTHER, POOL, WORKER, WORKER_2, World, claims, golden, http, minutes, painter, seconds,
-    socket_event, sqs, wire,
+    socket_event, sqs, thorough, wire,
 };
 
-const RUNS: u64 = 200;
+/// Days in `cargo test`, and with `THOROUGH` set.
+const RUNS: (u64, u64) = (60, 200);
 const STEPS: u32 = 90;
 const THREADS: u64 = 2;
 const PAINTERS: [&str; 2] = [MARA, OTHER];
@@ -797,9 +798,10 @@ fn registration(worker: &str, instance: &InstanceId, date: u64) -> Value {
 #[test]
 fn nothing_goes_wrong_in_any_order() {
     // Each thread has a share of the days and lives through them side by side, since most of their time is pauses.
+    let runs = if thorough() { RUNS.1 } else { RUNS.0 };
     let days = |first: u64| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let seeds = (first..RUNS).step_by(usize::try_from(THREADS).unwrap());
+        let seeds = (first..runs).step_by(usize::try_from(THREADS).unwrap());
         runtime
             .unwrap()
             .block_on(join_all(seeds.map(|seed| Box::pin(Studio::day(seed)))))
