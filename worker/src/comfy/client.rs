@@ -113,6 +113,12 @@ impl Comfy {
         self.post("/interrupt", &json!({"prompt_id": id})).await
     }
 
+    /// Asks once for the end of everything that waits and runs, whoever has asked for it.
+    pub(crate) async fn halt_all_once(&self) -> Result<(), ComfyError> {
+        self.post("/queue", &json!({"clear": true})).await?;
+        self.post("/interrupt", &json!({})).await
+    }
+
     async fn has_jobs(&self) -> Result<bool, ComfyError> {
         let mut jobs = self.jobs.lock().await;
         if let Some(known) = *jobs {
@@ -143,14 +149,9 @@ impl Comfy {
     /// Forgets every finished prompt, and lets go of models and cached results.
     pub(crate) async fn clear(&self) -> Result<(), ComfyError> {
         self.forget_inputs().await;
-        self.clear_history().await?;
+        self.post("/history", &json!({"clear": true})).await?;
         self.post("/free", &json!({"unload_models": true, "free_memory": true}))
             .await
-    }
-
-    /// Makes it forget all runs, and keep what it has loaded.
-    pub(crate) async fn clear_history(&self) -> Result<(), ComfyError> {
-        self.post("/history", &json!({"clear": true})).await
     }
 
     /// Whether it has this node class, in the form that graphs use. Asked one by one: the list of all nodes is megabytes, and

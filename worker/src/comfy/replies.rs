@@ -28,6 +28,10 @@ impl From<Vec<Value>> for Queued {
 }
 
 impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue_running.is_empty() && self.queue_pending.is_empty()
+    }
+
     pub(crate) fn holds(&self, id: &str) -> bool {
         self.queue_running
             .iter()

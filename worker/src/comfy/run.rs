@@ -8,7 +8,7 @@ use super::{
     client::Comfy,
     error::ComfyError,
     events::{Listener, RunEvent},
-    replies::{History, OutputFile},
+    replies::{History, OutputFile, Queue},
     trouble,
 };
 use crate::{config::Timing, error::chain};
@@ -183,18 +183,26 @@ pub(crate) enum Halted {
     Stuck,
 }
 
-/// Interrupts a run, again and again: an interrupt between two nodes can get lost.
-pub(crate) async fn halt(comfy: &Comfy, id: RunId, timing: &Timing) -> Halted {
+/// Interrupts a run, or without one whatever ComfyUI has, again and again: an interrupt between two nodes can get lost.
+pub(crate) async fn halt(comfy: &Comfy, id: Option<RunId>, timing: &Timing) -> Halted {
+    let holds = |queue: &Queue| match id {
+        Some(id) => queue.holds(&id.to_string()),
+        None => !queue.is_empty(),
+    };
     let deadline = Instant::now() + timing.interrupt_limit;
     let mut failed_looks = 0;
     while Instant::now() < deadline && failed_looks < LOOKS {
-        if let Err(error) = comfy.halt_once(id).await {
-            tracing::debug!(run.id = %id, error = chain(&error), "ComfyUI did not take the interrupt");
+        let asked = match id {
+            Some(id) => comfy.halt_once(id).await,
+            None => comfy.halt_all_once().await,
+        };
+        if let Err(error) = asked {
+            tracing::debug!(?id, error = chain(&error), "ComfyUI did not take the interrupt");
         }
         let again = Instant::now() + timing.interrupt_again;
         while Instant::now() < again && failed_looks < LOOKS {
             match comfy.queue().await {
-                Ok(queue) if !queue.holds(&id.to_string()) => return Halted::Over,
+                Ok(queue) if !holds(&queue) => return Halted::Over,
                 Ok(_) | Err(ComfyError::Slow(_)) => failed_looks = 0,
                 Err(_) => failed_looks += 1,
             }

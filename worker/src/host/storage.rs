@@ -44,6 +44,12 @@ impl Storage {
         self.root.join("models/view").join(UPLOADED).exists()
     }
 
+    /// Whether ComfyUI is shown what some team may see.
+    pub(crate) fn shows_a_team(&self) -> bool {
+        let shown = fs::read_dir(self.root.join("models/view").join(UPLOADED));
+        shown.is_ok_and(|mut teams| teams.next().is_some())
+    }
+
     /// Whether ComfyUI is shown what this team may see.
     pub(crate) fn shows(&self, team: &TeamId) -> bool {
         self.root
@@ -154,9 +160,10 @@ mod tests {
         };
         assert!(!storage.is_open());
         storage.show(None).unwrap();
-        assert!(storage.is_open());
+        assert!(storage.is_open() && !storage.shows_a_team());
         assert_eq!(seen(), [true, true, false, false]);
         storage.show(Some(&TeamId::new("red"))).unwrap();
+        assert!(storage.shows_a_team());
         assert_eq!(seen(), [true, true, true, false]);
         assert_eq!(
             ["red", "blue"].map(|team| storage.shows(&TeamId::new(team))),

@@ -9,7 +9,11 @@ use std::{
 };
 
 use model::{RunId, TeamId};
-use tokio::{sync::Mutex, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    task::spawn_blocking,
+    time::sleep,
+};
 
 use super::error::RenderError;
 use crate::{
@@ -123,46 +127,56 @@ impl ComfyHost {
         *sick = false;
     }
 
-    /// Makes ComfyUI serve a team. Before another team's task it forgets results, history and models of the last one.
+    /// Makes ComfyUI serve a team. Before another team's task it ends what still runs, and forgets results, history and models of
+    /// the last one.
     ///
     /// ComfyUI has no call that deletes files. What it wrote and was given lies in folders that are named by a random id
     /// and that graphs cannot list. Where those are the worker's they are emptied, and ComfyUI is shown the models of this team
     /// only.
     pub(super) async fn serve(&self, team: &TeamId) -> Result<(), RenderError> {
-        // Held by what works on the folders, which goes on when this run is stopped.
         let mut serving = Arc::clone(&self.serving).lock_owned().await;
-        match mem::replace(&mut *serving, Serving::Between) {
+        let used = match mem::replace(&mut *serving, Serving::Between) {
             Serving::Team(now) if now == *team => {
                 *serving = Serving::Team(now);
                 return Ok(());
             }
-            // A worker before this one may have used it, and left a run of this team there that is to be gone on with.
             Serving::Nobody => match &self.storage {
+                // A worker before this one has left a run of this team there that is to be gone on with.
                 Some(storage) if storage.shows(team) => {
                     *serving = Serving::Team(team.clone());
                     return Ok(());
                 }
-                Some(_) => self.comfy.clear_history().await?,
-                None => {}
+                // Or one of another team.
+                Some(storage) => storage.shows_a_team(),
+                None => false,
             },
-            Serving::Team(_) | Serving::Between => {
-                tracing::info!(%team, "clearing what the last team left");
-                self.comfy.clear().await?;
-                self.status.unloaded();
+            Serving::Team(_) | Serving::Between => true,
+        };
+        if used {
+            tracing::info!(%team, "clearing what the last team left");
+            if self.storage.is_some()
+                && !self.comfy.queue().await?.is_empty()
+                && comfy::halt(&self.comfy, None, &self.timing).await == Halted::Stuck
+            {
+                return Err(RenderError::Occupied);
             }
+            self.comfy.clear().await?;
+            self.status.unloaded();
         }
-        if let Some(storage) = self.storage.clone() {
-            let team = team.clone();
-            let shown = spawn_blocking(move || {
-                storage.empty()?;
-                storage.show(Some(&team))?;
-                *serving = Serving::Team(team);
-                Ok(())
-            });
-            return shown.await?.map_err(RenderError::Storage);
+        let Some(storage) = &self.storage else {
+            *serving = Serving::Team(team.clone());
+            return Ok(());
+        };
+        match hand_over(storage, team, serving).await {
+            Err(RenderError::Storage(error)) if self.restart.is_some() => {
+                // A node can make a folder that the worker may not open. Our image empties them all when ComfyUI starts.
+                tracing::warn!(error = chain(&error), "its folders cannot be emptied");
+                self.mark_sick().await;
+                self.wait_until_it_answers().await;
+                hand_over(storage, team, Arc::clone(&self.serving).lock_owned().await).await
+            }
+            handed_over => handed_over,
         }
-        *serving = Serving::Team(team.clone());
-        Ok(())
     }
 
     /// Shows ComfyUI what everybody may see, unless it is shown a team's already: what the warm-up needs is among it.
@@ -194,10 +208,23 @@ impl ComfyHost {
 
     /// Ends a run in ComfyUI; true if ComfyUI does not obey.
     pub(super) async fn halt(&self, run: RunId) -> bool {
-        let stuck = comfy::halt(&self.comfy, run, &self.timing).await == Halted::Stuck;
+        let stuck = comfy::halt(&self.comfy, Some(run), &self.timing).await == Halted::Stuck;
         if stuck {
             tracing::error!(run.id = %run, "ComfyUI does not end the run");
         }
         stuck
     }
+}
+
+/// Empties ComfyUI's folders and shows it a team's models. What works on the folders goes on, and holds the lock, when the run is
+/// stopped.
+async fn hand_over(storage: &Storage, team: &TeamId, mut serving: OwnedMutexGuard<Serving>) -> Result<(), RenderError> {
+    let (storage, team) = (storage.clone(), team.clone());
+    let shown = spawn_blocking(move || {
+        storage.empty()?;
+        storage.show(Some(&team))?;
+        *serving = Serving::Team(team);
+        Ok(())
+    });
+    shown.await?.map_err(RenderError::Storage)
 }

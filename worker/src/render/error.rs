@@ -44,6 +44,8 @@ pub(crate) enum RenderError {
     Output(#[from] BadOutput),
     #[error("the result could not be uploaded")]
     Upload(#[source] TransferError),
+    #[error("what another team's runs have left in ComfyUI does not end")]
+    Occupied,
     #[error("the team's folders could not be set up")]
     Storage(#[source] io::Error),
     #[error("a worker thread failed")]
@@ -69,7 +71,7 @@ impl RenderError {
     pub(crate) fn comfy_is_sick(&self) -> bool {
         match self {
             Self::Stopped { stuck, .. } | Self::TooLong { stuck } => *stuck,
-            Self::Lost(_) | Self::Comfy(ComfyError::Gone(_) | ComfyError::Slow(_)) => true,
+            Self::Lost(_) | Self::Occupied | Self::Comfy(ComfyError::Gone(_) | ComfyError::Slow(_)) => true,
             // A file that nobody can read is not mended by a restart.
             Self::Graph(failure) => failure.blame == Blame::Machine && failure.class != FailureClass::User,
             _ => false,
@@ -112,7 +114,7 @@ impl RenderError {
             Self::FetchLora(_) => say(Infrastructure, "Your LoRA could not be fetched."),
             Self::Fetch(_) => say(Infrastructure, "The input pictures could not be fetched."),
             Self::Comfy(ComfyError::Rejected(failure)) | Self::Graph(failure) => Some(Told::Failed(failure.clone())),
-            Self::Comfy(_) => say(Infrastructure, "The renderer on the machine did not answer."),
+            Self::Comfy(_) | Self::Occupied => say(Infrastructure, "The renderer on the machine did not answer."),
             Self::Lost(_) => say(Infrastructure, "The renderer on the machine crashed."),
             Self::Interrupted => say(Infrastructure, "The renderer was interrupted."),
             Self::Output(_) => say(Infrastructure, "The renderer made something else than was asked for."),

@@ -1,6 +1,6 @@
 //! What can go wrong, with a ComfyUI that does so on demand.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use comfyui_double::{Double, Faults, NodeFault, Version};
 use model::{FailureClass, RunId, TeamId};
@@ -235,45 +235,128 @@ async fn half_a_graph_is_no_success() {
     );
 }
 
-#[tokio::test]
-async fn another_team_finds_nothing_of_the_last_one() {
-    let storage = tempfile::tempdir().unwrap();
-    let at = |path: &str| storage.path().join(path);
-    let folders = ["input", "output", "temp"].map(|name| at("comfyui").join(name));
-    for folder in &folders {
-        std::fs::create_dir_all(folder.join("left")).unwrap();
+/// A folder for the worker to own, as a machine of ours has it after its boot, with something in each of ComfyUI's.
+struct Owned(tempfile::TempDir);
+
+impl Owned {
+    fn new() -> Self {
+        let owned = Self(tempfile::tempdir().unwrap());
+        owned.litter();
+        std::fs::create_dir_all(owned.at("models/cache/loras/atelier/red")).unwrap();
+        owned
     }
-    std::fs::create_dir_all(at("models/cache/loras/atelier/red")).unwrap();
-    let mut bench = Bench::double().await;
-    bench.start(Setup {
-        storage: Some(storage.path().to_owned()),
-        ..Setup::default()
-    });
-    let paint = async |team: &str| {
-        let mut run = bench.assignment(&steps(2, 1), None);
-        run.team = TeamId::new(team);
-        let id = run.run_id;
-        bench.cloud.enqueue(run);
-        bench.cloud.result(id).await;
-        let left = folders.iter().filter(|folder| folder.join("left").exists()).count();
-        let seen = ["red", "blue"].map(|team| at("models/view/loras/atelier").join(team).exists());
-        for folder in &folders {
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn folders(&self) -> [PathBuf; 3] {
+        ["input", "output", "temp"].map(|name| self.at("comfyui").join(name))
+    }
+
+    fn litter(&self) {
+        for folder in self.folders() {
             std::fs::create_dir_all(folder.join("left/deep")).unwrap();
         }
-        (left, seen)
+    }
+
+    /// In how many folders something is left.
+    fn left(&self) -> usize {
+        self.folders()
+            .iter()
+            .filter(|folder| folder.join("left").exists())
+            .count()
+    }
+
+    fn shows(&self) -> [bool; 2] {
+        ["red", "blue"].map(|team| self.at("models/view/loras/atelier").join(team).exists())
+    }
+
+    fn setup(&self) -> Setup {
+        Setup {
+            storage: Some(self.0.path().to_owned()),
+            ..Setup::default()
+        }
+    }
+}
+
+fn run_of(bench: &Bench, team: &str) -> RunId {
+    let mut run = bench.assignment(&steps(2, 1), None);
+    run.team = TeamId::new(team);
+    let id = run.run_id;
+    bench.cloud.enqueue(run);
+    id
+}
+
+#[tokio::test]
+async fn another_team_finds_nothing_of_the_last_one() {
+    let owned = Owned::new();
+    let mut bench = Bench::double().await;
+    bench.start(owned.setup());
+    let paint = async |team: &str| {
+        bench.cloud.result(run_of(&bench, team)).await;
+        let found = (owned.left(), owned.shows());
+        owned.litter();
+        found
     };
     assert_eq!(paint("red").await, (0, [true, false]), "what lay there before");
     assert_eq!(paint("red").await, (3, [true, false]));
     assert_eq!(paint("blue").await, (0, [false, true]));
     assert_eq!(double(&bench).stats().frees, 1);
+    assert_eq!(double(&bench).stats().interrupt_requests, 0);
 
     // Folders that cannot be emptied are no folders for another team.
-    std::fs::remove_dir_all(at("comfyui/temp")).unwrap();
-    let mut run = bench.assignment(&steps(2, 1), None);
-    run.team = TeamId::new("red");
-    let id = run.run_id;
-    bench.cloud.enqueue(run);
-    assert_eq!(bench.cloud.failure(id).await.class, Some(FailureClass::Infrastructure));
+    std::fs::remove_dir_all(owned.at("comfyui/temp")).unwrap();
+    let failure = bench.cloud.failure(run_of(&bench, "red")).await;
+    assert_eq!(failure.class, Some(FailureClass::Infrastructure));
+}
+
+#[tokio::test]
+async fn folders_that_cannot_be_emptied_cost_comfyui_a_restart() {
+    let owned = Owned::new();
+    std::fs::remove_dir_all(owned.at("comfyui/temp")).unwrap();
+    let mut bench = Bench::double().await;
+    bench.start(Setup {
+        restart: Some(format!("mkdir {}", owned.at("comfyui/temp").display())),
+        ..owned.setup()
+    });
+    bench.cloud.result(run_of(&bench, "red")).await;
+    assert_eq!((owned.left(), owned.shows()), (0, [true, false]));
+}
+
+#[tokio::test]
+async fn what_a_dead_worker_has_left_running_ends_before_another_team_is_served() {
+    let owned = Owned::new();
+    std::fs::create_dir_all(owned.at("models/view/loras/atelier/red")).unwrap();
+    let mut bench = Bench::double().await;
+    // It goes on for a while after it was interrupted, as a long step does.
+    double(&bench).set_faults(Faults {
+        interrupt_delay_ms: 300,
+        ..Faults::default()
+    });
+    let left = [1, 2].map(|seed| (seed, uuid::Uuid::now_v7()));
+    for (seed, id) in left {
+        let graph = steps(LONG, seed).bind(&[], &format!("tasks/{id}/out")).unwrap();
+        let body = serde_json::json!({"prompt": graph, "client_id": "the-one-before", "prompt_id": id});
+        let posted = reqwest::Client::new()
+            .post(format!("{}/prompt", bench.comfy))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert!(posted.status().is_success());
+    }
+    bench.start(owned.setup());
+    let run = run_of(&bench, "blue");
+    while owned.left() == 3 {
+        tokio::task::yield_now().await;
+    }
+    let queue = bench.comfy_says("/queue").await.to_string();
+    assert!(!left.iter().any(|(_, id)| queue.contains(&id.to_string())), "{queue}");
+    bench.cloud.result(run).await;
+    assert_eq!((owned.left(), owned.shows()), (0, [false, true]));
+    let stats = double(&bench).stats();
+    assert_eq!((stats.interrupted, stats.deleted, stats.frees), (1, 1, 1));
 }
 
 #[tokio::test]
