@@ -19,7 +19,6 @@ pub(crate) use sts::FakeSts;
 pub(crate) use world::World;
 
 /// Whether everything is to be tried that may be, which takes minutes: `.ci/run` does, `cargo test` tries a part of it.
-#[expect(clippy::disallowed_methods, reason = "a setting of a test, not of a program")]
 pub(crate) fn thorough() -> bool {
     std::env::var_os("THOROUGH").is_some()
 }
