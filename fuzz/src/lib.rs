@@ -1,7 +1,7 @@
 //! Inputs that nobody meant, made from real ones, for tests of what reads from outside.
 //!
 //! There is no instrumentation and so no second build: a target is a plain test which has "fuzz" in its name. It tries a
-//! few thousand inputs in `cargo test`, and as many as `FUZZ_RUNS` says:
+//! few hundred inputs in `cargo test`, and as many as `FUZZ_RUNS` says:
 //!
 //! ```text
 //! FUZZ_RUNS=1000000 cargo test --tests fuzz -- --nocapture

@@ -72,9 +72,9 @@ pub enum Part {
     Deploy,
 }
 
-/// Decides what of an upgrade is left: the release that is deployed, what is kept already, and whether the new image is
-/// there, against the new release.
-pub fn plan(deployed: Option<&str>, kept: Option<&str>, image: bool, to: &Manifest) -> Result<Vec<Part>, Refused> {
+/// Decides what of an upgrade is left: the release that is deployed, and whether the new image is there, against the new
+/// release.
+pub fn plan(deployed: Option<&str>, image: bool, to: &Manifest) -> Result<Vec<Part>, Refused> {
     let deployed = deployed.ok_or(Refused::Unknown)?;
     let mut parts = Vec::new();
     if deployed == to.version {
@@ -94,10 +94,8 @@ pub fn plan(deployed: Option<&str>, kept: Option<&str>, image: bool, to: &Manife
     if !image {
         parts.push(Part::Image);
     }
-    // A run that broke off has kept it: what is there now may be half new.
-    if kept != Some(deployed) {
-        parts.push(Part::Keep);
-    }
+    // Again by a run that goes on: CloudFormation changes all or nothing, so what is there is still the release before.
+    parts.push(Part::Keep);
     parts.push(Part::Deploy);
     Ok(parts)
 }
@@ -154,11 +152,15 @@ async fn forth(
     let deployed = said
         .or(state.deployed)
         .or_else(|| image::version(&there, parameters.get("ImageId")?));
-    let kept = state.before.as_ref().map(|it| it.version.as_str());
     let new = image::choose(&there, asked, version);
-    let parts = plan(deployed.as_deref(), kept, new.is_some(), &release.manifest)?;
+    let parts = plan(deployed.as_deref(), new.is_some(), &release.manifest)?;
     let from = deployed.unwrap_or_default();
     if parts.is_empty() {
+        if !told.common.dry_run {
+            // A run that broke off may have left those of the release before.
+            write_outputs(aws, told, folder).await?;
+            folder.change(|state| state.deployed = Some(version.clone()))?;
+        }
         say(&format!("Release {version} is deployed already."));
         return Ok(Some(format!("Release {version} is deployed.")));
     }
@@ -363,21 +365,13 @@ mod tests {
     fn it_goes_release_by_release() {
         use Part::{Deploy, Image, Keep};
         let two = release("2", Some("1"));
-        assert_eq!(plan(Some("1"), None, false, &two), Ok(vec![Image, Keep, Deploy]));
-        assert_eq!(plan(Some("1"), Some("0"), true, &two), Ok(vec![Keep, Deploy]));
-        assert_eq!(
-            plan(Some("1"), Some("1"), true, &two),
-            Ok(vec![Deploy]),
-            "broke off after keeping"
-        );
-        assert_eq!(plan(Some("2"), Some("1"), true, &two), Ok(vec![]));
-        assert_eq!(plan(None, None, true, &two), Err(Refused::Unknown));
+        assert_eq!(plan(Some("1"), false, &two), Ok(vec![Image, Keep, Deploy]));
+        assert_eq!(plan(Some("1"), true, &two), Ok(vec![Keep, Deploy]));
+        assert_eq!(plan(Some("2"), true, &two), Ok(vec![]));
+        assert_eq!(plan(None, true, &two), Err(Refused::Unknown));
+        assert!(matches!(plan(Some("0"), true, &two), Err(Refused::NotNext { .. })));
         assert!(matches!(
-            plan(Some("0"), None, true, &two),
-            Err(Refused::NotNext { .. })
-        ));
-        assert!(matches!(
-            plan(Some("1"), None, true, &release("0", None)),
+            plan(Some("1"), true, &release("0", None)),
             Err(Refused::First(_))
         ));
     }

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use accounts::{hang_up, usage};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use cloud::{Sockets, Store, StoreError, on_conflict, tables::AccountsOf};
+use cloud::{
+    Sockets, Store, StoreError, on_conflict,
+    tables::{AccountsOf, TasksOf},
+};
 use model::{Account, Millis, PoolId, Role, TeamId, UserId};
 
 use crate::pool;
@@ -17,6 +20,9 @@ pub enum Command {
     Add {
         /// The user's id: letters, digits and -_.@=
         user: UserId,
+        /// The id was in use before, by the same person: what that user painted and spent is theirs.
+        #[arg(long)]
+        again: bool,
         /// The rest.
         #[command(flatten)]
         change: Change,
@@ -45,7 +51,7 @@ pub enum Command {
         /// The user's id.
         user: UserId,
     },
-    /// Delete a user. What the user painted and used stays.
+    /// Delete a user. What the user painted and used stays, so that the id is not for somebody else.
     Remove {
         /// The user's id.
         user: UserId,
@@ -113,7 +119,12 @@ pub(crate) const TABLES: &str =
 /// Does it; returns what to print.
 pub async fn run(store: &Store, sockets: &Sockets, command: Command, now: Millis) -> Result<String> {
     match command {
-        Command::Add { user, change } => add(store, user, &change, now).await,
+        Command::Add { user, again, change } => {
+            if !again {
+                ensure_unused(store, &user, now).await?;
+            }
+            add(store, user, &change, now).await
+        }
         Command::Set { user, change } => set(store, &user, &change).await,
         Command::Show { user } => show(store, &user, now).await,
         Command::List { team } => list(store, &team).await,
@@ -166,6 +177,21 @@ impl Change {
             account.subject.clone_from(&self.subject);
         }
     }
+}
+
+/// Refuses an id under which somebody painted: tasks and usage are kept by the id, and whoever has it next would have them.
+async fn ensure_unused(store: &Store, user: &UserId, now: Millis) -> Result<()> {
+    if store.get(user).await.context(TABLES)?.is_some() {
+        return Ok(());
+    }
+    let tasks = store.page(TasksOf(user), None, 1).await.context(TABLES)?;
+    let used = usage(store, user, now).await.context(TABLES)?;
+    ensure!(
+        tasks.entries.is_empty() && tasks.next.is_none() && used.version == 0,
+        "somebody had the id {user} before, and whoever has it sees what they painted: choose another one, or say --again if \
+         it is the same person"
+    );
+    Ok(())
 }
 
 async fn add(store: &Store, user: UserId, change: &Change, now: Millis) -> Result<String> {

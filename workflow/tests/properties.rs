@@ -346,7 +346,7 @@ fn captured() -> Vec<Value> {
 fn fuzz_requests() {
     let requests = captured();
     let taken = |json: &Sample| serde_json::from_slice(json).is_ok_and(check);
-    fuzz::run(500, |chance| chance.json(&requests), taken);
+    fuzz::run(200, |chance| chance.json(&requests), taken);
 }
 
 /// A prompt that must not be repeated.
@@ -375,5 +375,5 @@ fn fuzz_prompts() {
         assert!(refusal.is_none_or(|it| !it.to_string().contains(SECRET)));
         check(request.clone())
     };
-    fuzz::run(500, make, taken);
+    fuzz::run(200, make, taken);
 }

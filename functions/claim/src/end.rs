@@ -23,6 +23,9 @@ use crate::{
     calling,
 };
 
+/// Most pictures of a run: as many as a request may ask for.
+const MAX_PICTURES: usize = 16;
+
 /// The pictures of a run are in the bucket. The answer says whether they count, and what is to be done next.
 #[utoipa::path(
     post, path = "/v1/workers/{id}/result", tag = "workers", params(("id" = String, Path)),
@@ -41,6 +44,12 @@ pub(crate) async fn result(
     let inside = result.offsets.last().is_some_and(|last| *last < result.size);
     if result.offsets.first() != Some(&0) || !rising || !inside {
         return Err(HttpError::new(400, "The offsets do not fit the blob."));
+    }
+    if result.offsets.len() > MAX_PICTURES || result.size > app.settings.max_result {
+        return Err(HttpError::new(
+            400,
+            "These are more pictures, or larger ones, than a run may have.",
+        ));
     }
     if !result.pose.as_ref().is_none_or(Pose::is_sound) {
         return Err(HttpError::new(400, "The pose is not of the form it should have."));

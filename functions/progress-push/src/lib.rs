@@ -143,6 +143,11 @@ impl App {
         message: ClientMessage,
         now: Millis,
     ) -> Result<(), HttpError> {
+        // The verdict at `$connect` may be hours old: no message is answered before this one.
+        let account = match caller.role {
+            Role::Worker => None,
+            _ => Some(self.still_in(caller, connection).await?),
+        };
         match message {
             ClientMessage::Progress {
                 task_id,
@@ -155,7 +160,6 @@ impl App {
             }
             ClientMessage::Sync { tasks } => {
                 let caller = caller.clone().must_be(access::PAINTERS)?;
-                self.still_in(&caller, connection).await?;
                 self.connect(&caller, connection.clone(), now).await?;
                 for id in tasks.into_iter().take(MAX_SYNC) {
                     self.show(&caller, connection, id, now).await?;
@@ -164,16 +168,13 @@ impl App {
             }
             ClientMessage::Active => {
                 let caller = caller.clone().must_be(access::PAINTERS)?;
-                let user = caller.user();
-                let usage = accounts::usage(&self.cloud.store, &user, now);
-                let (account, usage) = tokio::join!(self.still_in(&caller, connection), usage);
-                let (account, usage) = (account?, usage?);
+                let Some(account) = account else { return Ok(()) };
+                let usage = accounts::usage(&self.cloud.store, &caller.user(), now).await?;
                 presence::note_if_solvent(&self.cloud, &account, &usage, Sign::Canvas, &self.settings, now).await;
                 Ok(())
             }
             ClientMessage::Ping => {
-                if caller.role != Role::Worker {
-                    self.still_in(caller, connection).await?;
+                if account.is_some() {
                     self.connect(caller, connection.clone(), now).await?;
                 }
                 send(&self.cloud, connection, &ServerMessage::Pong).await;

@@ -395,13 +395,21 @@ impl Run<'_> {
 
     /// Does what is left, one step after the other; returns the invitation if one was made.
     async fn carry_out(&mut self) -> Result<Option<String>> {
-        self.folder.change(|_| {})?;
+        let new_image = self.new_image;
+        self.folder.change(|state| {
+            if !new_image {
+                state.images_before = None;
+            }
+        })?;
         let mut last = None;
         loop {
             let found = self.look().await?;
-            let Some(step) = plan(&found, &self.wanted)?.into_iter().next() else {
-                return Ok(None);
-            };
+            let step = plan(&found, &self.wanted)?.into_iter().next();
+            if step.is_none() || step == Some(Step::Invite) {
+                // It is deployed, also where CloudFormation went on after a run that broke off: the next new image is another.
+                self.folder.change(|state| state.images_before = None)?;
+            }
+            let Some(step) = step else { return Ok(None) };
             if last.as_ref() == Some(&step) {
                 bail!("this was done, and AWS does not show it: {step}");
             }
@@ -512,7 +520,7 @@ impl Run<'_> {
         let invited = match invitation {
             Some(words) => format!("Invitation of {user}, good once, for 72 hours: {words}"),
             None => format!(
-                "Another invitation: ops invite --user {user} --outputs {}",
+                "Another invitation: ops invite --user USER --outputs {}",
                 file.display()
             ),
         };

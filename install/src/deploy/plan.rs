@@ -117,7 +117,9 @@ impl fmt::Display for Step {
             Self::Clear => "remove what a failed creation of the stack left",
             Self::MakeKey => "make the key pair that signs tokens",
             Self::RecallKey => "get the signing key back from the stack's secret",
-            Self::BuildImage => "make the machine image with Packer, about 20 minutes",
+            Self::BuildImage => {
+                "make the machine image with Packer, about 20 minutes; model files are put into it later (docs/deploy.md)"
+            }
             Self::Deploy => "deploy tables, buckets, functions and APIs with SAM, about 5 minutes",
             Self::WriteOutputs => "write outputs.json",
             Self::StoreKey => "store the signing key in the stack's secret",

@@ -159,6 +159,12 @@ impl Ec2 {
         if tag(STACK_TAG) != Some(&self.config.stack) {
             return None;
         }
+        if tag(WORKER_TAG).is_none() || tag(POOL_TAG).is_none() {
+            warn!(
+                instance.id = instance.instance_id(),
+                "an instance with this stack's tag has no worker's: nobody looks after it"
+            );
+        }
         Some(Instance {
             view: InstanceView {
                 instance_id: InstanceId::new(instance.instance_id()?),

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use cloud::{Cloud, StoreError, Write, chain, queue::Queued, tables::PresenceOf};
@@ -10,8 +11,7 @@ use model::{Account, Millis, PoolId, Settings, Usage, UserId};
 use policy::presence::{self, Sign};
 use tracing::{info, warn};
 
-/// Notes the sign of a painter who comes, unless nothing is left of their budget: a GPU would wake for a picture that they
-/// cannot have.
+/// Notes the sign of a painter who comes, unless they may not ask for a picture this month: a GPU would wake for nothing.
 pub async fn note_if_solvent(
     cloud: &Cloud,
     account: &Account,
@@ -20,9 +20,14 @@ pub async fn note_if_solvent(
     settings: &Settings,
     now: Millis,
 ) {
-    if usage.left(account).credits_left() > 0 {
+    if usage.left(account).credits_left() > 0 && !too_much_unpaid(usage, settings) {
         note(cloud, &account.pool, &account.user_id, sign, settings, now).await;
     }
+}
+
+/// Whether so much of the painter's machine time was paid for by nobody that they may not ask for more this month.
+pub(crate) fn too_much_unpaid(usage: &Usage, settings: &Settings) -> bool {
+    !settings.max_unpaid.is_zero() && Duration::from_millis(usage.unpaid_ms) >= settings.max_unpaid
 }
 
 /// Notes a painter's sign, if that is worth a write. With a new stay `dispatch` looks at the pool at once, so that a

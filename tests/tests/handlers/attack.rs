@@ -89,9 +89,7 @@ async fn a_worker_that_crashes_now_and_then_stops_when_nobody_paints() {
             let answer = world
                 .http(http("POST /v1/workers/register", "", None, &body), now)
                 .await;
-            if answer.status != 200 {
-                return;
-            }
+            assert_eq!(answer.status, 200, "{answer:?}");
             worker = world.worker(WORKER).await;
         }
         if worker.state != WorkerState::Stopped {
@@ -111,6 +109,62 @@ async fn a_worker_that_crashes_now_and_then_stops_when_nobody_paints() {
         "after 12 hours without any task the machine still runs: {:?}",
         world.worker(WORKER).await
     );
+}
+
+/// Different tasks fail on one machine, one after another: it is the machine, which makes room for another one.
+#[tokio::test]
+async fn a_machine_on_which_two_tasks_fail_is_replaced() {
+    let world = World::new().await;
+    let worker = world.ready(WORKER, INSTANCE, NOW).await;
+    for _ in 0..2 {
+        world.submitted(NOW).await;
+    }
+    for (failures, state) in [(1, WorkerState::Ready), (2, WorkerState::Failed)] {
+        // The reply to a failure carries the next run.
+        let run = if let Some(run) = world.worker(WORKER).await.run {
+            (run.task_id, run.run_id)
+        } else {
+            let run = world.claimed(&worker, NOW).await.unwrap();
+            (run.task_id, run.run_id)
+        };
+        let body = json!({ "task_id": run.0, "run_id": run.1, "class": "infrastructure", "message": "CUDA error" });
+        world
+            .work(&worker, "failure", &body, NOW + seconds(failures))
+            .await
+            .ok();
+        let now = world.worker(WORKER).await;
+        let busy = now.run.is_some();
+        assert_eq!(now.failed.len() as u64, failures);
+        assert!(now.state == state || busy && state == WorkerState::Ready, "{now:?}");
+    }
+    assert!(world.claimed(&worker, NOW + seconds(3)).await.is_none());
+    let waiting: Vec<_> = world.tasks().iter().map(|task| task.task_id).collect();
+    for minute in 1..=3 {
+        world.tick(NOW + minutes(minute)).await;
+        world.dispatch_tasks(&waiting, NOW + minutes(minute)).await;
+    }
+    assert_ne!(world.power(INSTANCE), InstanceState::Up);
+    assert_eq!(world.instances.launches(), 1, "another one comes");
+}
+
+/// A worker's process that begins again and again is of no use.
+#[tokio::test]
+async fn a_worker_that_begins_too_often_is_stopped() {
+    let world = World::new().await;
+    world.ready(WORKER, INSTANCE, NOW).await;
+    let begin = async |now: Millis| {
+        let event = http("POST /v1/workers/register", "", None, &register_body(&jiff_date(now)));
+        world.http(event, now).await.status
+    };
+    for minute in 1..=10 {
+        assert_eq!(begin(NOW + minutes(minute)).await, 200, "{minute}");
+    }
+    assert_eq!(begin(NOW + minutes(11)).await, 409);
+    assert_eq!(world.worker(WORKER).await.state, WorkerState::Failed);
+    for minute in 12..15 {
+        world.tick(NOW + minutes(minute)).await;
+    }
+    assert_ne!(world.power(INSTANCE), InstanceState::Up);
 }
 
 /// A GPU host that is not ours any more says that its GPU works, for ever.
@@ -819,7 +873,16 @@ async fn whoever_is_revoked_is_hung_up_on() {
     assert!(matches!(closed, Err(cloud::sockets::SocketError::Gone)), "{closed:?}");
     world.queued(crate::support::TASK, MARA, later).await;
     world.dispatch_tasks(&[crate::support::task_id()], later).await;
-    assert_eq!(world.push(ping(NOW.seconds()), later + seconds(1)).await, 401);
+    let mut out = painter(MARA);
+    out["iat"] = NOW.seconds().to_string().into();
+    for (action, body) in [
+        ("ping", json!({ "action": "ping" })),
+        ("active", json!({ "action": "active" })),
+        ("sync", json!({ "action": "sync", "tasks": [crate::support::TASK] })),
+    ] {
+        let event = socket_event(action, socket.as_str(), &out, Some(&body));
+        assert_eq!(world.push(event, later + seconds(1)).await, 401, "{action}");
+    }
     assert!(world.all::<Value>(cloud::tables::Table::Sessions).is_empty());
     assert_eq!(world.sent(), []);
     // Whoever signs in again is in.

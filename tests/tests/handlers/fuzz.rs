@@ -110,7 +110,7 @@ fn fuzz_tokens() {
             false
         }
     };
-    fuzz::run(1_000, make, taken);
+    fuzz::run(300, make, taken);
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn rows() -> Vec<(String, usize)> {
     rows.collect()
 }
 
-const CASES: [&str; 34] = [
+const CASES: [&str; 36] = [
     "any_body",
     "submit_body",
     "inline_picture",
@@ -56,9 +56,20 @@ const CASES: [&str; 34] = [
     "worker_model",
     "worker_models",
     "result",
+    "result_pictures",
+    "result_bytes",
     "failure_message",
     "logged_error",
 ];
+
+/// Whether a run's pictures are taken that begin at these bytes and have so many bytes together.
+async fn ended(world: &World, offsets: Vec<usize>, size: usize) -> bool {
+    let (task, worker) = world.running(NOW).await;
+    let run = task.run.unwrap().run_id;
+    let times = json!({ "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 });
+    let body = json!({ "run_id": run, "task_id": task.task_id, "offsets": offsets, "size": size, "times": times });
+    world.work(&worker, "result", &body, NOW).await.status == 200
+}
 
 /// Text of so many bytes that is this JSON.
 fn padded(value: &Value, bytes: usize) -> Value {
@@ -324,6 +335,8 @@ async fn goes_through(name: &str, n: usize) -> bool {
             let body = json!({ "run_id": task.run.unwrap().run_id, "task_id": task.task_id, "size": n });
             world.work(&worker, "urls", &body, NOW).await.status == 200
         }
+        "result_pictures" => ended(&world, (0..n).collect(), n).await,
+        "result_bytes" => ended(&world, vec![0], n).await,
         "client_id" => {
             let body = json!({ "client_id": "x".repeat(n), "client_info": "Krita" });
             world

@@ -201,6 +201,12 @@ async fn refused_calls_are_no_sign() {
             assert!(world.http(http(route, "", Some(&caller), &json!("")), NOW).await.status >= 400);
         }
     }
+    // Whose machine time nobody paid for, for too long, gets no picture either.
+    let mut usage = world.usage(OTHER).await;
+    usage.unpaid_ms = u64::try_from(world.settings.max_unpaid.as_millis()).unwrap();
+    world.put(usage).await;
+    call(&world, OTHER, "GET /v1/user", NOW).await;
+    assert_eq!(active(&world, &painter(OTHER), NOW).await, 200);
     // Uploads come with a request, or are for later.
     call(&world, MARA, "POST /v1/upload/image", NOW).await;
     assert_eq!((stays(&world), world.take_queued().len()), (0, 0));

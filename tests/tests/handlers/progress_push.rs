@@ -253,8 +253,8 @@ async fn roles_say_their_own_messages_only() {
     world.painter_socket().await;
     let before = world.written();
     assert_eq!(progress(&world, &painter(MARA), run_id(), 1, 0.5).await, 403);
-    // A painter with a worker's name is still a painter.
-    assert_eq!(progress(&world, &painter(WORKER), run_id(), 1, 0.5).await, 403);
+    // A painter with a worker's name is nobody.
+    assert_eq!(progress(&world, &painter(WORKER), run_id(), 1, 0.5).await, 401);
     let sync = json!({ "action": "sync", "tasks": [TASK] });
     assert_eq!(say(&world, WORKER_SOCKET, &of_worker(1), &sync, NOW).await, 403);
     assert_eq!(say(&world, "x", &json!({ "refused": "x" }), &sync, NOW).await, 401);

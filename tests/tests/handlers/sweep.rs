@@ -342,7 +342,7 @@ impl Day {
 }
 
 /// Of so many calls one goes wrong in `cargo test`, another one for each way in which it may; with `THOROUGH` set, each does.
-const SHARE: usize = 4;
+const SHARE: usize = 6;
 
 /// Lets this happen once for each call that it makes, of which another one goes wrong each time.
 #[expect(clippy::print_stdout, reason = "the harness shows it only of a day that goes wrong")]

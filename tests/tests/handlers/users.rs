@@ -18,7 +18,16 @@ async fn run(world: &World, command: Command, now: Millis) -> anyhow::Result<Str
 }
 
 async fn add(world: &World, change: Change, now: Millis) -> anyhow::Result<String> {
-    run(world, Command::Add { user: eva(), change }, now).await
+    run(
+        world,
+        Command::Add {
+            user: eva(),
+            again: false,
+            change,
+        },
+        now,
+    )
+    .await
 }
 
 async fn said(world: &World, command: Command) -> String {
@@ -72,6 +81,7 @@ async fn what_cannot_be_done_is_said_with_what_to_do() {
         (
             Command::Add {
                 user: UserId::new(MARA),
+                again: false,
                 change: Change::default(),
             },
             "`ops user set mara`",
@@ -79,6 +89,7 @@ async fn what_cannot_be_done_is_said_with_what_to_do() {
         (
             Command::Add {
                 user: UserId::new("worker:w-1"),
+                again: false,
                 change: Change::default(),
             },
             "may not begin with",
@@ -86,6 +97,7 @@ async fn what_cannot_be_done_is_said_with_what_to_do() {
         (
             Command::Add {
                 user: nobody(),
+                again: false,
                 change: nowhere(),
             },
             "there is no pool nowhere; there is default",
@@ -183,6 +195,25 @@ async fn revoking_ends_tokens_sign_ins_and_invitations_made_before() {
     assert!(approve(&code, &invited(later).await, later).await);
     assert!(confirmed("the-device-of-after", later).await);
     assert_eq!(tried(&world, later, later).await, [200, 200]);
+}
+
+/// What a removed user painted is kept by the id: nobody else comes by it.
+#[tokio::test]
+async fn an_id_under_which_somebody_painted_is_only_for_the_same_person() {
+    let world = World::new().await;
+    world.submit(MARA, &wire("01_generate"), NOW).await.ok();
+    let user = UserId::new(MARA);
+    run(&world, Command::Remove { user: user.clone() }, NOW).await.unwrap();
+    let add = |again| Command::Add {
+        user: user.clone(),
+        again,
+        change: Change::default(),
+    };
+    let refused = run(&world, add(false), NOW + minutes(1)).await.unwrap_err().to_string();
+    assert!(refused.contains("--again"), "{refused}");
+    assert!(world.cloud.store.get(&user).await.unwrap().is_none());
+    run(&world, add(true), NOW + minutes(1)).await.unwrap();
+    assert!(world.cloud.store.get(&user).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ fn fuzz_history() {
         }
         true
     };
-    fuzz::run(1_000, |chance| chance.json(&histories), taken);
+    fuzz::run(300, |chance| chance.json(&histories), taken);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn fuzz_troubles() {
         assert!(!failure.message.contains(SECRET), "{failure:?}");
         failure.message.contains("KSampler")
     };
-    fuzz::run(1_000, make, taken);
+    fuzz::run(300, make, taken);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn fuzz_refusals() {
         check_words(&refusal::failure(&reply));
         refusal::has_node_errors(&reply)
     };
-    fuzz::run(1_000, |chance| chance.json(&replies), taken);
+    fuzz::run(300, |chance| chance.json(&replies), taken);
 }
 
 #[test]
@@ -138,5 +138,5 @@ fn fuzz_queue() {
     let run = |id: &str| json!([7, id, {"3": {"class_type": "KSampler"}}, {"client_id": "c"}, ["9"]]);
     let queues = [json!({"queue_running": [run("a")], "queue_pending": [run("b"), run("c")]})];
     let taken = |json: &Sample| from_json::<Queue>(json).is_ok_and(|queue| queue.holds("b"));
-    fuzz::run(1_000, |chance| chance.json(&queues), taken);
+    fuzz::run(300, |chance| chance.json(&queues), taken);
 }

@@ -142,7 +142,7 @@ fn fuzz_inputs() {
             }
         }
     };
-    fuzz::run(500, make, taken);
+    fuzz::run(200, make, taken);
 }
 
 #[test]
@@ -169,5 +169,5 @@ fn fuzz_results() {
         assert!(blob.offsets.is_sorted() && *blob.offsets.last().unwrap() < blob.bytes.len() as u64);
         true
     };
-    fuzz::run(500, make, taken);
+    fuzz::run(200, make, taken);
 }

@@ -1,6 +1,7 @@
 //! ComfyUI's health, and whose work it holds.
 
 use std::{
+    io::ErrorKind,
     mem,
     sync::{
         Arc,
@@ -168,7 +169,10 @@ impl ComfyHost {
             return Ok(());
         };
         match hand_over(storage, team, serving).await {
-            Err(RenderError::Storage(error)) if self.restart.is_some() => {
+            Err(RenderError::Storage(error))
+                if self.restart.is_some()
+                    && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) =>
+            {
                 // A node can make a folder that the worker may not open. Our image empties them all when ComfyUI starts.
                 tracing::warn!(error = chain(&error), "its folders cannot be emptied");
                 self.mark_sick().await;

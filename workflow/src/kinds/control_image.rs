@@ -48,7 +48,7 @@ impl Detector {
             Depth => (
                 "DepthAnythingV2Preprocessor",
                 cost::DEPTH,
-                &[("ckpt_name", "depth_anything_v2_vitb.pth")],
+                &[("ckpt_name", "depth_anything_v2_vits.pth")],
             ),
             Normal => ("BAE-NormalMapPreprocessor", cost::NORMAL, &[]),
             Pose => (

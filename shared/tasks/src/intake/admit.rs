@@ -11,7 +11,7 @@ use policy::{
 };
 
 use super::{IntakeError, Wanted};
-use crate::line::Line;
+use crate::{line::Line, presence::too_much_unpaid};
 
 /// What was written, or found.
 #[derive(Debug)]
@@ -116,10 +116,9 @@ fn take(
         };
         team.bucket = rate::take(team.bucket, all, now).map_err(too_many("Your team has"))?;
     }
-    let unpaid = Duration::from_millis(usage.unpaid_ms);
-    if !settings.max_unpaid.is_zero() && unpaid >= settings.max_unpaid {
+    if too_much_unpaid(usage, settings) {
         return Err(IntakeError::TooMuchUnpaid {
-            used: unpaid,
+            used: Duration::from_millis(usage.unpaid_ms),
             left: usage.left(account).credits_left(),
         });
     }
