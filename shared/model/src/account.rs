@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Blame, FailureClass, MicroUsd, Millis, PoolId, Task, TaskState, TeamId, UserId};
+use crate::{Blame, FailureClass, MicroUsd, Millis, PoolId, Settings, Task, TaskState, TeamId, UserId};
 
 /// What the bearer of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -195,6 +195,11 @@ impl Usage {
     pub const fn left(&self, account: &Account) -> MicroUsd {
         let taken = self.spent.0.saturating_add(self.reserved.0);
         MicroUsd(MicroUsd::of_credits(account.credits).0.saturating_sub(taken))
+    }
+
+    /// Whether so much machine time of this painter was paid for by nobody that they may not ask for more this month.
+    pub fn too_much_unpaid(&self, settings: &Settings) -> bool {
+        !settings.max_unpaid.is_zero() && Duration::from_millis(self.unpaid_ms) >= settings.max_unpaid
     }
 
     /// Reserves so much of the account's budget; false, and nothing done, if so much is not left.

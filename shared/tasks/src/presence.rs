@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use cloud::{Cloud, StoreError, Write, chain, queue::Queued, tables::PresenceOf};
@@ -20,14 +19,9 @@ pub async fn note_if_solvent(
     settings: &Settings,
     now: Millis,
 ) {
-    if usage.left(account).credits_left() > 0 && !too_much_unpaid(usage, settings) {
+    if usage.left(account).credits_left() > 0 && !usage.too_much_unpaid(settings) {
         note(cloud, &account.pool, &account.user_id, sign, settings, now).await;
     }
-}
-
-/// Whether so much of the painter's machine time was paid for by nobody that they may not ask for more this month.
-pub(crate) fn too_much_unpaid(usage: &Usage, settings: &Settings) -> bool {
-    !settings.max_unpaid.is_zero() && Duration::from_millis(usage.unpaid_ms) >= settings.max_unpaid
 }
 
 /// Notes a painter's sign, if that is worth a write. With a new stay `dispatch` looks at the pool at once, so that a

@@ -173,7 +173,8 @@ impl ComfyHost {
                 if self.restart.is_some()
                     && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) =>
             {
-                // A node can make a folder that the worker may not open. Our image empties them all when ComfyUI starts.
+                // A node can make a folder that the worker may not open, and ComfyUI takes its own away when it ends. Our image
+                // empties them all when ComfyUI starts. What else is wrong with a disk a restart does not mend.
                 tracing::warn!(error = chain(&error), "its folders cannot be emptied");
                 self.mark_sick().await;
                 self.wait_until_it_answers().await;

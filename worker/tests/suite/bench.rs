@@ -13,7 +13,7 @@ use model::{
     RunId, TaskId, TeamId, WorkerId,
     worker_api::{Assignment, InputBlob, RunUrls},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     sync::{OwnedMutexGuard, oneshot},
@@ -231,6 +231,16 @@ impl Bench {
         let id = run.run_id;
         self.cloud.enqueue(run);
         id
+    }
+
+    /// Gives ComfyUI a run as a worker would have done that died just after.
+    pub(crate) async fn leave(&self, plan: &Plan, id: impl std::fmt::Display) {
+        let graph = plan.bind(&[], &format!("tasks/{id}/out")).unwrap();
+        let body = json!({"prompt": graph, "client_id": "the-one-before", "prompt_id": id.to_string()});
+        let posted = reqwest::Client::new()
+            .post(format!("{}/prompt", self.comfy))
+            .json(&body);
+        assert!(posted.send().await.unwrap().status().is_success());
     }
 
     /// What ComfyUI says.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use model::socket::ServerMessage;
-use serde_json::json;
 
 use crate::{
     bench::{Bench, Setup},
@@ -25,16 +24,7 @@ async fn does_not_post_a_run_twice(bench: Bench) {
     let plan = steps(3, fresh_seed());
     let run = bench.assignment(&plan, None);
     let id = run.run_id;
-    // As a worker would have done that died just after.
-    let graph = plan.bind(&[], &format!("tasks/{id}/out")).unwrap();
-    let body = json!({"prompt": graph, "client_id": "the-one-before", "prompt_id": id});
-    let posted = reqwest::Client::new()
-        .post(format!("{}/prompt", bench.comfy))
-        .json(&body)
-        .send()
-        .await
-        .unwrap();
-    assert!(posted.status().is_success());
+    bench.leave(&plan, id).await;
     bench.cloud.enqueue(run);
     assert_eq!(bench.pictures(id).await.len(), 1);
     if let Some(double) = &bench.double {

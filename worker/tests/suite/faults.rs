@@ -336,15 +336,7 @@ async fn what_a_dead_worker_has_left_running_ends_before_another_team_is_served(
     });
     let left = [1, 2].map(|seed| (seed, uuid::Uuid::now_v7()));
     for (seed, id) in left {
-        let graph = steps(LONG, seed).bind(&[], &format!("tasks/{id}/out")).unwrap();
-        let body = serde_json::json!({"prompt": graph, "client_id": "the-one-before", "prompt_id": id});
-        let posted = reqwest::Client::new()
-            .post(format!("{}/prompt", bench.comfy))
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
-        assert!(posted.status().is_success());
+        bench.leave(&steps(LONG, seed), id).await;
     }
     bench.start(owned.setup());
     let run = run_of(&bench, "blue");

@@ -11,7 +11,7 @@ use policy::{
 };
 
 use super::{IntakeError, Wanted};
-use crate::{line::Line, presence::too_much_unpaid};
+use crate::line::Line;
 
 /// What was written, or found.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ fn take(
         };
         team.bucket = rate::take(team.bucket, all, now).map_err(too_many("Your team has"))?;
     }
-    if too_much_unpaid(usage, settings) {
+    if usage.too_much_unpaid(settings) {
         return Err(IntakeError::TooMuchUnpaid {
             used: Duration::from_millis(usage.unpaid_ms),
             left: usage.left(account).credits_left(),
