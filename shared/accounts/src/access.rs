@@ -55,6 +55,12 @@ pub const ROUTES: &[(&str, Access)] = &[
     ("POST /v1/upload/image", Access::Roles(PAINTERS)),
     ("POST /v1/upload/lora", Access::Roles(PAINTERS)),
     ("POST /v1/admin/cost", Access::Roles(PAINTERS)),
+    ("GET /v1/models", Access::Roles(PAINTERS)),
+    ("POST /v1/models/uploads", Access::Roles(PAINTERS)),
+    ("GET /v1/models/uploads/{id}", Access::Roles(PAINTERS)),
+    ("POST /v1/models/uploads/{id}/parts", Access::Roles(PAINTERS)),
+    ("POST /v1/models/uploads/{id}/complete", Access::Roles(PAINTERS)),
+    ("DELETE /v1/models/uploads/{id}", Access::Roles(PAINTERS)),
     // A worker proves itself there: it has no token yet.
     ("POST /v1/workers/register", Access::Open),
     ("POST /v1/workers/{id}/claim", Access::Roles(WORKERS)),

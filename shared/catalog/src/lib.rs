@@ -2,6 +2,8 @@
 
 mod assemble;
 mod cache;
+pub mod inspect;
+pub mod models;
 pub mod uploads;
 
 pub use assemble::assemble;

@@ -2,7 +2,7 @@
 
 use model::{
     Account, AddressRate, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Device, Identity, Invitation,
-    OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState,
+    ModelUpload, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState,
     TeamId, TeamRate, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -222,6 +222,13 @@ pub struct CatalogKey(pub TeamId, pub String);
 #[derive(Debug, Clone)]
 pub struct LoraOf(pub TeamId, pub String);
 
+/// Names a [`ModelUpload`] by its id.
+#[derive(Debug, Clone)]
+pub struct UploadOf(pub String);
+
+/// Where all uploads of models are: there are few at a time. No team can have this name.
+const UPLOADS: &str = "#uploads";
+
 /// Apart from what the team's catalogue is read from with each minute: no team can have such a name.
 fn loras_of(team: &TeamId) -> String {
     format!("{team}#loras")
@@ -313,7 +320,7 @@ entity!(PoolNames, AllPools, |_it| AllPools, |_id| Key {
 entity!(
     CatalogEntry,
     CatalogKey,
-    |it| CatalogKey(it.team.clone(), format!("{}#{}#1", it.kind, it.name)),
+    |it| CatalogKey(it.team.clone(), format!("{}#{}#{}", it.kind, it.name, it.number)),
     |id| Key {
         table: Table::Catalog,
         partition: id.0.to_string(),
@@ -331,6 +338,12 @@ entity!(
         sort: Some(id.1.clone())
     }
 );
+
+entity!(ModelUpload, UploadOf, |it| UploadOf(it.id.clone()), |id| Key {
+    table: Table::Catalog,
+    partition: UPLOADS.to_owned(),
+    sort: Some(id.0.clone())
+});
 
 /// A typed [`Query`].
 pub trait List {
@@ -393,6 +406,23 @@ pub struct CatalogOf<'a>(pub &'a str);
 /// The LoRAs that a team has uploaded.
 #[derive(Debug, Clone, Copy)]
 pub struct LorasOf<'a>(pub &'a TeamId);
+
+/// The uploads of models that are not forgotten yet, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Uploads;
+
+impl List for Uploads {
+    type Entry = ModelUpload;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Catalog,
+            index: None,
+            partition: UPLOADS.to_owned(),
+            first: First::Smallest,
+            extent: Extent::Whole,
+        }
+    }
+}
 
 impl List for Backlog<'_> {
     type Entry = BacklogEntry;

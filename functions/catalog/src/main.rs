@@ -1,0 +1,26 @@
+//! Lambda entry point of `catalog`.
+
+use std::process::ExitCode;
+
+use accounts::Edge;
+use catalog_function::{App, routes};
+use cloud::{Cloud, Config, config::process_env};
+use lambda_runtime::Error;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    cloud::start(Box::pin(start())).await
+}
+
+async fn start() -> Result<(), Error> {
+    let mut env = process_env();
+    let (config, edge) = (Config::read(&mut env), Edge::read(&env));
+    env.finish()?;
+    let (cloud, masters) = tokio::join!(Cloud::connect(&config), cloud::masters(&config));
+    let app = App {
+        cloud,
+        masters,
+        settings: config.settings,
+    };
+    cloud::http::serve(edge.before(accounts::router(routes(), app))).await
+}
