@@ -122,21 +122,29 @@ pub(crate) async fn models(
     let limit = limit
         .filter(|it| (1..=MOST).contains(it))
         .ok_or_else(|| HttpError::new(400, format!("`limit` must be a number from 1 to {MOST}.")))?;
-    let (kind, text) = (query.first("kind"), query.first("text").map(str::to_lowercase));
+    let (kind, text) = (query.first("kind"), query.first("text").map(|it| it.to_lowercase()));
     let user = caller.user();
     let shown = |entry: &CatalogEntry| {
         entry.deleted.is_none()
             && entry.master.as_ref().is_none_or(|it| !it.private || it.owner == user)
-            && kind.is_none_or(|kind| entry.kind == kind)
-            && text.as_ref().is_none_or(|text| entry.name.to_lowercase().contains(text))
+            && kind.as_ref().is_none_or(|kind| entry.kind == *kind)
+            && text
+                .as_ref()
+                .is_none_or(|text| entry.name.to_lowercase().contains(text))
     };
     let cursor = query.first("cursor").unwrap_or_default();
     let (shared, after) = match cursor.strip_prefix(SHARED) {
         Some(rest) => (true, rest),
-        None => (false, cursor),
+        None => (false, cursor.as_str()),
     };
-    let after = Some(after).filter(|it| !it.is_empty()).map(Cursor::from);
-    let team = if shared { CatalogEntry::SHARED } else { caller.team.as_str() };
+    let after = Some(after)
+        .filter(|it| !it.is_empty())
+        .map(|it| Cursor::from(it.to_owned()));
+    let team = if shared {
+        CatalogEntry::SHARED
+    } else {
+        caller.team.as_str()
+    };
     let page = app.cloud.store.page(CatalogOf(team), after.as_ref(), limit).await;
     let page = page.map_err(|error| match error {
         StoreError::Cursor { .. } => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloud::{StoreError, chain, http::HttpError, tables::Backlog};
 use model::{
     Failure, FailureClass, Millis, Outcome, RunId, TaskId, TeamId, Worker, WorkerState,
-    worker_api::{Assignment, RunUrls},
+    worker_api::{Assignment, ModelFile, RunUrls},
 };
 use serde_json::Value;
 use tasks::{
@@ -151,6 +151,7 @@ async fn hand_over(
             },
             inputs: body.inputs,
             loras: body.loras,
+            models: body.models,
             limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
         })),
         Err(BodyError::Plan(_)) => {
@@ -176,10 +177,13 @@ pub(crate) async fn urls(
     body: &Body,
 ) -> Result<RunUrls, HttpError> {
     let life = app.settings.url_life;
-    let mut loras = Vec::with_capacity(body.loras.len());
-    for lora in &body.loras {
-        loras.push(app.cloud.models.presign_get(&lora.key, life).await?);
-    }
+    let addresses = async |files: &[ModelFile]| {
+        let mut urls = Vec::with_capacity(files.len());
+        for file in files {
+            urls.push(app.cloud.models.presign_get(&file.key, life).await?);
+        }
+        Ok::<_, HttpError>(urls)
+    };
     let plan = match &body.plan {
         PlanPlace::Here(_) => None,
         PlanPlace::Bucket(key) => Some(app.cloud.bucket.presign_get(key, life).await?),
@@ -196,7 +200,8 @@ pub(crate) async fn urls(
     Ok(RunUrls {
         plan,
         input,
-        loras,
+        loras: addresses(&body.loras).await?,
+        models: addresses(&body.models).await?,
         upload,
     })
 }

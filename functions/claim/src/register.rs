@@ -78,6 +78,7 @@ pub(crate) async fn register(
     Ok(Json(Registered {
         token,
         warm_up: warm_up(&app, &worker.pool, now).await?,
+        files: Vec::new(),
         pool: worker.pool,
         socket: Some(app.socket_url.clone()),
         heartbeat_busy_ms: milliseconds(app.settings.heartbeat_busy),

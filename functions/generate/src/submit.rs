@@ -6,7 +6,7 @@ use accounts::Caller;
 use axum::{extract::State, http::HeaderMap};
 use catalog::uploads::Named;
 use cloud::http::{ErrorBody, HttpError, Json, Now, Raw};
-use model::{Account, Millis, PoolId, Task, TaskId, TaskState, worker_api::LoraFile};
+use model::{Account, Millis, PoolId, Task, TaskId, TaskState, worker_api::ModelFile};
 use policy::hold;
 use serde::Serialize;
 use serde_json::Value;
@@ -110,7 +110,7 @@ pub(crate) async fn submit(
         fresh,
         plan,
         files,
-        loras,
+        models: loras,
         lane,
     };
     let admitted = intake::admit(&app.cloud, &app.settings, &app.recent, &account, wanted, now).await?;
@@ -187,7 +187,7 @@ async fn compile(
     input: &WorkflowInput,
     caller: &Caller,
     now: Millis,
-) -> Result<(Account, Plan, Vec<LoraFile>), HttpError> {
+) -> Result<(Account, Plan, Vec<ModelFile>), HttpError> {
     let store = &app.cloud.store;
     let account = accounts::of(store, caller).await?;
     let (inventory, loras) = tokio::try_join!(

@@ -11,7 +11,7 @@ use cloud::{
     retry::MayConflict,
     tables::{LoraOf, LorasOf},
 };
-use model::{Millis, Settings, TeamId, UploadedLora, worker_api::LoraFile};
+use model::{Millis, Settings, TeamId, UploadedLora, worker_api::ModelFile};
 use workflow::{Inventory, Lora, Plan, WorkflowInput};
 
 /// Most uploaded LoRAs that one request may name: each is looked up.
@@ -214,11 +214,12 @@ impl Named {
     }
 
     /// Those that the plan loads.
-    pub fn files(self, plan: &Plan, input: &WorkflowInput) -> Vec<LoraFile> {
+    pub fn files(self, plan: &Plan, input: &WorkflowInput) -> Vec<ModelFile> {
         let arch = input.models.as_ref().map(|models| models.version.to_string());
         let arch = arch.unwrap_or_default();
-        let files = self.0.into_values().map(|(name, lora)| LoraFile {
+        let files = self.0.into_values().map(|(name, lora)| ModelFile {
             name,
+            folder: ModelFile::LORAS.to_owned(),
             file: lora.file(),
             key: lora.key(),
             arch: arch.clone(),

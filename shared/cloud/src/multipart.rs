@@ -154,9 +154,16 @@ impl MultipartPort for S3 {
         Box::pin(async move {
             check_part(key, part, life)?;
             let presigning = PresigningConfig::expires_in(life).map_err(|error| CallError::refused(PRESIGN, error))?;
-            let put = self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload);
+            let put = self
+                .client
+                .upload_part()
+                .bucket(&self.bucket)
+                .key(key)
+                .upload_id(upload);
             let put = put.part_number(part.number.cast_signed());
-            let put = put.checksum_sha256(&part.sha256).content_length(part.size.cast_signed());
+            let put = put
+                .checksum_sha256(&part.sha256)
+                .content_length(part.size.cast_signed());
             let request = put.presigned(presigning).await;
             let request = request.map_err(|error| CallError::of(PRESIGN, error))?;
             Ok(request.uri().to_owned())
@@ -201,7 +208,9 @@ impl MultipartPort for S3 {
                 let made = CompletedPart::builder().part_number(number).e_tag(&part.etag);
                 made.checksum_sha256(&part.sha256).build()
             });
-            let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
+            let parts = CompletedMultipartUpload::builder()
+                .set_parts(Some(parts.collect()))
+                .build();
             let complete = self.client.complete_multipart_upload().bucket(&self.bucket).key(key);
             let complete = complete.upload_id(upload).multipart_upload(parts).if_none_match("*");
             match complete.send().await {
@@ -240,7 +249,11 @@ impl MultipartPort for S3 {
                 Err(error) if error.code() == Some("InvalidRange") => return Ok(Bytes::new()),
                 Err(error) => return Err(CallError::of(CALL, error).into()),
             };
-            let body = object.body.collect().await.map_err(|error| CallError::passing(CALL, error))?;
+            let body = object
+                .body
+                .collect()
+                .await
+                .map_err(|error| CallError::passing(CALL, error))?;
             Ok(body.into_bytes())
         })
     }

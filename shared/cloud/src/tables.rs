@@ -2,8 +2,8 @@
 
 use model::{
     Account, AddressRate, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Device, Identity, Invitation,
-    ModelUpload, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState,
-    TeamId, TeamRate, UploadedLora, Usage, UserId, Worker, WorkerId,
+    ModelUpload, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId,
+    TaskState, TeamId, TeamRate, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

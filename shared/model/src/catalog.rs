@@ -52,6 +52,26 @@ impl CatalogEntry {
     /// How long what was deleted can be had back.
     pub const UNDELETE: Duration = Duration::from_hours(30 * 24);
 
+    /// One of a file that the machine image has.
+    pub fn on_images(team: TeamId, kind: &str, name: &str, file: &str) -> Self {
+        Self {
+            team,
+            version: 0,
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            file: file.to_owned(),
+            arch: None,
+            format: None,
+            licence: None,
+            source: None,
+            number: first(),
+            pinned: false,
+            deprecated: false,
+            deleted: None,
+            master: None,
+        }
+    }
+
     /// Whether a new request gets it.
     pub const fn is_offered(&self) -> bool {
         !self.deprecated && self.deleted.is_none()

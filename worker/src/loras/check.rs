@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use model::{RunId, worker_api::LoraFile};
+use model::{RunId, worker_api::ModelFile};
 use workflow::{Arch, LoraFit, read_lora};
 
 use super::{
@@ -25,7 +25,7 @@ pub(crate) struct Checked {
 
 /// Looks whether these files can be applied, and writes those anew whose tensors ComfyUI would pass over. Reads only headers
 /// of what need not be written; not for an async thread.
-pub(crate) fn check(cache: &LoraCache, loras: &[(LoraFile, PathBuf)], run: RunId) -> Result<Checked, LoraError> {
+pub(crate) fn check(cache: &LoraCache, loras: &[(ModelFile, PathBuf)], run: RunId) -> Result<Checked, LoraError> {
     let mut checked = Checked::default();
     let mut keep: Vec<_> = loras.iter().map(|(_, path)| path.clone()).collect();
     for (lora, path) in loras {

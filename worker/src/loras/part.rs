@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{RunId, worker_api::LoraFile};
+use model::{RunId, worker_api::ModelFile};
 use sha2::{Digest, Sha256};
 use tokio::{
     fs::{self, File},
@@ -16,7 +16,7 @@ use super::{
 
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
-    lora: &'a LoraFile,
+    lora: &'a ModelFile,
     path: &'a Path,
     unfinished: PathBuf,
     file: File,
@@ -26,7 +26,7 @@ pub(crate) struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// Workers that share a folder may fetch the same file at once: the run makes the name.
-    pub(crate) async fn create(lora: &'a LoraFile, path: &'a Path, run: RunId) -> Result<Self, LoraError> {
+    pub(crate) async fn create(lora: &'a ModelFile, path: &'a Path, run: RunId) -> Result<Self, LoraError> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).await?;
         }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{RunId, worker_api::LoraFile};
+use model::{RunId, worker_api::ModelFile};
 use sha2::{Digest, Sha256};
 use workflow::Renamed;
 
@@ -28,7 +28,7 @@ pub(super) struct Rename<'a> {
 
 impl<'a> Rename<'a> {
     pub(super) fn new(
-        lora: &LoraFile,
+        lora: &ModelFile,
         from: &'a Path,
         header: &Header,
         renamed: &BTreeMap<String, Renamed>,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use model::worker_api::{Assignment, LoraFile};
+use model::worker_api::{Assignment, ModelFile};
 use tokio::task::spawn_blocking;
 
 use super::{error::RenderError, renderer::Renderer};
@@ -51,7 +51,7 @@ impl Renderer {
 }
 
 /// Makes room for those that are not there; gives their places.
-fn make_ready(cache: &LoraCache, files: &[(LoraFile, PathBuf)]) -> Result<Vec<usize>, LoraError> {
+fn make_ready(cache: &LoraCache, files: &[(ModelFile, PathBuf)]) -> Result<Vec<usize>, LoraError> {
     let mut missing = vec![];
     for (place, (lora, path)) in files.iter().enumerate() {
         if !LoraCache::has(path, lora.size)? {

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use bytes::Bytes;
 use model::{
     RunId, TaskId,
-    worker_api::{Assignment, InputBlob, LoraFile, MAX_PLAN, RunUrls},
+    worker_api::{Assignment, InputBlob, MAX_PLAN, ModelFile, RunUrls},
 };
 use reqwest::{
     Response, StatusCode,
@@ -83,7 +83,7 @@ impl<'a> Transfers<'a> {
     pub(crate) async fn lora(
         &self,
         place: usize,
-        lora: &LoraFile,
+        lora: &ModelFile,
         path: &Path,
         told: impl Fn(u64),
     ) -> Result<(), TransferError> {
@@ -160,7 +160,7 @@ impl<'a> Transfers<'a> {
     async fn lora_once(
         &self,
         place: usize,
-        lora: &LoraFile,
+        lora: &ModelFile,
         path: &Path,
         told: impl Fn(u64),
     ) -> Result<(), TransferError> {

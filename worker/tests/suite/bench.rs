@@ -217,6 +217,7 @@ impl Bench {
             plan: serde_json::to_value(plan).unwrap(),
             inputs,
             loras: vec![],
+            models: vec![],
             urls: RunUrls {
                 input,
                 ..RunUrls::default()

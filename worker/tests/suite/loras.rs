@@ -4,7 +4,7 @@ use std::fs;
 
 use model::{
     FailureClass,
-    worker_api::{HeartbeatReply, LoraFile},
+    worker_api::{HeartbeatReply, ModelFile},
 };
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ async fn is_fetched_once_and_matters(studio: &Studio) {
 
 async fn acts_on_a_region(studio: &Studio) {
     let pictures = blob(&[canvas(64), mask(64, [0, 0, 64, 64]), mask(64, [0, 0, 32, 64])]);
-    let ask = async |lora: &LoraFile, strength: f64| {
+    let ask = async |lora: &ModelFile, strength: f64| {
         let own = json!([{"name": "mine", "strength": strength, "storage_id": "hash"}]);
         let region = |mask: u32, loras: Value| json!({"mask": mask, "bounds": [0, 0, 64, 64], "positive": "a tree", "control": [], "loras": loras});
         let regions = json!([region(1, json!([])), region(2, own)]);

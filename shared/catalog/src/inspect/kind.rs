@@ -69,14 +69,24 @@ pub(super) fn find(shapes: &Shapes<'_>) -> Found {
 
 fn kind(shapes: &Shapes<'_>) -> (Option<Kind>, Option<Arch>) {
     let any = |part: &str| shapes.keys().any(|name| name.contains(part));
-    let begins = |start: &str| shapes.range(start..).next().is_some_and(|(name, _)| name.starts_with(start));
+    let begins = |start: &str| {
+        shapes
+            .range(start..)
+            .next()
+            .is_some_and(|(name, _)| name.starts_with(start))
+    };
     let has = |name: &str| shapes.contains_key(name);
 
     if let Some(arch) = lora(shapes) {
         return (Some(Kind::Lora), arch);
     }
     // Stability's and lllyasviel's; diffusers'; those for Flux; T2I adapters.
-    if begins("control_model.") || begins("controlnet_") || begins("adapter.body.") || any("lllite_") || begins("input_hint_block.") {
+    if begins("control_model.")
+        || begins("controlnet_")
+        || begins("adapter.body.")
+        || any("lllite_")
+        || begins("input_hint_block.")
+    {
         return (Some(Kind::ControlNet), control_arch(shapes));
     }
     if begins("image_proj.") && begins("ip_adapter.") {
@@ -95,11 +105,18 @@ fn kind(shapes: &Shapes<'_>) -> (Option<Kind>, Option<Arch>) {
     if begins("vision_model.embeddings.") || begins("visual.transformer.") {
         return (Some(Kind::ClipVision), None);
     }
-    if begins("text_model.encoder.") || begins("encoder.block.0.layer.0.SelfAttention.") || begins("transformer.resblocks.") {
+    if begins("text_model.encoder.")
+        || begins("encoder.block.0.layer.0.SelfAttention.")
+        || begins("transformer.resblocks.")
+    {
         return (Some(Kind::TextEncoder), None);
     }
     if shapes.len() <= 4 && (has("emb_params") || (has("clip_l") && has("clip_g"))) {
-        let arch = if has("clip_g") { Some(Arch::Sdxl) } else { embedding_arch(shapes) };
+        let arch = if has("clip_g") {
+            Some(Arch::Sdxl)
+        } else {
+            embedding_arch(shapes)
+        };
         return (Some(Kind::Embedding), arch);
     }
     // ESRGAN's by its authors, and as others name the same; SwinIR, DAT and their kind.
@@ -120,7 +137,9 @@ fn lora(shapes: &Shapes<'_>) -> Option<Option<Arch>> {
         return None;
     }
     // Of two that it fits (a text encoder's alone may) neither is known.
-    let mut fitting = [Arch::Sd15, Arch::Sdxl, Arch::Flux].into_iter().filter(|arch| fit(arch) == LoraFit::Fits);
+    let mut fitting = [Arch::Sd15, Arch::Sdxl, Arch::Flux]
+        .into_iter()
+        .filter(|arch| fit(arch) == LoraFit::Fits);
     let first = fitting.next();
     Some(first.filter(|_| fitting.next().is_none()))
 }
@@ -132,14 +151,19 @@ fn diffusion<'a>(shapes: &Shapes<'_>) -> Option<(Option<Arch>, &'a str)> {
         let has = |name: &str| shape(name).is_some();
         // Black Forest Labs'.
         if has("double_blocks.0.img_attn.norm.key_norm.scale") || has("double_blocks.0.img_attn.norm.key_norm.weight") {
-            let chroma = has("distilled_guidance_layer.in_proj.weight") || has("distilled_guidance_layer.norms.0.scale");
+            let chroma =
+                has("distilled_guidance_layer.in_proj.weight") || has("distilled_guidance_layer.norms.0.scale");
             return Some((Some(if chroma { Arch::Chroma } else { Arch::Flux }), *prefix));
         }
         if has("joint_blocks.0.context_block.attn.qkv.weight") {
             return Some((Some(Arch::Sd3), *prefix));
         }
         // Stability's U-Nets differ in the width of the text that they attend to.
-        let text = |block: &str| shape(&format!("{block}.1.transformer_blocks.0.attn2.to_k.weight"))?.get(1).copied();
+        let text = |block: &str| {
+            shape(&format!("{block}.1.transformer_blocks.0.attn2.to_k.weight"))?
+                .get(1)
+                .copied()
+        };
         if !has("input_blocks.0.0.weight") {
             return None;
         }
@@ -153,7 +177,10 @@ fn diffusion<'a>(shapes: &Shapes<'_>) -> Option<(Option<Arch>, &'a str)> {
 }
 
 fn control_arch(shapes: &Shapes<'_>) -> Option<Arch> {
-    if shapes.keys().any(|name| name.contains("controlnet_x_embedder") || name.contains("double_blocks.")) {
+    if shapes
+        .keys()
+        .any(|name| name.contains("controlnet_x_embedder") || name.contains("double_blocks."))
+    {
         return Some(Arch::Flux);
     }
     let attends = shapes.iter().filter(|(name, _)| name.ends_with("attn2.to_k.weight"));
@@ -187,7 +214,10 @@ mod tests {
 
     const SD15: [(&str, &[usize]); 3] = [
         ("model.diffusion_model.input_blocks.0.0.weight", &[320, 4, 3, 3]),
-        ("model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight", &[320, 768]),
+        (
+            "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+            &[320, 768],
+        ),
         ("first_stage_model.decoder.conv_in.weight", &[512, 4, 3, 3]),
     ];
 
@@ -217,7 +247,10 @@ mod tests {
                 Some(Arch::Chroma),
             ),
             (
-                &[("model.diffusion_model.joint_blocks.0.context_block.attn.qkv.weight", &[4608, 1536])],
+                &[(
+                    "model.diffusion_model.joint_blocks.0.context_block.attn.qkv.weight",
+                    &[4608, 1536],
+                )],
                 Some(Kind::DiffusionModel),
                 Some(Arch::Sd3),
             ),
@@ -230,14 +263,20 @@ mod tests {
                 None,
             ),
             (
-                &[("decoder.conv_in.weight", &[512, 4, 3, 3]), ("encoder.conv_in.weight", &[128, 3, 3, 3])],
+                &[
+                    ("decoder.conv_in.weight", &[512, 4, 3, 3]),
+                    ("encoder.conv_in.weight", &[128, 3, 3, 3]),
+                ],
                 Some(Kind::Vae),
                 None,
             ),
             (
                 &[
                     ("control_model.input_hint_block.0.weight", &[16, 3, 3, 3]),
-                    ("control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight", &[320, 768]),
+                    (
+                        "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+                        &[320, 768],
+                    ),
                 ],
                 Some(Kind::ControlNet),
                 Some(Arch::Sd15),
@@ -245,13 +284,19 @@ mod tests {
             (
                 &[
                     ("controlnet_cond_embedding.conv_in.weight", &[16, 3, 3, 3]),
-                    ("down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight", &[640, 2048]),
+                    (
+                        "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+                        &[640, 2048],
+                    ),
                 ],
                 Some(Kind::ControlNet),
                 Some(Arch::Sdxl),
             ),
             (
-                &[("image_proj.proj.weight", &[3072, 1024]), ("ip_adapter.1.to_k_ip.weight", &[320, 768])],
+                &[
+                    ("image_proj.proj.weight", &[3072, 1024]),
+                    ("ip_adapter.1.to_k_ip.weight", &[320, 768]),
+                ],
                 Some(Kind::IpAdapter),
                 Some(Arch::Sd15),
             ),
@@ -279,8 +324,14 @@ mod tests {
     fn a_lora_is_one_of_the_model_whose_widths_it_has() {
         let lora = |width| {
             [
-                ("lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight", [8, width]),
-                ("lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_up.weight", [640, 8]),
+                (
+                    "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight",
+                    [8, width],
+                ),
+                (
+                    "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_up.weight",
+                    [640, 8],
+                ),
             ]
         };
         let sdxl = lora(2048);

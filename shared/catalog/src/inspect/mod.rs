@@ -30,7 +30,9 @@ pub enum Refused {
     #[error("GGUF files are not supported: ComfyUI needs an extension for them. Use the safetensors version.")]
     Gguf,
     /// Whatever else.
-    #[error("This is not a safetensors file. Download it again; a page that asked for a sign-in may have been saved in its place.")]
+    #[error(
+        "This is not a safetensors file. Download it again; a page that asked for a sign-in may have been saved in its place."
+    )]
     NotSafetensors,
     /// The header describes another file.
     #[error("The file is cut off or damaged. Download it again.")]
@@ -64,7 +66,11 @@ pub fn header_end(first: &[u8], size: u64) -> Result<u64, Refused> {
     let end = u64::from_le_bytes(length).saturating_add(LENGTH as u64);
     if end > size {
         // Text read as a number is beyond all sizes; a header that is cut off is only beyond this one.
-        return Err(if end > 1 << 40 { Refused::NotSafetensors } else { Refused::Damaged });
+        return Err(if end > 1 << 40 {
+            Refused::NotSafetensors
+        } else {
+            Refused::Damaged
+        });
     }
     if end - LENGTH as u64 > MAX_HEADER {
         return Err(Refused::HeaderTooLong(end - LENGTH as u64));

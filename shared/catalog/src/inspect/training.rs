@@ -103,7 +103,9 @@ mod tests {
     use super::*;
 
     fn of(metadata: &[(&str, &str)]) -> Training {
-        let metadata = metadata.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let metadata = metadata
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         read(Some(&metadata.collect()))
     }
 
@@ -115,7 +117,10 @@ mod tests {
             ("ss_network_dim", "16"),
             ("ss_steps", "1800"),
             ("ss_sd_model_name", "dreamshaper_8.safetensors"),
-            ("ss_tag_frequency", r#"{"10_mara": {"mara": 20, "red scarf": 18, "hat": 3}, "5_more": {" mara ": 4}}"#),
+            (
+                "ss_tag_frequency",
+                r#"{"10_mara": {"mara": 20, "red scarf": 18, "hat": 3}, "5_more": {" mara ": 4}}"#,
+            ),
         ]);
         let wanted = Training {
             title: Some("mara_v2".to_owned()),

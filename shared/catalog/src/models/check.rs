@@ -20,7 +20,13 @@ const CHUNK: u64 = 16 << 20;
 
 /// Looks at a team's file of this SHA-256, and registers or refuses every upload that waits for that. Done again, or by
 /// two at once, it comes to the same.
-pub async fn check(cloud: &Cloud, masters: &Multipart, team: &TeamId, sha256: &str, now: Millis) -> Result<(), ModelError> {
+pub async fn check(
+    cloud: &Cloud,
+    masters: &Multipart,
+    team: &TeamId,
+    sha256: &str,
+    now: Millis,
+) -> Result<(), ModelError> {
     let mut waiting = cloud.store.list(Uploads).await?;
     waiting.retain(|it| it.owner_team == *team && it.sha256 == sha256 && it.state == UploadState::Checking);
     let Some(first) = waiting.first() else {
@@ -40,7 +46,11 @@ pub async fn check(cloud: &Cloud, masters: &Multipart, team: &TeamId, sha256: &s
 }
 
 /// What the file is, or why it is not taken.
-async fn look(cloud: &Cloud, masters: &Multipart, upload: &ModelUpload) -> Result<Result<Inspected, String>, BucketError> {
+async fn look(
+    cloud: &Cloud,
+    masters: &Multipart,
+    upload: &ModelUpload,
+) -> Result<Result<Inspected, String>, BucketError> {
     let key = upload.key();
     let Some(stored) = cloud.models.head(&key).await? else {
         return Ok(Err("The file is not there any more. Bring it again.".to_owned()));
@@ -61,7 +71,9 @@ async fn look(cloud: &Cloud, masters: &Multipart, upload: &ModelUpload) -> Resul
         Err(why) => return refused(why),
     };
     if hash(masters, &key, upload.size).await? != upload.sha256 {
-        return Ok(Err("The file's SHA-256 is not the one that was said. Bring it again.".to_owned()));
+        return Ok(Err(
+            "The file's SHA-256 is not the one that was said. Bring it again.".to_owned()
+        ));
     }
     if found.found.kind.is_none() {
         return Ok(Err("Nothing that ComfyUI could use was found in the file.".to_owned()));

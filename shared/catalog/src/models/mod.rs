@@ -9,7 +9,7 @@ mod upload;
 use cloud::{StoreError, bucket::BucketError, http::HttpError, retry::MayConflict};
 
 pub use check::check;
-pub use upload::{Begun, Progress, Wish, begin, complete, end, progress, urls};
+pub use upload::{Begun, Progress, Wish, begin, complete, end, part_count, part_size, progress, urls};
 
 /// Something was wrong with an upload.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use super::ModelError;
 /// Size of a part of all but the largest files, bytes: a broken line costs one of them.
 const PART: u64 = 64 << 20;
 /// Most parts that one call gives addresses for.
-pub const MOST_URLS: usize = 100;
+const MOST_URLS: usize = 100;
 /// An upload of which nothing was heard for so long was given up.
 const LIFE: Duration = Duration::from_hours(7 * 24);
 /// Longest name of a model, characters.
@@ -74,7 +74,11 @@ fn checked(wish: Wish, settings: &Settings) -> Result<Wish, ModelError> {
     let invalid = |text: String| Err(ModelError::Invalid(text));
     let name = wish.name.trim().to_owned();
     // `#` parts the keys of the table; the rest would be another folder to some program.
-    if name.is_empty() || name.chars().count() > MAX_NAME || name.contains(['#', '/', '\\']) || name.contains(char::is_control) {
+    if name.is_empty()
+        || name.chars().count() > MAX_NAME
+        || name.contains(['#', '/', '\\'])
+        || name.contains(char::is_control)
+    {
         return invalid(format!(
             "A model's name has 1 to {MAX_NAME} characters, and none of # / \\."
         ));
@@ -116,9 +120,9 @@ pub async fn begin(
     if let Some(entry) = entries.iter().find(same) {
         return Ok(Begun::There(entry.clone()));
     }
-    let mut own = uploads.into_iter().filter(|it| {
-        it.owner_team == *team && it.owner == *user && it.sha256 == wish.sha256 && it.name == wish.name
-    });
+    let mut own = uploads
+        .into_iter()
+        .filter(|it| it.owner_team == *team && it.owner == *user && it.sha256 == wish.sha256 && it.name == wish.name);
     if let Some(upload) = own.find(|it| matches!(it.state, UploadState::Receiving | UploadState::Checking)) {
         return Ok(Begun::Upload(upload));
     }
@@ -219,7 +223,9 @@ pub async fn urls(
             size: full.min(upload.size - before),
             sha256: sha256.clone(),
         };
-        let url = masters.presign_part(&upload.key(), &upload.upload, &part, settings.url_life).await;
+        let url = masters
+            .presign_part(&upload.key(), &upload.upload, &part, settings.url_life)
+            .await;
         urls.push((*number, url?));
     }
     Ok(urls)
@@ -262,7 +268,9 @@ pub async fn complete(
 pub async fn end(cloud: &Cloud, masters: &Multipart, who: (&TeamId, &UserId), id: &str) -> Result<(), ModelError> {
     let upload = own(cloud, who, id).await?;
     if upload.state != UploadState::Receiving {
-        return Err(ModelError::TooEarly("This upload is complete. Delete the model instead."));
+        return Err(ModelError::TooEarly(
+            "This upload is complete. Delete the model instead.",
+        ));
     }
     masters.abort(&upload.key(), &upload.upload).await?;
     on_conflict!({
@@ -282,7 +290,16 @@ mod tests {
 
     #[test]
     fn every_size_fits_into_parts() {
-        for size in [1, SMALLEST_PART, PART, PART + 1, 6_938_040_682, 640 << 30, 700 << 30, 5 << 40] {
+        for size in [
+            1,
+            SMALLEST_PART,
+            PART,
+            PART + 1,
+            6_938_040_682,
+            640 << 30,
+            700 << 30,
+            5 << 40,
+        ] {
             let (part, count) = (part_size(size), u64::from(part_count(size)));
             assert!(part >= SMALLEST_PART && count <= u64::from(MOST_PARTS), "{size}");
             assert!((count - 1) * part < size && size <= count * part, "{size}");

@@ -136,7 +136,9 @@ impl MultipartPort for Memory {
                 whole.extend_from_slice(bytes);
             }
             state.uploads.remove(upload);
-            state.objects.insert(key.to_owned(), (whole.len() as u64, String::new()));
+            state
+                .objects
+                .insert(key.to_owned(), (whole.len() as u64, String::new()));
             state.files.insert(key.to_owned(), whole.into());
             Ok(Completed::Done)
         })

@@ -24,6 +24,7 @@ impl World {
             plan_key: None,
             inputs: None,
             loras: vec![],
+            models: vec![],
             ttl: 0,
         })
         .await;
