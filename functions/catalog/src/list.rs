@@ -1,20 +1,21 @@
 //! What models a painter may use.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use accounts::Caller;
 use axum::extract::State;
+use catalog::models::Access;
 use cloud::{
     StoreError,
     http::{ErrorBody, HttpError, Json, Query},
     page::Cursor,
-    tables::CatalogOf,
+    tables::CatalogUnder,
 };
-use model::{CatalogEntry, Millis, UserId};
+use model::{CatalogEntry, KINDS, Millis, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::App;
+use crate::{App, model::id};
 
 /// Models of a page for which nobody said how many.
 const USUAL: u32 = 50;
@@ -37,8 +38,11 @@ pub(crate) struct ModelPage {
 /// A version of a model.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModelView {
+    /// Names it in addresses.
+    id: String,
     name: String,
-    /// `checkpoint`, `lora`, `vae`, `controlnet` and so on.
+    /// `checkpoint`, `diffusion_model`, `lora`, `vae`, `controlnet`, `ip_adapter`, `upscaler`, `text_encoder`, `clip_vision`,
+    /// `embedding`, or `resource`: what the plugin knows by an id.
     kind: String,
     /// Which version, from 1 on.
     version: u32,
@@ -46,8 +50,13 @@ pub(crate) struct ModelView {
     pinned: bool,
     /// Not offered any more.
     deprecated: bool,
+    /// When it was deleted, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    deleted: Option<Millis>,
     /// `private`, `team` or `shared`.
-    access: &'static str,
+    #[schema(value_type = String)]
+    access: Access,
     #[serde(skip_serializing_if = "Option::is_none")]
     arch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,24 +79,22 @@ pub(crate) struct ModelView {
     /// Side of the pictures that it was trained on, pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     resolution: Option<u32>,
+    /// How it was trained, as its trainer wrote into the file.
+    training: BTreeMap<String, String>,
 }
 
 impl From<CatalogEntry> for ModelView {
     fn from(entry: CatalogEntry) -> Self {
-        let access = if entry.team.as_str() == CatalogEntry::SHARED {
-            "shared"
-        } else if entry.master.as_ref().is_some_and(|it| it.private) {
-            "private"
-        } else {
-            "team"
-        };
+        let (id, access) = (id(&entry), Access::of(&entry));
         let master = entry.master;
         Self {
+            id,
             name: entry.name,
             kind: entry.kind,
             version: entry.number,
             pinned: entry.pinned,
             deprecated: entry.deprecated,
+            deleted: entry.deleted,
             access,
             arch: entry.arch,
             licence: entry.licence,
@@ -97,19 +104,75 @@ impl From<CatalogEntry> for ModelView {
             owner: master.as_ref().map(|it| it.owner.clone()),
             created: master.as_ref().map(|it| it.created),
             resolution: master.as_ref().and_then(|it| it.resolution),
-            words: master.map(|it| it.words).unwrap_or_default(),
+            words: master.as_ref().map(|it| it.words.clone()).unwrap_or_default(),
+            training: master.map(|it| it.training).unwrap_or_default(),
         }
     }
 }
 
-/// The models that the caller may use, a page at a time.
+/// Which models are wanted.
+struct Filter {
+    /// What their keys begin with.
+    prefix: String,
+    text: Option<String>,
+    arch: Option<String>,
+    deleted: bool,
+}
+
+impl Filter {
+    fn read(query: &Query) -> Result<Self, HttpError> {
+        let kind = query.first("kind");
+        if kind
+            .as_ref()
+            .is_some_and(|kind| kind != "resource" && KINDS.iter().all(|(it, _)| it != kind))
+        {
+            let kinds: Vec<_> = KINDS.iter().map(|(kind, _)| *kind).collect();
+            return Err(HttpError::new(
+                400,
+                format!("`kind` is one of {} or resource.", kinds.join(", ")),
+            ));
+        }
+        let (name, begins) = (query.first("name"), query.first("begins"));
+        let prefix = match (kind, name, begins) {
+            (Some(kind), Some(name), _) => format!("{kind}#{name}#"),
+            (Some(kind), None, Some(begins)) => format!("{kind}#{begins}"),
+            (Some(kind), None, None) => format!("{kind}#"),
+            (None, None, None) => String::new(),
+            (None, ..) => return Err(HttpError::new(400, "`name` and `begins` need a `kind`.")),
+        };
+        let flag = |name| query.first(name).is_some_and(|it| it == "true");
+        Ok(Self {
+            prefix,
+            text: query.first("text").map(|it| it.to_lowercase()),
+            arch: query.first("arch"),
+            deleted: flag("deleted"),
+        })
+    }
+
+    fn shows(&self, entry: &CatalogEntry, user: &UserId) -> bool {
+        entry.deleted.is_some() == self.deleted
+            && entry.is_for(user)
+            && self
+                .text
+                .as_ref()
+                .is_none_or(|text| entry.name.to_lowercase().contains(text))
+            && self.arch.as_ref().is_none_or(|arch| entry.arch.as_ref() == Some(arch))
+    }
+}
+
+/// The models that the caller may use, a page at a time. What does not fit `text`, `arch` and `deleted` is read and left
+/// out; what does not fit the rest is not even read.
 #[utoipa::path(
     get, path = "/v1/models", tag = "models",
     params(
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "Most models of the page; 50 if left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "Most models that are looked at; 50 if left out"),
         ("kind" = Option<String>, Query, description = "Only models of this kind"),
+        ("name" = Option<String>, Query, description = "Only versions of the model of this kind and name"),
+        ("begins" = Option<String>, Query, description = "Only models of this kind whose name begins with this"),
         ("text" = Option<String>, Query, description = "Only models whose name has this in it, in large or small letters"),
+        ("arch" = Option<String>, Query, description = "Only models of this architecture"),
+        ("deleted" = Option<bool>, Query, description = "`true`: those that were deleted and can be had back, and no others"),
     ),
     responses((status = 200, body = ModelPage), (status = 400, body = ErrorBody))
 )]
@@ -122,16 +185,7 @@ pub(crate) async fn models(
     let limit = limit
         .filter(|it| (1..=MOST).contains(it))
         .ok_or_else(|| HttpError::new(400, format!("`limit` must be a number from 1 to {MOST}.")))?;
-    let (kind, text) = (query.first("kind"), query.first("text").map(|it| it.to_lowercase()));
-    let user = caller.user();
-    let shown = |entry: &CatalogEntry| {
-        entry.deleted.is_none()
-            && entry.master.as_ref().is_none_or(|it| !it.private || it.owner == user)
-            && kind.as_ref().is_none_or(|kind| entry.kind == *kind)
-            && text
-                .as_ref()
-                .is_none_or(|text| entry.name.to_lowercase().contains(text))
-    };
+    let filter = Filter::read(&query)?;
     let cursor = query.first("cursor").unwrap_or_default();
     let (shared, after) = match cursor.strip_prefix(SHARED) {
         Some(rest) => (true, rest),
@@ -140,12 +194,17 @@ pub(crate) async fn models(
     let after = Some(after)
         .filter(|it| !it.is_empty())
         .map(|it| Cursor::from(it.to_owned()));
+    let account = accounts::of(&app.cloud.store, &caller).await?;
     let team = if shared {
         CatalogEntry::SHARED
     } else {
-        caller.team.as_str()
+        account.team.as_str()
     };
-    let page = app.cloud.store.page(CatalogOf(team), after.as_ref(), limit).await;
+    let page = app
+        .cloud
+        .store
+        .page(CatalogUnder(team, &filter.prefix), after.as_ref(), limit)
+        .await;
     let page = page.map_err(|error| match error {
         StoreError::Cursor { .. } => {
             HttpError::new(400, "`cursor` is no place in this list. Leave it out to begin anew.").because(error)
@@ -158,6 +217,9 @@ pub(crate) async fn models(
         (None, false) => Some(SHARED.to_owned()),
         (None, true) => None,
     };
-    let models = page.entries.into_iter().filter(shown).map(ModelView::from).collect();
-    Ok(Json(ModelPage { models, next }))
+    let shown = page.entries.into_iter().filter(|it| filter.shows(it, &account.user_id));
+    Ok(Json(ModelPage {
+        models: shown.map(ModelView::from).collect(),
+        next,
+    }))
 }

@@ -1,6 +1,6 @@
 //! Lambda entry point of `catalog`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use accounts::Edge;
 use catalog_function::{App, routes};
@@ -17,10 +17,11 @@ async fn start() -> Result<(), Error> {
     let (config, edge) = (Config::read(&mut env), Edge::read(&env));
     env.finish()?;
     let (cloud, masters) = tokio::join!(Cloud::connect(&config), cloud::masters(&config));
-    let app = App {
+    let app = Arc::new(App {
         cloud,
         masters,
         settings: config.settings,
-    };
-    cloud::http::serve(edge.before(accounts::router(routes(), app))).await
+    });
+    let router = edge.before(accounts::router(routes(), Arc::clone(&app)));
+    cloud::http::serve_beside(router, async |event| Ok(app.handle(&event, cloud::now()).await?)).await
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use accounts::Caller;
 use axum::extract::{Path, State};
-use catalog::models::{self, Begun, Wish, part_count, part_size};
+use catalog::models::{self, Access, Begun, Wish, part_count, part_size};
 use cloud::http::{ErrorBody, HttpError, Json, Now};
 use model::{ModelUpload, UploadState};
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,14 @@ pub(crate) struct NewModel {
     sha256: String,
     /// Bytes.
     size: u64,
-    /// Only who brings it is to see it; a painter's always is so.
+    /// `private`, `team` or `shared`. Left out, what the caller may: a painter's is private, a lead's and an operator's the
+    /// team's.
     #[serde(default)]
-    private: bool,
+    #[schema(value_type = Option<String>)]
+    access: Option<Access>,
+    /// Architecture, where more is known than the tensors show: `illu`, say, of an SDXL model.
+    #[serde(default)]
+    arch: Option<String>,
     /// What its author allows; left out, what the file says.
     #[serde(default)]
     licence: Option<String>,
@@ -101,12 +106,16 @@ pub(crate) async fn begin(
         name: new.name,
         sha256: new.sha256,
         size: new.size,
-        private: new.private || account.role == model::Role::Painter,
+        access: new.access.unwrap_or(if Access::Team.is_granted_to(&account) {
+            Access::Team
+        } else {
+            Access::Private
+        }),
+        arch: new.arch,
         licence: new.licence,
         source: new.source,
     };
-    let who = (&account.team, &account.user_id);
-    let begun = models::begin(&app.cloud, &app.masters, &app.settings, who, wish, now).await?;
+    let begun = models::begin(&app.place(), &account, wish, now).await?;
     Ok(Json(match begun {
         Begun::There(entry) => Answer::There { model: entry.into() },
         Begun::Upload(upload) => Answer::Upload {
@@ -125,7 +134,7 @@ pub(crate) async fn progress(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<UploadView>, HttpError> {
-    let progress = models::progress(&app.cloud, &app.masters, (&caller.team, &caller.user()), &id).await?;
+    let progress = models::progress(&app.place(), &caller.user(), &id).await?;
     let there = progress.parts.iter().map(|part| part.number).collect();
     Ok(Json(UploadView::new(progress.upload, there)))
 }
@@ -175,8 +184,7 @@ pub(crate) async fn parts(
     Json(wish): Json<PartsWish>,
 ) -> Result<Json<PartPlaces>, HttpError> {
     let wanted: Vec<_> = wish.parts.into_iter().map(|part| (part.number, part.sha256)).collect();
-    let who = (&caller.team, &caller.user());
-    let urls = models::urls(&app.cloud, &app.masters, &app.settings, who, &id, &wanted).await?;
+    let urls = models::urls(&app.place(), &caller.user(), &id, &wanted).await?;
     let parts = urls.into_iter().map(|(number, url)| PartPlace { number, url });
     Ok(Json(PartPlaces { parts: parts.collect() }))
 }
@@ -189,22 +197,23 @@ pub(crate) async fn parts(
 pub(crate) async fn complete(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Now(now): Now,
     Path(id): Path<String>,
 ) -> Result<Json<UploadView>, HttpError> {
-    let upload = models::complete(&app.cloud, &app.masters, (&caller.team, &caller.user()), &id).await?;
+    let upload = models::complete(&app.place(), &caller.user(), &id, now).await?;
     Ok(Json(UploadView::new(upload, Vec::new())))
 }
 
-/// Gives an upload up; nothing of it stays.
+/// Gives an upload up; nothing of it stays but this answer.
 #[utoipa::path(
     delete, path = "/v1/models/uploads/{id}", tag = "models", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody))
+    responses((status = 200, body = UploadView), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody))
 )]
 pub(crate) async fn end(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<axum::http::StatusCode, HttpError> {
-    models::end(&app.cloud, &app.masters, (&caller.team, &caller.user()), &id).await?;
-    Ok(axum::http::StatusCode::NO_CONTENT)
+) -> Result<Json<UploadView>, HttpError> {
+    let upload = models::end(&app.place(), &caller.user(), &id).await?;
+    Ok(Json(UploadView::new(upload, Vec::new())))
 }

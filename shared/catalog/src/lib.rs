@@ -6,5 +6,5 @@ pub mod inspect;
 pub mod models;
 pub mod uploads;
 
-pub use assemble::assemble;
-pub use cache::Cache;
+pub use assemble::{assemble, current};
+pub use cache::{Cache, Models};

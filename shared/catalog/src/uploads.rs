@@ -165,7 +165,7 @@ async fn is_stored(cloud: &Cloud, lora: &UploadedLora) -> Result<bool, BucketErr
 }
 
 /// The SHA-256 in hexadecimal digits; none if it is not one.
-fn hex(base64: &str) -> Option<String> {
+pub(crate) fn hex(base64: &str) -> Option<String> {
     let hash: [u8; 32] = BASE64_STANDARD.decode(base64).ok()?.try_into().ok()?;
     Some(hash.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
@@ -213,16 +213,14 @@ impl Named {
         inventory.into()
     }
 
-    /// Those that the plan loads.
-    pub fn files(self, plan: &Plan, input: &WorkflowInput) -> Vec<ModelFile> {
-        let arch = input.models.as_ref().map(|models| models.version.to_string());
-        let arch = arch.unwrap_or_default();
+    /// Those that the plan loads, to act on this architecture.
+    pub fn files(self, plan: &Plan, arch: &str) -> Vec<ModelFile> {
         let files = self.0.into_values().map(|(name, lora)| ModelFile {
             name,
             folder: ModelFile::LORAS.to_owned(),
             file: lora.file(),
             key: lora.key(),
-            arch: arch.clone(),
+            arch: arch.to_owned(),
             size: lora.size,
             sha256: lora.sha256,
         });

@@ -56,6 +56,12 @@ pub struct Cloud {
     pub sockets: Sockets,
 }
 
+/// The bucket of model files, for those that come in parts.
+pub async fn masters(config: &Config) -> multipart::Multipart {
+    let client = bucket::client(&sdk_config().await, config.local_endpoint);
+    multipart::Multipart::s3(client, config.models_bucket.clone())
+}
+
 /// Longest time for making a client ready.
 const PRIMING: std::time::Duration = std::time::Duration::from_secs(2);
 

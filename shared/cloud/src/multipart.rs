@@ -8,10 +8,13 @@ use std::{sync::Arc, time::Duration};
 use aws_sdk_s3::{
     Client,
     error::ProvideErrorMetadata,
+    operation::head_object::HeadObjectError,
     presigning::PresigningConfig,
-    types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
+    types::{ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use crate::{
     BoxFuture,
@@ -72,6 +75,8 @@ pub trait MultipartPort: std::fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Completed, BucketError>>;
     /// Ends the upload and deletes its parts, if it is there.
     fn abort<'a>(&'a self, key: &'a str, upload: &'a str) -> BoxFuture<'a, Result<(), BucketError>>;
+    /// S3's own sum over an object that came in parts, as [`sum_of`] says; none if there is no such object.
+    fn sum<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, BucketError>>;
     /// At most so many bytes of an object from this one on; fewer at its end.
     fn read<'a>(&'a self, key: &'a str, from: u64, most: u64) -> BoxFuture<'a, Result<Bytes, BucketError>>;
 }
@@ -85,6 +90,15 @@ pub struct NewPart {
     pub size: u64,
     /// SHA-256, base64.
     pub sha256: String,
+}
+
+/// S3's sum over an object of these parts: base64 of the SHA-256 over theirs, and their count.
+pub fn sum_of(parts: &[Part]) -> String {
+    let mut sum = Sha256::new();
+    for part in parts {
+        sum.update(BASE64_STANDARD.decode(&part.sha256).unwrap_or_default());
+    }
+    format!("{}-{}", BASE64_STANDARD.encode(sum.finalize()), parts.len())
 }
 
 /// A bucket of large files.
@@ -233,6 +247,18 @@ impl MultipartPort for S3 {
                 Ok(_) => Ok(()),
                 Err(error) if error.code() == Some(NO_SUCH_UPLOAD) => Ok(()),
                 Err(error) => Err(CallError::of("s3 AbortMultipartUpload", error).into()),
+            }
+        })
+    }
+
+    fn sum<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, BucketError>> {
+        Box::pin(async move {
+            let head = self.client.head_object().bucket(&self.bucket).key(key);
+            match head.checksum_mode(ChecksumMode::Enabled).send().await {
+                Ok(object) => Ok(object.checksum_sha256),
+                // A HEAD has no body, and so no code.
+                Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
+                Err(error) => Err(CallError::of("s3 HeadObject", error).into()),
             }
         })
     }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,13 @@ pub struct CatalogEntry {
     pub team: TeamId,
     /// Version of this item, for conditional writes.
     pub version: u64,
-    /// `checkpoint`, `lora`, `vae`, `upscaler`, or `resource` (whose name is a resource id of the plugin's protocol).
+    /// One of [`KINDS`], or `resource`, whose name is a resource id of the plugin's protocol and whose file is one of any kind.
     pub kind: String,
     /// The name painters see.
     pub name: String,
     /// The file as ComfyUI knows it.
     pub file: String,
-    /// Architecture, e.g. `sd15`; only checkpoints have one.
+    /// Architecture, e.g. `sd15`, that it is or acts on, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
     /// `checkpoint` or `diffusion`; only checkpoints have one.
@@ -42,7 +42,7 @@ pub struct CatalogEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Millis>,
     /// Its master in the bucket of models; none of what only the machine image has.
-    #[serde(flatten)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master: Option<Master>,
 }
 
@@ -72,10 +72,40 @@ impl CatalogEntry {
         }
     }
 
-    /// Whether a new request gets it.
-    pub const fn is_offered(&self) -> bool {
-        !self.deprecated && self.deleted.is_none()
+    /// What it is called within its team: no two have the same.
+    pub fn key(&self) -> String {
+        format!("{}#{}#{}", self.kind, self.name, self.number)
     }
+
+    /// Whether every team may use it.
+    pub fn is_shared(&self) -> bool {
+        self.team.as_str() == Self::SHARED
+    }
+
+    /// Whether this user of its team, or of any if it is shared, may see it.
+    pub fn is_for(&self, user: &UserId) -> bool {
+        self.master.as_ref().is_none_or(|it| !it.private || it.owner == *user)
+    }
+}
+
+/// Kinds of model files, each with ComfyUI's folder of such files
+/// (<https://docs.comfy.org/development/core-concepts/models>).
+pub const KINDS: &[(&str, &str)] = &[
+    ("checkpoint", "checkpoints"),
+    ("diffusion_model", "diffusion_models"),
+    ("lora", "loras"),
+    ("vae", "vae"),
+    ("controlnet", "controlnet"),
+    ("ip_adapter", "ipadapter"),
+    ("upscaler", "upscale_models"),
+    ("text_encoder", "text_encoders"),
+    ("clip_vision", "clip_vision"),
+    ("embedding", "embeddings"),
+];
+
+/// ComfyUI's folder of files of this kind; none if it is no kind.
+pub fn folder(kind: &str) -> Option<&'static str> {
+    KINDS.iter().find(|(name, _)| *name == kind).map(|(_, folder)| *folder)
 }
 
 const fn first() -> u32 {
@@ -109,6 +139,9 @@ pub struct Master {
     /// Side of the pictures that it was trained on, pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<u32>,
+    /// How it was trained, as its trainer wrote into the file: `rank`, `steps`, `base`, `title`, `author`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub training: BTreeMap<String, String>,
 }
 
 impl Master {
@@ -117,13 +150,26 @@ impl Master {
         format!("{}/{}/{}", Self::PREFIX, self.home, self.sha256)
     }
 
-    /// The file below ComfyUI's folder of its kind, as a graph names it.
-    pub fn file(&self) -> String {
-        format!("atelier/{}/{}.safetensors", self.home, self.sha256)
+    /// The file below ComfyUI's folder of its kind, as graphs of a team's painters name it, or of everybody's if it is shared.
+    pub fn file(&self, team: &TeamId) -> String {
+        format!("atelier/{team}/{}.safetensors", self.sha256)
     }
 
     /// What the keys of all of them begin with.
     pub const PREFIX: &str = "models";
+}
+
+/// That a model was deleted: one item of Catalog, in a partition of its own, until it is had back or gone for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// The team of the deleted entry.
+    pub of: TeamId,
+    /// [`CatalogEntry::key`] of the deleted entry.
+    pub what: String,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// When it was deleted.
+    pub at: Millis,
 }
 
 /// An upload of a model that is not registered yet: one item of Catalog, in a partition of the team's own.
@@ -148,6 +194,9 @@ pub struct ModelUpload {
     /// Only its owner is to see it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private: bool,
+    /// Architecture, as its owner says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
     /// What its author allows, as its owner says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
@@ -158,8 +207,8 @@ pub struct ModelUpload {
     pub created: Millis,
     /// How far it is.
     pub state: UploadState,
-    /// When it is forgotten, in seconds since 1970: the table's TTL.
-    pub expires: u64,
+    /// When it is given up, or forgotten if it is over.
+    pub until: Millis,
 }
 
 impl ModelUpload {

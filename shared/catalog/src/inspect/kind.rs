@@ -4,12 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use workflow::{Arch, LoraFit, read_lora};
 
 /// What a model file is for: the folder of ComfyUI that it belongs into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Diffusion model, text encoders and VAE in one.
     Checkpoint,
@@ -31,6 +29,24 @@ pub enum Kind {
     ClipVision,
     /// A word of its own (textual inversion).
     Embedding,
+}
+
+impl Kind {
+    /// Our name for it, one of [`model::KINDS`].
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "checkpoint",
+            Self::DiffusionModel => "diffusion_model",
+            Self::Lora => "lora",
+            Self::Vae => "vae",
+            Self::ControlNet => "controlnet",
+            Self::IpAdapter => "ip_adapter",
+            Self::Upscaler => "upscaler",
+            Self::TextEncoder => "text_encoder",
+            Self::ClipVision => "clip_vision",
+            Self::Embedding => "embedding",
+        }
+    }
 }
 
 /// What was found.

@@ -1,97 +1,114 @@
 //! Looking at a file that has come, and taking it into the catalogue.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use cloud::{
-    Cloud, StoreError, Write,
+    StoreError, Write,
     bucket::BucketError,
     multipart::Multipart,
     on_conflict,
     tables::{CatalogOf, UploadOf, Uploads},
 };
+use futures_util::{StreamExt, stream};
 use model::{CatalogEntry, Master, Millis, ModelUpload, TeamId, UploadState};
 use sha2::{Digest, Sha256};
 
-use super::ModelError;
-use crate::inspect::{self, Inspected, Kind, LENGTH, Refused};
+use super::{ModelError, Place};
+use crate::inspect::{self, Inspected, LENGTH};
 
 /// Bytes that are read at once.
 const CHUNK: u64 = 16 << 20;
+/// How many of those are on their way while one is looked at.
+const AHEAD: usize = 4;
+/// What somebody is told whose file is another one than they said.
+pub(super) const OTHER_BYTES: &str = "The file's SHA-256 is not the one that was said. Bring it again.";
+
+/// What a file is, as far as an entry says so.
+struct Found {
+    kind: String,
+    arch: Option<String>,
+    format: Option<String>,
+    licence: Option<String>,
+    words: Vec<String>,
+    resolution: Option<u32>,
+    training: BTreeMap<String, String>,
+}
 
 /// Looks at a team's file of this SHA-256, and registers or refuses every upload that waits for that. Done again, or by
 /// two at once, it comes to the same.
-pub async fn check(
-    cloud: &Cloud,
-    masters: &Multipart,
-    team: &TeamId,
-    sha256: &str,
-    now: Millis,
-) -> Result<(), ModelError> {
-    let mut waiting = cloud.store.list(Uploads).await?;
+pub async fn check(place: &Place<'_>, team: &TeamId, sha256: &str, now: Millis) -> Result<(), ModelError> {
+    let store = &place.cloud.store;
+    let mut waiting = store.list(Uploads).await?;
     waiting.retain(|it| it.owner_team == *team && it.sha256 == sha256 && it.state == UploadState::Checking);
     let Some(first) = waiting.first() else {
         return Ok(());
     };
-    let verdict = look(cloud, masters, first).await?;
+    let entries = store.list(CatalogOf(team.as_str())).await?;
+    let known = entries.iter().find_map(|entry| known(entry, team, sha256));
+    let verdict = match known {
+        Some(found) => Ok(found),
+        None => look(place, first).await?,
+    };
     for upload in &waiting {
         match &verdict {
-            Ok(found) => register(cloud, upload, found, now).await?,
-            Err(why) => refuse(cloud, &upload.id, why).await?,
+            Ok(found) => register(place, upload, found, now).await?,
+            Err(why) => refuse(place, &upload.id, why).await?,
         }
     }
-    if verdict.is_err() && !is_used(cloud, team, sha256).await? {
-        cloud.models.delete(&first.key()).await?;
+    if verdict.is_err() && !is_used(place, team, sha256).await? {
+        place.cloud.models.delete(&first.key()).await?;
     }
     Ok(())
 }
 
+/// What was found out about the same bytes before.
+fn known(entry: &CatalogEntry, team: &TeamId, sha256: &str) -> Option<Found> {
+    let master = entry.master.as_ref()?;
+    (master.home == *team && master.sha256 == sha256).then(|| Found {
+        kind: entry.kind.clone(),
+        arch: entry.arch.clone(),
+        format: entry.format.clone(),
+        licence: entry.licence.clone(),
+        words: master.words.clone(),
+        resolution: master.resolution,
+        training: master.training.clone(),
+    })
+}
+
 /// What the file is, or why it is not taken.
-async fn look(
-    cloud: &Cloud,
-    masters: &Multipart,
-    upload: &ModelUpload,
-) -> Result<Result<Inspected, String>, BucketError> {
-    let key = upload.key();
-    let Some(stored) = cloud.models.head(&key).await? else {
+async fn look(place: &Place<'_>, upload: &ModelUpload) -> Result<Result<Found, String>, BucketError> {
+    let (key, masters) = (upload.key(), place.masters);
+    let Some(stored) = place.cloud.models.head(&key).await? else {
         return Ok(Err("The file is not there any more. Bring it again.".to_owned()));
     };
     if stored.size != upload.size {
         return Ok(Err(format!("The file has {} bytes, not {}.", stored.size, upload.size)));
     }
-    let refused = |why: Refused| Ok(Err(why.to_string()));
     // The header first: a pickle of 10 GB need not be read to its end.
     let start = masters.read(&key, 0, LENGTH as u64).await?;
     let end = match inspect::header_end(&start, upload.size) {
         Ok(end) => end,
-        Err(why) => return refused(why),
+        Err(why) => return Ok(Err(why.to_string())),
     };
     let header = masters.read(&key, LENGTH as u64, end - LENGTH as u64).await?;
     let found = match inspect::inspect(&header, upload.size) {
         Ok(found) => found,
-        Err(why) => return refused(why),
+        Err(why) => return Ok(Err(why.to_string())),
     };
     if hash(masters, &key, upload.size).await? != upload.sha256 {
-        return Ok(Err(
-            "The file's SHA-256 is not the one that was said. Bring it again.".to_owned()
-        ));
+        return Ok(Err(OTHER_BYTES.to_owned()));
     }
-    if found.found.kind.is_none() {
-        return Ok(Err("Nothing that ComfyUI could use was found in the file.".to_owned()));
-    }
-    Ok(Ok(found))
+    Ok(judge(found, upload.arch.as_deref()))
 }
 
 /// SHA-256 of the whole, hexadecimal: S3 knows only those of the parts.
 async fn hash(masters: &Multipart, key: &str, size: u64) -> Result<String, BucketError> {
     let mut hash = Sha256::new();
-    let mut from = 0;
-    while from < size {
-        let bytes = masters.read(key, from, CHUNK).await?;
-        if bytes.is_empty() {
-            break;
-        }
-        from += bytes.len() as u64;
-        hash.update(&bytes);
+    let starts = (0..size.div_ceil(CHUNK)).map(|place| place * CHUNK);
+    let chunks = stream::iter(starts).map(|from| masters.read(key, from, CHUNK));
+    let mut chunks = chunks.buffered(AHEAD);
+    while let Some(bytes) = chunks.next().await {
+        hash.update(&bytes?);
     }
     let digest = hash.finalize();
     Ok(digest.iter().fold(String::new(), |mut text, byte| {
@@ -101,52 +118,93 @@ async fn hash(masters: &Multipart, key: &str, size: u64) -> Result<String, Bucke
     }))
 }
 
-/// ComfyUI's folder of such files, which is also our name for the kind.
-const fn folder(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Checkpoint => "checkpoint",
-        Kind::DiffusionModel => "diffusion_model",
-        Kind::Lora => "lora",
-        Kind::Vae => "vae",
-        Kind::ControlNet => "controlnet",
-        Kind::IpAdapter => "ipadapter",
-        Kind::Upscaler => "upscaler",
-        Kind::TextEncoder => "text_encoder",
-        Kind::ClipVision => "clip_vision",
-        Kind::Embedding => "embedding",
+/// What an entry is to say of it, or why no picture could ever be painted with it.
+fn judge(file: Inspected, said: Option<&str>) -> Result<Found, String> {
+    let (found, training) = (file.found, file.training);
+    let Some(kind) = found.kind.map(inspect::Kind::name) else {
+        return Err("Nothing that ComfyUI could use was found in the file.".to_owned());
+    };
+    let arch = found.arch.as_ref().map(ToString::to_string);
+    let arch = match (arch, said) {
+        // Those that are made from SDXL have its tensors.
+        (Some(arch), Some(said)) if arch == said || (arch == "sdxl" && said.starts_with("illu")) => {
+            Some(said.to_owned())
+        }
+        (Some(arch), Some(said)) => return Err(format!("The file is for {arch}, not for {said}.")),
+        (arch, said) => arch.or(said.map(str::to_owned)),
+    };
+    let is_main = matches!(kind, "checkpoint" | "diffusion_model");
+    if is_main && arch.is_none() {
+        return Err(
+            "The model is of an architecture that is not known here. If it is, name it with `arch`.".to_owned(),
+        );
     }
+    let said = [
+        ("title", training.title),
+        ("author", training.author),
+        ("base", training.base),
+        ("rank", training.rank.map(|it| it.to_string())),
+        ("steps", training.steps.map(|it| it.to_string())),
+    ];
+    Ok(Found {
+        kind: kind.to_owned(),
+        arch,
+        format: is_main.then(|| {
+            if kind == "checkpoint" {
+                "checkpoint"
+            } else {
+                "diffusion"
+            }
+            .to_owned()
+        }),
+        licence: training.licence,
+        words: training.words,
+        resolution: training.resolution,
+        training: said
+            .into_iter()
+            .filter_map(|(name, it)| Some((name.to_owned(), it?)))
+            .collect(),
+    })
 }
 
-async fn register(cloud: &Cloud, upload: &ModelUpload, found: &Inspected, now: Millis) -> Result<(), ModelError> {
-    let Some(kind) = found.found.kind else { return Ok(()) };
-    on_conflict!({
-        let Some(mut upload) = cloud.store.get(&UploadOf(upload.id.clone())).await? else {
-            return Ok(());
+async fn register(place: &Place<'_>, upload: &ModelUpload, found: &Found, now: Millis) -> Result<(), ModelError> {
+    let store = &place.cloud.store;
+    let registered = on_conflict!({
+        let Some(mut upload) = store.get(&UploadOf(upload.id.clone())).await? else {
+            return Ok(None);
         };
         if upload.state != UploadState::Checking {
-            return Ok(());
+            return Ok(None);
         }
-        let entries = cloud.store.list(CatalogOf(upload.owner_team.as_str())).await?;
+        let entries = store.list(CatalogOf(upload.owner_team.as_str())).await?;
         let newest = entries
             .iter()
-            .filter(|it| it.kind == folder(kind) && it.name == upload.name)
+            .filter(|it| it.kind == found.kind && it.name == upload.name)
             .map(|it| it.number)
             .max();
-        let mut entry = entry(&upload, found, kind, newest.unwrap_or(0) + 1, now);
+        let mut entry = entry(&upload, found, newest.unwrap_or(0) + 1, now);
         upload.state = UploadState::Registered {
             kind: entry.kind.clone(),
             number: entry.number,
         };
-        cloud
-            .store
+        store
             .commit([Write::put(&mut entry)?, Write::put(&mut upload)?])
             .await?;
-        Ok::<_, ModelError>(())
-    })
+        Ok::<_, ModelError>(Some(entry))
+    })?;
+    let Some(mut entry) = registered else { return Ok(()) };
+    // What was deleted for good while this was registered takes the object with it.
+    if place.cloud.models.head(&upload.key()).await?.is_none() {
+        tracing::warn!(
+            model.name = upload.name,
+            "a model's file was deleted while it was registered"
+        );
+        store.commit([Write::delete(&mut entry)]).await?;
+    }
+    Ok(())
 }
 
-fn entry(upload: &ModelUpload, found: &Inspected, kind: Kind, number: u32, now: Millis) -> CatalogEntry {
-    let training = &found.training;
+fn entry(upload: &ModelUpload, found: &Found, number: u32, now: Millis) -> CatalogEntry {
     let master = Master {
         sha256: upload.sha256.clone(),
         size: upload.size,
@@ -154,37 +212,28 @@ fn entry(upload: &ModelUpload, found: &Inspected, kind: Kind, number: u32, now: 
         owner: upload.owner.clone(),
         created: now,
         private: upload.private,
-        words: training.words.clone(),
-        resolution: training.resolution,
+        words: found.words.clone(),
+        resolution: found.resolution,
+        training: found.training.clone(),
     };
+    let file = master.file(&upload.owner_team);
     CatalogEntry {
-        team: upload.owner_team.clone(),
-        version: 0,
-        kind: folder(kind).to_owned(),
-        name: upload.name.clone(),
-        file: master.file(),
-        arch: found.found.arch.as_ref().map(ToString::to_string),
-        format: match kind {
-            Kind::Checkpoint => Some("checkpoint".to_owned()),
-            Kind::DiffusionModel => Some("diffusion".to_owned()),
-            _ => None,
-        },
-        licence: upload.licence.clone().or_else(|| training.licence.clone()),
+        arch: found.arch.clone(),
+        format: found.format.clone(),
+        licence: upload.licence.clone().or_else(|| found.licence.clone()),
         source: upload.source.clone(),
         number,
-        pinned: false,
-        deprecated: false,
-        deleted: None,
         master: Some(master),
+        ..CatalogEntry::on_images(upload.owner_team.clone(), &found.kind, &upload.name, &file)
     }
 }
 
-async fn refuse(cloud: &Cloud, id: &str, why: &str) -> Result<(), ModelError> {
+pub(super) async fn refuse(place: &Place<'_>, id: &str, why: &str) -> Result<(), ModelError> {
     on_conflict!({
-        match cloud.store.get(&UploadOf(id.to_owned())).await? {
+        match place.cloud.store.get(&UploadOf(id.to_owned())).await? {
             Some(mut upload) if upload.state == UploadState::Checking => {
                 upload.state = UploadState::Refused { why: why.to_owned() };
-                cloud.store.commit([Write::put(&mut upload)?]).await
+                place.cloud.store.commit([Write::put(&mut upload)?]).await
             }
             _ => Ok::<_, StoreError>(()),
         }
@@ -192,9 +241,16 @@ async fn refuse(cloud: &Cloud, id: &str, why: &str) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Whether the catalogue names the team's file of this SHA-256.
-async fn is_used(cloud: &Cloud, team: &TeamId, sha256: &str) -> Result<bool, ModelError> {
-    let entries = cloud.store.list(CatalogOf(team.as_str())).await?;
-    let uses = |entry: &CatalogEntry| entry.master.as_ref().is_some_and(|it| it.sha256 == sha256);
-    Ok(entries.iter().any(uses))
+/// Whether the catalogue names the team's file of this SHA-256: its own part, or that of all teams, to which it may have gone.
+pub(super) async fn is_used(place: &Place<'_>, home: &TeamId, sha256: &str) -> Result<bool, StoreError> {
+    let store = &place.cloud.store;
+    let (own, shared) = tokio::try_join!(
+        store.list(CatalogOf(home.as_str())),
+        store.list(CatalogOf(CatalogEntry::SHARED))
+    )?;
+    let uses = |entry: &CatalogEntry| {
+        let master = entry.master.as_ref();
+        master.is_some_and(|it| it.sha256 == sha256 && it.home == *home)
+    };
+    Ok(own.iter().chain(&shared).any(uses))
 }

@@ -3,21 +3,24 @@
 use std::time::Duration;
 
 use cloud::{
-    Cloud, Write,
-    multipart::{Completed, MOST_PARTS, Multipart, NewPart, Part, SMALLEST_PART},
+    Write,
+    multipart::{Completed, MOST_PARTS, NewPart, Part, SMALLEST_PART, sum_of},
     on_conflict,
     tables::{CatalogOf, UploadOf, Uploads},
 };
-use model::{CatalogEntry, Millis, ModelUpload, Settings, TeamId, UploadState, UserId};
+use model::{Account, CatalogEntry, Millis, ModelUpload, Settings, TeamId, UploadState, UserId};
+use workflow::Arch;
 
-use super::ModelError;
+use super::{Access, ModelError, Place, check};
 
 /// Size of a part of all but the largest files, bytes: a broken line costs one of them.
 const PART: u64 = 64 << 20;
 /// Most parts that one call gives addresses for.
 const MOST_URLS: usize = 100;
-/// An upload of which nothing was heard for so long was given up.
-const LIFE: Duration = Duration::from_hours(7 * 24);
+/// An upload that is not complete for so long was given up; one that is over is remembered for as long.
+pub(super) const LIFE: Duration = Duration::from_hours(7 * 24);
+/// Most uploads of a user that are not over.
+const MOST_OPEN: usize = 50;
 /// Longest name of a model, characters.
 const MAX_NAME: usize = 120;
 /// Longest licence or source, characters.
@@ -32,8 +35,10 @@ pub struct Wish {
     pub sha256: String,
     /// Size of the file, bytes.
     pub size: u64,
-    /// Only who brings it is to see it.
-    pub private: bool,
+    /// Who is to use it.
+    pub access: Access,
+    /// Its architecture, where more is known than its tensors show.
+    pub arch: Option<String>,
     /// What its author allows.
     pub licence: Option<String>,
     /// Where it is from.
@@ -43,7 +48,7 @@ pub struct Wish {
 /// What became of a wish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
-    /// The team has this file by this name already.
+    /// There is this file by this name already.
     There(CatalogEntry),
     /// It is to be brought, or looked at.
     Upload(ModelUpload),
@@ -70,15 +75,37 @@ pub fn part_count(size: u64) -> u32 {
     size.div_ceil(part_size(size)) as u32
 }
 
+/// Of bounded length and without control characters; none if nothing is left.
+pub(super) fn plain(text: Option<String>) -> Option<String> {
+    let plain = text.map(|it| {
+        it.chars()
+            .filter(|c| !c.is_control())
+            .take(MAX_TEXT)
+            .collect::<String>()
+    });
+    plain.map(|it| it.trim().to_owned()).filter(|it| !it.is_empty())
+}
+
+/// An architecture of the protocol's.
+pub(super) fn known_arch(arch: Option<String>) -> Result<Option<String>, ModelError> {
+    let Some(arch) = arch.filter(|it| !it.is_empty()) else {
+        return Ok(None);
+    };
+    match Arch::from(arch.clone()) {
+        Arch::Unknown(_) => Err(ModelError::Invalid(format!(
+            "`arch` is none that is known: {}. Leave it out to have it found in the file.",
+            arch.chars().take(40).filter(|c| !c.is_control()).collect::<String>()
+        ))),
+        _ => Ok(Some(arch)),
+    }
+}
+
 fn checked(wish: Wish, settings: &Settings) -> Result<Wish, ModelError> {
     let invalid = |text: String| Err(ModelError::Invalid(text));
     let name = wish.name.trim().to_owned();
     // `#` parts the keys of the table; the rest would be another folder to some program.
-    if name.is_empty()
-        || name.chars().count() > MAX_NAME
-        || name.contains(['#', '/', '\\'])
-        || name.contains(char::is_control)
-    {
+    let odd = |c: char| c.is_control() || matches!(c, '#' | '/' | '\\');
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.contains(odd) || name.chars().all(|c| c == '.') {
         return invalid(format!(
             "A model's name has 1 to {MAX_NAME} characters, and none of # / \\."
         ));
@@ -91,74 +118,97 @@ fn checked(wish: Wish, settings: &Settings) -> Result<Wish, ModelError> {
         let most = settings.max_model / 1_000_000_000;
         return invalid(format!("A model file has at least one byte and at most {most} GB."));
     }
-    let short = |text: Option<String>| text.map(|it| it.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect());
     Ok(Wish {
         name,
         sha256,
-        licence: short(wish.licence),
-        source: short(wish.source),
+        arch: known_arch(wish.arch)?,
+        licence: plain(wish.licence),
+        source: plain(wish.source),
         ..wish
     })
 }
 
 /// Begins an upload, or goes on with the one that the same user has begun for the same file and name.
-pub async fn begin(
-    cloud: &Cloud,
-    masters: &Multipart,
-    settings: &Settings,
-    (team, user): (&TeamId, &UserId),
-    wish: Wish,
-    now: Millis,
-) -> Result<Begun, ModelError> {
-    let wish = checked(wish, settings)?;
-    let (entries, uploads) = tokio::try_join!(cloud.store.list(CatalogOf(team.as_str())), cloud.store.list(Uploads))?;
+pub async fn begin(place: &Place<'_>, account: &Account, wish: Wish, now: Millis) -> Result<Begun, ModelError> {
+    if !wish.access.is_granted_to(account) {
+        return Err(wish.access.refusal());
+    }
+    let wish = checked(wish, place.settings)?;
+    let team = wish.access.team(&account.team);
+    let store = &place.cloud.store;
+    let (entries, uploads) = tokio::try_join!(store.list(CatalogOf(team.as_str())), store.list(Uploads))?;
     let same = |entry: &&CatalogEntry| {
         entry.name == wish.name
             && entry.deleted.is_none()
+            && entry.is_for(&account.user_id)
+            && Access::of(entry) == wish.access
             && entry.master.as_ref().is_some_and(|it| it.sha256 == wish.sha256)
     };
     if let Some(entry) = entries.iter().find(same) {
         return Ok(Begun::There(entry.clone()));
     }
-    let mut own = uploads
+    let is_open = |it: &ModelUpload| matches!(it.state, UploadState::Receiving | UploadState::Checking);
+    let mut open: Vec<_> = uploads
         .into_iter()
-        .filter(|it| it.owner_team == *team && it.owner == *user && it.sha256 == wish.sha256 && it.name == wish.name);
-    if let Some(upload) = own.find(|it| matches!(it.state, UploadState::Receiving | UploadState::Checking)) {
-        return Ok(Begun::Upload(upload));
+        .filter(|it| it.owner == account.user_id && is_open(it))
+        .collect();
+    let same = |it: &ModelUpload| it.owner_team == team && it.sha256 == wish.sha256 && it.name == wish.name;
+    if let Some(at) = open.iter().position(same) {
+        return Ok(Begun::Upload(open.swap_remove(at)));
     }
-    has_room(settings, team, &entries, &wish)?;
+    if open.len() >= MOST_OPEN {
+        return Err(ModelError::TooEarly(
+            "There are 50 uploads of yours that are not finished. Finish some, or end them.",
+        ));
+    }
+    let open = open
+        .iter()
+        .filter(|it| it.owner_team == team)
+        .map(|it| (it.sha256.as_str(), it.size));
+    has_room(
+        place.settings,
+        &team,
+        &entries,
+        open.chain([(wish.sha256.as_str(), wish.size)]),
+    )?;
     let mut upload = ModelUpload {
-        owner_team: team.clone(),
+        owner_team: team,
         id: uuid::Uuid::now_v7().to_string(),
         version: 0,
-        owner: user.clone(),
+        owner: account.user_id.clone(),
         name: wish.name,
         sha256: wish.sha256,
         size: wish.size,
         upload: String::new(),
-        private: wish.private,
+        private: wish.access == Access::Private,
+        arch: wish.arch,
         licence: wish.licence,
         source: wish.source,
         created: now,
         state: UploadState::Receiving,
-        expires: (now + LIFE).0 / 1000,
+        until: now + LIFE,
     };
-    upload.upload = masters.begin(&upload.key()).await?;
-    if let Err(error) = cloud.store.commit([Write::put(&mut upload)?]).await {
+    upload.upload = place.masters.begin(&upload.key()).await?;
+    if let Err(error) = store.commit([Write::put(&mut upload)?]).await {
         // Without its item nobody would ever end it but the bucket's own rule, after days.
-        let _ = masters.abort(&upload.key(), &upload.upload).await;
+        let _ = place.masters.abort(&upload.key(), &upload.upload).await;
         return Err(error.into());
     }
     Ok(Begun::Upload(upload))
 }
 
-/// Refuses a file that would be too much for its team. Each master counts once, whatever its names.
-fn has_room(settings: &Settings, team: &TeamId, entries: &[CatalogEntry], wish: &Wish) -> Result<(), ModelError> {
+/// Refuses files that would be too much for their team. Each master counts once, whatever its names.
+fn has_room<'a>(
+    settings: &Settings,
+    team: &TeamId,
+    entries: &'a [CatalogEntry],
+    coming: impl Iterator<Item = (&'a str, u64)>,
+) -> Result<(), ModelError> {
     let masters = entries.iter().filter_map(|entry| entry.master.as_ref());
     let mut sizes: Vec<_> = masters
         .filter(|it| it.home == *team)
         .map(|it| (it.sha256.as_str(), it.size))
-        .chain([(wish.sha256.as_str(), wish.size)])
+        .chain(coming)
         .collect();
     sizes.sort_unstable();
     sizes.dedup_by_key(|it| it.0);
@@ -174,22 +224,20 @@ fn has_room(settings: &Settings, team: &TeamId, entries: &[CatalogEntry], wish: 
 }
 
 /// The upload, if it is this user's.
-async fn own(cloud: &Cloud, (team, user): (&TeamId, &UserId), id: &str) -> Result<ModelUpload, ModelError> {
-    let upload = cloud.store.get(&UploadOf(id.to_owned())).await?;
-    let own = |it: &ModelUpload| it.owner_team == *team && it.owner == *user;
-    upload.filter(own).ok_or(ModelError::Unknown)
+async fn own(place: &Place<'_>, user: &UserId, id: &str) -> Result<ModelUpload, ModelError> {
+    let upload = place.cloud.store.get(&UploadOf(id.to_owned())).await?;
+    upload.filter(|it| it.owner == *user).ok_or(ModelError::NoUpload)
 }
 
 /// How far it is.
-pub async fn progress(
-    cloud: &Cloud,
-    masters: &Multipart,
-    who: (&TeamId, &UserId),
-    id: &str,
-) -> Result<Progress, ModelError> {
-    let upload = own(cloud, who, id).await?;
+pub async fn progress(place: &Place<'_>, user: &UserId, id: &str) -> Result<Progress, ModelError> {
+    let upload = own(place, user, id).await?;
     let parts = match upload.state {
-        UploadState::Receiving => masters.parts(&upload.key(), &upload.upload).await?.unwrap_or_default(),
+        UploadState::Receiving => place
+            .masters
+            .parts(&upload.key(), &upload.upload)
+            .await?
+            .unwrap_or_default(),
         _ => Vec::new(),
     };
     Ok(Progress { upload, parts })
@@ -197,14 +245,12 @@ pub async fn progress(
 
 /// Addresses to put these parts at: numbers from 1 on, with the SHA-256 of each in base64.
 pub async fn urls(
-    cloud: &Cloud,
-    masters: &Multipart,
-    settings: &Settings,
-    who: (&TeamId, &UserId),
+    place: &Place<'_>,
+    user: &UserId,
     id: &str,
     parts: &[(u32, String)],
 ) -> Result<Vec<(u32, String)>, ModelError> {
-    let upload = own(cloud, who, id).await?;
+    let upload = own(place, user, id).await?;
     if upload.state != UploadState::Receiving {
         return Err(ModelError::TooEarly("All parts of this upload are there already."));
     }
@@ -214,7 +260,12 @@ pub async fn urls(
             "1 to {MOST_URLS} parts at once, with numbers from 1 to {count}."
         )));
     }
-    let full = part_size(upload.size);
+    if parts.iter().any(|(_, sha256)| crate::uploads::hex(sha256).is_none()) {
+        return Err(ModelError::Invalid(
+            "`sha256` of a part is to be the base64 of its SHA-256.".to_owned(),
+        ));
+    }
+    let (full, key) = (part_size(upload.size), upload.key());
     let mut urls = Vec::with_capacity(parts.len());
     for (number, sha256) in parts {
         let before = u64::from(number - 1) * full;
@@ -223,60 +274,94 @@ pub async fn urls(
             size: full.min(upload.size - before),
             sha256: sha256.clone(),
         };
-        let url = masters
-            .presign_part(&upload.key(), &upload.upload, &part, settings.url_life)
-            .await;
-        urls.push((*number, url?));
+        let life = place.settings.url_life;
+        let url = place.masters.presign_part(&key, &upload.upload, &part, life).await?;
+        urls.push((*number, url));
     }
     Ok(urls)
 }
 
 /// All parts are there: makes them one object, which is then looked at.
-pub async fn complete(
-    cloud: &Cloud,
-    masters: &Multipart,
-    who: (&TeamId, &UserId),
-    id: &str,
-) -> Result<ModelUpload, ModelError> {
-    let upload = own(cloud, who, id).await?;
-    if upload.state != UploadState::Receiving {
-        return Ok(upload);
+pub async fn complete(place: &Place<'_>, user: &UserId, id: &str, now: Millis) -> Result<ModelUpload, ModelError> {
+    let upload = own(place, user, id).await?;
+    join(place, &upload, now).await?;
+    own(place, user, id).await
+}
+
+/// Makes one object of an upload's parts. Done again it comes to the same, wherever it broke off.
+pub(super) async fn join(place: &Place<'_>, upload: &ModelUpload, now: Millis) -> Result<(), ModelError> {
+    if !matches!(upload.state, UploadState::Receiving | UploadState::Checking) {
+        return Ok(());
     }
     let key = upload.key();
-    // None: it was completed before, and only the answer or the item was lost.
-    if let Some(parts) = masters.parts(&key, &upload.upload).await? {
-        let whole = parts.len() as u64 == u64::from(part_count(upload.size))
-            && parts.iter().map(|part| part.size).sum::<u64>() == upload.size;
+    let parts = place.masters.parts(&key, &upload.upload).await?;
+    if upload.state == UploadState::Receiving {
+        // None: it was completed before, and only the item was lost.
+        let whole = parts.as_ref().is_none_or(|parts| {
+            parts.len() as u64 == u64::from(part_count(upload.size))
+                && parts.iter().map(|part| part.size).sum::<u64>() == upload.size
+        });
         if !whole {
             return Err(ModelError::TooEarly("Some parts of this upload are not there yet."));
         }
-        if masters.complete(&key, &upload.upload, &parts).await? == Completed::Exists {
-            masters.abort(&key, &upload.upload).await?;
+        // Before there is an object: whoever hears of that must find the upload waiting.
+        set_checking(place, &upload.id, now).await?;
+    }
+    let Some(parts) = parts else { return Ok(()) };
+    match place.masters.complete(&key, &upload.upload, &parts).await? {
+        Completed::Done | Completed::Gone => {}
+        Completed::Exists => {
+            let same = place.masters.sum(&key).await?.is_none_or(|sum| sum == sum_of(&parts));
+            place.masters.abort(&key, &upload.upload).await?;
+            if same {
+                // Nobody tells of an object that was there before.
+                check(place, &upload.owner_team, &upload.sha256, now).await?;
+            } else {
+                check::refuse(place, &upload.id, check::OTHER_BYTES).await?;
+            }
         }
     }
+    Ok(())
+}
+
+async fn set_checking(place: &Place<'_>, id: &str, now: Millis) -> Result<(), ModelError> {
     on_conflict!({
-        let mut upload = own(cloud, who, id).await?;
-        if upload.state == UploadState::Receiving {
-            upload.state = UploadState::Checking;
-            cloud.store.commit([Write::put(&mut upload)?]).await?;
+        match place.cloud.store.get(&UploadOf(id.to_owned())).await? {
+            Some(mut upload) if upload.state == UploadState::Receiving => {
+                upload.state = UploadState::Checking;
+                upload.until = now + LIFE;
+                place.cloud.store.commit([Write::put(&mut upload)?]).await?;
+                Ok(())
+            }
+            _ => Ok::<_, ModelError>(()),
         }
-        Ok::<_, ModelError>(upload)
     })
 }
 
 /// Gives an upload up, and leaves nothing of it.
-pub async fn end(cloud: &Cloud, masters: &Multipart, who: (&TeamId, &UserId), id: &str) -> Result<(), ModelError> {
-    let upload = own(cloud, who, id).await?;
+pub async fn end(place: &Place<'_>, user: &UserId, id: &str) -> Result<ModelUpload, ModelError> {
+    let upload = own(place, user, id).await?;
     if upload.state != UploadState::Receiving {
         return Err(ModelError::TooEarly(
             "This upload is complete. Delete the model instead.",
         ));
     }
-    masters.abort(&upload.key(), &upload.upload).await?;
+    give_up(place, &upload).await?;
+    Ok(upload)
+}
+
+/// Ends an upload whose parts are not all there.
+pub(super) async fn give_up(place: &Place<'_>, upload: &ModelUpload) -> Result<(), ModelError> {
+    place.masters.abort(&upload.key(), &upload.upload).await?;
+    forget(place, &upload.id, UploadState::Receiving).await
+}
+
+/// Deletes an upload's item while it is in this state.
+pub(super) async fn forget(place: &Place<'_>, id: &str, state: UploadState) -> Result<(), ModelError> {
     on_conflict!({
-        match cloud.store.get(&UploadOf(id.to_owned())).await? {
-            Some(mut upload) if upload.state == UploadState::Receiving => {
-                cloud.store.commit([Write::delete(&mut upload)]).await?;
+        match place.cloud.store.get(&UploadOf(id.to_owned())).await? {
+            Some(mut upload) if upload.state == state => {
+                place.cloud.store.commit([Write::delete(&mut upload)]).await?;
                 Ok(())
             }
             _ => Ok::<_, ModelError>(()),

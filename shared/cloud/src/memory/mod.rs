@@ -65,6 +65,8 @@ struct State {
     objects: BTreeMap<String, (u64, String)>,
     /// Bytes of those that came in parts.
     files: BTreeMap<String, Bytes>,
+    /// S3's own sums of those.
+    sums: BTreeMap<String, String>,
     uploads: BTreeMap<String, multipart::Upload>,
 }
 
@@ -87,6 +89,7 @@ impl Memory {
             gone: BTreeSet::new(),
             objects: BTreeMap::new(),
             files: BTreeMap::new(),
+            sums: BTreeMap::new(),
             uploads: BTreeMap::new(),
         })))
     }

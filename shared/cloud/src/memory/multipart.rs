@@ -11,7 +11,7 @@ use crate::{
     BoxFuture,
     aws::CallError,
     bucket::{BucketError, check_key},
-    multipart::{Completed, MultipartPort, NewPart, Part, SMALLEST_PART, check_part},
+    multipart::{Completed, MultipartPort, NewPart, Part, SMALLEST_PART, check_part, sum_of},
 };
 
 /// Parts that wait for the others.
@@ -45,6 +45,20 @@ impl Memory {
             }
             _ => refused("NoSuchUpload"),
         }
+    }
+
+    /// Puts a file as if it had come in parts.
+    pub fn put_file(&self, key: &str, bytes: Bytes) {
+        let mut state = self.state();
+        state
+            .objects
+            .insert(key.to_owned(), (bytes.len() as u64, String::new()));
+        state.files.insert(key.to_owned(), bytes);
+    }
+
+    /// Keys of the files that came in parts.
+    pub fn files(&self) -> Vec<String> {
+        self.state().files.keys().cloned().collect()
     }
 
     /// Uploads that nobody has completed or ended.
@@ -139,6 +153,7 @@ impl MultipartPort for Memory {
             state
                 .objects
                 .insert(key.to_owned(), (whole.len() as u64, String::new()));
+            state.sums.insert(key.to_owned(), sum_of(parts));
             state.files.insert(key.to_owned(), whole.into());
             Ok(Completed::Done)
         })
@@ -149,6 +164,10 @@ impl MultipartPort for Memory {
             self.state().uploads.remove(upload);
             Ok(())
         })
+    }
+
+    fn sum<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, BucketError>> {
+        Box::pin(async move { Ok(self.state().sums.get(key).cloned()) })
     }
 
     fn read<'a>(&'a self, key: &'a str, from: u64, most: u64) -> BoxFuture<'a, Result<Bytes, BucketError>> {

@@ -57,6 +57,7 @@ impl BucketPort for Memory {
             let mut state = self.state();
             state.objects.remove(key);
             state.files.remove(key);
+            state.sums.remove(key);
             Ok(())
         })
     }

@@ -39,6 +39,7 @@ impl World {
         worker.state = WorkerState::Ready;
         worker.idle_since = Some(now);
         worker.generation = 1;
+        worker.protocol = Some(model::worker_api::PROTOCOL);
         self.put(worker).await;
         self.instance(instance, id, InstanceState::Up);
         self.worker(id).await
