@@ -18,5 +18,6 @@ pub mod resources;
 pub mod review;
 pub mod stack;
 pub mod state;
+pub mod storage;
 pub mod teardown;
 pub mod upgrade;

@@ -16,6 +16,7 @@ use install::{
     backup::{self, Backup, Restore},
     deploy::{self, Deploy},
     doctor::{self, Doctor},
+    storage::{self, Storage},
     teardown::{self, Teardown},
     upgrade::{self, Upgrade},
 };
@@ -75,6 +76,8 @@ enum Command {
         #[command(subcommand)]
         command: lora::Command,
     },
+    /// Work out what a store of model files costs in a month, with tiers and without.
+    Storage(Storage),
     /// Say what is wrong with an installation and what to do, the worst first. Fails if something is wrong.
     Doctor(Doctor),
     /// Write Accounts, Catalog and Pools into a folder.
@@ -143,6 +146,7 @@ async fn main() -> ExitCode {
         Command::User { outputs, command } => run_user(&outputs, command).await,
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
+        Command::Storage(arguments) => storage::run(&arguments),
         Command::Invite { outputs, user, hours } => invite(&outputs, &user, hours).await,
         Command::Doctor(arguments) => return examine(&arguments).await,
         Command::Backup { outputs, arguments } => write_backup(&outputs, &arguments).await,

@@ -37,6 +37,7 @@ fn every_command_explains_itself() {
         "deploy",
         "doctor",
         "restore",
+        "storage",
         "teardown",
         "upgrade",
         "keys",
