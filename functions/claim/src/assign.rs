@@ -29,7 +29,8 @@ const LOOKS: usize = 4;
 /// From this version of the protocol on, workers fetch files of any kind from the studio's store.
 const STORE: u32 = 3;
 
-fn is_old(worker: &Worker) -> bool {
+/// Whether the worker knows files of the store only where they are LoRAs.
+pub(crate) fn is_old(worker: &Worker) -> bool {
     worker.protocol.is_none_or(|it| it < STORE)
 }
 

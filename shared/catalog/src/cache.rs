@@ -25,7 +25,12 @@ pub struct Models {
 }
 
 impl Models {
-    /// What this user may use of these entries, on machines with these nodes.
+    /// All of these entries, as they are on machines without custom nodes.
+    pub fn of(entries: &[CatalogEntry]) -> Self {
+        Self::new(entries.iter(), &[])
+    }
+
+    /// The same on machines with these nodes.
     fn new<'a>(entries: impl Iterator<Item = &'a CatalogEntry>, nodes: &[String]) -> Self {
         let entries: Vec<_> = entries.cloned().collect();
         let mut inventory = crate::assemble(&entries);
@@ -35,6 +40,11 @@ impl Models {
             inventory: Arc::new(inventory),
             stored: Arc::new(stored.collect()),
         }
+    }
+
+    /// A file of the studio's store, as graphs name it.
+    pub fn file(&self, file: &str) -> Option<&ModelFile> {
+        self.stored.get(file)
     }
 
     /// The files of the studio's store that a plan loads, for LoRAs to act on this architecture.

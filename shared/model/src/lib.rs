@@ -31,7 +31,8 @@ pub use pool::{Meter, Pool, PoolNames, PoolNodes, StartingWorker};
 pub use pose::Pose;
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
-    Breaker, BreakerForce, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told, storable,
+    Breaker, BreakerForce, Demand, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told,
+    storable,
 };
 pub use session::Session;
 pub use settings::{Setting, Settings, SettingsError};

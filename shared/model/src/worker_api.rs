@@ -56,6 +56,9 @@ pub struct Registered {
     pub socket: Option<String>,
     /// The plan to run before saying that the worker is ready; none if there is nothing to load.
     pub warm_up: Option<Value>,
+    /// The team whose models it needs; none: they are everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up_team: Option<TeamId>,
     /// The files of the studio's store that this plan needs, then those that the pool's painters ask for most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileOffer>,
@@ -162,6 +165,19 @@ pub struct FileOffer {
 impl ModelFile {
     /// ComfyUI's folder of LoRAs.
     pub const LORAS: &str = "loras";
+
+    /// By what a file of the studio's store is known where there is little room, from its name in a graph: the first eight
+    /// digits of its SHA-256. None of one that only the machine image has.
+    pub fn mark(file: &str) -> Option<&str> {
+        let (_, rest) = file.strip_prefix("atelier/")?.split_once('/')?;
+        rest.get(..8)
+    }
+
+    /// The team whose file it is by its name in a graph, or `shared`.
+    pub fn team(file: &str) -> Option<TeamId> {
+        let (team, _) = file.strip_prefix("atelier/")?.split_once('/')?;
+        Some(TeamId::new(team))
+    }
 }
 
 fn loras() -> String {

@@ -836,7 +836,10 @@ async fn fresh_urls_are_for_the_run_that_is_held() {
         world.work(worker, "urls", &body, NOW + seconds(40)).await
     };
     let fresh = ask(&second, again.run_id).await.ok();
-    assert_eq!(fresh["upload"], format!("memory:put/results/{TASK}/{}?size=9", again.run_id));
+    assert_eq!(
+        fresh["upload"],
+        format!("memory:put/results/{TASK}/{}?size=9", again.run_id)
+    );
     // The lost run's result must not get a place again.
     for (worker, run) in [(&first, run_id()), (&first, again.run_id), (&second, run_id())] {
         let answer = ask(worker, run).await;

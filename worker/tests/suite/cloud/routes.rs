@@ -62,6 +62,7 @@ async fn register(State(cloud): State<Arc<Shared>>, Json(register): Json<Registe
                 cloud.url.replacen("http", "wss", 1)
             }),
             warm_up: behaviour.warm_up.clone(),
+            warm_up_team: None,
             files: vec![],
             heartbeat_busy_ms: behaviour.busy_rhythm.as_millis() as u64,
             heartbeat_ready_ms: behaviour.ready_rhythm.as_millis() as u64,
