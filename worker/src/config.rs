@@ -34,16 +34,17 @@ pub struct Options {
     pub comfyui_restart_command: Option<String>,
     /// Folder that this worker owns, on one mount: with ComfyUI's comfyui/input, output and temp, which are emptied before a
     /// picture of another team, and with models/cache and models/view. ComfyUI sees the view, which is made anew for each team:
-    /// what lies in the cache, but the LoRAs that other teams have uploaded.
+    /// what lies in the cache, but no other team's files of the studio's store.
     #[arg(long, env = "ATELIER_STORAGE", conflicts_with = "models")]
     pub storage: Option<PathBuf>,
-    /// ComfyUI's folder of models where this worker does not own it: LoRAs that painters upload are kept there, below
-    /// loras/atelier. Without it and without --storage this worker cannot apply them.
+    /// ComfyUI's folder of models where this worker does not own it: files of the studio's store are kept there, each in
+    /// atelier/<team> below the folder of its kind. Without it and without --storage this worker cannot use them.
     #[arg(long, env = "ATELIER_MODELS")]
     pub models: Option<PathBuf>,
-    /// How much of the disk uploaded LoRAs may take, GiB: those that were not used for the longest time go first.
-    #[arg(long, env = "ATELIER_LORA_CACHE", default_value_t = 20)]
-    pub lora_cache: u64,
+    /// How much of the disk files of the studio's store may take, GiB: those that were not used for the longest time go first.
+    /// Without it they may take what is left until the disk is four fifths full.
+    #[arg(long, env = "ATELIER_MODEL_CACHE", value_name = "GIB")]
+    pub model_cache: Option<u64>,
     /// Version of the machine image, told to the API.
     #[arg(long, env = "ATELIER_IMAGE")]
     pub image: Option<String>,

@@ -18,10 +18,11 @@ use crate::{
     control_plane::{CloudApi, InstanceIdentity, Rhythm, beat, keep_open, keep_registered},
     error::chain,
     event::{Event, send},
+    files::FileCache,
     host::{DeadMan, Gpu, Storage, shut_down},
-    loras::LoraCache,
     render::{ComfyHost, Renderer, Stop},
     status::StatusBoard,
+    transfer::Fetcher,
 };
 use state::{Action, State};
 
@@ -65,13 +66,16 @@ impl Agent {
         let storage = options.storage.clone().map(Storage::new);
         let models = storage.as_ref().map(Storage::models).or_else(|| options.models.clone());
         let restart = options.comfyui_restart_command.clone();
-        let lora_limit = options.lora_cache.saturating_mul(1 << 30);
+        let budget = options.model_cache.map(|gib| gib.saturating_mul(1 << 30));
+        let fetcher = models.map(|models| Fetcher {
+            cache: Arc::new(FileCache::new(models, budget, status.clone())),
+        });
         let renderer = Renderer {
             http: cloud,
             api: Arc::clone(&api),
             host: Arc::new(ComfyHost::new(comfy, restart, storage, timing.clone(), status.clone())),
             status: status.clone(),
-            loras: models.map(|models| Arc::new(LoraCache::new(&models, lora_limit))),
+            fetcher: fetcher.map(Arc::new),
             timing: timing.clone(),
         };
         Ok(Self {
@@ -155,6 +159,10 @@ impl Agent {
         tasks.spawn(keep_open(api, address, status, timing, events.clone()));
         let comfy = Arc::clone(&self.renderer.host);
         tasks.spawn(async move { comfy.await_first_answer().await });
+        if let Some(fetcher) = &self.renderer.fetcher {
+            let cache = Arc::clone(&fetcher.cache);
+            tasks.spawn_blocking(move || cache.tell());
+        }
         let (comfy, status) = (Arc::clone(&self.renderer.host), self.status.watch());
         tasks.spawn(watch_comfy::watch(
             comfy,

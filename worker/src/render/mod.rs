@@ -3,7 +3,7 @@
 mod brake;
 mod comfy_host;
 mod error;
-mod loras;
+mod files;
 mod renderer;
 mod report;
 mod run;

@@ -46,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) restart: Option<String>,
     /// The folder that the worker owns, if any: instead of ComfyUI's folder of models.
     pub(crate) storage: Option<PathBuf>,
+    /// GiB that files of the studio's store may take.
+    pub(crate) model_cache: Option<u64>,
     /// Whether the worker knows ComfyUI's folder of models.
     pub(crate) has_models: bool,
 }
@@ -69,6 +71,7 @@ impl Default for Setup {
             shutdown: "false".into(),
             restart: None,
             storage: None,
+            model_cache: Some(1),
             has_models: true,
         }
     }
@@ -165,7 +168,7 @@ impl Bench {
                 .clone()
                 .filter(|_| setup.has_models && setup.storage.is_none()),
             storage: setup.storage,
-            lora_cache: 1,
+            model_cache: setup.model_cache,
             image: Some("test-1".into()),
             no_socket: false,
             exit_with_parent: false,

@@ -16,8 +16,12 @@ pub(crate) struct Behaviour {
     /// What to say about this run only.
     pub(crate) about: HashMap<RunId, HeartbeatReply>,
     pub(crate) token: String,
-    /// Keys of uploaded LoRAs that fresh addresses are given for.
+    /// Keys of LoRAs that fresh addresses are given for.
     pub(crate) loras: Vec<String>,
+    /// The same of other files.
+    pub(crate) models: Vec<String>,
+    /// How many GETs of objects meet a bucket in trouble.
+    pub(crate) bucket_troubled: u32,
     /// How many uploads meet an expired URL.
     pub(crate) expired: u32,
     /// Whether the bucket takes only results whose size was signed. Older APIs sign none.
@@ -43,6 +47,8 @@ impl Default for Behaviour {
             about: HashMap::new(),
             token: "token-1".into(),
             loras: vec![],
+            models: vec![],
+            bucket_troubled: 0,
             expired: 0,
             signs_size: true,
             fresh_refused: VecDeque::new(),
