@@ -45,6 +45,10 @@ pub struct Options {
     /// Without it they may take what is left until the disk is four fifths full.
     #[arg(long, env = "ATELIER_MODEL_CACHE", value_name = "GIB")]
     pub model_cache: Option<u64>,
+    /// Folder that all machines of the studio share, such as one on EFS: what one has fetched from the bucket the others copy from
+    /// there. It must exist. Files lie in <team>/<kind> below it.
+    #[arg(long, env = "ATELIER_SHARED_MODELS", value_name = "FOLDER")]
+    pub shared_models: Option<PathBuf>,
     /// Version of the machine image, told to the API.
     #[arg(long, env = "ATELIER_IMAGE")]
     pub image: Option<String>,
@@ -101,6 +105,12 @@ pub struct Timing {
     pub progress_gap: Duration,
     /// Between two pings on the cloud's WebSocket.
     pub socket_ping: Duration,
+    /// How long the folder that the machines share may take for a piece of a file.
+    pub shared_silence: Duration,
+    /// How long it is passed over after that.
+    pub shared_again: Duration,
+    /// When a file that could not be fetched ahead is tried again.
+    pub fetch_again: Duration,
     /// How long the last words of a worker that is told to stop may take.
     pub give_back: Duration,
     /// The dead-man switch's time until the API has said another.
@@ -126,6 +136,9 @@ impl Default for Timing {
             claim_again: [ms(200), ms(500), ms(1000), ms(2000)],
             progress_gap: ms(500),
             socket_ping: ms(240_000),
+            shared_silence: ms(10_000),
+            shared_again: ms(300_000),
+            fetch_again: ms(60_000),
             give_back: ms(20_000),
             dead_man: model::Settings::default().dead_man,
         }

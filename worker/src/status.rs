@@ -60,6 +60,10 @@ impl StatusBoard {
         self.0.subscribe()
     }
 
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.borrow().ready
+    }
+
     pub(crate) fn set_ready(&self, ready: bool) {
         self.0
             .send_if_modified(|status| std::mem::replace(&mut status.ready, ready) != ready);

@@ -45,6 +45,17 @@ pub(crate) enum Room {
     None,
 }
 
+/// What room is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A run, for which all goes that can.
+    Run,
+    /// A run that may come: nothing goes in vain.
+    Next,
+    /// What is often asked for: nothing goes.
+    Usual,
+}
+
 impl FileCache {
     /// In ComfyUI's folder of models, with so many bytes at most; without a number, as many as the disk can spare.
     pub(crate) fn new(models: PathBuf, budget: Option<u64>, status: StatusBoard) -> Self {
@@ -85,9 +96,14 @@ impl FileCache {
         *self.needed.lock().unwrap_or_else(PoisonError::into_inner) = hashes;
     }
 
+    /// Whether the file is there, whole.
+    pub(crate) fn is_there(path: &Path, size: u64) -> bool {
+        fs::metadata(path).is_ok_and(|file| file.len() == size)
+    }
+
     /// Deletes what was not used for the longest time until so many more bytes fit, but nothing of `keep`, nothing that a run
     /// needs, and nothing that ComfyUI may have loaded.
-    pub(crate) fn make_room(&self, wanted: u64, keep: &BTreeSet<String>) -> io::Result<Room> {
+    pub(crate) fn make_room(&self, wanted: u64, keep: &BTreeSet<String>, purpose: Purpose) -> io::Result<Room> {
         fs::create_dir_all(&self.root)?;
         let mut files = vec![];
         for file in self.files()? {
@@ -98,12 +114,24 @@ impl FileCache {
         let mut ours = files.iter().map(|file| file.size).sum::<u64>();
         let limits = self.limits(ours)?;
         files.sort_by_key(|file| file.used);
+        let (mut left, mut surplus) = (ours, vec![]);
         for file in files {
-            if ours.saturating_add(wanted) <= limits.should {
+            if left.saturating_add(wanted) <= limits.should {
                 break;
             }
             let is_kept = file.hash.as_ref().is_some_and(|hash| self.is_kept(hash, keep));
-            if !is_kept && file.delete()? {
+            if !is_kept && !file.is_held() {
+                left -= file.size;
+                surplus.push(file);
+            }
+        }
+        let may_go = match purpose {
+            Purpose::Run => true,
+            Purpose::Next => limits.room(left, wanted) == Room::Enough,
+            Purpose::Usual => false,
+        };
+        for file in surplus.into_iter().filter(|_| may_go) {
+            if file.delete()? {
                 ours -= file.size;
             }
         }
@@ -219,13 +247,15 @@ impl Stored {
         self.is_part() && unused.is_ok_and(|age| age > PART_LIFE)
     }
 
+    /// Whether somebody is fetching it.
+    fn is_held(&self) -> bool {
+        self.is_part() && fs::File::open(&self.path).is_ok_and(|file| file.try_lock().is_err())
+    }
+
     /// Whether it is gone: what is being fetched stays.
     fn delete(&self) -> io::Result<bool> {
-        if self.is_part() {
-            match fs::File::open(&self.path) {
-                Ok(file) if file.try_lock().is_err() => return Ok(false),
-                _ => {}
-            }
+        if self.is_held() {
+            return Ok(false);
         }
         tracing::info!(file = %self.path.display(), bytes = self.size, "making room for models");
         // Another worker with the same folder may have been faster.

@@ -38,7 +38,7 @@ fn the_longest_unused_go_first_whatever_they_are_and_what_is_needed_stays() {
     let folder = tempfile::tempdir().unwrap();
     let cache = cache(&folder, 100);
     // Nothing is there yet.
-    assert_eq!(cache.make_room(50, &none()).unwrap(), Room::Enough);
+    assert_eq!(cache.make_room(50, &none(), Purpose::Run).unwrap(), Room::Enough);
     let [oldest, needed, loaded, wanted, new] = [
         ("checkpoints", "a", '1', 20, 5),
         ("vae", "a", '2', 20, 4),
@@ -49,21 +49,47 @@ fn the_longest_unused_go_first_whatever_they_are_and_what_is_needed_stays() {
     .map(|(kind, team, digit, size, age)| put(cache.path(&file(kind, team, digit)).unwrap(), size, age));
     let others = put(folder.path().join("loras/studio.safetensors"), 500, 60);
     let there = || [&oldest, &needed, &loaded, &wanted, &new].map(|path| path.exists());
-    assert_eq!(cache.make_room(0, &none()).unwrap(), Room::Enough);
+    assert_eq!(cache.make_room(0, &none(), Purpose::Run).unwrap(), Room::Enough);
     assert_eq!(there(), [true; 5]);
     cache.need(BTreeSet::from([hash('2')]));
     cache
         .status
         .loaded(&["tiny.ckpt".to_owned(), format!("atelier/b/{}.safetensors", hash('3'))]);
     let keep = BTreeSet::from([hash('4')]);
-    assert_eq!(cache.make_room(20, &keep).unwrap(), Room::Enough);
+    assert_eq!(cache.make_room(20, &keep, Purpose::Run).unwrap(), Room::Enough);
     assert_eq!(there(), [false, true, true, true, true]);
-    assert_eq!(cache.make_room(50, &keep).unwrap(), Room::None, "more than can go");
+    assert_eq!(
+        cache.make_room(50, &keep, Purpose::Run).unwrap(),
+        Room::None,
+        "more than can go"
+    );
     assert_eq!(there(), [false, true, true, true, false]);
     cache.status.unloaded();
-    assert_eq!(cache.make_room(50, &keep).unwrap(), Room::Enough);
+    assert_eq!(cache.make_room(50, &keep, Purpose::Run).unwrap(), Room::Enough);
     assert_eq!(there(), [false, true, false, true, false]);
     assert!(others.exists(), "it is not ours");
+}
+
+#[test]
+fn nothing_goes_in_vain_for_what_may_be_wanted_and_nothing_at_all_for_what_is_usual() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = cache(&folder, 100);
+    let old = put(cache.path(&file("vae", "a", '1')).unwrap(), 60, 5);
+    let next = put(cache.path(&file("vae", "a", '2')).unwrap(), 30, 6);
+    let keep = BTreeSet::from([hash('2')]);
+    for (wanted, purpose, room, stays) in [
+        (10, Purpose::Usual, Room::Enough, true),
+        (50, Purpose::Usual, Room::None, true),
+        (80, Purpose::Next, Room::None, true),
+        (70, Purpose::Next, Room::Enough, false),
+    ] {
+        assert_eq!(
+            cache.make_room(wanted, &keep, purpose).unwrap(),
+            room,
+            "{wanted} {purpose:?}"
+        );
+        assert_eq!((old.exists(), next.exists()), (stays, true), "{wanted} {purpose:?}");
+    }
 }
 
 #[test]
@@ -71,8 +97,8 @@ fn without_a_budget_the_disk_says_how_much() {
     let folder = tempfile::tempdir().unwrap();
     let cache = FileCache::new(folder.path().to_owned(), None, StatusBoard::new());
     let path = put(cache.path(&file("vae", "a", '1')).unwrap(), 1, 1);
-    assert_ne!(cache.make_room(0, &none()).unwrap(), Room::None);
-    assert_eq!(cache.make_room(u64::MAX, &none()).unwrap(), Room::None);
+    assert_ne!(cache.make_room(0, &none(), Purpose::Run).unwrap(), Room::None);
+    assert_eq!(cache.make_room(u64::MAX, &none(), Purpose::Run).unwrap(), Room::None);
     assert!(!path.exists());
 }
 
@@ -84,9 +110,9 @@ fn only_parts_that_nobody_writes_are_cleared_away() {
     let (dead, fresh, held) = (part('1', 70), part('2', 1), part('3', 80));
     let lock = fs::File::open(&held).unwrap();
     lock.lock().unwrap();
-    cache.make_room(0, &none()).unwrap();
+    cache.make_room(0, &none(), Purpose::Run).unwrap();
     assert_eq!([&dead, &fresh, &held].map(|path| path.exists()), [false, true, true]);
-    cache.make_room(10, &none()).unwrap();
+    cache.make_room(10, &none(), Purpose::Run).unwrap();
     assert_eq!([&fresh, &held].map(|path| path.exists()), [false, true]);
 }
 

@@ -4,10 +4,12 @@ mod cache;
 mod error;
 mod header;
 mod part;
+mod shared_folder;
 
-pub(crate) use cache::{FileCache, PART, Room, team_of};
+pub(crate) use cache::{FileCache, PART, Purpose, Room, team_of};
 pub(crate) use error::FileError;
 #[cfg(test)]
 pub(crate) use header::begin;
 pub(crate) use header::{Header, HeaderError, read};
 pub(crate) use part::{Part, Taken};
+pub(crate) use shared_folder::SharedFolder;

@@ -46,6 +46,8 @@ pub(crate) struct Part {
     pub(crate) size: u64,
     /// Some of them were there before.
     found: bool,
+    /// Nothing of it is there any more.
+    discarded: bool,
 }
 
 impl Part {
@@ -97,6 +99,7 @@ impl Part {
             hash,
             size,
             found: size > 0,
+            discarded: false,
         })))
     }
 
@@ -163,8 +166,10 @@ impl Part {
 
     /// Leaves nothing there.
     pub(crate) fn discard(&mut self) {
-        // Whoever makes room finds what stays.
-        let _ = fs::remove_file(&self.unfinished);
+        // By now the name may be that of another's part. What stays is found by whoever makes room.
+        if !std::mem::replace(&mut self.discarded, true) {
+            let _ = fs::remove_file(&self.unfinished);
+        }
     }
 }
 
@@ -187,5 +192,52 @@ fn hashed(file: &mut File, bytes: u64) -> io::Result<(Sha256, u64)> {
         }
         hash.update(&piece[..read]);
         size += read as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn part(model: &ModelFile, path: &Path) -> Part {
+        match Part::take(model, path).await.unwrap() {
+            Taken::Part(part) => *part,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_is_one_at_a_time_s_and_gone_on_with_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = b"which are no LoRA, but nobody looks";
+        let model = ModelFile {
+            name: "x".into(),
+            folder: ModelFile::LORAS.into(),
+            file: "x".into(),
+            key: String::new(),
+            sha256: format!("{:x}", Sha256::digest(bytes)),
+            size: bytes.len() as u64,
+            arch: String::new(),
+        };
+        let path = folder.path().join("team/x.safetensors");
+        let mut first = part(&model, &path).await;
+        assert!(matches!(Part::take(&model, &path).await.unwrap(), Taken::Busy));
+        first.write(&bytes[..7]).await.unwrap();
+        first.file.flush().await.unwrap();
+        drop(first);
+        let mut second = part(&model, &path).await;
+        assert_eq!(second.size, 7);
+        second.write(&bytes[7..]).await.unwrap();
+        second.finish().await.unwrap();
+        assert!(matches!(Part::take(&model, &path).await.unwrap(), Taken::There));
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        // Nothing is left of one that never got a byte, nor of one with others.
+        let other = path.with_file_name("y.safetensors");
+        drop(part(&model, &other).await);
+        let mut wrong = part(&model, &other).await;
+        assert!(matches!(wrong.write(&[0; 99]).await, Err(FileError::Checksum)));
+        drop(wrong);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

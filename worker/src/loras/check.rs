@@ -9,7 +9,7 @@ use super::{
     error::{BadLora, LoraError},
     rename::Rename,
 };
-use crate::files::{self, FileCache, HeaderError};
+use crate::files::{self, FileCache, HeaderError, Purpose};
 
 /// What a run's LoRAs of the studio's store are good for.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ pub(crate) fn check<'a>(
             let rename = Rename::new(lora, path, &header, &reading.renamed)?;
             if !FileCache::has(rename.path(), rename.size())? {
                 // It goes by the hash of what came, which the run needs.
-                cache.make_room(rename.size(), &BTreeSet::new())?;
+                cache.make_room(rename.size(), &BTreeSet::new(), Purpose::Run)?;
                 rename.write(run)?;
             }
             checked.renamed.push((lora.file.clone(), rename.file));

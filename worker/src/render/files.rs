@@ -10,9 +10,9 @@ use tokio::task::spawn_blocking;
 
 use super::{error::RenderError, renderer::Renderer};
 use crate::{
-    files::{FileCache, FileError, Room, team_of},
+    files::{FileCache, FileError, Purpose, Room, team_of},
     loras::{self, Checked},
-    transfer::{Place, Transfers},
+    transfer::{Origin, Place, Transfers},
 };
 
 /// The share of a run's progress that fetching its files makes, if any are not there.
@@ -28,6 +28,7 @@ impl Renderer {
             return Ok(Checked::default());
         }
         let fetcher = self.fetcher.as_ref().ok_or(FileError::NoFolder)?;
+        let _first = fetcher.first();
         let wanted = Arc::new(wanted(&fetcher.cache, run).ok_or(FileError::Path)?);
         fetcher
             .cache
@@ -46,7 +47,7 @@ impl Renderer {
                 self.status.progress(FETCHING * share);
             };
             fetcher
-                .fetch(file, path, (transfers, *address), told)
+                .fetch(file, path, &Origin::Run(transfers, *address), told)
                 .await
                 .map_err(RenderError::FetchFile)?;
             done += file.size;
@@ -124,7 +125,7 @@ fn look(cache: &FileCache, files: &[Wanted]) -> Result<(Vec<usize>, Room), FileE
     let room = if missing.is_empty() {
         Room::Enough
     } else {
-        cache.make_room(bytes, &BTreeSet::new())?
+        cache.make_room(bytes, &BTreeSet::new(), Purpose::Run)?
     };
     Ok((missing, room))
 }

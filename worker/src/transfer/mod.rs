@@ -6,5 +6,5 @@ mod fetcher;
 mod transfers;
 
 pub(crate) use error::TransferError;
-pub(crate) use fetcher::Fetcher;
+pub(crate) use fetcher::{Fetcher, Origin};
 pub(crate) use transfers::{Place, Transfers};

@@ -6,7 +6,10 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use model::{RunId, worker_api::HeartbeatReply};
+use model::{
+    RunId,
+    worker_api::{FileOffer, HeartbeatReply},
+};
 use serde_json::Value;
 
 /// How the control plane behaves.
@@ -34,6 +37,8 @@ pub(crate) struct Behaviour {
     pub(crate) registrations_refused: u32,
     pub(crate) dead_man: Duration,
     pub(crate) warm_up: Option<Value>,
+    /// Files that are offered at registering.
+    pub(crate) files: Vec<FileOffer>,
     pub(crate) has_socket: bool,
     pub(crate) protocol_refused: bool,
     pub(crate) ready_rhythm: Duration,
@@ -57,6 +62,7 @@ impl Default for Behaviour {
             registrations_refused: 0,
             dead_man: Duration::from_hours(1),
             warm_up: None,
+            files: vec![],
             has_socket: true,
             protocol_refused: false,
             ready_rhythm: Duration::from_millis(200),

@@ -64,7 +64,7 @@ async fn register(State(cloud): State<Arc<Shared>>, Json(register): Json<Registe
                 cloud.url.replacen("http", "wss", 1)
             }),
             warm_up: behaviour.warm_up.clone(),
-            files: vec![],
+            files: behaviour.files.clone(),
             heartbeat_busy_ms: behaviour.busy_rhythm.as_millis() as u64,
             heartbeat_ready_ms: behaviour.ready_rhythm.as_millis() as u64,
             dead_man_ms: behaviour.dead_man.as_millis() as u64,
