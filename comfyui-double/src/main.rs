@@ -25,7 +25,7 @@ struct Arguments {
     /// Which ComfyUI to behave like.
     #[arg(long, value_enum, default_value_t = Like::V0_3)]
     like: Like,
-    /// Have every model file that a graph names.
+    /// Have every model file that a graph names. With --models-in, those in atelier/ must be there: a worker brings them.
     #[arg(long)]
     any_model: bool,
     /// A model file to have, such as checkpoints/tiny.ckpt; may be repeated.

@@ -113,7 +113,7 @@ impl Builder {
         self
     }
 
-    /// Has every model file that a graph names.
+    /// Has every model file that a graph names. With [`Self::models_in`], those in `atelier/` must be there: a worker brings them.
     pub fn any_model(mut self) -> Self {
         self.options.models.accept_any();
         self

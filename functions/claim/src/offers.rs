@@ -30,8 +30,6 @@ const LOOK_AHEAD: u32 = 8;
 pub(crate) struct First {
     /// The plan that loads the model that is wanted most.
     pub(crate) plan: Option<Value>,
-    /// Whose model that is, if not everybody's.
-    pub(crate) team: Option<TeamId>,
     /// Its files, then those of the other usual models.
     pub(crate) files: Vec<FileOffer>,
 }
@@ -82,11 +80,9 @@ pub(crate) async fn first(app: &App, pool: &PoolId, now: Millis) -> Result<First
             files.push(file);
         }
     }
-    let team = plan.as_ref().and_then(|(it, _)| ModelFile::team(&it.file));
     let plan = plan.map(|(_, plan)| serde_json::to_value(plan)).transpose();
     Ok(First {
         plan: plan.map_err(HttpError::unavailable)?,
-        team: team.filter(|it| it.as_str() != CatalogEntry::SHARED),
         files: offer(app, files.into_iter().cloned()).await?,
     })
 }

@@ -75,7 +75,6 @@ pub(crate) async fn register(
     Ok(Json(Registered {
         token,
         warm_up: first.plan,
-        warm_up_team: first.team,
         files: first.files,
         pool: worker.pool,
         socket: Some(app.socket_url.clone()),

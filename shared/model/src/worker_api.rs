@@ -56,9 +56,6 @@ pub struct Registered {
     pub socket: Option<String>,
     /// The plan to run before saying that the worker is ready; none if there is nothing to load.
     pub warm_up: Option<Value>,
-    /// The team whose models it needs; none: they are everybody's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warm_up_team: Option<TeamId>,
     /// The files of the studio's store that this plan needs, then those that the pool's painters ask for most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileOffer>,

@@ -68,7 +68,6 @@ fn registered() -> Event {
         pool: PoolId::new("default"),
         socket: None,
         warm_up: None,
-        warm_up_team: None,
         files: vec![],
         heartbeat_busy_ms: 5_000,
         heartbeat_ready_ms: RHYTHM.as_millis() as u64,

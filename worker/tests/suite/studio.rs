@@ -28,17 +28,11 @@ impl Studio {
 
     /// What `upload/lora` and a PUT leave.
     pub(crate) fn upload(&self, bytes: &[u8]) -> ModelFile {
-        let sha256 = format!("{:x}", Sha256::digest(bytes));
-        let key = format!("loras/{}/{sha256}", self.team);
-        self.bench.cloud.store(&key, bytes.to_vec());
+        let lora = stored(ModelFile::LORAS, self.team.as_str(), bytes);
+        self.bench.cloud.store(&lora.key, bytes.to_vec());
         ModelFile {
-            name: "mine.safetensors".into(),
-            folder: ModelFile::LORAS.into(),
-            file: format!("atelier/{}/{sha256}.safetensors", self.team),
-            key,
-            sha256,
-            size: bytes.len() as u64,
             arch: "sd15".into(),
+            ..lora
         }
     }
 
@@ -66,7 +60,7 @@ impl Studio {
     }
 
     pub(crate) fn gets(&self) -> usize {
-        self.bench.cloud.count(|seen| matches!(seen, Seen::Get))
+        self.bench.cloud.count(|seen| matches!(seen, Seen::Get { .. }))
     }
 
     /// What lies in the team's folder.
@@ -82,6 +76,20 @@ impl Drop for Studio {
     fn drop(&mut self) {
         // A worker that refused everything has made none.
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What a file in the store is called.
+pub(crate) fn stored(folder: &str, team: &str, bytes: &[u8]) -> ModelFile {
+    let sha256 = format!("{:x}", Sha256::digest(bytes));
+    ModelFile {
+        name: "mine.safetensors".into(),
+        folder: folder.into(),
+        file: format!("atelier/{team}/{sha256}.safetensors"),
+        key: format!("models/{team}/{sha256}"),
+        sha256,
+        size: bytes.len() as u64,
+        arch: String::new(),
     }
 }
 
