@@ -9,6 +9,7 @@ pub mod cost;
 pub mod deploy;
 pub mod doctor;
 pub mod image;
+pub mod models;
 pub mod network;
 mod pauses;
 pub mod prices;

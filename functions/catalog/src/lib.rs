@@ -26,7 +26,8 @@ pub struct App {
 impl App {
     fn place(&self) -> Place<'_> {
         Place {
-            cloud: &self.cloud,
+            store: &self.cloud.store,
+            models: &self.cloud.models,
             masters: &self.masters,
             settings: &self.settings,
         }

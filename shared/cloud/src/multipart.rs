@@ -111,6 +111,11 @@ impl Multipart {
         Self(Arc::new(port))
     }
 
+    /// The bucket of this name on S3, or on an emulator if the configuration names an endpoint.
+    pub fn of(sdk: &aws_config::SdkConfig, bucket: String) -> Self {
+        Self::s3(crate::bucket::client(sdk, sdk.endpoint_url().is_some()), bucket)
+    }
+
     /// The bucket of this name on S3.
     pub fn s3(client: Client, bucket: String) -> Self {
         Self::new(S3 { client, bucket })

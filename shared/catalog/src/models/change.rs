@@ -30,7 +30,7 @@ pub struct Change {
 
 /// The entry, if this account may see it and, being in the store, change it.
 async fn to_change(place: &Place<'_>, account: &Account, key: &CatalogKey) -> Result<CatalogEntry, ModelError> {
-    let entry = place.cloud.store.get(key).await?;
+    let entry = place.store.get(key).await?;
     let seen = |it: &CatalogEntry| (it.is_shared() || it.team == account.team) && it.is_for(&account.user_id);
     let entry = entry.filter(seen).ok_or(ModelError::NoModel)?;
     if !Access::of(&entry).is_granted_to(account) {
@@ -78,7 +78,7 @@ pub async fn change(
                 for other in others.iter_mut().filter(|it| unpinned.contains(&it.number)) {
                     writes.push(Write::put(other)?);
                 }
-                place.cloud.store.commit_all(&writes).await?;
+                place.store.commit_all(&writes).await?;
                 Ok(entry)
             }
         }
@@ -91,7 +91,7 @@ const MOST_VERSIONS: usize = 49;
 /// The other versions of the same model.
 async fn versions(place: &Place<'_>, entry: &CatalogEntry) -> Result<Vec<CatalogEntry>, ModelError> {
     let all = format!("{}#{}#", entry.kind, entry.name);
-    let mut all = place.cloud.store.list(CatalogUnder(entry.team.as_str(), &all)).await?;
+    let mut all = place.store.list(CatalogUnder(entry.team.as_str(), &all)).await?;
     all.retain(|it| it.number != entry.number && it.master.is_some());
     Ok(all)
 }
@@ -120,7 +120,7 @@ async fn hand_over(
     let (kind, name) = (&entries[0].kind, &entries[0].name);
     if team != entries[0].team {
         let there = format!("{kind}#{name}#");
-        let there = place.cloud.store.list(CatalogUnder(team.as_str(), &there)).await?;
+        let there = place.store.list(CatalogUnder(team.as_str(), &there)).await?;
         if !there.is_empty() {
             return Err(ModelError::TooEarly(
                 "There is another model of this kind and name where this one is to go. Rename neither: bring it as a version of that one.",
@@ -144,7 +144,7 @@ async fn hand_over(
         }
         given.push(new);
     }
-    place.cloud.store.commit_all(&writes).await?;
+    place.store.commit_all(&writes).await?;
     Ok(given.swap_remove(0))
 }
 
@@ -173,11 +173,10 @@ pub async fn delete(
             version: 0,
             at: now,
         };
-        if let Some(before) = place.cloud.store.get(&deletion_of(&entry)).await? {
+        if let Some(before) = place.store.get(&deletion_of(&entry)).await? {
             deletion.version = before.version;
         }
         place
-            .cloud
             .store
             .commit([Write::put(&mut entry)?, Write::put(&mut deletion)?])
             .await?;
@@ -197,10 +196,10 @@ pub async fn restore(place: &Place<'_>, account: &Account, key: &CatalogKey) -> 
             return Ok(entry);
         }
         let mut writes = vec![Write::put(&mut entry)?];
-        if let Some(mut deletion) = place.cloud.store.get(&deletion_of(&entry)).await? {
+        if let Some(mut deletion) = place.store.get(&deletion_of(&entry)).await? {
             writes.push(Write::delete(&mut deletion));
         }
-        place.cloud.store.commit_all(&writes).await?;
+        place.store.commit_all(&writes).await?;
         Ok::<_, ModelError>(entry)
     })
 }
@@ -208,7 +207,7 @@ pub async fn restore(place: &Place<'_>, account: &Account, key: &CatalogKey) -> 
 /// Whether a run that is under way loads this file. Of tasks that wait, none loses anything: the file stays for longer than
 /// they do.
 async fn is_needed(place: &Place<'_>, file: &str) -> Result<bool, ModelError> {
-    let store = &place.cloud.store;
+    let store = place.store;
     let pools = store.get(&AllPools).await?.map(|it| it.pools).unwrap_or_default();
     for pool in &pools {
         let workers = store.list(WorkersOf(pool)).await?;

@@ -37,7 +37,7 @@ struct Found {
 /// Looks at a team's file of this SHA-256, and registers or refuses every upload that waits for that. Done again, or by
 /// two at once, it comes to the same.
 pub async fn check(place: &Place<'_>, team: &TeamId, sha256: &str, now: Millis) -> Result<(), ModelError> {
-    let store = &place.cloud.store;
+    let store = place.store;
     let mut waiting = store.list(Uploads).await?;
     waiting.retain(|it| it.owner_team == *team && it.sha256 == sha256 && it.state == UploadState::Checking);
     let Some(first) = waiting.first() else {
@@ -56,7 +56,7 @@ pub async fn check(place: &Place<'_>, team: &TeamId, sha256: &str, now: Millis) 
         }
     }
     if verdict.is_err() && !is_used(place, team, sha256).await? {
-        place.cloud.models.delete(&first.key()).await?;
+        place.models.delete(&first.key()).await?;
     }
     Ok(())
 }
@@ -78,7 +78,7 @@ fn known(entry: &CatalogEntry, team: &TeamId, sha256: &str) -> Option<Found> {
 /// What the file is, or why it is not taken.
 async fn look(place: &Place<'_>, upload: &ModelUpload) -> Result<Result<Found, String>, BucketError> {
     let (key, masters) = (upload.key(), place.masters);
-    let Some(stored) = place.cloud.models.head(&key).await? else {
+    let Some(stored) = place.models.head(&key).await? else {
         return Ok(Err("The file is not there any more. Bring it again.".to_owned()));
     };
     if stored.size != upload.size {
@@ -168,7 +168,7 @@ fn judge(file: Inspected, said: Option<&str>) -> Result<Found, String> {
 }
 
 async fn register(place: &Place<'_>, upload: &ModelUpload, found: &Found, now: Millis) -> Result<(), ModelError> {
-    let store = &place.cloud.store;
+    let store = place.store;
     let registered = on_conflict!({
         let Some(mut upload) = store.get(&UploadOf(upload.id.clone())).await? else {
             return Ok(None);
@@ -194,7 +194,7 @@ async fn register(place: &Place<'_>, upload: &ModelUpload, found: &Found, now: M
     })?;
     let Some(mut entry) = registered else { return Ok(()) };
     // What was deleted for good while this was registered takes the object with it.
-    if place.cloud.models.head(&upload.key()).await?.is_none() {
+    if place.models.head(&upload.key()).await?.is_none() {
         tracing::warn!(
             model.name = upload.name,
             "a model's file was deleted while it was registered"
@@ -230,10 +230,10 @@ fn entry(upload: &ModelUpload, found: &Found, number: u32, now: Millis) -> Catal
 
 pub(super) async fn refuse(place: &Place<'_>, id: &str, why: &str) -> Result<(), ModelError> {
     on_conflict!({
-        match place.cloud.store.get(&UploadOf(id.to_owned())).await? {
+        match place.store.get(&UploadOf(id.to_owned())).await? {
             Some(mut upload) if upload.state == UploadState::Checking => {
                 upload.state = UploadState::Refused { why: why.to_owned() };
-                place.cloud.store.commit([Write::put(&mut upload)?]).await
+                place.store.commit([Write::put(&mut upload)?]).await
             }
             _ => Ok::<_, StoreError>(()),
         }
@@ -243,7 +243,7 @@ pub(super) async fn refuse(place: &Place<'_>, id: &str, why: &str) -> Result<(),
 
 /// Whether the catalogue names the team's file of this SHA-256: its own part, or that of all teams, to which it may have gone.
 pub(super) async fn is_used(place: &Place<'_>, home: &TeamId, sha256: &str) -> Result<bool, StoreError> {
-    let store = &place.cloud.store;
+    let store = place.store;
     let (own, shared) = tokio::try_join!(
         store.list(CatalogOf(home.as_str())),
         store.list(CatalogOf(CatalogEntry::SHARED))

@@ -8,7 +8,9 @@ mod check;
 mod sweep;
 mod upload;
 
-use cloud::{Cloud, StoreError, bucket::BucketError, http::HttpError, multipart::Multipart, retry::MayConflict};
+use cloud::{
+    Bucket, Store, StoreError, bucket::BucketError, http::HttpError, multipart::Multipart, retry::MayConflict,
+};
 use model::{Account, CatalogEntry, Role, Settings, TeamId};
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +22,11 @@ pub use upload::{Begun, Progress, Wish, begin, complete, end, part_count, part_s
 /// Where models are kept.
 #[derive(Debug)]
 pub struct Place<'a> {
-    /// AWS.
-    pub cloud: &'a Cloud,
+    /// The tables.
+    pub store: &'a Store,
     /// The bucket of models.
+    pub models: &'a Bucket,
+    /// The same, for files that come in parts.
     pub masters: &'a Multipart,
     /// Durations and limits.
     pub settings: &'a Settings,

@@ -14,7 +14,7 @@ use super::{
 
 /// Looks after everything that is late. Done again, or by two at once, it comes to the same.
 pub async fn sweep(place: &Place<'_>, now: Millis) -> Result<(), ModelError> {
-    let (uploads, deletions) = tokio::try_join!(place.cloud.store.list(Uploads), place.cloud.store.list(Deletions))?;
+    let (uploads, deletions) = tokio::try_join!(place.store.list(Uploads), place.store.list(Deletions))?;
     let mut failed = None;
     for upload in &uploads {
         if let Err(error) = look_after(place, upload, now).await {
@@ -53,7 +53,7 @@ async fn look_after(place: &Place<'_>, upload: &ModelUpload, now: Millis) -> Res
 /// Deletes an entry for good, and its file if nothing else uses that. The deletion's own item goes last: what breaks off is
 /// done again.
 async fn purge(place: &Place<'_>, deletion: &Deletion) -> Result<(), ModelError> {
-    let store = &place.cloud.store;
+    let store = place.store;
     let key = CatalogKey(deletion.of.clone(), deletion.what.clone());
     let entry = store.get(&key).await?;
     if entry.as_ref().is_some_and(|it| it.deleted.is_none()) {
@@ -66,7 +66,7 @@ async fn purge(place: &Place<'_>, deletion: &Deletion) -> Result<(), ModelError>
         if let Some(master) = master
             && !is_used(place, &master.home, &master.sha256).await?
         {
-            place.cloud.models.delete(&master.key()).await?;
+            place.models.delete(&master.key()).await?;
         }
     }
     done(place, deletion).await
@@ -75,8 +75,8 @@ async fn purge(place: &Place<'_>, deletion: &Deletion) -> Result<(), ModelError>
 async fn done(place: &Place<'_>, deletion: &Deletion) -> Result<(), ModelError> {
     on_conflict!({
         let id = cloud::tables::DeletionOf(deletion.of.clone(), deletion.what.clone());
-        match place.cloud.store.get(&id).await? {
-            Some(mut it) if it.at == deletion.at => Ok(place.cloud.store.commit([Write::delete(&mut it)]).await?),
+        match place.store.get(&id).await? {
+            Some(mut it) if it.at == deletion.at => Ok(place.store.commit([Write::delete(&mut it)]).await?),
             _ => Ok::<_, ModelError>(()),
         }
     })

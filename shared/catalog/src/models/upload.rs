@@ -135,7 +135,7 @@ pub async fn begin(place: &Place<'_>, account: &Account, wish: Wish, now: Millis
     }
     let wish = checked(wish, place.settings)?;
     let team = wish.access.team(&account.team);
-    let store = &place.cloud.store;
+    let store = place.store;
     let (entries, uploads) = tokio::try_join!(store.list(CatalogOf(team.as_str())), store.list(Uploads))?;
     let same = |entry: &&CatalogEntry| {
         entry.name == wish.name
@@ -225,7 +225,7 @@ fn has_room<'a>(
 
 /// The upload, if it is this user's.
 async fn own(place: &Place<'_>, user: &UserId, id: &str) -> Result<ModelUpload, ModelError> {
-    let upload = place.cloud.store.get(&UploadOf(id.to_owned())).await?;
+    let upload = place.store.get(&UploadOf(id.to_owned())).await?;
     upload.filter(|it| it.owner == *user).ok_or(ModelError::NoUpload)
 }
 
@@ -326,11 +326,11 @@ pub(super) async fn join(place: &Place<'_>, upload: &ModelUpload, now: Millis) -
 
 async fn set_checking(place: &Place<'_>, id: &str, now: Millis) -> Result<(), ModelError> {
     on_conflict!({
-        match place.cloud.store.get(&UploadOf(id.to_owned())).await? {
+        match place.store.get(&UploadOf(id.to_owned())).await? {
             Some(mut upload) if upload.state == UploadState::Receiving => {
                 upload.state = UploadState::Checking;
                 upload.until = now + LIFE;
-                place.cloud.store.commit([Write::put(&mut upload)?]).await?;
+                place.store.commit([Write::put(&mut upload)?]).await?;
                 Ok(())
             }
             _ => Ok::<_, ModelError>(()),
@@ -359,9 +359,9 @@ pub(super) async fn give_up(place: &Place<'_>, upload: &ModelUpload) -> Result<(
 /// Deletes an upload's item while it is in this state.
 pub(super) async fn forget(place: &Place<'_>, id: &str, state: UploadState) -> Result<(), ModelError> {
     on_conflict!({
-        match place.cloud.store.get(&UploadOf(id.to_owned())).await? {
+        match place.store.get(&UploadOf(id.to_owned())).await? {
             Some(mut upload) if upload.state == state => {
-                place.cloud.store.commit([Write::delete(&mut upload)]).await?;
+                place.store.commit([Write::delete(&mut upload)]).await?;
                 Ok(())
             }
             _ => Ok::<_, ModelError>(()),
