@@ -86,14 +86,14 @@ pub(super) async fn run(site: &Site, add: &Add, show: &dyn Show) -> Result<Strin
         files.len()
     );
     let mut done = Vec::new();
-    for Source {
+    for Found {
         path,
         name,
-        source,
+        origin,
         fetched,
     } in files
     {
-        let brought = bring(site, add, &http, &path, &name, source, show).await;
+        let brought = bring(site, add, &http, &path, &name, origin, show).await;
         match brought.with_context(|| name.clone()) {
             Ok(line) => {
                 show.say(&line);
@@ -117,21 +117,22 @@ pub(super) async fn run(site: &Site, add: &Add, show: &dyn Show) -> Result<Strin
 }
 
 /// A file to be brought.
-struct Source {
+struct Found {
     path: PathBuf,
     name: String,
-    source: Option<String>,
+    /// Where it is from.
+    origin: Option<String>,
     fetched: bool,
 }
 
-async fn gather(http: &Client, from: &str, add: &Add, show: &dyn Show) -> Result<Vec<Source>> {
+async fn gather(http: &Client, from: &str, add: &Add, show: &dyn Show) -> Result<Vec<Found>> {
     if from.starts_with("https://") || from.starts_with("http://") {
         let url: Url = from.parse().with_context(|| format!("{from} is no address"))?;
         let (path, name) = fetch(http, &url, &headers(&add.headers)?, &add.downloads, show).await?;
-        return Ok(vec![Source {
+        return Ok(vec![Found {
             path,
             name: add.name.clone().unwrap_or(name),
-            source: add.source.clone().or_else(|| Some(without_query(&url))),
+            origin: add.source.clone().or_else(|| Some(without_query(&url))),
             fetched: true,
         }]);
     }
@@ -143,14 +144,14 @@ async fn gather(http: &Client, from: &str, add: &Add, show: &dyn Show) -> Result
         .into_iter()
         .map(|path| {
             let name = path.file_name().and_then(|it| it.to_str()).map(str::to_owned);
-            Ok(Source {
+            Ok(Found {
                 name: add
                     .name
                     .clone()
                     .or(name)
                     .with_context(|| format!("{} has no name", path.display()))?,
                 path,
-                source: add.source.clone(),
+                origin: add.source.clone(),
                 fetched: false,
             })
         })

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::add::Show;
 
 /// Between two pieces of a file.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// How often it is gone on with.
 const TRIES: u32 = 8;
 /// Between two tries.

@@ -15,7 +15,7 @@ const MOST: u64 = 1 << 30;
 /// Most fetches of a file in a month: one every half minute.
 const MOST_FETCHES: u32 = 100_000;
 /// MB of a GiB.
-const GIB_MB: f64 = 1073.741_824;
+const GIB_MB: f64 = 1_073.741_824;
 
 /// A store by when its files were last read.
 #[derive(Debug, Clone, Deserialize)]

@@ -86,7 +86,7 @@ async fn bring(painter: &Painter, name: &str, bytes: &[u8]) -> Result<()> {
         }
     }
     ok(painter, "POST", &format!("models/uploads/{id}/complete"), None).await?;
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     loop {
         let now = ok(painter, "GET", &format!("models/uploads/{id}"), None).await?;
         match now["state"].as_str() {

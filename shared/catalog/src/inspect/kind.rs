@@ -93,8 +93,8 @@ fn kind(shapes: &Shapes<'_>) -> (Option<Kind>, Option<Arch>) {
     };
     let has = |name: &str| shapes.contains_key(name);
 
-    if let Some(arch) = lora(shapes) {
-        return (Some(Kind::Lora), arch);
+    if is_lora(shapes, &Arch::Sd15) != LoraFit::NoLora {
+        return (Some(Kind::Lora), lora_arch(shapes));
     }
     // Stability's and lllyasviel's; diffusers'; those for Flux; T2I adapters.
     if begins("control_model.")
@@ -142,22 +142,21 @@ fn kind(shapes: &Shapes<'_>) -> (Option<Kind>, Option<Arch>) {
     (None, None)
 }
 
-/// For which architecture it is a LoRA; none if it is no LoRA.
-fn lora(shapes: &Shapes<'_>) -> Option<Option<Arch>> {
+/// Whether it is a LoRA, and one for this architecture.
+fn is_lora(shapes: &Shapes<'_>, arch: &Arch) -> LoraFit {
     let shapes: Vec<(&str, Vec<u64>)> = shapes
         .iter()
         .map(|(name, shape)| (*name, shape.iter().map(|side| *side as u64).collect()))
         .collect();
-    let fit = |arch: &Arch| read_lora(arch, shapes.iter().map(|(name, shape)| (*name, shape.as_slice()))).fit;
-    if fit(&Arch::Sd15) == LoraFit::NoLora {
-        return None;
-    }
-    // Of two that it fits (a text encoder's alone may) neither is known.
-    let mut fitting = [Arch::Sd15, Arch::Sdxl, Arch::Flux]
-        .into_iter()
-        .filter(|arch| fit(arch) == LoraFit::Fits);
+    read_lora(arch, shapes.iter().map(|(name, shape)| (*name, shape.as_slice()))).fit
+}
+
+/// The one architecture that a LoRA is for: of two that it fits (a text encoder's alone may) neither is known.
+fn lora_arch(shapes: &Shapes<'_>) -> Option<Arch> {
+    let known = [Arch::Sd15, Arch::Sdxl, Arch::Flux];
+    let mut fitting = known.into_iter().filter(|arch| is_lora(shapes, arch) == LoraFit::Fits);
     let first = fitting.next();
-    Some(first.filter(|_| fitting.next().is_none()))
+    first.filter(|_| fitting.next().is_none())
 }
 
 /// The diffusion model in it, and the prefix of its names. An architecture that we do not know is none.
@@ -224,6 +223,8 @@ fn by_text(width: usize) -> Option<Arch> {
 mod tests {
     use super::*;
 
+    type Case<'a> = (&'a [(&'a str, &'a [usize])], Option<Kind>, Option<Arch>);
+
     fn of(tensors: &[(&str, &[usize])]) -> Found {
         find(&tensors.iter().copied().collect())
     }
@@ -246,7 +247,7 @@ mod tests {
             ("input_blocks.0.0.weight", &[320, 4, 3, 3]),
             ("input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight", &[640, 2048]),
         ];
-        let cases: [(&[(&str, &[usize])], Option<Kind>, Option<Arch>); 15] = [
+        let cases: [Case<'_>; 15] = [
             (&SD15, Some(Kind::Checkpoint), Some(Arch::Sd15)),
             (&sdxl, Some(Kind::DiffusionModel), Some(Arch::Sdxl)),
             (

@@ -68,20 +68,16 @@ pub async fn change(
             other.pinned = false;
             unpinned.push(other.number);
         }
-        match change.access.filter(|to| *to != Access::of(&entry)) {
-            Some(access) => {
-                others.insert(0, entry);
-                hand_over(place, account, others, access).await
-            }
-            None => {
-                let mut writes = vec![Write::put(&mut entry)?];
-                for other in others.iter_mut().filter(|it| unpinned.contains(&it.number)) {
-                    writes.push(Write::put(other)?);
-                }
-                place.store.commit_all(&writes).await?;
-                Ok(entry)
-            }
+        if let Some(access) = change.access.filter(|to| *to != Access::of(&entry)) {
+            others.insert(0, entry);
+            return hand_over(place, account, others, access).await;
         }
+        let mut writes = vec![Write::put(&mut entry)?];
+        for other in others.iter_mut().filter(|it| unpinned.contains(&it.number)) {
+            writes.push(Write::put(other)?);
+        }
+        place.store.commit_all(&writes).await?;
+        Ok(entry)
     })
 }
 
