@@ -6,8 +6,8 @@ mod upload;
 
 use std::sync::Arc;
 
-use ::model::{Master, Millis, Settings, TeamId};
-use catalog::models::{ModelError, Place, check, sweep};
+use ::model::{Master, Millis, Settings, TeamId, UploadedLora};
+use catalog::models::{ModelError, Place, check, check_lora, sweep};
 use cloud::{Cloud, multipart::Multipart};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -38,6 +38,9 @@ impl App {
         let key = event.pointer("/detail/object/key").and_then(Value::as_str);
         match key.map(|key| key.split('/').collect::<Vec<_>>()).as_deref() {
             Some([Master::PREFIX, team, sha256]) => check(&self.place(), &TeamId::new(*team), sha256, now).await,
+            Some([UploadedLora::PREFIX, team, sha256]) => {
+                check_lora(&self.place(), &TeamId::new(*team), sha256, now).await
+            }
             Some(_) => Ok(()),
             None => sweep(&self.place(), now).await,
         }

@@ -21,6 +21,10 @@ use crate::{App, model::id};
 const USUAL: u32 = 50;
 /// Most models that one call looks at.
 const MOST: u32 = 200;
+/// Longest name that is looked for, characters: no model has a longer one.
+const MAX_NAME: usize = 120;
+/// Most pages that are read so that a page ends with something that the caller may see.
+const PAGES: usize = 10;
 /// What stands before a cursor into what every team may use; the team's own come first.
 const SHARED: &str = "s.";
 
@@ -133,6 +137,16 @@ impl Filter {
             ));
         }
         let (name, begins) = (query.first("name"), query.first("begins"));
+        if [&name, &begins]
+            .into_iter()
+            .flatten()
+            .any(|it| it.chars().count() > MAX_NAME)
+        {
+            return Err(HttpError::new(
+                400,
+                format!("`name` and `begins` have at most {MAX_NAME} characters."),
+            ));
+        }
         let prefix = match (kind, name, begins) {
             (Some(kind), Some(name), _) => format!("{kind}#{name}#"),
             (Some(kind), None, Some(begins)) => format!("{kind}#{begins}"),
@@ -200,12 +214,22 @@ pub(crate) async fn models(
     } else {
         account.team.as_str()
     };
-    let page = app
-        .cloud
-        .store
-        .page(CatalogUnder(team, &filter.prefix), after.as_ref(), limit)
-        .await;
-    let page = page.map_err(|error| match error {
+    let list = CatalogUnder(team, &filter.prefix);
+    let page = async {
+        let mut page = app.cloud.store.page(list, after.as_ref(), limit).await?;
+        // A cursor says what it is after, so that must be something that the caller may see.
+        for _ in 0..PAGES {
+            let seen = page.entries.last().is_none_or(|it| it.is_for(&account.user_id));
+            let Some(next) = page.next.take_if(|_| !seen) else {
+                break;
+            };
+            let more = app.cloud.store.page(list, Some(&next), USUAL).await?;
+            page.entries.extend(more.entries);
+            page.next = more.next;
+        }
+        Ok(page)
+    };
+    let page = page.await.map_err(|error| match error {
         StoreError::Cursor { .. } => {
             HttpError::new(400, "`cursor` is no place in this list. Leave it out to begin anew.").because(error)
         }

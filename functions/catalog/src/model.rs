@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use crate::{App, list::ModelView};
 
 /// Longest id, characters: more than any name needs.
-const MAX_ID: usize = 1500;
+const MAX_ID: usize = 1000;
 
 /// An entry's name in addresses.
 pub(crate) fn id(entry: &CatalogEntry) -> String {

@@ -200,7 +200,8 @@ pub(crate) async fn complete(
     Now(now): Now,
     Path(id): Path<String>,
 ) -> Result<Json<UploadView>, HttpError> {
-    let upload = models::complete(&app.place(), &caller.user(), &id, now).await?;
+    let account = accounts::of(&app.cloud.store, &caller).await?;
+    let upload = models::complete(&app.place(), &account, &id, now).await?;
     Ok(Json(UploadView::new(upload, Vec::new())))
 }
 

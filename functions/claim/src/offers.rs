@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use catalog::Models;
 use cloud::{
+    chain,
     http::HttpError,
     tables::{Backlog, CatalogOf, PaceOf},
 };
@@ -14,6 +15,7 @@ use model::{
 use policy::demand::most_wanted;
 use serde_json::Value;
 use tasks::bodies;
+use tracing::warn;
 
 use crate::App;
 
@@ -34,8 +36,16 @@ pub(crate) struct First {
     pub(crate) files: Vec<FileOffer>,
 }
 
-/// What a machine of this pool begins with: what its painters ask for, and without them what the pool's settings name.
-pub(crate) async fn first(app: &App, pool: &PoolId, now: Millis) -> Result<First, HttpError> {
+/// What a machine of this pool begins with: what its painters ask for, and without them what the pool's settings name. It is
+/// a hint: a machine that begins with nothing is better than none.
+pub(crate) async fn first(app: &App, pool: &PoolId, now: Millis) -> First {
+    wanted_first(app, pool, now).await.unwrap_or_else(|error| {
+        warn!(%pool, error = chain(&error), "what a machine should begin with is not known");
+        First::default()
+    })
+}
+
+async fn wanted_first(app: &App, pool: &PoolId, now: Millis) -> Result<First, HttpError> {
     let store = &app.cloud.store;
     let pace = PaceOf(pool.clone());
     let (set, pace) = tokio::try_join!(store.get(pool), store.get(&pace))?;
@@ -45,42 +55,35 @@ pub(crate) async fn first(app: &App, pool: &PoolId, now: Millis) -> Result<First
     if wanted.is_empty() && named.is_none() {
         return Ok(First::default());
     }
-    let mut teams: BTreeSet<_> = wanted
-        .iter()
-        .filter_map(|file| ModelFile::team(file))
-        .take(TEAMS)
-        .collect();
-    teams.insert(TeamId::new(CatalogEntry::SHARED));
-    let mut entries = Vec::new();
-    for team in &teams {
-        let mut of_team = store.list(CatalogOf(team.as_str())).await?;
-        // One name may be several teams': here files count.
-        entries.append(&mut of_team);
+    let teams: BTreeSet<_> = wanted.iter().filter_map(|file| ModelFile::team(file)).collect();
+    let shared = TeamId::new(CatalogEntry::SHARED);
+    let others = teams.into_iter().filter(|team| *team != shared).take(TEAMS);
+    let mut entries = store.list(CatalogOf(shared.as_str())).await?;
+    let everybodys = Models::of(&entries);
+    for team in others {
+        entries.append(&mut store.list(CatalogOf(team.as_str())).await?);
     }
-    let shared: Vec<_> = entries.iter().filter(|it| it.is_shared()).cloned().collect();
-    let (all, shared) = (Models::of(&entries), Models::of(&shared));
-    let checkpoints = [&all, &shared]
-        .into_iter()
-        .flat_map(|it| it.inventory.checkpoints.values());
-    let checkpoints: Vec<_> = checkpoints.collect();
-    let most = wanted
-        .iter()
-        .find_map(|file| checkpoints.iter().find(|it| it.file == *file).copied());
-    let named = named.and_then(|name| shared.inventory.checkpoint(&name));
-    let plan = most
-        .or(named)
-        .map(|it| (it, workflow::warm_up(it, now.0 & 0xffff_ffff)));
+    // Here a file counts, not a name: one name may be several teams', and an older version be pinned.
+    let of_file = |file: &str| entries.iter().find(|it| it.file == file && it.deleted.is_none());
+    let wanted: Vec<_> = wanted.iter().filter_map(|file| of_file(file)).collect();
+    let checkpoint = |entry: &&CatalogEntry| {
+        let of_one = catalog::assemble(std::slice::from_ref(*entry));
+        of_one.checkpoints.into_values().next()
+    };
+    let named = named.and_then(|name| everybodys.inventory.checkpoint(&name).cloned());
+    let most = wanted.iter().find_map(checkpoint).or(named);
+    let plan = most.map(|it| workflow::warm_up(&it, now.0 & 0xffff_ffff));
+    let all = Models::of(&entries);
     let mut files: Vec<&ModelFile> = Vec::new();
-    if let Some((_, plan)) = &plan {
+    if let Some(plan) = &plan {
         files.extend(plan.models.iter().filter_map(|file| all.file(file)));
     }
-    let usual = wanted.iter().filter_map(|file| all.file(file)).take(USUAL);
-    for file in usual {
+    for file in wanted.iter().filter_map(|it| all.file(&it.file)).take(USUAL) {
         if files.iter().all(|it| it.file != file.file) {
             files.push(file);
         }
     }
-    let plan = plan.map(|(_, plan)| serde_json::to_value(plan)).transpose();
+    let plan = plan.map(serde_json::to_value).transpose();
     Ok(First {
         plan: plan.map_err(HttpError::unavailable)?,
         files: offer(app, files.into_iter().cloned()).await?,

@@ -70,7 +70,7 @@ pub(crate) async fn register(
         .signer
         .worker(&worker, now, app.settings.worker_token)
         .map_err(HttpError::unavailable)?;
-    let first = offers::first(&app, &worker.pool, now).await?;
+    let first = offers::first(&app, &worker.pool, now).await;
     let milliseconds = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Json(Registered {
         token,

@@ -204,7 +204,12 @@ async fn compile(
     let arch = input.models.as_ref().map(|models| models.version.to_string());
     let arch = arch.unwrap_or_default();
     let mut files = models.files(&plan, &arch);
-    files.extend(loras.files(&plan, &arch));
+    // Its name and its hash may be asked for at once.
+    for lora in loras.files(&plan, &arch) {
+        if files.iter().all(|it| it.file != lora.file) {
+            files.push(lora);
+        }
+    }
     Ok((account, plan, files))
 }
 

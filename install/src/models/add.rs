@@ -100,7 +100,9 @@ pub(super) async fn run(site: &Site, add: &Add, show: &dyn Show) -> Result<Strin
                 done.push(line);
                 if fetched {
                     // What was brought is of no use here any more.
-                    let _ = std::fs::remove_file(&path);
+                    for path in [&path, &path.with_extension("etag")] {
+                        let _ = std::fs::remove_file(path);
+                    }
                 }
             }
             Err(error) => failed.push(format!("{error:#}")),
@@ -158,10 +160,13 @@ async fn gather(http: &Client, from: &str, add: &Add, show: &dyn Show) -> Result
         .collect()
 }
 
-/// A query may hold a token.
-fn without_query(url: &Url) -> String {
+/// A query may hold a token, and so may what stands before the host.
+pub(super) fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
+    // Neither can fail of an address with a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
     url.to_string()
 }
 
@@ -194,7 +199,7 @@ async fn bring(
     };
     if upload.state == UploadState::Receiving {
         send(site, add, http, &account, &upload, &local, &sums, show).await?;
-        complete(&site.place(), &account.user_id, &upload.id, cloud::now()).await?;
+        complete(&site.place(), &account, &upload.id, cloud::now()).await?;
     }
     let entry = checked(site, add, &account, &upload, show).await?;
     Ok(format!("{entry} is registered"))

@@ -9,11 +9,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{
     Client, StatusCode, Url,
-    header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, RANGE},
+    header::{CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, IF_RANGE, RANGE},
 };
 use tokio::time::timeout;
 
-use super::add::Show;
+use super::add::{Show, without_query};
 
 /// Between two pieces of a file.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -35,7 +35,8 @@ fn name_of(url: &Url, headers: &HeaderMap) -> Result<String> {
     let plain = |c: char| !c.is_control() && !matches!(c, '/' | '\\' | '#');
     ensure!(
         !name.is_empty() && name.chars().all(plain) && !name.starts_with('.'),
-        "{url} names no file; say how the model is to be called with --name"
+        "{} names no file; say how the model is to be called with --name",
+        without_query(url)
     );
     Ok(name)
 }
@@ -58,7 +59,8 @@ pub(super) async fn fetch(
             Err(Broken::Now(error)) => {
                 tries += 1;
                 if tries >= TRIES {
-                    return Err(error).with_context(|| format!("{url} cannot be fetched; run this again to go on"));
+                    return Err(error)
+                        .with_context(|| format!("{} cannot be fetched; run this again to go on", without_query(url)));
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -78,21 +80,30 @@ async fn go_on(http: &Client, url: &Url, headers: &HeaderMap, part: &Path, show:
     let passing = |error: reqwest::Error| Broken::Now(error.without_url().into());
     let here = |error: std::io::Error| Broken::For(anyhow::Error::from(error).context(part.display().to_string()));
     let there = std::fs::metadata(part).map_or(0, |it| it.len());
+    let tag = part.with_extension("etag");
     let mut get = http.get(url.clone()).headers(headers.clone());
     if there > 0 {
         get = get.header(RANGE, format!("bytes={there}-"));
+        // Another file by now begins anew.
+        if let Ok(tag) = std::fs::read_to_string(&tag) {
+            get = get.header(IF_RANGE, tag);
+        }
     }
     let mut reply = timeout(SILENCE, get.send())
         .await
         .map_err(|_| Broken::Now(anyhow::anyhow!("no answer")))?
         .map_err(passing)?;
     let status = reply.status();
-    // All of it is there already.
     if status == StatusCode::RANGE_NOT_SATISFIABLE {
-        return name_of(url, reply.headers()).map_err(Broken::For);
+        let all = reply.headers().get(CONTENT_RANGE).and_then(|it| it.to_str().ok());
+        if all.and_then(|it| it.rsplit('/').next()?.parse().ok()) == Some(there) {
+            return name_of(url, reply.headers()).map_err(Broken::For);
+        }
+        std::fs::remove_file(part).map_err(here)?;
+        return Err(Broken::Now(anyhow::anyhow!("what is there is not this file")));
     }
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(Broken::Now(anyhow::anyhow!("{url} answers {status}")));
+        return Err(Broken::Now(anyhow::anyhow!("{} answers {status}", without_query(url))));
     }
     if !status.is_success() {
         let hint = match status {
@@ -101,16 +112,25 @@ async fn go_on(http: &Client, url: &Url, headers: &HeaderMap, part: &Path, show:
             }
             _ => "",
         };
-        return Err(Broken::For(anyhow::anyhow!("{url} answers {status}.{hint}")));
+        return Err(Broken::For(anyhow::anyhow!(
+            "{} answers {status}.{hint}",
+            without_query(url)
+        )));
     }
     let is_page = reply.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     if is_page.is_some_and(|it| it.starts_with("text/html")) {
         return Err(Broken::For(anyhow::anyhow!(
-            "{url} is a page, not a file. Use the address of the download itself."
+            "{} is a page, not a file. Use the address of the download itself.",
+            without_query(url)
         )));
     }
     let name = name_of(url, reply.headers()).map_err(Broken::For)?;
     let goes_on = status == StatusCode::PARTIAL_CONTENT;
+    match reply.headers().get(ETAG).and_then(|it| it.to_str().ok()) {
+        // A weak tag is good for nothing here.
+        Some(now) if !now.starts_with("W/") => std::fs::write(&tag, now).map_err(here)?,
+        _ => drop(std::fs::remove_file(&tag)),
+    }
     let mut file = std::fs::OpenOptions::new()
         .create(true)
         .write(true)

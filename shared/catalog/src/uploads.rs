@@ -11,7 +11,7 @@ use cloud::{
     retry::MayConflict,
     tables::{LoraOf, LorasOf},
 };
-use model::{Millis, Settings, TeamId, UploadedLora, worker_api::ModelFile};
+use model::{Millis, Settings, TeamId, UploadedLora, UserId, worker_api::ModelFile};
 use workflow::{Inventory, Lora, Plan, WorkflowInput};
 
 /// Most uploaded LoRAs that one request may name: each is looked up.
@@ -70,7 +70,7 @@ pub enum Place {
 pub async fn place(
     cloud: &Cloud,
     settings: &Settings,
-    team: &TeamId,
+    (team, user): (&TeamId, &UserId),
     hash: &str,
     size: u64,
     now: Millis,
@@ -90,6 +90,7 @@ pub async fn place(
         size,
         created: now,
         stored: false,
+        by: Some(user.clone()),
     };
     on_conflict!({ register(cloud, settings, wanted.clone(), hash, now).await })
 }
@@ -118,7 +119,9 @@ async fn register(
     {
         return Ok(Place::Full);
     }
-    lora.version = found.map_or(0, |found| found.version);
+    lora.version = found.as_ref().map_or(0, |found| found.version);
+    // Who brought it first has it among their models.
+    lora.by = found.and_then(|found| found.by).or(lora.by);
     lora.stored = stored;
     cloud.store.commit([Write::put(&mut lora)?]).await?;
     if stored {

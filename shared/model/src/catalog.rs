@@ -133,6 +133,9 @@ pub struct Master {
     /// Only its owner sees it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private: bool,
+    /// It came by the plugin's own upload of LoRAs, and lies where that puts it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_plugin: bool,
     /// Words for a prompt that it was trained on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<String>,
@@ -147,7 +150,12 @@ pub struct Master {
 impl Master {
     /// Where the file lies in the bucket of models.
     pub fn key(&self) -> String {
-        format!("{}/{}/{}", Self::PREFIX, self.home, self.sha256)
+        let prefix = if self.by_plugin {
+            UploadedLora::PREFIX
+        } else {
+            Self::PREFIX
+        };
+        format!("{prefix}/{}/{}", self.home, self.sha256)
     }
 
     /// The file below ComfyUI's folder of its kind, as graphs of a team's painters name it, or of everybody's if it is shared.
@@ -170,9 +178,12 @@ pub struct Deletion {
     pub version: u64,
     /// When it was deleted.
     pub at: Millis,
+    /// The deleted entry's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<Master>,
 }
 
-/// An upload of a model that is not registered yet: one item of Catalog, in a partition of the team's own.
+/// An upload of a model that is not registered yet: one item of Catalog, in a partition with all others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelUpload {
     /// The team that it is for.
@@ -205,6 +216,9 @@ pub struct ModelUpload {
     pub source: Option<String>,
     /// When it began.
     pub created: Millis,
+    /// S3's sum over its parts, once they are all there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<String>,
     /// How far it is.
     pub state: UploadState,
     /// When it is given up, or forgotten if it is over.
@@ -228,7 +242,7 @@ pub enum UploadState {
     Checking,
     /// It is in the catalogue.
     Registered {
-        /// Its kind, a folder of ComfyUI.
+        /// Its kind, one of [`KINDS`].
         kind: String,
         /// Which version of the model it became.
         number: u32,
@@ -256,12 +270,18 @@ pub struct UploadedLora {
     /// The file was seen in the bucket. Until then the upload may have been given up.
     #[serde(default)]
     pub stored: bool,
+    /// Who brought it; absent of what earlier releases have written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserId>,
 }
 
 impl UploadedLora {
+    /// What the keys of all of them begin with.
+    pub const PREFIX: &str = "loras";
+
     /// Where the file lies in the bucket of models.
     pub fn key(&self) -> String {
-        format!("loras/{}/{}", self.owner, self.sha256)
+        format!("{}/{}/{}", Self::PREFIX, self.owner, self.sha256)
     }
 
     /// The file below ComfyUI's folder of LoRAs, as a graph names it.

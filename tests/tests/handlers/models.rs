@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use cloud::tables::Table;
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use cloud::tables::{Table, UploadOf};
 use model::{
-    Account, CatalogEntry, Millis, ModelUpload, Role, TeamId, UploadState, UserId, Worker,
+    Account, CatalogEntry, Millis, ModelUpload, Role, TeamId, UploadState, UserId, Worker, WorkerState,
     worker_api::{Assignment, ModelFile},
 };
 use serde_json::{Value, json};
@@ -356,6 +359,11 @@ async fn another_teams_model_is_as_if_it_did_not_exist() {
     }
 }
 
+/// A file that is a header and nothing else.
+fn headed(header: &str) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()
+}
+
 #[tokio::test]
 async fn what_is_no_model_is_refused_and_leaves_nothing() {
     let world = world().await;
@@ -377,7 +385,7 @@ async fn what_is_no_model_is_refused_and_leaves_nothing() {
         let header = br#"{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"F16","shape":[2],"data_offsets":[2,6]}}"#;
         [&(header.len() as u64).to_le_bytes()[..], header, &[0; 6]].concat()
     };
-    let cases: [(&str, Vec<u8>, &str); 9] = [
+    let cases: [(&str, Vec<u8>, &str); 11] = [
         ("a pickle", b"PK\x03\x04 and so on".to_vec(), "Convert it"),
         ("an older pickle", b"\x80\x02}q\x00.....".to_vec(), "Convert it"),
         ("gguf", b"GGUF\x03\0\0\0....".to_vec(), "GGUF"),
@@ -389,6 +397,12 @@ async fn what_is_no_model_is_refused_and_leaves_nothing() {
         ("cut off", cut, "cut off"),
         ("lying", lying, "not a safetensors file"),
         ("overlapping", overlapping, "damaged"),
+        (
+            "deep",
+            headed(&format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200))),
+            "damaged",
+        ),
+        ("long", headed(&" ".repeat(9 << 20)), "more than any model needs"),
         ("nothing", nothing, "Nothing that ComfyUI could use"),
         ("unknown", unknown, "architecture"),
     ];
@@ -542,6 +556,100 @@ async fn the_same_bytes_are_stored_once_whatever_they_are_called() {
     assert_eq!(complete(&world, MARA, id).await["state"], "refused");
     assert_eq!(world.memory.files().len(), 1);
     assert_eq!(world.memory.unfinished_uploads(), 0);
+    // Nor by giving up what was begun, while it is completed.
+    let begun = begin(&world, OTHER, "e", &bytes, &none).await.ok();
+    let id = begun["upload"]["id"].as_str().unwrap();
+    let upload: ModelUpload = world.get(&UploadOf(id.to_owned())).await;
+    cloud::multipart::MultipartPort::abort(&world.memory, "", &upload.upload)
+        .await
+        .unwrap();
+    let route = "POST /v1/models/uploads/{id}/complete";
+    assert_eq!(call(&world, OTHER, route, id, &none).await.status, 409);
+    world.store.handle(&json!({}), NOW + days(1)).await.unwrap();
+    assert!(find(&world, OTHER, "e", 1).await.is_none());
+    // The same wish twice at once is one model.
+    let other = checkpoint(5);
+    let (one, two) = tokio::join!(
+        begin(&world, LEAD, "twice", &other, &none),
+        begin(&world, LEAD, "twice", &other, &none)
+    );
+    for begun in [one, two] {
+        let id = begun.ok()["upload"]["id"].as_str().unwrap().to_owned();
+        if state(&world, LEAD, &id).await["state"] == "receiving" {
+            send(&world, LEAD, &id, &[(1, &checkpoint(5))]).await;
+            complete(&world, LEAD, &id).await;
+        }
+    }
+    stored(&world, TEAM, &checkpoint(5)).await;
+    assert!(find(&world, LEAD, "twice", 1).await.is_some() && find(&world, LEAD, "twice", 2).await.is_none());
+}
+
+#[tokio::test]
+async fn what_a_painter_has_for_themselves_is_no_version_of_the_teams() {
+    let world = world().await;
+    bring(&world, LEAD, "dream", &checkpoint(1), &json!({})).await;
+    bring(&world, MARA, "dream", &checkpoint(2), &json!({})).await;
+    bring(&world, LEAD, "dream", &checkpoint(3), &json!({})).await;
+    let of = async |user, version| find(&world, user, "dream", version).await;
+    assert!(of(LEAD, 2).await.is_none());
+    patch(&world, LEAD, &of(LEAD, 1).await.unwrap(), &json!({ "pinned": true }))
+        .await
+        .ok();
+    // Hers does not unpin theirs, and theirs does not take hers along.
+    patch(&world, MARA, &of(MARA, 2).await.unwrap(), &json!({ "pinned": true }))
+        .await
+        .ok();
+    assert_eq!(of(LEAD, 1).await.unwrap()["pinned"], true);
+    patch(
+        &world,
+        OPERATOR,
+        &of(OPERATOR, 1).await.unwrap(),
+        &json!({ "access": "shared" }),
+    )
+    .await
+    .ok();
+    assert_eq!(of(MARA, 2).await.unwrap()["access"], "private");
+    assert!(of(ZOE, 1).await.is_some() && of(ZOE, 2).await.is_none() && of(ZOE, 3).await.is_some());
+    // No cursor names what its holder may not see.
+    bring(&world, MARA, "secret", &checkpoint(4), &json!({})).await;
+    bring(&world, LEAD, "terse", &checkpoint(5), &json!({})).await;
+    let mut cursor = String::new();
+    loop {
+        let mut event = http("GET /v1/models", "", Some(&painter(LEAD)), &json!({}));
+        event["queryStringParameters"] = parameters(&format!("limit=1{cursor}"));
+        let page = world.http(event, NOW).await.ok();
+        let Some(next) = page["next"].as_str() else { break };
+        let read = BASE64_URL_SAFE_NO_PAD.decode(next.trim_start_matches("s.")).unwrap();
+        let read = String::from_utf8(read).unwrap();
+        assert!(!read.contains("secret") && !read.contains("dream#2"), "{read}");
+        cursor = format!("&cursor={next}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_one_is_a_404() {
+    let world = world().await;
+    let long = BASE64_URL_SAFE_NO_PAD.encode(format!("{TEAM}#{}", "x".repeat(1200)));
+    for id in [
+        "",
+        "x",
+        "..",
+        &long,
+        &BASE64_URL_SAFE_NO_PAD.encode([255, 254]),
+        &"y".repeat(3000),
+    ] {
+        for route in [
+            "GET /v1/models/{id}",
+            "DELETE /v1/models/{id}",
+            "GET /v1/models/uploads/{id}",
+        ] {
+            assert_eq!(
+                call(&world, MARA, route, id, &json!({})).await.status,
+                404,
+                "{route} {id}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -789,4 +897,141 @@ async fn a_list_reads_no_more_than_its_kind_and_beginning() {
     event["queryStringParameters"] = parameters(&format!("kind=lora&cursor={next}"));
     assert_eq!(world.http(event, NOW).await.status, 400);
     assert!(world.all::<Value>(Table::Catalog).len() > 30);
+}
+
+#[tokio::test]
+async fn what_came_by_the_plugins_upload_is_among_its_painters_models() {
+    let world = world().await;
+    let layer = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn2_to_k";
+    let (down, up) = (format!("{layer}.lora_down.weight"), format!("{layer}.lora_up.weight"));
+    let bytes = safetensors(
+        &[(&down, &[4, 768]), (&up, &[320, 4])],
+        &[("ss_output_name", "ink wash"), ("ss_network_dim", "4")],
+        1,
+    );
+    let hash = BASE64_STANDARD.encode(Sha256::digest(&bytes));
+    let ask = async |user: &str| {
+        call(
+            &world,
+            user,
+            "POST /v1/upload/lora",
+            "",
+            &json!({ "hash": hash, "size": bytes.len() }),
+        )
+        .await
+        .ok()
+    };
+    assert_eq!(ask(MARA).await["status"], "upload");
+    let key = format!("loras/{TEAM}/{}", sha256(&bytes));
+    world.memory.put_file(&key, bytes.clone().into());
+    let event = json!({ "detail": { "object": { "key": key } } });
+    for _ in 0..2 {
+        world.store.handle(&event, NOW).await.unwrap();
+    }
+    // Of another team's of that hash nothing is known.
+    let other = json!({ "detail": { "object": { "key": key.replace(TEAM, "rivals") } } });
+    world.store.handle(&other, NOW).await.unwrap();
+    assert_eq!(ask(OTHER).await["status"], "cached");
+    let model = find(&world, MARA, "ink wash", 1).await.unwrap();
+    assert_eq!(
+        (&model["kind"], &model["arch"], &model["access"]),
+        (&json!("lora"), &json!("sd15"), &json!("private"))
+    );
+    assert_eq!(model["training"], json!({ "rank": "4", "title": "ink wash" }));
+    assert!(find(&world, OTHER, "ink wash", 1).await.is_none());
+    // She paints with it by its name as well as by its hash.
+    let worker = world.ready(WORKER, INSTANCE, NOW).await;
+    for lora in [
+        json!({ "name": "ink wash", "strength": 1.0 }),
+        json!({ "name": "x", "strength": 1.0, "storage_id": hash }),
+    ] {
+        let mut request = wire("01_generate");
+        request["input"]["workflow"]["models"]["loras"] = json!([lora]);
+        world.submit(MARA, &request, NOW).await.ok();
+        let run = world.claimed(&worker, NOW).await.unwrap();
+        let [file] = run.loras.as_slice() else {
+            panic!("{:?}", run.loras)
+        };
+        assert_eq!((&file.key, file.arch.as_str()), (&key, "sd15"));
+        failed(&world, &worker, &run, NOW).await;
+    }
+    // Deleted and gone for good, it is still the team's by its hash.
+    call(
+        &world,
+        MARA,
+        "DELETE /v1/models/{id}",
+        model["id"].as_str().unwrap(),
+        &json!({}),
+    )
+    .await
+    .ok();
+    world.store.handle(&json!({}), NOW + days(31)).await.unwrap();
+    assert!(find(&world, MARA, "ink wash", 1).await.is_none());
+    assert_eq!(ask(OTHER).await["status"], "cached");
+}
+
+#[tokio::test]
+async fn a_machine_is_offered_what_comes_next_and_what_is_asked_for_most() {
+    let world = world().await;
+    for (name, seed) in [("one", 1), ("two", 2), ("three", 3)] {
+        bring(&world, LEAD, name, &checkpoint(seed), &json!({})).await;
+    }
+    let mark = |seed| sha256(&checkpoint(seed))[..8].to_owned();
+    let worker = world.ready(WORKER, INSTANCE, NOW).await;
+    for name in ["one", "two", "three", "one"] {
+        world.submit(MARA, &with(name), NOW).await.ok();
+    }
+    let run = world.claimed(&worker, NOW).await.unwrap();
+    let beat = async |on_disk: &[String]| {
+        let body = json!({
+            "ready": true, "run": { "run_id": run.run_id, "seq": 1, "value": 0.5 }, "on_disk": on_disk,
+        });
+        let reply = world.work(&worker, "heartbeat", &body, NOW).await.ok();
+        let offers = reply["files"].as_array().cloned().unwrap_or_default();
+        offers
+            .iter()
+            .map(|it| it["sha256"].as_str().unwrap()[..8].to_owned())
+            .collect::<Vec<_>>()
+    };
+    // Of the next two in line what is not there; what is on disk goes before.
+    assert_eq!(beat(&[]).await, [mark(2), mark(3)]);
+    assert_eq!(beat(&[mark(1)]).await, [mark(2)]);
+    assert_eq!(beat(&[mark(1), mark(2)]).await, [mark(3)]);
+    assert!(beat(&[mark(1), mark(2), mark(3)]).await.is_empty());
+    let odd = ["../../..".to_owned(), "x".repeat(9), mark(1)];
+    beat(&odd).await;
+    assert_eq!(world.worker(WORKER).await.on_disk, [mark(1)]);
+    failed(&world, &worker, &run, NOW).await;
+    // What it has on disk goes before what it would have to fetch.
+    let worker = world.worker(WORKER).await;
+    let run = world.claimed(&worker, NOW).await.unwrap();
+    assert_eq!(run.models[0].sha256[..8], mark(1));
+    failed(&world, &worker, &run, NOW).await;
+    for _ in 0..2 {
+        let worker = world.worker(WORKER).await;
+        let run = world.claimed(&worker, NOW).await.unwrap();
+        failed(&world, &worker, &run, NOW).await;
+    }
+    // The next machine begins with what is asked for most.
+    world
+        .alter_worker(WORKER, |worker| {
+            (worker.state, worker.generation) = (WorkerState::Booting, 0)
+        })
+        .await;
+    let event = http(
+        "POST /v1/workers/register",
+        "",
+        None,
+        &crate::register::registration(&[]),
+    );
+    let first = world.http(event, NOW).await.ok();
+    let offers: Vec<_> = first["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["name"])
+        .collect();
+    assert_eq!(offers[0], "one");
+    let plan = first["warm_up"].to_string();
+    assert!(plan.contains(&sha256(&checkpoint(1))), "{plan}");
 }

@@ -16,7 +16,7 @@ use crate::support::{
 const REGISTER: &str = "POST /v1/workers/register";
 
 /// The golden registration with some headers of its proof changed; null removes one.
-fn registration(changes: &[(&str, Value)]) -> Value {
+pub(crate) fn registration(changes: &[(&str, Value)]) -> Value {
     let body = golden("claim", "register")["body"].as_str().unwrap().to_owned();
     let mut body: Value = serde_json::from_str(&body).unwrap();
     let proof = body["proof"].as_object_mut().unwrap();

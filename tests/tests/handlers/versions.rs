@@ -271,6 +271,7 @@ async fn flow() -> World {
             what: master.key(),
             version: 0,
             at: NOW,
+            master: None,
         })
         .await;
     world

@@ -58,6 +58,7 @@ fn lora() -> UploadedLora {
         size: 5,
         created: NOW,
         stored: true,
+        by: None,
     }
 }
 

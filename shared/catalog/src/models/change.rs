@@ -4,7 +4,7 @@ use cloud::{
     Write, on_conflict,
     tables::{AllPools, BodyOf, CatalogKey, CatalogUnder, DeletionOf, WorkersOf},
 };
-use model::{Account, CatalogEntry, Deletion, Millis};
+use model::{Account, CatalogEntry, Deletion, Millis, Role};
 
 use super::{
     Access, ModelError, Place,
@@ -29,10 +29,19 @@ pub struct Change {
 }
 
 /// The entry, if this account may see it and, being in the store, change it.
-async fn to_change(place: &Place<'_>, account: &Account, key: &CatalogKey) -> Result<CatalogEntry, ModelError> {
+async fn to_change(
+    place: &Place<'_>,
+    account: &Account,
+    key: &CatalogKey,
+    for_good: bool,
+) -> Result<CatalogEntry, ModelError> {
     let entry = place.store.get(key).await?;
+    // Of somebody who has left the studio nobody else could take anything away.
+    let keeps_house = |it: &CatalogEntry| for_good && account.role == Role::Operator && it.team == account.team;
     let seen = |it: &CatalogEntry| (it.is_shared() || it.team == account.team) && it.is_for(&account.user_id);
-    let entry = entry.filter(seen).ok_or(ModelError::NoModel)?;
+    let entry = entry
+        .filter(|it| seen(it) || keeps_house(it))
+        .ok_or(ModelError::NoModel)?;
     if !Access::of(&entry).is_granted_to(account) {
         return Err(Access::of(&entry).refusal());
     }
@@ -53,7 +62,7 @@ pub async fn change(
 ) -> Result<CatalogEntry, ModelError> {
     let arch = known_arch(change.arch.clone())?;
     on_conflict!({
-        let mut entry = to_change(place, account, key).await?;
+        let mut entry = to_change(place, account, key, false).await?;
         if entry.deleted.is_some() {
             return Err(ModelError::TooEarly("This version is deleted. Restore it first."));
         }
@@ -61,7 +70,7 @@ pub async fn change(
         entry.arch = arch.clone().or(entry.arch);
         entry.licence = plain(change.licence.clone()).or(entry.licence);
         entry.source = plain(change.source.clone()).or(entry.source);
-        let mut others = versions(place, &entry).await?;
+        let mut others = versions(place, account, &entry).await?;
         entry.pinned = change.pinned.unwrap_or(entry.pinned);
         let mut unpinned = Vec::new();
         for other in others.iter_mut().filter(|it| entry.pinned && it.pinned) {
@@ -84,11 +93,16 @@ pub async fn change(
 /// Most versions of a model that are handed over at once: a transaction has 100 writes, and each takes two.
 const MOST_VERSIONS: usize = 49;
 
-/// The other versions of the same model.
-async fn versions(place: &Place<'_>, entry: &CatalogEntry) -> Result<Vec<CatalogEntry>, ModelError> {
+/// The other versions of the same model: what another painter has for themselves by that name is another model.
+async fn versions(place: &Place<'_>, account: &Account, entry: &CatalogEntry) -> Result<Vec<CatalogEntry>, ModelError> {
     let all = format!("{}#{}#", entry.kind, entry.name);
     let mut all = place.store.list(CatalogUnder(entry.team.as_str(), &all)).await?;
-    all.retain(|it| it.number != entry.number && it.master.is_some());
+    all.retain(|it| {
+        it.number != entry.number
+            && it.master.is_some()
+            && Access::of(it) == Access::of(entry)
+            && it.is_for(&account.user_id)
+    });
     Ok(all)
 }
 
@@ -113,6 +127,16 @@ async fn hand_over(
         ));
     }
     let team = access.team(&account.team);
+    // Its file is its home's; whoever keeps house there knows nothing of others.
+    let home = entries
+        .iter()
+        .filter_map(|it| it.master.as_ref())
+        .find(|it| it.home != team);
+    if access != Access::Shared && home.is_some() {
+        return Err(ModelError::TooEarly(
+            "This model was brought for another team, or for all. Bring it for yours.",
+        ));
+    }
     let (kind, name) = (&entries[0].kind, &entries[0].name);
     if team != entries[0].team {
         let there = format!("{kind}#{name}#");
@@ -151,14 +175,14 @@ pub async fn delete(
     key: &CatalogKey,
     now: Millis,
 ) -> Result<CatalogEntry, ModelError> {
-    let entry = to_change(place, account, key).await?;
+    let entry = to_change(place, account, key, true).await?;
     if is_needed(place, &entry.file).await? {
         return Err(ModelError::TooEarly(
             "A picture that is being painted needs this model. Try again when it is done, or deprecate it for now.",
         ));
     }
     on_conflict!({
-        let mut entry = to_change(place, account, key).await?;
+        let mut entry = to_change(place, account, key, true).await?;
         if entry.deleted.is_some() {
             return Ok(entry);
         }
@@ -168,6 +192,7 @@ pub async fn delete(
             what: entry.key(),
             version: 0,
             at: now,
+            master: entry.master.clone(),
         };
         if let Some(before) = place.store.get(&deletion_of(&entry)).await? {
             deletion.version = before.version;
@@ -187,7 +212,7 @@ pub(super) fn deletion_of(entry: &CatalogEntry) -> DeletionOf {
 /// Takes a deletion back, and says what there is again.
 pub async fn restore(place: &Place<'_>, account: &Account, key: &CatalogKey) -> Result<CatalogEntry, ModelError> {
     on_conflict!({
-        let mut entry = to_change(place, account, key).await?;
+        let mut entry = to_change(place, account, key, true).await?;
         if entry.deleted.take().is_none() {
             return Ok(entry);
         }

@@ -7,13 +7,13 @@ use cloud::{
     bucket::BucketError,
     multipart::Multipart,
     on_conflict,
-    tables::{CatalogOf, UploadOf, Uploads},
+    tables::{CatalogOf, LoraOf, UploadOf, Uploads},
 };
 use futures_util::{StreamExt, stream};
 use model::{CatalogEntry, Master, Millis, ModelUpload, TeamId, UploadState};
 use sha2::{Digest, Sha256};
 
-use super::{ModelError, Place};
+use super::{ModelError, Place, upload::is_name};
 use crate::inspect::{self, Inspected, LENGTH};
 
 /// Bytes that are read at once.
@@ -24,6 +24,7 @@ const AHEAD: usize = 4;
 pub(super) const OTHER_BYTES: &str = "The file's SHA-256 is not the one that was said. Bring it again.";
 
 /// What a file is, as far as an entry says so.
+#[derive(Debug, Clone)]
 struct Found {
     kind: String,
     arch: Option<String>,
@@ -37,34 +38,126 @@ struct Found {
 /// Looks at a team's file of this SHA-256, and registers or refuses every upload that waits for that. Done again, or by
 /// two at once, it comes to the same.
 pub async fn check(place: &Place<'_>, team: &TeamId, sha256: &str, now: Millis) -> Result<(), ModelError> {
-    let store = place.store;
-    let mut waiting = store.list(Uploads).await?;
+    settle(place, team, sha256, true, now).await
+}
+
+/// The same where the file was looked at before, without looking at it again.
+pub(super) async fn check_known(place: &Place<'_>, team: &TeamId, sha256: &str, now: Millis) -> Result<(), ModelError> {
+    settle(place, team, sha256, false, now).await
+}
+
+async fn waiting(place: &Place<'_>, team: &TeamId, sha256: &str) -> Result<Vec<ModelUpload>, StoreError> {
+    let mut waiting = place.store.list(Uploads).await?;
     waiting.retain(|it| it.owner_team == *team && it.sha256 == sha256 && it.state == UploadState::Checking);
-    let Some(first) = waiting.first() else {
+    Ok(waiting)
+}
+
+async fn settle(place: &Place<'_>, team: &TeamId, sha256: &str, look_at: bool, now: Millis) -> Result<(), ModelError> {
+    let Some(first) = waiting(place, team, sha256).await?.into_iter().next() else {
         return Ok(());
     };
-    let entries = store.list(CatalogOf(team.as_str())).await?;
-    let known = entries.iter().find_map(|entry| known(entry, team, sha256));
-    let verdict = match known {
-        Some(found) => Ok(found),
-        None => look(place, first).await?,
+    let key = first.key();
+    let Some(sum) = place.masters.sum(&key).await? else {
+        return missing(place, team, sha256).await;
     };
-    for upload in &waiting {
-        match &verdict {
-            Ok(found) => register(place, upload, found, now).await?,
-            Err(why) => refuse(place, &upload.id, why).await?,
-        }
+    let entries = place.store.list(CatalogOf(team.as_str())).await?;
+    let verdict = match entries.iter().find_map(|entry| known(entry, &key)) {
+        Some(found) => Ok(found),
+        None if !look_at => return Ok(()),
+        None => look(place, &key, sha256).await?.and_then(describe),
+    };
+    // Whoever came meanwhile with the same bytes is answered too.
+    let waiting = waiting(place, team, sha256).await?;
+    if verdict.is_err() && !is_used(place, &key, team).await? {
+        // First the file: what breaks off now is looked at again, and the words are found again.
+        place.models.delete(&key).await?;
     }
-    if verdict.is_err() && !is_used(place, team, sha256).await? {
-        place.models.delete(&first.key()).await?;
+    for upload in &waiting {
+        // Whoever only knows the hash has other bytes, and with them another sum.
+        if upload.sum.as_ref().is_some_and(|it| *it != sum) {
+            refuse(place, &upload.id, OTHER_BYTES).await?;
+            continue;
+        }
+        let found = verdict
+            .clone()
+            .and_then(|found| with_arch(found, upload.arch.as_deref()));
+        match found {
+            Ok(found) => register(place, upload, &found, now).await?,
+            Err(why) => refuse(place, &upload.id, &why).await?,
+        }
     }
     Ok(())
 }
 
-/// What was found out about the same bytes before.
-fn known(entry: &CatalogEntry, team: &TeamId, sha256: &str) -> Option<Found> {
+/// There is no file: those of whose parts nothing is left either need not wait for one.
+async fn missing(place: &Place<'_>, team: &TeamId, sha256: &str) -> Result<(), ModelError> {
+    for upload in waiting(place, team, sha256).await? {
+        if place.masters.parts(&upload.key(), &upload.upload).await?.is_none() {
+            refuse(place, &upload.id, "The file is not there any more. Bring it again.").await?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks at a LoRA that came by the plugin's upload, whose bytes S3 itself has held to their hash, and takes it among the
+/// models of who brought it. One that is none, or of which nobody knows who that was, is in no list; it is found by its hash
+/// all the same.
+pub async fn check_lora(place: &Place<'_>, team: &TeamId, sha256: &str, now: Millis) -> Result<(), ModelError> {
+    let store = place.store;
+    let Some(lora) = store.get(&LoraOf(team.clone(), sha256.to_owned())).await? else {
+        return Ok(());
+    };
+    let Some(owner) = lora.by.clone() else { return Ok(()) };
+    let (key, masters) = (lora.key(), place.masters);
+    let start = masters.read(&key, 0, LENGTH as u64).await?;
+    let Ok(end) = inspect::header_end(&start, lora.size) else {
+        return Ok(());
+    };
+    let header = masters.read(&key, LENGTH as u64, end - LENGTH as u64).await?;
+    let found = inspect::inspect(&header, lora.size)
+        .ok()
+        .and_then(|it| describe(it).ok());
+    let Some(found) = found.filter(|it| it.kind == inspect::Kind::Lora.name()) else {
+        return Ok(());
+    };
+    let title = found.training.get("title").map(|it| it.trim().to_owned());
+    let name = title
+        .filter(|it| is_name(it))
+        .unwrap_or_else(|| sha256.chars().take(8).collect());
+    on_conflict!({
+        let entries = store.list(CatalogOf(team.as_str())).await?;
+        if entries.iter().any(|entry| known(entry, &key).is_some()) {
+            return Ok(());
+        }
+        let newest = entries.iter().filter(|it| it.kind == found.kind && it.name == name);
+        let number = newest.map(|it| it.number).max().unwrap_or(0) + 1;
+        let master = Master {
+            sha256: sha256.to_owned(),
+            size: lora.size,
+            home: team.clone(),
+            owner: owner.clone(),
+            created: now,
+            private: true,
+            by_plugin: true,
+            words: found.words.clone(),
+            resolution: found.resolution,
+            training: found.training.clone(),
+        };
+        let mut entry = CatalogEntry {
+            arch: found.arch.clone(),
+            licence: found.licence.clone(),
+            number,
+            ..CatalogEntry::on_images(team.clone(), &found.kind, &name, &master.file(team))
+        };
+        entry.master = Some(master);
+        Ok::<_, ModelError>(store.commit([Write::put(&mut entry)?]).await?)
+    })
+}
+
+/// What was found out about the same file before.
+fn known(entry: &CatalogEntry, key: &str) -> Option<Found> {
     let master = entry.master.as_ref()?;
-    (master.home == *team && master.sha256 == sha256).then(|| Found {
+    (master.key() == key).then(|| Found {
         kind: entry.kind.clone(),
         arch: entry.arch.clone(),
         format: entry.format.clone(),
@@ -76,29 +169,26 @@ fn known(entry: &CatalogEntry, team: &TeamId, sha256: &str) -> Option<Found> {
 }
 
 /// What the file is, or why it is not taken.
-async fn look(place: &Place<'_>, upload: &ModelUpload) -> Result<Result<Found, String>, BucketError> {
-    let (key, masters) = (upload.key(), place.masters);
-    let Some(stored) = place.models.head(&key).await? else {
+async fn look(place: &Place<'_>, key: &str, sha256: &str) -> Result<Result<Inspected, String>, BucketError> {
+    let masters = place.masters;
+    let Some(stored) = place.models.head(key).await? else {
         return Ok(Err("The file is not there any more. Bring it again.".to_owned()));
     };
-    if stored.size != upload.size {
-        return Ok(Err(format!("The file has {} bytes, not {}.", stored.size, upload.size)));
-    }
     // The header first: a pickle of 10 GB need not be read to its end.
-    let start = masters.read(&key, 0, LENGTH as u64).await?;
-    let end = match inspect::header_end(&start, upload.size) {
+    let start = masters.read(key, 0, LENGTH as u64).await?;
+    let end = match inspect::header_end(&start, stored.size) {
         Ok(end) => end,
         Err(why) => return Ok(Err(why.to_string())),
     };
-    let header = masters.read(&key, LENGTH as u64, end - LENGTH as u64).await?;
-    let found = match inspect::inspect(&header, upload.size) {
+    let header = masters.read(key, LENGTH as u64, end - LENGTH as u64).await?;
+    let found = match inspect::inspect(&header, stored.size) {
         Ok(found) => found,
         Err(why) => return Ok(Err(why.to_string())),
     };
-    if hash(masters, &key, upload.size).await? != upload.sha256 {
+    if hash(masters, key, stored.size).await? != sha256 {
         return Ok(Err(OTHER_BYTES.to_owned()));
     }
-    Ok(judge(found, upload.arch.as_deref()))
+    Ok(Ok(found))
 }
 
 /// SHA-256 of the whole, hexadecimal: S3 knows only those of the parts.
@@ -118,27 +208,12 @@ async fn hash(masters: &Multipart, key: &str, size: u64) -> Result<String, Bucke
     }))
 }
 
-/// What an entry is to say of it, or why no picture could ever be painted with it.
-fn judge(file: Inspected, said: Option<&str>) -> Result<Found, String> {
+/// What an entry is to say of it, or why nothing could ever be painted with it.
+fn describe(file: Inspected) -> Result<Found, String> {
     let (found, training) = (file.found, file.training);
     let Some(kind) = found.kind.map(inspect::Kind::name) else {
         return Err("Nothing that ComfyUI could use was found in the file.".to_owned());
     };
-    let arch = found.arch.as_ref().map(ToString::to_string);
-    let arch = match (arch, said) {
-        // Those that are made from SDXL have its tensors.
-        (Some(arch), Some(said)) if arch == said || (arch == "sdxl" && said.starts_with("illu")) => {
-            Some(said.to_owned())
-        }
-        (Some(arch), Some(said)) => return Err(format!("The file is for {arch}, not for {said}.")),
-        (arch, said) => arch.or(said.map(str::to_owned)),
-    };
-    let is_main = matches!(kind, "checkpoint" | "diffusion_model");
-    if is_main && arch.is_none() {
-        return Err(
-            "The model is of an architecture that is not known here. If it is, name it with `arch`.".to_owned(),
-        );
-    }
     let said = [
         ("title", training.title),
         ("author", training.author),
@@ -146,17 +221,15 @@ fn judge(file: Inspected, said: Option<&str>) -> Result<Found, String> {
         ("rank", training.rank.map(|it| it.to_string())),
         ("steps", training.steps.map(|it| it.to_string())),
     ];
+    let format = match kind {
+        "checkpoint" => Some("checkpoint"),
+        "diffusion_model" => Some("diffusion"),
+        _ => None,
+    };
     Ok(Found {
         kind: kind.to_owned(),
-        arch,
-        format: is_main.then(|| {
-            if kind == "checkpoint" {
-                "checkpoint"
-            } else {
-                "diffusion"
-            }
-            .to_owned()
-        }),
+        arch: found.arch.as_ref().map(ToString::to_string),
+        format: format.map(str::to_owned),
         licence: training.licence,
         words: training.words,
         resolution: training.resolution,
@@ -165,6 +238,25 @@ fn judge(file: Inspected, said: Option<&str>) -> Result<Found, String> {
             .filter_map(|(name, it)| Some((name.to_owned(), it?)))
             .collect(),
     })
+}
+
+/// The same with the architecture that its owner says, where that can be.
+fn with_arch(mut found: Found, said: Option<&str>) -> Result<Found, String> {
+    found.arch = match (found.arch, said) {
+        // Those that are made from SDXL have its tensors.
+        (Some(arch), Some(said)) if arch == said || (arch == "sdxl" && said.starts_with("illu")) => {
+            Some(said.to_owned())
+        }
+        (Some(arch), Some(said)) => return Err(format!("The file is for {arch}, not for {said}.")),
+        (arch, said) => arch.or(said.map(str::to_owned)),
+    };
+    // Only main models have a format.
+    if found.format.is_some() && found.arch.is_none() {
+        return Err(
+            "The model is of an architecture that is not known here. If it is, name it with `arch`.".to_owned(),
+        );
+    }
+    Ok(found)
 }
 
 async fn register(place: &Place<'_>, upload: &ModelUpload, found: &Found, now: Millis) -> Result<(), ModelError> {
@@ -177,6 +269,16 @@ async fn register(place: &Place<'_>, upload: &ModelUpload, found: &Found, now: M
             return Ok(None);
         }
         let entries = store.list(CatalogOf(upload.owner_team.as_str())).await?;
+        // Two may have begun with the same wish at once.
+        let there = entries.iter().find(|it| is_same(it, &upload, found));
+        if let Some(number) = there.map(|it| it.number) {
+            upload.state = UploadState::Registered {
+                kind: found.kind.clone(),
+                number,
+            };
+            store.commit([Write::put(&mut upload)?]).await?;
+            return Ok(None);
+        }
         let newest = entries
             .iter()
             .filter(|it| it.kind == found.kind && it.name == upload.name)
@@ -199,9 +301,31 @@ async fn register(place: &Place<'_>, upload: &ModelUpload, found: &Found, now: M
             model.name = upload.name,
             "a model's file was deleted while it was registered"
         );
-        store.commit([Write::delete(&mut entry)]).await?;
+        withdraw(place, &mut entry, &upload.id).await?;
     }
     Ok(())
+}
+
+/// Whether the entry is what the upload would become.
+fn is_same(entry: &CatalogEntry, upload: &ModelUpload, found: &Found) -> bool {
+    let master = entry.master.as_ref();
+    entry.deleted.is_none()
+        && (&entry.kind, &entry.name) == (&found.kind, &upload.name)
+        && master.is_some_and(|it| {
+            it.key() == upload.key() && it.private == upload.private && (!it.private || it.owner == upload.owner)
+        })
+}
+
+/// Takes an entry back whose file is gone, and says so to who brought it.
+async fn withdraw(place: &Place<'_>, entry: &mut CatalogEntry, id: &str) -> Result<(), ModelError> {
+    let mut writes = vec![Write::delete(entry)];
+    if let Some(mut upload) = place.store.get(&UploadOf(id.to_owned())).await? {
+        upload.state = UploadState::Refused {
+            why: "It was deleted for good meanwhile. Bring it again.".to_owned(),
+        };
+        writes.push(Write::put(&mut upload)?);
+    }
+    Ok(place.store.commit_all(&writes).await?)
 }
 
 fn entry(upload: &ModelUpload, found: &Found, number: u32, now: Millis) -> CatalogEntry {
@@ -212,6 +336,7 @@ fn entry(upload: &ModelUpload, found: &Found, number: u32, now: Millis) -> Catal
         owner: upload.owner.clone(),
         created: now,
         private: upload.private,
+        by_plugin: false,
         words: found.words.clone(),
         resolution: found.resolution,
         training: found.training.clone(),
@@ -241,16 +366,15 @@ pub(super) async fn refuse(place: &Place<'_>, id: &str, why: &str) -> Result<(),
     Ok(())
 }
 
-/// Whether the catalogue names the team's file of this SHA-256: its own part, or that of all teams, to which it may have gone.
-pub(super) async fn is_used(place: &Place<'_>, home: &TeamId, sha256: &str) -> Result<bool, StoreError> {
-    let store = place.store;
-    let (own, shared) = tokio::try_join!(
-        store.list(CatalogOf(home.as_str())),
-        store.list(CatalogOf(CatalogEntry::SHARED))
-    )?;
-    let uses = |entry: &CatalogEntry| {
-        let master = entry.master.as_ref();
-        master.is_some_and(|it| it.sha256 == sha256 && it.home == *home)
-    };
-    Ok(own.iter().chain(&shared).any(uses))
+/// The entries that name this file: in its team's part of the catalogue, or in that of all teams, to which it may have gone.
+pub(super) async fn users(place: &Place<'_>, key: &str, home: &TeamId) -> Result<Vec<CatalogEntry>, StoreError> {
+    // One after the other: what goes from one to the other is in the first or in the second.
+    let mut entries = place.store.list(CatalogOf(home.as_str())).await?;
+    entries.extend(place.store.list(CatalogOf(CatalogEntry::SHARED)).await?);
+    entries.retain(|entry| entry.master.as_ref().is_some_and(|it| it.key() == key));
+    Ok(entries)
+}
+
+async fn is_used(place: &Place<'_>, key: &str, home: &TeamId) -> Result<bool, StoreError> {
+    Ok(!users(place, key, home).await?.is_empty())
 }

@@ -15,7 +15,7 @@ use model::{Account, CatalogEntry, Role, Settings, TeamId};
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, change, delete, restore};
-pub use check::check;
+pub use check::{check, check_lora};
 pub use sweep::sweep;
 pub use upload::{Begun, Progress, Wish, begin, complete, end, part_count, part_size, progress, urls};
 

@@ -1,5 +1,7 @@
 //! What nobody else will do: uploads that were given up, checks that were lost, deletions that are final.
 
+use std::time::Duration;
+
 use cloud::{
     Write, chain, on_conflict,
     tables::{CatalogKey, Deletions, Uploads},
@@ -8,20 +10,14 @@ use model::{CatalogEntry, Deletion, Millis, ModelUpload, UploadState};
 
 use super::{
     ModelError, Place, check,
-    check::is_used,
-    upload::{forget, give_up, join},
+    check::{refuse, users},
+    upload::{LIFE, forget, give_up, join},
 };
 
 /// Looks after everything that is late. Done again, or by two at once, it comes to the same.
 pub async fn sweep(place: &Place<'_>, now: Millis) -> Result<(), ModelError> {
     let (uploads, deletions) = tokio::try_join!(place.store.list(Uploads), place.store.list(Deletions))?;
     let mut failed = None;
-    for upload in &uploads {
-        if let Err(error) = look_after(place, upload, now).await {
-            tracing::warn!(upload.id = %upload.id, error = chain(&error), "an upload could not be looked after");
-            failed = Some(error);
-        }
-    }
     for deletion in deletions.iter().filter(|it| now.since(it.at) >= CatalogEntry::UNDELETE) {
         if let Err(error) = purge(place, deletion).await {
             tracing::warn!(
@@ -29,6 +25,12 @@ pub async fn sweep(place: &Place<'_>, now: Millis) -> Result<(), ModelError> {
                 error = chain(&error),
                 "a model could not be deleted for good"
             );
+            failed = Some(error);
+        }
+    }
+    for upload in &uploads {
+        if let Err(error) = look_after(place, upload, now).await {
+            tracing::warn!(upload.id = %upload.id, error = chain(&error), "an upload could not be looked after");
             failed = Some(error);
         }
     }
@@ -40,7 +42,9 @@ async fn look_after(place: &Place<'_>, upload: &ModelUpload, now: Millis) -> Res
     match &upload.state {
         UploadState::Receiving if over => give_up(place, upload).await,
         UploadState::Receiving => Ok(()),
-        // S3's word that the object is there, or the answer of whoever looked at it, was lost.
+        UploadState::Checking if over => refuse(place, &upload.id, "It could not be checked. Bring it again.").await,
+        // S3's word that the object is there, or the answer of whoever looked at it, was lost. Somebody may be at it.
+        UploadState::Checking if now + LIFE < upload.until + LATE => Ok(()),
         UploadState::Checking => {
             join(place, upload, now).await?;
             check(place, &upload.owner_team, &upload.sha256, now).await
@@ -50,23 +54,33 @@ async fn look_after(place: &Place<'_>, upload: &ModelUpload, now: Millis) -> Res
     }
 }
 
-/// Deletes an entry for good, and its file if nothing else uses that. The deletion's own item goes last: what breaks off is
-/// done again.
+/// A check that has not come to its end after so long is made again: as long as the function has for one.
+const LATE: Duration = Duration::from_mins(15);
+
+/// Deletes an entry for good, and its file if nothing else uses that. The deletion's own item goes last and knows the file:
+/// what breaks off is done again.
 async fn purge(place: &Place<'_>, deletion: &Deletion) -> Result<(), ModelError> {
     let store = place.store;
     let key = CatalogKey(deletion.of.clone(), deletion.what.clone());
-    let entry = store.get(&key).await?;
-    if entry.as_ref().is_some_and(|it| it.deleted.is_none()) {
+    match store.get(&key).await? {
         // It was had back.
-        return done(place, deletion).await;
+        Some(entry) if entry.deleted.is_none() => return done(place, deletion).await,
+        Some(mut entry) => store.commit([Write::delete(&mut entry)]).await?,
+        None => {}
     }
-    if let Some(mut entry) = entry {
-        let master = entry.master.clone();
-        store.commit([Write::delete(&mut entry)]).await?;
-        if let Some(master) = master
-            && !is_used(place, &master.home, &master.sha256).await?
-        {
-            place.models.delete(&master.key()).await?;
+    // A LoRA that came by the plugin is the whole team's by its hash; `ops lora remove` takes it away.
+    if let Some(master) = deletion.master.as_ref().filter(|it| !it.by_plugin) {
+        let file = master.key();
+        if users(place, &file, &master.home).await?.is_empty() {
+            place.models.delete(&file).await?;
+            // Whoever was registered in this moment has no file.
+            for mut entry in users(place, &file, &master.home).await? {
+                tracing::error!(
+                    model.key = entry.key(),
+                    "a model came while its file was deleted; it is withdrawn"
+                );
+                store.commit([Write::delete(&mut entry)]).await?;
+            }
         }
     }
     done(place, deletion).await

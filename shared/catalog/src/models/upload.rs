@@ -11,7 +11,7 @@ use cloud::{
 use model::{Account, CatalogEntry, Millis, ModelUpload, Settings, TeamId, UploadState, UserId};
 use workflow::Arch;
 
-use super::{Access, ModelError, Place, check};
+use super::{Access, ModelError, Place, check::check_known};
 
 /// Size of a part of all but the largest files, bytes: a broken line costs one of them.
 const PART: u64 = 64 << 20;
@@ -19,8 +19,12 @@ const PART: u64 = 64 << 20;
 const MOST_URLS: usize = 100;
 /// An upload that is not complete for so long was given up; one that is over is remembered for as long.
 pub(super) const LIFE: Duration = Duration::from_hours(7 * 24);
-/// Most uploads of a user that are not over.
+/// Most uploads of a user that are not over, and that are remembered.
 const MOST_OPEN: usize = 50;
+const MOST_KNOWN: usize = 500;
+/// Most entries of a team, and private ones of a user: each submit's catalogue has all of them.
+const MOST_ENTRIES: usize = 5000;
+const MOST_PRIVATE: usize = 200;
 /// Longest name of a model, characters.
 const MAX_NAME: usize = 120;
 /// Longest licence or source, characters.
@@ -100,12 +104,19 @@ pub(super) fn known_arch(arch: Option<String>) -> Result<Option<String>, ModelEr
     }
 }
 
+/// Whether a model may be called so. `#` parts the keys of the table; slashes would be another folder to some program; what
+/// is not seen, or turns the line round, would make one name look like another.
+pub(super) fn is_name(name: &str) -> bool {
+    let hidden =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let odd = |c: char| c.is_control() || hidden(c) || matches!(c, '#' | '/' | '\\');
+    !name.is_empty() && name.chars().count() <= MAX_NAME && !name.contains(odd) && !name.chars().all(|c| c == '.')
+}
+
 fn checked(wish: Wish, settings: &Settings) -> Result<Wish, ModelError> {
     let invalid = |text: String| Err(ModelError::Invalid(text));
     let name = wish.name.trim().to_owned();
-    // `#` parts the keys of the table; the rest would be another folder to some program.
-    let odd = |c: char| c.is_control() || matches!(c, '#' | '/' | '\\');
-    if name.is_empty() || name.chars().count() > MAX_NAME || name.contains(odd) || name.chars().all(|c| c == '.') {
+    if !is_name(&name) {
         return invalid(format!(
             "A model's name has 1 to {MAX_NAME} characters, and none of # / \\."
         ));
@@ -147,18 +158,30 @@ pub async fn begin(place: &Place<'_>, account: &Account, wish: Wish, now: Millis
     if let Some(entry) = entries.iter().find(same) {
         return Ok(Begun::There(entry.clone()));
     }
+    let own = uploads.into_iter().filter(|it| it.owner == account.user_id);
+    let own: Vec<_> = own.collect();
     let is_open = |it: &ModelUpload| matches!(it.state, UploadState::Receiving | UploadState::Checking);
-    let mut open: Vec<_> = uploads
-        .into_iter()
-        .filter(|it| it.owner == account.user_id && is_open(it))
-        .collect();
-    let same = |it: &ModelUpload| it.owner_team == team && it.sha256 == wish.sha256 && it.name == wish.name;
-    if let Some(at) = open.iter().position(same) {
-        return Ok(Begun::Upload(open.swap_remove(at)));
+    let private = wish.access == Access::Private;
+    let same = |it: &&ModelUpload| {
+        is_open(it)
+            && (&it.owner_team, it.private, it.size) == (&team, private, wish.size)
+            && (it.sha256.as_str(), it.name.as_str()) == (wish.sha256.as_str(), wish.name.as_str())
+    };
+    if let Some(upload) = own.iter().find(same) {
+        return Ok(Begun::Upload(upload.clone()));
     }
-    if open.len() >= MOST_OPEN {
+    let open: Vec<_> = own.iter().filter(|it| is_open(it)).collect();
+    if open.len() >= MOST_OPEN || own.len() >= MOST_KNOWN {
         return Err(ModelError::TooEarly(
-            "There are 50 uploads of yours that are not finished. Finish some, or end them.",
+            "There are too many uploads of yours: 50 that are not finished, or 500 in a week. Finish some, end them, or wait.",
+        ));
+    }
+    let privates = entries
+        .iter()
+        .filter(|it| Access::of(it) == Access::Private && it.is_for(&account.user_id));
+    if entries.len() >= MOST_ENTRIES || (private && privates.count() >= MOST_PRIVATE) {
+        return Err(ModelError::TooEarly(
+            "There are as many models as there may be: 5000 of a team, 200 of a painter's own. Delete some.",
         ));
     }
     let open = open
@@ -180,11 +203,12 @@ pub async fn begin(place: &Place<'_>, account: &Account, wish: Wish, now: Millis
         sha256: wish.sha256,
         size: wish.size,
         upload: String::new(),
-        private: wish.access == Access::Private,
+        private,
         arch: wish.arch,
         licence: wish.licence,
         source: wish.source,
         created: now,
+        sum: None,
         state: UploadState::Receiving,
         until: now + LIFE,
     };
@@ -210,7 +234,8 @@ fn has_room<'a>(
         .map(|it| (it.sha256.as_str(), it.size))
         .chain(coming)
         .collect();
-    sizes.sort_unstable();
+    // The largest size that is said of a file counts.
+    sizes.sort_unstable_by_key(|(sha256, size)| (*sha256, std::cmp::Reverse(*size)));
     sizes.dedup_by_key(|it| it.0);
     let wanted: u64 = sizes.iter().map(|it| it.1).sum();
     if wanted > settings.max_team_model_bytes {
@@ -225,6 +250,9 @@ fn has_room<'a>(
 
 /// The upload, if it is this user's.
 async fn own(place: &Place<'_>, user: &UserId, id: &str) -> Result<ModelUpload, ModelError> {
+    if uuid::Uuid::parse_str(id).is_err() {
+        return Err(ModelError::NoUpload);
+    }
     let upload = place.store.get(&UploadOf(id.to_owned())).await?;
     upload.filter(|it| it.owner == *user).ok_or(ModelError::NoUpload)
 }
@@ -282,10 +310,21 @@ pub async fn urls(
 }
 
 /// All parts are there: makes them one object, which is then looked at.
-pub async fn complete(place: &Place<'_>, user: &UserId, id: &str, now: Millis) -> Result<ModelUpload, ModelError> {
-    let upload = own(place, user, id).await?;
+pub async fn complete(place: &Place<'_>, account: &Account, id: &str, now: Millis) -> Result<ModelUpload, ModelError> {
+    let upload = own(place, &account.user_id, id).await?;
+    // What they were when it began, they may not be any more.
+    let access = if upload.owner_team.as_str() == CatalogEntry::SHARED {
+        Access::Shared
+    } else if upload.private {
+        Access::Private
+    } else {
+        Access::Team
+    };
+    if !access.is_granted_to(account) {
+        return Err(access.refusal());
+    }
     join(place, &upload, now).await?;
-    own(place, user, id).await
+    own(place, &account.user_id, id).await
 }
 
 /// Makes one object of an upload's parts. Done again it comes to the same, wherever it broke off.
@@ -296,39 +335,31 @@ pub(super) async fn join(place: &Place<'_>, upload: &ModelUpload, now: Millis) -
     let key = upload.key();
     let parts = place.masters.parts(&key, &upload.upload).await?;
     if upload.state == UploadState::Receiving {
-        // None: it was completed before, and only the item was lost.
-        let whole = parts.as_ref().is_none_or(|parts| {
+        let whole = parts.as_ref().filter(|parts| {
             parts.len() as u64 == u64::from(part_count(upload.size))
                 && parts.iter().map(|part| part.size).sum::<u64>() == upload.size
         });
-        if !whole {
+        let Some(parts) = whole else {
             return Err(ModelError::TooEarly("Some parts of this upload are not there yet."));
-        }
+        };
         // Before there is an object: whoever hears of that must find the upload waiting.
-        set_checking(place, &upload.id, now).await?;
+        set_checking(place, &upload.id, &sum_of(parts), now).await?;
     }
     let Some(parts) = parts else { return Ok(()) };
-    match place.masters.complete(&key, &upload.upload, &parts).await? {
-        Completed::Done | Completed::Gone => {}
-        Completed::Exists => {
-            let same = place.masters.sum(&key).await?.is_none_or(|sum| sum == sum_of(&parts));
-            place.masters.abort(&key, &upload.upload).await?;
-            if same {
-                // Nobody tells of an object that was there before.
-                check(place, &upload.owner_team, &upload.sha256, now).await?;
-            } else {
-                check::refuse(place, &upload.id, check::OTHER_BYTES).await?;
-            }
-        }
+    if place.masters.complete(&key, &upload.upload, &parts).await? == Completed::Exists {
+        place.masters.abort(&key, &upload.upload).await?;
+        // Nobody tells of an object that was there before.
+        check_known(place, &upload.owner_team, &upload.sha256, now).await?;
     }
     Ok(())
 }
 
-async fn set_checking(place: &Place<'_>, id: &str, now: Millis) -> Result<(), ModelError> {
+async fn set_checking(place: &Place<'_>, id: &str, sum: &str, now: Millis) -> Result<(), ModelError> {
     on_conflict!({
         match place.store.get(&UploadOf(id.to_owned())).await? {
             Some(mut upload) if upload.state == UploadState::Receiving => {
                 upload.state = UploadState::Checking;
+                upload.sum = Some(sum.to_owned());
                 upload.until = now + LIFE;
                 place.store.commit([Write::put(&mut upload)?]).await?;
                 Ok(())
