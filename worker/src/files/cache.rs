@@ -45,12 +45,12 @@ pub(crate) enum Room {
     None,
 }
 
-/// What room is made for.
+/// What room is made for. Nothing goes in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A run, for which all goes that can.
+    /// A run, for which more of the disk may be taken than should be.
     Run,
-    /// A run that may come: nothing goes in vain.
+    /// A run that may come.
     Next,
     /// What is often asked for: nothing goes.
     Usual,
@@ -126,7 +126,7 @@ impl FileCache {
             }
         }
         let may_go = match purpose {
-            Purpose::Run => true,
+            Purpose::Run => limits.room(left, wanted) != Room::None,
             Purpose::Next => limits.room(left, wanted) == Room::Enough,
             Purpose::Usual => false,
         };

@@ -63,7 +63,7 @@ fn the_longest_unused_go_first_whatever_they_are_and_what_is_needed_stays() {
         Room::None,
         "more than can go"
     );
-    assert_eq!(there(), [false, true, true, true, false]);
+    assert_eq!(there(), [false, true, true, true, true]);
     cache.status.unloaded();
     assert_eq!(cache.make_room(50, &keep, Purpose::Run).unwrap(), Room::Enough);
     assert_eq!(there(), [false, true, false, true, false]);
@@ -99,7 +99,7 @@ fn without_a_budget_the_disk_says_how_much() {
     let path = put(cache.path(&file("vae", "a", '1')).unwrap(), 1, 1);
     assert_ne!(cache.make_room(0, &none(), Purpose::Run).unwrap(), Room::None);
     assert_eq!(cache.make_room(u64::MAX, &none(), Purpose::Run).unwrap(), Room::None);
-    assert!(!path.exists());
+    assert!(path.exists());
 }
 
 #[test]

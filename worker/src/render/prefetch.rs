@@ -155,6 +155,11 @@ impl Renderer {
         let read = plan.and_then(|plan| <Plan as serde::Deserialize>::deserialize(plan).ok());
         let needed = |offer: &&FileOffer| read.as_ref().is_some_and(|plan| plan.models.contains(&offer.file.file));
         let needed: Vec<_> = offers.iter().filter(needed).collect();
+        if let Some(fetcher) = &self.fetcher {
+            fetcher
+                .cache
+                .need(needed.iter().map(|offer| offer.file.sha256.clone()).collect());
+        }
         for offer in &needed {
             if let Err(error) = self.fetch_first(offer).await {
                 tracing::error!(
