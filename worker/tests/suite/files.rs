@@ -238,6 +238,25 @@ async fn a_broken_line_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn a_large_file_comes_in_pieces_beside_each_other() {
+    const PIECE: u64 = 16 << 20;
+    let machine = Machine::new().await;
+    let size = (2 * PIECE + 5) as usize;
+    let header = json!({"x": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).to_string();
+    let mut bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    bytes.resize(bytes.len() + size, 7);
+    let file = machine.bring("checkpoints", "red", &bytes);
+    // One of the pieces is refused once: what came before it stays.
+    machine.bench.cloud.behave(|behaviour| behaviour.bucket_troubled = 1);
+    machine.bench.cloud.result(machine.run("red", &[&file])).await;
+    assert!(fs::read(machine.path(&file)).unwrap() == bytes);
+    let mut gets: Vec<_> = machine.gets(&file).into_iter().map(Option::unwrap).collect();
+    gets.sort_unstable();
+    gets.dedup();
+    assert_eq!(gets, [0, PIECE, 2 * PIECE]);
+}
+
+#[tokio::test]
 async fn a_bucket_in_trouble_is_waited_for_and_an_old_address_renewed() {
     let machine = Machine::new().await;
     let file = machine.checkpoint("red", 1);
