@@ -21,6 +21,8 @@ pub(crate) const PART: &str = "part";
 pub(super) const PART_LIFE: Duration = Duration::from_hours(1);
 /// Without a budget the disk is filled to this share, hundredths.
 const SHARE: u64 = 80;
+/// What is left of the disk for pictures at work, bytes.
+const RESERVE: u64 = 1 << 30;
 /// How many hashes heartbeats tell, and how long each is.
 const TOLD: (usize, usize) = (64, 8);
 
@@ -182,7 +184,7 @@ impl FileCache {
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         let others = bytes(disk.f_blocks - disk.f_bfree).saturating_sub(ours);
         let share = bytes(disk.f_blocks) / 100 * SHARE;
-        let all = ours.saturating_add(bytes(disk.f_bavail));
+        let all = ours.saturating_add(bytes(disk.f_bavail).saturating_sub(RESERVE));
         let may = self.budget.unwrap_or(u64::MAX).min(all);
         let should = self.budget.unwrap_or(share.saturating_sub(others)).min(may);
         Ok(Limits { should, may })

@@ -97,6 +97,7 @@ impl Prefetch {
                 () = self.superseded(&mut offers, &failed, path) => {}
                 fetched = self.fetch(&chosen) => if let Err(error) = fetched {
                     tracing::warn!(file = file.file, error = chain(&error), "a model could not be fetched ahead");
+                    failed.retain(|_, at| at.elapsed() < self.fetcher.timing.fetch_again);
                     failed.insert(path.clone(), Instant::now());
                     // Nobody waits for it, and its address gets no younger.
                     self.offers.send_modify(|offers| offers.usual.retain(|it| it.file != *file));
