@@ -21,8 +21,8 @@ pub(crate) const PART: &str = "part";
 pub(super) const PART_LIFE: Duration = Duration::from_hours(1);
 /// Without a budget the disk is filled to this share, hundredths.
 const SHARE: u64 = 80;
-/// What is left of the disk for pictures at work, bytes.
-const RESERVE: u64 = 1 << 30;
+/// What is left of the disk for pictures at work, hundredths of it.
+const RESERVE: u64 = 1;
 /// How many hashes heartbeats tell, and how long each is.
 const TOLD: (usize, usize) = (64, 8);
 
@@ -183,10 +183,13 @@ impl FileCache {
         let disk = rustix::fs::statvfs(&self.root)?;
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         let others = bytes(disk.f_blocks - disk.f_bfree).saturating_sub(ours);
-        let share = bytes(disk.f_blocks) / 100 * SHARE;
-        let all = ours.saturating_add(bytes(disk.f_bavail).saturating_sub(RESERVE));
+        let hundredth = bytes(disk.f_blocks) / 100;
+        let all = ours.saturating_add(bytes(disk.f_bavail).saturating_sub(hundredth * RESERVE));
         let may = self.budget.unwrap_or(u64::MAX).min(all);
-        let should = self.budget.unwrap_or(share.saturating_sub(others)).min(may);
+        let should = self
+            .budget
+            .unwrap_or((hundredth * SHARE).saturating_sub(others))
+            .min(may);
         Ok(Limits { should, may })
     }
 }
