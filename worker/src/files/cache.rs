@@ -21,6 +21,8 @@ pub(crate) const PART: &str = "part";
 pub(super) const PART_LIFE: Duration = Duration::from_hours(1);
 /// Without a budget the disk is filled to this share, hundredths.
 const SHARE: u64 = 80;
+/// What is left of the disk for pictures at work, hundredths of it.
+const RESERVE: u64 = 1;
 /// How many hashes heartbeats tell, and how long each is.
 const TOLD: (usize, usize) = (64, 8);
 
@@ -45,12 +47,12 @@ pub(crate) enum Room {
     None,
 }
 
-/// What room is made for.
+/// What room is made for. Nothing goes in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A run, for which all goes that can.
+    /// A run, for which more of the disk may be taken than should be.
     Run,
-    /// A run that may come: nothing goes in vain.
+    /// A run that may come.
     Next,
     /// What is often asked for: nothing goes.
     Usual,
@@ -126,7 +128,7 @@ impl FileCache {
             }
         }
         let may_go = match purpose {
-            Purpose::Run => true,
+            Purpose::Run => limits.room(left, wanted) != Room::None,
             Purpose::Next => limits.room(left, wanted) == Room::Enough,
             Purpose::Usual => false,
         };
@@ -181,10 +183,13 @@ impl FileCache {
         let disk = rustix::fs::statvfs(&self.root)?;
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         let others = bytes(disk.f_blocks - disk.f_bfree).saturating_sub(ours);
-        let share = bytes(disk.f_blocks) / 100 * SHARE;
-        let all = ours.saturating_add(bytes(disk.f_bavail));
+        let hundredth = bytes(disk.f_blocks) / 100;
+        let all = ours.saturating_add(bytes(disk.f_bavail).saturating_sub(hundredth * RESERVE));
         let may = self.budget.unwrap_or(u64::MAX).min(all);
-        let should = self.budget.unwrap_or(share.saturating_sub(others)).min(may);
+        let should = self
+            .budget
+            .unwrap_or((hundredth * SHARE).saturating_sub(others))
+            .min(may);
         Ok(Limits { should, may })
     }
 }

@@ -43,7 +43,16 @@ pub(crate) struct SharedFolder {
     root: PathBuf,
     silence: Duration,
     trouble: Arc<Trouble>,
-    jobs: SyncSender<(ModelFile, PathBuf)>,
+    jobs: SyncSender<Job>,
+}
+
+/// What is to be changed there, one after the other.
+#[derive(Debug)]
+enum Job {
+    /// A file of this machine is to be written.
+    Write(ModelFile, PathBuf),
+    /// A damaged file is to go.
+    Remove(PathBuf),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +71,7 @@ impl SharedFolder {
         });
         let (jobs, queue) = sync_channel(WAITING);
         let (folder, known) = (root.clone(), Arc::clone(&trouble));
-        thread::spawn(move || write_all(&folder, &queue, &known));
+        thread::spawn(move || work(&folder, &queue, &known));
         Self {
             root,
             silence: timing.shared_silence,
@@ -105,7 +114,7 @@ impl SharedFolder {
                 Err(FileError::Checksum) if had > 0 => {}
                 Err(FileError::Checksum) => {
                     tracing::warn!(file = %path.display(), "a file in the shared folder is damaged; removing it");
-                    thread::spawn(move || gone(fs::remove_file(path)));
+                    self.ask(Job::Remove(path));
                     return Ok(false);
                 }
                 Err(error) => return Err(error),
@@ -116,8 +125,12 @@ impl SharedFolder {
 
     /// Has a file of this machine written there, some time.
     pub(crate) fn keep(&self, file: &ModelFile, path: &Path) {
-        if self.jobs.try_send((file.clone(), path.to_owned())).is_err() {
-            tracing::debug!(file = file.file, "too much is to be written to the shared folder");
+        self.ask(Job::Write(file.clone(), path.to_owned()));
+    }
+
+    fn ask(&self, job: Job) {
+        if let Err(error) = self.jobs.try_send(job) {
+            tracing::debug!(%error, "too much is to be done in the shared folder");
         }
     }
 }
@@ -185,12 +198,16 @@ fn read(path: PathBuf, from: u64, size: u64) -> mpsc::Receiver<io::Result<Vec<u8
     pieces
 }
 
-fn write_all(root: &Path, jobs: &Receiver<(ModelFile, PathBuf)>, trouble: &Trouble) {
-    for (file, path) in jobs {
+fn work(root: &Path, jobs: &Receiver<Job>, trouble: &Trouble) {
+    for job in jobs {
         if trouble.is_there() {
             continue;
         }
-        match write(root, &file, &path) {
+        let done = match job {
+            Job::Write(file, path) => write(root, &file, &path),
+            Job::Remove(path) => gone(fs::remove_file(path)),
+        };
+        match done {
             Ok(()) => trouble.ends(),
             Err(error) => trouble.begins(&error.into()),
         }

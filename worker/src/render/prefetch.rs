@@ -97,6 +97,7 @@ impl Prefetch {
                 () = self.superseded(&mut offers, &failed, path) => {}
                 fetched = self.fetch(&chosen) => if let Err(error) = fetched {
                     tracing::warn!(file = file.file, error = chain(&error), "a model could not be fetched ahead");
+                    failed.retain(|_, at| at.elapsed() < self.fetcher.timing.fetch_again);
                     failed.insert(path.clone(), Instant::now());
                     // Nobody waits for it, and its address gets no younger.
                     self.offers.send_modify(|offers| offers.usual.retain(|it| it.file != *file));
@@ -155,6 +156,11 @@ impl Renderer {
         let read = plan.and_then(|plan| <Plan as serde::Deserialize>::deserialize(plan).ok());
         let needed = |offer: &&FileOffer| read.as_ref().is_some_and(|plan| plan.models.contains(&offer.file.file));
         let needed: Vec<_> = offers.iter().filter(needed).collect();
+        if let Some(fetcher) = &self.fetcher {
+            fetcher
+                .cache
+                .need(needed.iter().map(|offer| offer.file.sha256.clone()).collect());
+        }
         for offer in &needed {
             if let Err(error) = self.fetch_first(offer).await {
                 tracing::error!(

@@ -40,10 +40,15 @@ impl Machine {
 
     /// Before its worker starts.
     async fn off() -> Self {
+        Self::loading(Duration::ZERO).await
+    }
+
+    /// The same, with a ComfyUI that takes so long to load a model.
+    async fn loading(delay: Duration) -> Self {
         let owned = Owned::new();
         let view = owned.at("models/view");
         let double = Double::builder().models_in(view).step_delay(Duration::from_millis(20));
-        let double = double.start().await.unwrap();
+        let double = double.load_delay(delay).start().await.unwrap();
         let bench = Bench::with_double(double).await;
         Self { owned, bench }
     }
@@ -235,6 +240,25 @@ async fn a_broken_line_is_gone_on_with() {
     assert_eq!(gets.len(), 2, "{gets:?}");
     assert!(gets[0].is_none() && gets[1].is_some_and(|from| from > 0), "{gets:?}");
     assert_eq!(fs::read(machine.path(&file)).unwrap(), checkpoint(1000));
+}
+
+#[tokio::test]
+async fn a_large_file_comes_in_pieces_beside_each_other() {
+    const PIECE: u64 = 16 << 20;
+    let machine = Machine::new().await;
+    let size = (2 * PIECE + 5) as usize;
+    let header = json!({"x": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).to_string();
+    let mut bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    bytes.resize(bytes.len() + size, 7);
+    let file = machine.bring("checkpoints", "red", &bytes);
+    // One of the pieces is refused once: what came before it stays.
+    machine.bench.cloud.behave(|behaviour| behaviour.bucket_troubled = 1);
+    machine.bench.cloud.result(machine.run("red", &[&file])).await;
+    assert!(fs::read(machine.path(&file)).unwrap() == bytes);
+    let mut gets: Vec<_> = machine.gets(&file).into_iter().map(Option::unwrap).collect();
+    gets.sort_unstable();
+    gets.dedup();
+    assert_eq!(gets, [0, PIECE, 2 * PIECE]);
 }
 
 #[tokio::test]
@@ -502,7 +526,12 @@ async fn what_nobody_needs_any_more_is_let_go_and_a_run_goes_before_and_goes_on(
     };
     let stalled = machine.offer(&first, STALLED);
     let gone = machine.offer(&stored("vae", "red", b"gone"), "");
-    machine.offers(&[gone.clone(), stalled.clone(), machine.offer(&second, "")]);
+    let elsewhere = ModelFile {
+        folder: "../../comfyui/input".into(),
+        ..second.clone()
+    };
+    let elsewhere = machine.offer(&elsewhere, "");
+    machine.offers(&[elsewhere, gone.clone(), stalled.clone(), machine.offer(&second, "")]);
     until(|| half(&first)).await;
     assert_eq!(machine.gets(&second), []);
     // Its task is gone: the next one's turn.
@@ -523,7 +552,8 @@ async fn what_nobody_needs_any_more_is_let_go_and_a_run_goes_before_and_goes_on(
 
 #[tokio::test]
 async fn what_the_warm_up_needs_comes_before_it_and_what_is_usual_after_it() {
-    let machine = Machine::off().await;
+    let delay = Duration::from_millis(700);
+    let machine = Machine::loading(delay).await;
     let (needed, usual) = (machine.checkpoint("red", 1), machine.checkpoint("shared", 2));
     let mut setup = machine.owned.setup();
     setup.behaviour.files = [&needed, &usual].map(|file| machine.offer(file, "")).to_vec();
@@ -536,6 +566,13 @@ async fn what_the_warm_up_needs_comes_before_it_and_what_is_usual_after_it() {
     let get = |file: &ModelFile| at(&|seen| matches!(seen, Seen::Get { key, .. } if *key == file.key));
     let ready = at(&|seen| matches!(seen, Seen::Beat(beat) if beat.ready));
     assert!(get(&needed) < ready && at(&|seen| matches!(seen, Seen::Get { .. })) == get(&needed));
-    machine.bench.cloud.result(machine.run("blue", &[&usual])).await;
+    // What it has loaded is there for the first picture; another one is not.
+    let warm = machine.bench.cloud.result(machine.run("red", &[&needed])).await;
+    let cold = machine.bench.cloud.result(machine.run("blue", &[&usual])).await;
+    let delay = delay.as_millis() as u64;
+    assert!(
+        warm.times.execute < cold.times.execute && delay <= cold.times.execute,
+        "{warm:?} {cold:?}"
+    );
     assert_eq!((machine.gets(&needed).len(), machine.gets(&usual).len()), (1, 1));
 }

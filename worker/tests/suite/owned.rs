@@ -1,6 +1,6 @@
 //! A machine of ours, as far as its folders go.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::bench::Setup;
 
@@ -42,9 +42,11 @@ impl Owned {
     }
 
     pub(crate) fn setup(&self) -> Setup {
-        Setup {
+        let mut setup = Setup {
             storage: Some(self.0.path().to_owned()),
             ..Setup::default()
-        }
+        };
+        setup.behaviour.ready_rhythm = Duration::from_millis(50);
+        setup
     }
 }

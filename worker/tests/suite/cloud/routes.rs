@@ -145,8 +145,9 @@ async fn verb(
 
 async fn object(State(cloud): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Response {
     let range = headers.get(header::RANGE).map(|range| range.to_str().unwrap());
-    let from = range.map(|range| range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap());
-    let from: Option<u64> = from.map(|from| from.parse().unwrap());
+    let range = range.map(|range| range.strip_prefix("bytes=").unwrap().split_once('-').unwrap());
+    let from: Option<u64> = range.map(|(from, _)| from.parse().unwrap());
+    let last = range.and_then(|(_, last)| last.parse().ok()).unwrap_or(usize::MAX);
     cloud.note(Seen::Get { key: key.clone(), from });
     let troubled = {
         let behaviour = &mut cloud.lock().behaviour;
@@ -179,7 +180,11 @@ async fn object(State(cloud): State<Arc<Shared>>, Path(key): Path<String>, heade
     };
     let etag = [(header::ETAG, format!("\"{etag}\""))];
     match from.map(|from| bytes.get(from as usize..).filter(|rest| !rest.is_empty())) {
-        Some(Some(rest)) => (StatusCode::PARTIAL_CONTENT, etag, rest.to_vec()).into_response(),
+        Some(Some(rest)) => {
+            let size = last.saturating_sub(from.unwrap_or_default() as usize).saturating_add(1);
+            let rest = rest[..rest.len().min(size)].to_vec();
+            (StatusCode::PARTIAL_CONTENT, etag, rest).into_response()
+        }
         Some(None) => StatusCode::RANGE_NOT_SATISFIABLE.into_response(),
         None if is_broken => {
             let half = Ok(bytes[..bytes.len() / 2].to_vec());
