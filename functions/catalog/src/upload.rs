@@ -93,7 +93,10 @@ impl UploadView {
 /// Begins to bring a model file, or goes on: the same file by the same name is the same upload.
 #[utoipa::path(
     post, path = "/v1/models/uploads", tag = "models", request_body = NewModel,
-    responses((status = 200, body = Answer), (status = 400, body = ErrorBody), (status = 413, body = ErrorBody))
+    responses(
+        (status = 200, body = Answer), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)
+    )
 )]
 pub(crate) async fn begin(
     State(app): State<Arc<App>>,
@@ -192,7 +195,7 @@ pub(crate) async fn parts(
 /// All parts are sent: they become one file, which is looked at before it is in the catalogue. `GET` says how that went.
 #[utoipa::path(
     post, path = "/v1/models/uploads/{id}/complete", tag = "models", params(("id" = String, Path)),
-    responses((status = 200, body = UploadView), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody))
+    responses((status = 200, body = UploadView), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody))
 )]
 pub(crate) async fn complete(
     State(app): State<Arc<App>>,

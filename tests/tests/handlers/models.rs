@@ -1015,7 +1015,7 @@ async fn a_machine_is_offered_what_comes_next_and_what_is_asked_for_most() {
     // The next machine begins with what is asked for most.
     world
         .alter_worker(WORKER, |worker| {
-            (worker.state, worker.generation) = (WorkerState::Booting, 0)
+            (worker.state, worker.generation) = (WorkerState::Booting, 0);
         })
         .await;
     let event = http(

@@ -66,22 +66,24 @@ async fn settle(place: &Place<'_>, team: &TeamId, sha256: &str, look_at: bool, n
         None if !look_at => return Ok(()),
         None => look(place, &key, sha256).await?.and_then(describe),
     };
-    // Whoever came meanwhile with the same bytes is answered too.
+    // Whoever came meanwhile with the same bytes is answered too. Whoever only knows the hash has other bytes, and with them
+    // another sum.
     let waiting = waiting(place, team, sha256).await?;
-    if verdict.is_err() && !is_used(place, &key, team).await? {
+    let answers: Vec<_> = waiting
+        .iter()
+        .map(|upload| match &upload.sum {
+            Some(other) if *other != sum => Err(OTHER_BYTES.to_owned()),
+            _ => verdict
+                .clone()
+                .and_then(|found| with_arch(found, upload.arch.as_deref())),
+        })
+        .collect();
+    if answers.iter().all(Result::is_err) && !is_used(place, &key, team).await? {
         // First the file: what breaks off now is looked at again, and the words are found again.
         place.models.delete(&key).await?;
     }
-    for upload in &waiting {
-        // Whoever only knows the hash has other bytes, and with them another sum.
-        if upload.sum.as_ref().is_some_and(|it| *it != sum) {
-            refuse(place, &upload.id, OTHER_BYTES).await?;
-            continue;
-        }
-        let found = verdict
-            .clone()
-            .and_then(|found| with_arch(found, upload.arch.as_deref()));
-        match found {
+    for (upload, answer) in waiting.iter().zip(answers) {
+        match answer {
             Ok(found) => register(place, upload, &found, now).await?,
             Err(why) => refuse(place, &upload.id, &why).await?,
         }
