@@ -64,6 +64,12 @@ variable "nodes" {
   default     = ""
 }
 
+variable "efs" {
+  type        = bool
+  description = "Whether the mount helper of EFS is in it, which the template's SharedModels=efs needs."
+  default     = false
+}
+
 variable "volume_gib" {
   type        = number
   description = "Size of the root volume. Models lie on it where an instance has no disk of its own."
@@ -138,6 +144,7 @@ build {
       "ATELIER_GPU=${var.gpu}",
       "ATELIER_COMFYUI=${var.comfyui}",
       "ATELIER_NODES=${var.nodes}",
+      "ATELIER_EFS=${var.efs}",
     ]
     execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"
     inline          = ["bash /tmp/image/provision", "rm -rf /tmp/image", "cloud-init clean --logs --machine-id"]

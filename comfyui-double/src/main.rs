@@ -22,10 +22,13 @@ struct Arguments {
     /// Time per sampling step, such as 20ms or 1s.
     #[arg(long, default_value = "0s")]
     step_delay: humantime::Duration,
+    /// Time to load a checkpoint or diffusion model, such as 10s.
+    #[arg(long, default_value = "0s")]
+    load_delay: humantime::Duration,
     /// Which ComfyUI to behave like.
     #[arg(long, value_enum, default_value_t = Like::V0_3)]
     like: Like,
-    /// Have every model file that a graph names.
+    /// Have every model file that a graph names. With --models-in, those in atelier/ must be there: a worker brings them.
     #[arg(long)]
     any_model: bool,
     /// A model file to have, such as checkpoints/tiny.ckpt; may be repeated.
@@ -67,6 +70,7 @@ impl Arguments {
             .listen(self.listen)
             .port(self.port)
             .step_delay(self.step_delay.into())
+            .load_delay(self.load_delay.into())
             .version(match self.like {
                 Like::V0_3 => Version::V0_3,
                 Like::V0_33 => Version::V0_33,

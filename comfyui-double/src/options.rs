@@ -31,6 +31,7 @@ pub(crate) struct Options {
     pub(crate) address: SocketAddr,
     pub(crate) version: Version,
     pub(crate) step_delay: Duration,
+    pub(crate) load_delay: Duration,
     pub(crate) previews: bool,
     pub(crate) metadata: bool,
     pub(crate) max_upload: usize,
@@ -53,6 +54,7 @@ impl Default for Builder {
                 address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0),
                 version: Version::default(),
                 step_delay: Duration::ZERO,
+                load_delay: Duration::ZERO,
                 previews: false,
                 metadata: false,
                 max_upload: 100 * 1024 * 1024,
@@ -89,6 +91,13 @@ impl Builder {
         self
     }
 
+    /// How long a checkpoint or diffusion model takes to load; none if not set. What ComfyUI still has from its last prompt it
+    /// does not load again.
+    pub fn load_delay(mut self, delay: Duration) -> Self {
+        self.options.load_delay = delay;
+        self
+    }
+
     /// Sends a preview picture with each step, as `--preview-method latent2rgb` does.
     pub fn previews(mut self, on: bool) -> Self {
         self.options.previews = on;
@@ -113,7 +122,7 @@ impl Builder {
         self
     }
 
-    /// Has every model file that a graph names.
+    /// Has every model file that a graph names. With [`Self::models_in`], those in `atelier/` must be there: a worker brings them.
     pub fn any_model(mut self) -> Self {
         self.options.models.accept_any();
         self

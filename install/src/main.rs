@@ -10,16 +10,19 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use cloud::{Bucket, Sockets, Store, token::Signer};
+use cloud::{Bucket, Sockets, Store, multipart::Multipart, token::Signer};
+use indicatif::{ProgressBar, ProgressStyle};
 use install::{
     aws::Aws,
     backup::{self, Backup, Restore},
     deploy::{self, Deploy},
     doctor::{self, Doctor},
+    models,
+    storage::{self, Storage},
     teardown::{self, Teardown},
     upgrade::{self, Upgrade},
 };
-use model::{PoolId, UserId};
+use model::{PoolId, Settings, UserId};
 use ops::{
     connect::connect,
     keys, lora,
@@ -67,6 +70,14 @@ enum Command {
         #[command(subcommand)]
         command: pool::Command,
     },
+    /// Bring models into the studio's store, and look after them.
+    Model {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json", global = true)]
+        outputs: PathBuf,
+        #[command(subcommand)]
+        command: models::Command,
+    },
     /// Show and remove the LoRAs that a team's painters have uploaded.
     Lora {
         /// The stack's outputs, as for `seed`.
@@ -75,6 +86,8 @@ enum Command {
         #[command(subcommand)]
         command: lora::Command,
     },
+    /// Work out what a store of model files costs in a month, with tiers and without.
+    Storage(Storage),
     /// Say what is wrong with an installation and what to do, the worst first. Fails if something is wrong.
     Doctor(Doctor),
     /// Write Accounts, Catalog and Pools into a folder.
@@ -143,6 +156,8 @@ async fn main() -> ExitCode {
         Command::User { outputs, command } => run_user(&outputs, command).await,
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
+        Command::Model { outputs, command } => run_model(&outputs, command).await,
+        Command::Storage(arguments) => storage::run(&arguments),
         Command::Invite { outputs, user, hours } => invite(&outputs, &user, hours).await,
         Command::Doctor(arguments) => return examine(&arguments).await,
         Command::Backup { outputs, arguments } => write_backup(&outputs, &arguments).await,
@@ -241,6 +256,45 @@ async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {
     let sdk = connect().await?;
     let models = Bucket::s3(&sdk, outputs.get("ModelsBucket")?.to_owned());
     lora::run(&Store::dynamo(&sdk, outputs.tables()?), &models, command).await
+}
+
+async fn run_model(outputs: &Path, command: models::Command) -> Result<String> {
+    let outputs = Outputs::read(outputs)?;
+    let sdk = connect().await?;
+    let bucket = outputs.get("ModelsBucket")?.to_owned();
+    let site = models::Site {
+        store: Store::dynamo(&sdk, outputs.tables()?),
+        models: Bucket::s3(&sdk, bucket.clone()),
+        masters: Multipart::of(&sdk, bucket),
+        settings: Settings::default(),
+    };
+    models::run(&site, command, &Bars).await
+}
+
+/// Bars where somebody looks on, lines where nobody does.
+struct Bars;
+
+impl models::Show for Bars {
+    fn bar(&self, what: &str, bytes: u64) -> Box<dyn Fn(u64) + Send + Sync> {
+        let style = if bytes == 0 {
+            ProgressStyle::with_template("  {spinner} {wide_msg} {bytes}")
+        } else {
+            ProgressStyle::with_template("  {bar:30} {bytes:>10} of {total_bytes:<10} {eta:>4} {wide_msg}")
+        };
+        let bar = ProgressBar::new(bytes);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(what.to_owned());
+        Box::new(move |done| {
+            bar.set_position(done);
+            if bytes > 0 && done >= bytes {
+                bar.finish_and_clear();
+            }
+        })
+    }
+
+    fn say(&self, line: &str) {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
 }
 
 async fn invite(outputs: &Path, user: &UserId, hours: u64) -> Result<String> {

@@ -61,7 +61,7 @@ const fn kind(name: &'static str, look: Look, end: End, billable: bool) -> Kind 
 }
 
 /// All of them.
-pub const KINDS: [Kind; 34] = [
+pub const KINDS: [Kind; 37] = [
     kind("AWS::ApiGateway::Account", Look::Drift, End::Stays, false),
     kind("AWS::ApiGatewayV2::Api", Look::Api, End::WithStack, false),
     kind("AWS::ApiGatewayV2::ApiMapping", Look::Drift, End::WithStack, false),
@@ -86,6 +86,10 @@ pub const KINDS: [Kind; 34] = [
     kind("AWS::DynamoDB::Table", Look::Table, End::IfPurged, true),
     kind("AWS::EC2::LaunchTemplate", Look::LaunchTemplate, End::WithStack, false),
     kind("AWS::EC2::SecurityGroup", Look::Drift, End::WithStack, false),
+    // What is on it is in the bucket of models, too.
+    kind("AWS::EFS::AccessPoint", Look::Drift, End::WithStack, false),
+    kind("AWS::EFS::FileSystem", Look::Drift, End::WithStack, true),
+    kind("AWS::EFS::MountTarget", Look::Drift, End::WithStack, false),
     kind("AWS::Events::Rule", Look::Drift, End::WithStack, false),
     kind("AWS::IAM::InstanceProfile", Look::Drift, End::WithStack, false),
     kind("AWS::IAM::ManagedPolicy", Look::Drift, End::WithStack, false),

@@ -10,10 +10,11 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
 /// The functions of the template.
-pub(crate) const FUNCTIONS: [&str; 8] = [
+pub(crate) const FUNCTIONS: [&str; 9] = [
     "authorize",
     "account",
     "generate",
+    "catalog",
     "dispatch",
     "claim",
     "progress-push",

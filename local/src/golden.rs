@@ -10,9 +10,9 @@ use accounts::fingerprint;
 use anyhow::{Context, Result};
 use cloud::{
     Bucket, Store, Write,
-    tables::{BodyOf, DeviceOf, Entity, Id, InvitationOf, SignInOf},
+    tables::{BodyOf, CatalogKey, DeviceOf, Entity, Id, InvitationOf, SignInOf, UploadOf},
 };
-use model::{ConnectionId, Millis, PoolId, TaskId, UserId, WorkerId};
+use model::{ConnectionId, Millis, PoolId, TaskId, TeamId, UserId, WorkerId};
 use serde_json::{Map, Value, json};
 
 const POOL: &str = "golden";
@@ -27,6 +27,9 @@ const CODE: &str = "00000000000000000000000000000000";
 const INVITATION: &str = "aaaaaa-bbbbbb-cccccc-dddddd";
 /// What was uploaded for a request that names it, and its size in bytes.
 const UPLOAD: (&str, usize) = ("uploads/mara/53504135d9f54c03837a7f17b7904c9e", 48_213);
+
+/// An upload of a model.
+const MODEL_UPLOAD: &str = "01a05cd7-2a00-7000-8000-0000000000f1";
 
 /// How long nothing of it ends by itself.
 const DAY: Duration = Duration::from_hours(24);
@@ -75,6 +78,11 @@ pub(crate) async fn seed(store: &Store, pictures: &Bucket, now: Millis) -> Resul
     let secret = fingerprint(INVITATION);
     let invitation = json!({ "secret": secret, "made_at": now, "expires_at": end, "ttl": ttl });
     put(store, &InvitationOf(secret.clone()), item!("invitation"), invitation).await?;
+
+    let model = CatalogKey(TeamId::new("studio"), "checkpoint#ink.safetensors#1".to_owned());
+    put(store, &model, item!("catalog.stored"), json!({})).await?;
+    let upload = json!({ "id": MODEL_UPLOAD, "until": end });
+    put(store, &UploadOf(MODEL_UPLOAD.to_owned()), item!("upload"), upload).await?;
 
     let (key, size) = UPLOAD;
     pictures

@@ -383,7 +383,8 @@ impl Host {
             // It comes back where it was, as a restarted ComfyUI does.
             port = url.rsplit(':').next().and_then(|it| it.parse().ok()).unwrap_or(0);
         }
-        let (child, url) = start_stand_in(plan, port, step_delay).await?;
+        let models = models_of(&plan.folder, &self.instance.worker_id);
+        let (child, url) = start_stand_in(plan, &models, port, step_delay).await?;
         self.comfyui = Some((child, url.clone()));
         Ok(url)
     }
@@ -394,7 +395,7 @@ pub fn models_of(folder: &Path, worker: &WorkerId) -> PathBuf {
     folder.join(format!("{worker}-models"))
 }
 
-async fn start_stand_in(plan: &Plan, port: u16, step_delay: Duration) -> Result<(Child, String)> {
+async fn start_stand_in(plan: &Plan, models: &Path, port: u16, step_delay: Duration) -> Result<(Child, String)> {
     let mut command = Command::new(&plan.built.double);
     command
         .args([
@@ -405,6 +406,8 @@ async fn start_stand_in(plan: &Plan, port: u16, step_delay: Duration) -> Result<
             &port.to_string(),
         ])
         .args(["--step-delay", &format!("{}ms", step_delay.as_millis())])
+        .arg("--models-in")
+        .arg(models)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use cloud::{Bucket, Sockets, Store, token::Signer};
+use cloud::{Bucket, Sockets, Store, multipart::Multipart, token::Signer};
 use fleet::ec2::{FleetConfig, connect_with};
 use model::{PoolId, Role, TeamId, UserId};
 use ops::{keys, outputs::Outputs, pool::Limits, seed};
@@ -97,6 +97,7 @@ pub struct Stack {
     store: Store,
     pictures: Bucket,
     models: Bucket,
+    masters: Multipart,
     sockets: Sockets,
     signer: Signer,
     keys: keys::Keys,
@@ -152,6 +153,7 @@ impl Stack {
         let store = Store::dynamo(&sdk, outputs.tables()?);
         let pictures = Bucket::s3(&sdk, outputs.get("Bucket")?.to_owned());
         let models = Bucket::s3(&sdk, outputs.get("ModelsBucket")?.to_owned());
+        let masters = Multipart::of(&sdk, outputs.get("ModelsBucket")?.to_owned());
         let sockets = Sockets::api_gateway(&sdk, &outputs.callback_url()?);
         let signer = Signer::new(&keys.private_pem, outputs.get("TokenIssuer")?, AUDIENCE)?;
         let fleet = FleetConfig {
@@ -180,6 +182,7 @@ impl Stack {
             store,
             pictures,
             models,
+            masters,
             sockets,
             signer,
             keys,
@@ -305,6 +308,11 @@ impl Stack {
     /// The bucket of model files, for a test's assertions.
     pub fn models(&self) -> &Bucket {
         &self.models
+    }
+
+    /// The same for files that come in parts.
+    pub fn masters(&self) -> &Multipart {
+        &self.masters
     }
 
     fn calls(&self) -> &Calls {

@@ -4,9 +4,9 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 use cloud::{
     Bucket, Store, StoreError, Write, on_conflict,
-    tables::{LoraOf, LorasOf},
+    tables::{CatalogOf, LoraOf, LorasOf},
 };
-use model::TeamId;
+use model::{CatalogEntry, TeamId};
 
 /// `ops lora`.
 #[derive(Debug, Subcommand)]
@@ -83,5 +83,21 @@ async fn remove(store: &Store, models: &Bucket, team: &TeamId, sha256: &str) -> 
             None => Ok::<_, StoreError>(()),
         }
     });
-    deleted.context("the file is gone, but its entry is not: run this again")
+    deleted.context("the file is gone, but its entry is not: run this again")?;
+    let mut entries = Vec::new();
+    for part in [team.as_str(), CatalogEntry::SHARED] {
+        entries.extend(
+            store
+                .list(CatalogOf(part))
+                .await
+                .context("the catalogue cannot be read")?,
+        );
+    }
+    let file = lora.key();
+    let of_it = |it: &CatalogEntry| it.master.as_ref().is_some_and(|it| it.key() == file);
+    for mut entry in entries.into_iter().filter(of_it) {
+        let deleted = store.commit([Write::delete(&mut entry)]).await;
+        deleted.context("the file is gone, but a model still names it: run this again")?;
+    }
+    Ok(())
 }

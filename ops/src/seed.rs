@@ -161,15 +161,12 @@ async fn put_model(store: &Store, file: &ModelFile) -> Result<(), StoreError> {
         let key = file.key();
         let version = store.get(&key).await?.map_or(0, |entry| entry.version);
         let mut entry = CatalogEntry {
-            team: key.0,
             version,
-            kind: file.kind.clone(),
-            name: file.name.clone(),
-            file: file.file.clone().unwrap_or_else(|| file.name.clone()),
             arch: file.arch.clone(),
             format: file.format.clone(),
             licence: file.licence.clone(),
             source: file.source.clone(),
+            ..CatalogEntry::on_images(key.0, &file.kind, &file.name, file.file.as_ref().unwrap_or(&file.name))
         };
         store.commit([Write::put(&mut entry)?]).await
     })

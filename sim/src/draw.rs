@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::stats::{Moment, Report};
+use crate::{
+    stats::{Moment, Report},
+    svg::{LEFT, RIGHT, WIDTH, line, open, polyline, text},
+};
 
-const WIDTH: f64 = 900.0;
-const LEFT: f64 = 60.0;
-const RIGHT: f64 = 30.0;
 const MINUTES: f64 = 24.0 * 60.0;
 const DAY_MS: u64 = 86_400_000;
 
@@ -107,36 +107,6 @@ pub fn day(title: &str, day: u64, moments: &[Moment]) -> String {
         text(&mut svg, at, height - 8.0, "middle", &format!("{hour}:00"));
     }
     svg + "</svg>\n"
-}
-
-fn open(height: f64, title: &str) -> String {
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
-         font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-    );
-    text(&mut svg, LEFT, 22.0, "start", title);
-    svg
-}
-
-fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
-    polyline(svg, &[from, to], colour);
-}
-
-fn polyline(svg: &mut String, points: &[(f64, f64)], colour: &str) {
-    let points: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-    let _ = writeln!(
-        svg,
-        r#"<polyline points="{}" fill="none" stroke="{colour}"/>"#,
-        points.join(" ")
-    );
-}
-
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(
-        svg,
-        r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{text}</text>"#
-    );
 }
 
 /// The next round number.

@@ -13,4 +13,5 @@ pub mod goals;
 pub mod sensitivity;
 pub mod signals;
 pub mod stats;
+pub mod svg;
 pub mod world;

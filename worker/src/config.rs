@@ -34,16 +34,21 @@ pub struct Options {
     pub comfyui_restart_command: Option<String>,
     /// Folder that this worker owns, on one mount: with ComfyUI's comfyui/input, output and temp, which are emptied before a
     /// picture of another team, and with models/cache and models/view. ComfyUI sees the view, which is made anew for each team:
-    /// what lies in the cache, but the LoRAs that other teams have uploaded.
+    /// what lies in the cache, but no other team's files of the studio's store.
     #[arg(long, env = "ATELIER_STORAGE", conflicts_with = "models")]
     pub storage: Option<PathBuf>,
-    /// ComfyUI's folder of models where this worker does not own it: LoRAs that painters upload are kept there, below
-    /// loras/atelier. Without it and without --storage this worker cannot apply them.
+    /// ComfyUI's folder of models where this worker does not own it: files of the studio's store are kept there, each in
+    /// atelier/<team> below the folder of its kind. Without it and without --storage this worker cannot use them.
     #[arg(long, env = "ATELIER_MODELS")]
     pub models: Option<PathBuf>,
-    /// How much of the disk uploaded LoRAs may take, GiB: those that were not used for the longest time go first.
-    #[arg(long, env = "ATELIER_LORA_CACHE", default_value_t = 20)]
-    pub lora_cache: u64,
+    /// How much of the disk files of the studio's store may take, GiB: those that were not used for the longest time go first.
+    /// Without it they may take what is left until the disk is four fifths full.
+    #[arg(long, env = "ATELIER_MODEL_CACHE", value_name = "GIB")]
+    pub model_cache: Option<u64>,
+    /// Folder that all machines of the studio share, such as one on EFS: what one has fetched from the bucket the others copy from
+    /// there. It must exist. Files lie in <team>/<kind> below it.
+    #[arg(long, env = "ATELIER_SHARED_MODELS", value_name = "FOLDER")]
+    pub shared_models: Option<PathBuf>,
     /// Version of the machine image, told to the API.
     #[arg(long, env = "ATELIER_IMAGE")]
     pub image: Option<String>,
@@ -100,6 +105,12 @@ pub struct Timing {
     pub progress_gap: Duration,
     /// Between two pings on the cloud's WebSocket.
     pub socket_ping: Duration,
+    /// How long the folder that the machines share may take for a piece of a file.
+    pub shared_silence: Duration,
+    /// How long it is passed over after that.
+    pub shared_again: Duration,
+    /// When a file that could not be fetched ahead is tried again.
+    pub fetch_again: Duration,
     /// How long the last words of a worker that is told to stop may take.
     pub give_back: Duration,
     /// The dead-man switch's time until the API has said another.
@@ -125,6 +136,9 @@ impl Default for Timing {
             claim_again: [ms(200), ms(500), ms(1000), ms(2000)],
             progress_gap: ms(500),
             socket_ping: ms(240_000),
+            shared_silence: ms(10_000),
+            shared_again: ms(300_000),
+            fetch_again: ms(60_000),
             give_back: ms(20_000),
             dead_man: model::Settings::default().dead_man,
         }

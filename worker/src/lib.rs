@@ -18,7 +18,8 @@
 //! | `control_plane` | the workers' HTTP API and WebSocket: identity, registering, heartbeats |
 //! | `comfy` | ComfyUI's protocol |
 //! | `images` | the pictures that go in and come out: checked, prepared, finished |
-//! | `loras` | uploaded LoRAs: checked, and kept on the disk |
+//! | `loras` | what is special to LoRAs: checked, and renamed |
+//! | `files` | files of the studio's store: fetched, and kept on the disk |
 //! | `host` | this machine: its GPU, its boot, its folders, its commands, its dead-man switch |
 //!
 //! Uses point downwards in this list. What stands beside the rooms is used by several of them: `event` is what they tell the
@@ -32,6 +33,7 @@ mod control_plane;
 mod error;
 mod event;
 mod fetch;
+mod files;
 mod host;
 mod images;
 #[cfg(test)]

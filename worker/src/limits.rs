@@ -15,8 +15,8 @@ use workflow::{Colour, OptionalNode};
 use crate::{
     comfy::{Comfy, OutputFile, frames},
     fetch::FetchError,
+    files,
     images::{self, BadInput},
-    loras,
 };
 
 /// The walked table: name and limit.
@@ -39,7 +39,7 @@ const CASES: [&str; 10] = [
     "all_pixels",
     "output_bytes",
     "output_blob",
-    "lora_header",
+    "model_header",
     "comfy_answer",
     "comfy_description",
     "comfy_frame",
@@ -116,10 +116,10 @@ async fn goes_through(name: &str, n: u64) -> bool {
             let limit = crate::render::MAX_PICTURES;
             !too_large(&announcing(n).await.view(&file, limit).await.unwrap_err())
         }
-        "lora_header" => {
+        "model_header" => {
             let start = [&n.to_le_bytes()[..], b"{}"].concat();
             let header = Read::chain(&start[..], Read::take(repeat(b' '), n - 2));
-            loras::begin(header, 8 + n).is_ok()
+            files::begin(header, 8 + n).is_ok()
         }
         "comfy_answer" => !too_large(&announcing(n).await.history(run).await.unwrap_err()),
         "comfy_description" => {

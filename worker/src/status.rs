@@ -12,6 +12,8 @@ pub(crate) struct Status {
     pub(crate) main_models: Vec<String>,
     /// All model files of the last runs, latest first.
     pub(crate) models: Vec<String>,
+    /// What the disk has of the studio's store, latest used first: the beginnings of hashes.
+    pub(crate) on_disk: Vec<String>,
     /// Node classes of custom packs that ComfyUI has.
     pub(crate) nodes: Vec<String>,
     /// Why this machine is of no use, if it is.
@@ -56,6 +58,10 @@ impl StatusBoard {
 
     pub(crate) fn watch(&self) -> watch::Receiver<Status> {
         self.0.subscribe()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.borrow().ready
     }
 
     pub(crate) fn set_ready(&self, ready: bool) {
@@ -110,6 +116,18 @@ impl StatusBoard {
             put_first(&mut status.main_models, main, MAIN_MODELS);
             put_first(&mut status.models, files, MODELS);
         });
+    }
+
+    /// Whether ComfyUI may have a file loaded that fits.
+    pub(crate) fn may_have_loaded(&self, fits: impl Fn(&str) -> bool) -> bool {
+        let status = self.0.borrow();
+        let mut files = status.main_models.iter().chain(&status.models);
+        files.any(|file| fits(file))
+    }
+
+    /// The disk has these files of the studio's store.
+    pub(crate) fn has_on_disk(&self, hashes: Vec<String>) {
+        self.0.send_modify(|status| status.on_disk = hashes);
     }
 
     /// ComfyUI has these node classes of custom packs.

@@ -43,7 +43,7 @@ mod warm_up;
 mod wire;
 
 pub use credits::credits;
-pub use inventory::{Checkpoint, Format, Inventory, OPTIONAL_NODES, OptionalNode, optional_node};
+pub use inventory::{Checkpoint, Files, Format, Inventory, OPTIONAL_NODES, OptionalNode, STORED, optional_node};
 pub use lora::{LoraFit, LoraReading, Renamed, read_lora};
 pub use plan::{BindError, Colour, Filling, Filter, Graph, Input, Operation, Output, Plan, Source, Work};
 pub use refusal::Refusal;

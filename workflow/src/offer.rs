@@ -29,14 +29,17 @@ impl Inventory {
     /// `plugin/resources`. The plugin offers its painters exactly that.
     #[must_use]
     pub fn offered(&self) -> Self {
+        let hidden = |file: &str| self.deprecated.contains(file);
         let checkpoints = self.checkpoints.iter().filter(|(_, checkpoint)| self.loads(checkpoint));
+        let checkpoints = checkpoints.filter(|(_, checkpoint)| !hidden(&checkpoint.file));
         let resources = self.resources.iter().filter(|(id, file)| self.serves(id, file));
+        let resources = resources.filter(|(_, file)| !hidden(file));
         let mut offered = Self {
-            checkpoints: checkpoints.map(|(name, it)| (name.clone(), it.clone())).collect(),
+            checkpoints: checkpoints.map(|(name, it)| (name.clone(), it.named(name))).collect(),
             resources: resources.map(|(id, file)| (id.clone(), file.clone())).collect(),
-            vae: self.vae.clone(),
-            loras: self.loras.clone(),
-            upscalers: self.upscalers.clone(),
+            vae: self.vae.but(hidden),
+            loras: self.loras.but(hidden),
+            upscalers: self.upscalers.but(hidden),
             ..Self::default()
         };
         offered.name_what_universal_nets_do(self);
@@ -44,8 +47,16 @@ impl Inventory {
         if let Some(file) = self.upscaler("default") {
             let default = offered.resources.entry("upscaler-default-all".to_owned());
             let file = default.or_insert_with(|| file.to_owned());
-            if !offered.upscalers.contains(file) {
-                offered.upscalers.push(file.clone());
+            if offered.upscalers.name_of(file).is_none() {
+                let name = self.upscalers.name_of(file).unwrap_or(file).to_owned();
+                offered.upscalers.insert(name, file.clone());
+            }
+        }
+        // The plugin looks for a resource among the names, and asks for it by that.
+        for file in offered.resources.values_mut() {
+            let lists = [&offered.vae, &offered.loras, &offered.upscalers];
+            if let Some(name) = lists.iter().find_map(|it| it.name_of(file)) {
+                *file = name.to_owned();
             }
         }
         offered
@@ -97,7 +108,7 @@ impl Inventory {
             "vae" => identifier == "default",
             "text_encoder" => matches!(identifier, "clip_l" | "clip_g" | "t5"),
             // Those of control modes are for models that work otherwise.
-            "lora" => matches!(mode, ControlMode::Unknown(_)) && self.lora(file).is_some(),
+            "lora" => matches!(mode, ControlMode::Unknown(_)) && self.loras.name_of(file).is_some(),
             "controlnet" => match mode {
                 ControlMode::Inpaint | ControlMode::Universal => true,
                 ControlMode::Unknown(_) => false,

@@ -190,7 +190,7 @@ fn what_is_offered_has_its_form_and_its_parts() {
         "vae-default-sdxl",
     ];
     assert_eq!(resources, core);
-    assert_eq!(upscalers, ["2x.pth"]);
+    assert_eq!(Vec::from(upscalers), ["2x.pth"]);
 
     inventory.nodes = able().nodes;
     let more: Vec<_> = offered(&inventory)

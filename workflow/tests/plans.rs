@@ -132,7 +132,7 @@ fn without_upscale_models_pictures_are_only_scaled() {
         &[sizes([512, 512], [512, 512], [1024, 1024], [2048, 2048])],
     );
     let bare = Inventory {
-        upscalers: vec![],
+        upscalers: workflow::Files::default(),
         resources: std::collections::BTreeMap::default(),
         ..inventory()
     };

@@ -89,7 +89,7 @@ fn heavier_is_more() {
 #[test]
 fn a_batch_is_enlarged_picture_by_picture() {
     let bare = Inventory {
-        upscalers: vec![],
+        upscalers: workflow::Files::default(),
         resources: std::collections::BTreeMap::default(),
         ..inventory()
     };

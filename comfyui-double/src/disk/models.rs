@@ -68,7 +68,9 @@ impl Models {
     }
 
     pub(crate) fn has(&self, folder: &str, name: &str) -> bool {
-        (self.any && !name.is_empty()) || self.list(folder).iter().any(|known| known == name)
+        // What a worker is to bring must be there, where it can be.
+        let is_brought = self.root.is_some() && name.starts_with("atelier/");
+        (self.any && !name.is_empty() && !is_brought) || self.list(folder).iter().any(|known| known == name)
     }
 }
 
@@ -102,5 +104,8 @@ mod tests {
         assert!(!models.has("checkpoints", ""));
         assert_eq!(models.list("checkpoints"), ["a.safetensors"]);
         assert_eq!(models.list("vae"), ["pixel_space"]);
+        assert!(models.has("checkpoints", "atelier/red/b.safetensors"));
+        models.look_in("nowhere".into());
+        assert!(models.has("checkpoints", "b.safetensors") && !models.has("checkpoints", "atelier/red/b.safetensors"));
     }
 }

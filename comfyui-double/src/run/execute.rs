@@ -86,6 +86,9 @@ impl Run<'_> {
             &json!({ "node": id, "display_node": id, "prompt_id": self.item.id }),
         );
         self.suffer(node.class())?;
+        if matches!(node.class(), "CheckpointLoaderSimple" | "UNETLoader") {
+            self.work_for(self.shared.options.load_delay)?;
+        }
 
         let call = Call {
             class: node.class(),

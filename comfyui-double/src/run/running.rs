@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -64,9 +64,9 @@ impl<'a> Run<'a> {
         check_interrupt(&mut self.shared.lock())
     }
 
-    /// Spends the time of a step, unless an interrupt ends it.
-    pub(super) fn work_for_a_step(&self) -> Result<(), Trouble> {
-        let end = Instant::now() + self.shared.options.step_delay;
+    /// Spends this time, unless an interrupt ends it.
+    pub(super) fn work_for(&self, time: Duration) -> Result<(), Trouble> {
+        let end = Instant::now() + time;
         let mut inner = self.shared.lock();
         loop {
             check_interrupt(&mut inner)?;

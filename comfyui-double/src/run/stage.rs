@@ -23,7 +23,7 @@ impl Stage for Run<'_> {
     }
 
     fn step(&mut self, value: u32, max: u32, preview: &mut dyn FnMut() -> Vec<u8>) -> Result<(), Trouble> {
-        self.work_for_a_step()?;
+        self.work_for(self.shared.options.step_delay)?;
         self.shared.lock().stats.steps += 1;
         let picture = self.wants_previews().then(preview);
         self.report_step(value, max, picture.as_deref().map(|bytes| (bytes, false)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloud::{StoreError, chain, http::HttpError, tables::Backlog};
 use model::{
     Failure, FailureClass, Millis, Outcome, RunId, TaskId, TeamId, Worker, WorkerState,
-    worker_api::{Assignment, RunUrls},
+    worker_api::{Assignment, ModelFile, RunUrls},
 };
 use serde_json::Value;
 use tasks::{
@@ -26,12 +26,21 @@ const MAX_LOST: usize = 8;
 /// Most looks at one task: a conflict may be about the worker's item (a heartbeat) as well as about the task.
 const LOOKS: usize = 4;
 
-/// From this version of the protocol on, workers say how large a result is before they upload it, and fetch a plan from
-/// where it lies.
-const BY_ADDRESS: u32 = 2;
+/// From this version of the protocol on, workers fetch files of any kind from the studio's store.
+const STORE: u32 = 3;
 
-fn is_old(worker: &Worker) -> bool {
-    worker.protocol.is_none_or(|it| it < BY_ADDRESS)
+/// Whether the worker knows files of the store only where they are LoRAs.
+pub(crate) fn is_old(worker: &Worker) -> bool {
+    worker.protocol.is_none_or(|it| it < STORE)
+}
+
+/// Whether a worker that is old can do the task: one whose plan cannot be read ends with whoever claims it.
+async fn can_do(app: &App, task_id: TaskId) -> Result<bool, HttpError> {
+    match bodies::read(&app.cloud.store, task_id).await {
+        Ok(body) => Ok(body.models.is_empty()),
+        Err(BodyError::Plan(_)) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Where a run's pictures lie: the run is in the name, so that a lost worker's late upload overwrites nothing.
@@ -98,6 +107,9 @@ async fn try_claim(
 ) -> Result<Option<Assignment>, HttpError> {
     for _ in 0..LOOKS {
         let Some(worker) = free.as_ref() else { return Ok(None) };
+        if is_old(worker) && !can_do(app, task_id).await? {
+            return Ok(None);
+        }
         let body = bodies::read(&app.cloud.store, task_id);
         let (claimed, body) = tokio::join!(claim(&app.cloud, &app.settings, worker, task_id, now), body);
         match claimed {
@@ -141,16 +153,14 @@ async fn hand_over(
             task_id,
             run_id,
             team: worker.team.clone().unwrap_or_else(|| TeamId::new(worker.pool.as_str())),
-            urls: urls(app, worker, task_id, run_id, &body).await?,
+            urls: urls(app, &body).await?,
             plan: match body.plan {
                 PlanPlace::Here(plan) => plan,
-                PlanPlace::Bucket(key) if is_old(worker) => {
-                    serde_json::from_str(&app.cloud.bucket.get(&key).await?).map_err(HttpError::broken)?
-                }
                 PlanPlace::Bucket(_) => Value::Null,
             },
             inputs: body.inputs,
             loras: body.loras,
+            models: body.models,
             limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
         })),
         Err(BodyError::Plan(_)) => {
@@ -167,19 +177,16 @@ async fn hand_over(
     }
 }
 
-/// Presigned URLs for this run. A worker that can say how large a result is gets none for it before.
-pub(crate) async fn urls(
-    app: &App,
-    worker: &Worker,
-    task_id: TaskId,
-    run_id: RunId,
-    body: &Body,
-) -> Result<RunUrls, HttpError> {
+/// Presigned URLs for a run of this body, but for its result, whose size is not known yet.
+pub(crate) async fn urls(app: &App, body: &Body) -> Result<RunUrls, HttpError> {
     let life = app.settings.url_life;
-    let mut loras = Vec::with_capacity(body.loras.len());
-    for lora in &body.loras {
-        loras.push(app.cloud.models.presign_get(&lora.key, life).await?);
-    }
+    let addresses = async |files: &[ModelFile]| {
+        let mut urls = Vec::with_capacity(files.len());
+        for file in files {
+            urls.push(app.cloud.models.presign_get(&file.key, life).await?);
+        }
+        Ok::<_, HttpError>(urls)
+    };
     let plan = match &body.plan {
         PlanPlace::Here(_) => None,
         PlanPlace::Bucket(key) => Some(app.cloud.bucket.presign_get(key, life).await?),
@@ -188,26 +195,21 @@ pub(crate) async fn urls(
         Some(key) => Some(app.cloud.bucket.presign_get(key, life).await?),
         None => None,
     };
-    let upload = if is_old(worker) {
-        upload_url(app, task_id, run_id, None).await?
-    } else {
-        String::new()
-    };
     Ok(RunUrls {
         plan,
         input,
-        loras,
-        upload,
+        loras: addresses(&body.loras).await?,
+        models: addresses(&body.models).await?,
+        upload: String::new(),
     })
 }
 
-/// Where to put the result, signed for its size if that is known.
-pub(crate) async fn upload_url(
-    app: &App,
-    task_id: TaskId,
-    run_id: RunId,
-    size: Option<u64>,
-) -> Result<String, HttpError> {
+/// Where to put the result, signed for its size in bytes.
+pub(crate) async fn upload_url(app: &App, task_id: TaskId, run_id: RunId, size: u64) -> Result<String, HttpError> {
     let key = result_key(task_id, run_id);
-    Ok(app.cloud.bucket.presign_put(&key, size, app.settings.url_life).await?)
+    Ok(app
+        .cloud
+        .bucket
+        .presign_put(&key, Some(size), app.settings.url_life)
+        .await?)
 }

@@ -5,26 +5,29 @@ use std::sync::Arc;
 use accounts::Caller;
 use axum::extract::State;
 use cloud::{
-    StoreError, Write,
+    StoreError, Write, chain,
     http::{HttpError, Json, Now, PathId},
     on_conflict,
     tables::{Backlog, NodesOf},
 };
 use model::{
     Millis, PoolNodes, Task, TaskState, Worker, WorkerId, WorkerState,
-    worker_api::{Heartbeat, HeartbeatReply, RunProgress},
+    worker_api::{FileOffer, Heartbeat, HeartbeatReply, RunProgress},
 };
 use tasks::{learn, notify::tell_owner, runs::outcome};
-use tracing::error;
+use tracing::{error, warn};
 use workflow::optional_node;
 
-use crate::{App, MAX_NAME, calling, earlier};
+use crate::{App, MAX_NAME, assign::is_old, calling, earlier, offers};
 
 /// Longest reason logged, characters: a machine may say anything.
 const MAX_REASON: usize = 200;
 
 /// Most model names kept: what fits into a GPU is few.
 const MODELS: usize = 8;
+
+/// Most files on disk kept: 64 of 7 GB are more than most disks hold.
+const ON_DISK: usize = 64;
 
 /// A worker says that it lives, and is told what is true.
 #[utoipa::path(
@@ -61,6 +64,9 @@ pub(crate) async fn heartbeat(
             let task = renew(&app, &held.task_id, said, now).await?;
             answer.run_lost = task.is_none();
             answer.cancel = task.is_some_and(|task| task.state == TaskState::Canceling);
+            if !is_old(&worker) {
+                answer.files = ahead(&app, &worker, &beat, now).await;
+            }
         }
         (Some(_), _) => answer.run_lost = true,
         // The answer to its claim was lost: the claim is answered with the same run again.
@@ -76,6 +82,14 @@ pub(crate) async fn heartbeat(
         answer.token = Some(token.map_err(HttpError::unavailable)?);
     }
     Ok(Json(answer))
+}
+
+/// Without this word a file is fetched when its task is: no reason to leave a heartbeat without an answer.
+async fn ahead(app: &App, worker: &Worker, beat: &Heartbeat, now: Millis) -> Vec<FileOffer> {
+    offers::ahead(app, worker, beat, now).await.unwrap_or_else(|error| {
+        warn!(worker.id = %worker.worker_id, error = chain(&error), "what comes next could not be looked at");
+        Vec::new()
+    })
 }
 
 async fn note(
@@ -114,6 +128,8 @@ async fn note(
             .take(MODELS)
             .cloned()
             .collect();
+        let is_mark = |it: &&String| it.len() == 8 && it.bytes().all(|byte| byte.is_ascii_hexdigit());
+        worker.on_disk = beat.on_disk.iter().filter(is_mark).take(ON_DISK).cloned().collect();
         let before = worker.state;
         let next = match (before, beat.ready) {
             (WorkerState::Warming | WorkerState::Ready, _) if beat.sick.is_some() => Some(WorkerState::Failed),

@@ -4,6 +4,7 @@ mod assign;
 mod end;
 mod heartbeat;
 pub mod identity;
+mod offers;
 mod register;
 mod urls;
 

@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use cloud::{
-    http::{ErrorBody, HttpError, Json, Now},
-    tables::CatalogOf,
-};
+use cloud::http::{ErrorBody, HttpError, Json, Now};
 use model::{
-    CatalogEntry, Millis, PoolId, Worker, WorkerState,
+    Millis, Worker, WorkerState,
     worker_api::{PROTOCOL, Register, Registered, is_spoken},
 };
 use policy::watch::may_begin;
-use serde_json::Value;
 use tasks::runs::change_worker;
 use tracing::error;
 
-use crate::{App, MAX_NAME, identity};
+use crate::{App, MAX_NAME, identity, offers};
 
 /// A worker's process begins: it proves which instance it is, and gets a token of a new generation.
 #[utoipa::path(
@@ -74,10 +70,12 @@ pub(crate) async fn register(
         .signer
         .worker(&worker, now, app.settings.worker_token)
         .map_err(HttpError::unavailable)?;
+    let first = offers::first(&app, &worker.pool, now).await;
     let milliseconds = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Json(Registered {
         token,
-        warm_up: warm_up(&app, &worker.pool, now).await?,
+        warm_up: first.plan,
+        files: first.files,
         pool: worker.pool,
         socket: Some(app.socket_url.clone()),
         heartbeat_busy_ms: milliseconds(app.settings.heartbeat_busy),
@@ -112,19 +110,7 @@ fn begin(worker: &mut Worker, proof_date: u64, request: &Register, now: Millis) 
     worker.connection = None;
     worker.gpu = None;
     worker.models.clear();
+    worker.on_disk.clear();
     worker.nodes = None;
     worker.run = None;
-}
-
-/// The plan that warms up the pool's usual checkpoint.
-async fn warm_up(app: &App, pool: &PoolId, now: Millis) -> Result<Option<Value>, HttpError> {
-    let Some(name) = app.cloud.store.get(pool).await?.and_then(|pool| pool.warm_up) else {
-        return Ok(None);
-    };
-    let inventory = catalog::assemble(&app.cloud.store.list(CatalogOf(CatalogEntry::SHARED)).await?);
-    let Some(checkpoint) = inventory.checkpoint(&name) else {
-        return Ok(None);
-    };
-    let plan = workflow::warm_up(checkpoint, now.0 & 0xffff_ffff);
-    serde_json::to_value(plan).map(Some).map_err(HttpError::unavailable)
 }

@@ -43,12 +43,12 @@ pub(crate) async fn fresh(
     }
     if let Some(size) = wanted.size {
         // The GPU waits: whoever has a result needs no inputs any more.
-        let upload = upload_url(&app, wanted.task_id, wanted.run_id, Some(size)).await?;
+        let upload = upload_url(&app, wanted.task_id, wanted.run_id, size).await?;
         return Ok(Json(RunUrls {
             upload,
             ..RunUrls::default()
         }));
     }
     let body = bodies::read(&app.cloud.store, wanted.task_id).await?;
-    Ok(Json(urls(&app, &worker, wanted.task_id, wanted.run_id, &body).await?))
+    Ok(Json(urls(&app, &body).await?))
 }

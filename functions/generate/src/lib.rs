@@ -17,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub struct App {
     cloud: Cloud,
     settings: Settings,
-    inventories: catalog::Cache,
+    models: catalog::Cache,
     recent: tasks::intake::Recent,
 }
 
@@ -27,7 +27,7 @@ impl App {
         Self {
             cloud,
             settings,
-            inventories: catalog::Cache::default(),
+            models: catalog::Cache::default(),
             recent: tasks::intake::Recent::default(),
         }
     }

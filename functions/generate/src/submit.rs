@@ -6,7 +6,7 @@ use accounts::Caller;
 use axum::{extract::State, http::HeaderMap};
 use catalog::uploads::Named;
 use cloud::http::{ErrorBody, HttpError, Json, Now, Raw};
-use model::{Account, Millis, PoolId, Task, TaskId, TaskState, worker_api::LoraFile};
+use model::{Account, Millis, PoolId, Task, TaskId, TaskState, worker_api::ModelFile};
 use policy::hold;
 use serde::Serialize;
 use serde_json::Value;
@@ -98,7 +98,7 @@ pub(crate) async fn submit(
     let mut body = body(&bytes)?;
     let workflow = body.pointer_mut("/input/workflow").map(Value::take);
     let input = read(workflow.ok_or_else(unreadable)?)?;
-    let (account, mut plan, loras) = compile(&app, &input, &caller, now).await?;
+    let (account, mut plan, models) = compile(&app, &input, &caller, now).await?;
     plan.output.webp = body.pointer("/input/options/useWebpCompression") == Some(&Value::Bool(true));
     let lane = hold::lane(plan.output.count, plan.work.steps, plan.work.units());
     let credits = workflow::credits(&input);
@@ -110,7 +110,7 @@ pub(crate) async fn submit(
         fresh,
         plan,
         files,
-        loras,
+        models,
         lane,
     };
     let admitted = intake::admit(&app.cloud, &app.settings, &app.recent, &account, wanted, now).await?;
@@ -181,28 +181,36 @@ pub(crate) async fn cost(
     Ok(workflow::credits(&input).to_string())
 }
 
-/// The caller's account, and the request as a plan for their team with the uploaded LoRAs that it loads.
+/// The caller's account, and the request as a plan for their team with the files of the studio's store that it loads.
 async fn compile(
     app: &App,
     input: &WorkflowInput,
     caller: &Caller,
     now: Millis,
-) -> Result<(Account, Plan, Vec<LoraFile>), HttpError> {
+) -> Result<(Account, Plan, Vec<ModelFile>), HttpError> {
     let store = &app.cloud.store;
     let account = accounts::of(store, caller).await?;
-    let (inventory, loras) = tokio::try_join!(
-        async { Ok::<_, HttpError>(app.inventories.of(store, &account, now).await?) },
+    let (mut models, loras) = tokio::try_join!(
+        async { Ok::<_, HttpError>(app.models.of(store, &account, now).await?) },
         async { Ok(Named::by(&app.cloud, &account.team, input).await?) }
     )?;
-    let mut plan = workflow::compile(input, &loras.over(inventory));
+    let mut plan = workflow::compile(input, &loras.over(Arc::clone(&models.inventory)));
     if plan.is_err() {
         // Nothing is refused because of what was true a minute ago.
-        let inventory = app.inventories.fresh(store, &account, now).await?;
-        plan = workflow::compile(input, &loras.over(inventory));
+        models = app.models.fresh(store, &account, now).await?;
+        plan = workflow::compile(input, &loras.over(Arc::clone(&models.inventory)));
     }
     let plan = plan.map_err(|refusal| HttpError::new(400, refusal.to_string()))?;
-    let loras = loras.files(&plan, input);
-    Ok((account, plan, loras))
+    let arch = input.models.as_ref().map(|models| models.version.to_string());
+    let arch = arch.unwrap_or_default();
+    let mut files = models.files(&plan, &arch);
+    // Its name and its hash may be asked for at once.
+    for lora in loras.files(&plan, &arch) {
+        if files.iter().all(|it| it.file != lora.file) {
+            files.push(lora);
+        }
+    }
+    Ok((account, plan, files))
 }
 
 fn unreadable() -> HttpError {

@@ -106,10 +106,10 @@ pub(crate) async fn resources(
     let usage = accounts::usage(store, &user, now);
     let (account, usage) = tokio::join!(accounts::of(store, &caller), usage);
     let (account, usage) = (account?, usage?);
-    let inventory = app.inventories.fresh(store, &account, now);
+    let models = app.models.fresh(store, &account, now);
     let noted = presence::note_if_solvent(&app.cloud, &account, &usage, Sign::Call, &app.settings, now);
-    let (inventory, ()) = tokio::join!(inventory, noted);
-    serde_json::to_value(inventory?.offered())
+    let (models, ()) = tokio::join!(models, noted);
+    serde_json::to_value(models?.inventory.offered())
         .map(Json)
         .map_err(HttpError::broken)
 }

@@ -77,7 +77,16 @@ pub(crate) async fn lora(
 ) -> Result<Json<LoraPlace>, HttpError> {
     let account = accounts::of(&app.cloud.store, &caller).await?;
     Ok(Json(
-        match place(&app.cloud, &app.settings, &account.team, &hash, size, now).await? {
+        match place(
+            &app.cloud,
+            &app.settings,
+            (&account.team, &account.user_id),
+            &hash,
+            size,
+            now,
+        )
+        .await?
+        {
             Place::Cached => LoraPlace::Cached,
             Place::Put(url) => LoraPlace::Upload { url },
             Place::TooLarge => LoraPlace::TooLarge {

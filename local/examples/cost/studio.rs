@@ -258,6 +258,7 @@ async fn body(store: &Store, request: &Value) -> Result<TaskBody> {
         plan_key: None,
         inputs: None,
         loras: vec![],
+        models: vec![],
         ttl: 0,
     })
 }

@@ -102,13 +102,13 @@ async fn guard(mut request: Request, next: Next) -> Response {
 }
 
 /// The router of a function with this state: every route is guarded, and what there is no route for gets our words.
-pub fn router<A: Send + Sync + 'static>(routes: OpenApiRouter<Arc<A>>, app: A) -> Router {
+pub fn router<A: Send + Sync + 'static>(routes: OpenApiRouter<Arc<A>>, app: impl Into<Arc<A>>) -> Router {
     let (router, _) = routes.split_for_parts();
     router
         .route_layer(from_fn(guard))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
-        .with_state(Arc::new(app))
+        .with_state(app.into())
 }
 
 fn admitted(request: &Request) -> Result<Option<Caller>, HttpError> {

@@ -1,36 +1,64 @@
 //! The catalogue's entries as what `workflow` compiles with.
 
+use std::collections::BTreeMap;
+
 use model::CatalogEntry;
 use workflow::{Arch, Checkpoint, Format, Inventory};
 
-/// Later entries win over earlier ones of the same name. Entries that make no sense are left out.
+/// Of each model the version that a request gets: one that is pinned, or else the newest; one that is deprecated only where
+/// no other is left. Later entries of another team win over earlier ones.
+pub fn current(entries: &[CatalogEntry]) -> impl Iterator<Item = &CatalogEntry> {
+    let rank = |entry: &CatalogEntry| (!entry.deprecated, entry.pinned, entry.number);
+    let mut models: BTreeMap<(&str, &str), &CatalogEntry> = BTreeMap::new();
+    for entry in entries.iter().filter(|it| it.deleted.is_none()) {
+        let model = models.entry((&entry.kind, &entry.name)).or_insert(entry);
+        if model.team != entry.team || rank(entry) > rank(model) {
+            *model = entry;
+        }
+    }
+    models.into_values()
+}
+
+/// Entries that make no sense are left out.
 pub fn assemble(entries: &[CatalogEntry]) -> Inventory {
     let mut inventory = Inventory::default();
-    for entry in entries {
+    let mut resources = Vec::new();
+    let mut others = BTreeMap::new();
+    for entry in current(entries) {
+        let (name, file) = (entry.name.clone(), entry.file.clone());
+        if entry.deprecated {
+            inventory.deprecated.insert(file.clone());
+        }
         match entry.kind.as_str() {
-            "checkpoint" => {
+            "checkpoint" | "diffusion_model" => {
                 let arch = entry.arch.as_ref().and_then(|arch| parse::<Arch>(arch));
                 let Some(arch) = arch else { continue };
-                let format = entry
-                    .format
-                    .as_ref()
-                    .and_then(|format| parse(format))
-                    .unwrap_or(Format::Checkpoint);
-                inventory.checkpoints.insert(
-                    entry.name.clone(),
-                    Checkpoint {
-                        file: entry.file.clone(),
-                        arch,
-                        format,
-                    },
-                );
+                let format = entry.format.as_ref().and_then(|format| parse(format));
+                let format = format.unwrap_or(if entry.kind == "checkpoint" {
+                    Format::Checkpoint
+                } else {
+                    Format::Diffusion
+                });
+                inventory.checkpoints.insert(name, Checkpoint { file, arch, format });
             }
-            "vae" => inventory.vae.push(entry.file.clone()),
-            "lora" => inventory.loras.push(entry.file.clone()),
-            "upscaler" => inventory.upscalers.push(entry.file.clone()),
-            "resource" => drop(inventory.resources.insert(entry.name.clone(), entry.file.clone())),
-            _ => {}
+            "vae" => inventory.vae.insert(name, file),
+            "lora" => inventory.loras.insert(name, file),
+            "upscaler" => inventory.upscalers.insert(name, file),
+            "resource" => resources.push((name, file)),
+            _ => drop(others.insert(name, file)),
         }
+    }
+    // A resource is said to be a file: one of the studio's store, if there is one of this name.
+    for (id, file) in resources {
+        let lists = [&inventory.vae, &inventory.loras, &inventory.upscalers];
+        let stored = others.get(&file).map(String::as_str);
+        let stored = stored.or_else(|| lists.iter().find_map(|it| it.find(&file)));
+        let file = stored.map_or(file.clone(), str::to_owned);
+        inventory.resources.insert(id, file);
+    }
+    // Or the file is called as the resource.
+    for (name, file) in others {
+        inventory.resources.entry(name).or_insert(file);
     }
     inventory
 }

@@ -2,7 +2,9 @@
 
 mod assemble;
 mod cache;
+pub mod inspect;
+pub mod models;
 pub mod uploads;
 
-pub use assemble::assemble;
-pub use cache::Cache;
+pub use assemble::{assemble, current};
+pub use cache::{Cache, Models};

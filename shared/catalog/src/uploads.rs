@@ -11,7 +11,7 @@ use cloud::{
     retry::MayConflict,
     tables::{LoraOf, LorasOf},
 };
-use model::{Millis, Settings, TeamId, UploadedLora, worker_api::LoraFile};
+use model::{Millis, Settings, TeamId, UploadedLora, UserId, worker_api::ModelFile};
 use workflow::{Inventory, Lora, Plan, WorkflowInput};
 
 /// Most uploaded LoRAs that one request may name: each is looked up.
@@ -70,7 +70,7 @@ pub enum Place {
 pub async fn place(
     cloud: &Cloud,
     settings: &Settings,
-    team: &TeamId,
+    (team, user): (&TeamId, &UserId),
     hash: &str,
     size: u64,
     now: Millis,
@@ -90,6 +90,7 @@ pub async fn place(
         size,
         created: now,
         stored: false,
+        by: Some(user.clone()),
     };
     on_conflict!({ register(cloud, settings, wanted.clone(), hash, now).await })
 }
@@ -118,7 +119,9 @@ async fn register(
     {
         return Ok(Place::Full);
     }
-    lora.version = found.map_or(0, |found| found.version);
+    lora.version = found.as_ref().map_or(0, |found| found.version);
+    // Who brought it first has it among their models.
+    lora.by = found.and_then(|found| found.by).or(lora.by);
     lora.stored = stored;
     cloud.store.commit([Write::put(&mut lora)?]).await?;
     if stored {
@@ -165,7 +168,7 @@ async fn is_stored(cloud: &Cloud, lora: &UploadedLora) -> Result<bool, BucketErr
 }
 
 /// The SHA-256 in hexadecimal digits; none if it is not one.
-fn hex(base64: &str) -> Option<String> {
+pub(crate) fn hex(base64: &str) -> Option<String> {
     let hash: [u8; 32] = BASE64_STANDARD.decode(base64).ok()?.try_into().ok()?;
     Some(hash.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
@@ -213,15 +216,14 @@ impl Named {
         inventory.into()
     }
 
-    /// Those that the plan loads.
-    pub fn files(self, plan: &Plan, input: &WorkflowInput) -> Vec<LoraFile> {
-        let arch = input.models.as_ref().map(|models| models.version.to_string());
-        let arch = arch.unwrap_or_default();
-        let files = self.0.into_values().map(|(name, lora)| LoraFile {
+    /// Those that the plan loads, to act on this architecture.
+    pub fn files(self, plan: &Plan, arch: &str) -> Vec<ModelFile> {
+        let files = self.0.into_values().map(|(name, lora)| ModelFile {
             name,
+            folder: ModelFile::LORAS.to_owned(),
             file: lora.file(),
             key: lora.key(),
-            arch: arch.clone(),
+            arch: arch.to_owned(),
             size: lora.size,
             sha256: lora.sha256,
         });

@@ -52,6 +52,12 @@ impl Dynamo {
     async fn query(&self, query: &Query, after: Option<&Cursor>, limit: u32) -> Result<Page<Item>, StoreError> {
         let start = after.map(|cursor| cursor.keys(query)).transpose()?;
         let start = start.map(|keys| encode(query.table, &keys)).transpose()?;
+        let prefix = query.order().filter(|_| !query.prefix.is_empty());
+        let condition = if prefix.is_some() {
+            "#p = :p AND begins_with(#s, :s)"
+        } else {
+            "#p = :p"
+        };
         let output = self
             .client
             .query()
@@ -59,9 +65,21 @@ impl Dynamo {
             .set_index_name(query.index.map(|index| index.name.to_owned()))
             // A message that says where to look comes right after the write. An index cannot be read this way.
             .consistent_read(query.index.is_none())
-            .key_condition_expression("#p = :p")
-            .expression_attribute_names("#p", query.attribute())
-            .expression_attribute_values(":p", AttributeValue::S(query.partition.clone()))
+            .key_condition_expression(condition)
+            .set_expression_attribute_names(Some(
+                [("#p", query.attribute())]
+                    .into_iter()
+                    .chain(prefix.map(|order| ("#s", order)))
+                    .map(|(name, attribute)| (name.to_owned(), attribute.to_owned()))
+                    .collect(),
+            ))
+            .set_expression_attribute_values(Some(
+                [(":p", &query.partition)]
+                    .into_iter()
+                    .chain(prefix.map(|_| (":s", &query.prefix)))
+                    .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.clone())))
+                    .collect(),
+            ))
             .scan_index_forward(query.first == First::Smallest)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .set_exclusive_start_key(start)

@@ -10,6 +10,7 @@ mod dynamo;
 pub mod fault;
 pub mod http;
 pub mod memory;
+pub mod multipart;
 pub mod page;
 mod query;
 pub mod queue;
@@ -53,6 +54,12 @@ pub struct Cloud {
     pub models: Bucket,
     /// Open WebSockets.
     pub sockets: Sockets,
+}
+
+/// The bucket of model files, for those that come in parts.
+pub async fn masters(config: &Config) -> multipart::Multipart {
+    let client = bucket::client(&sdk_config().await, config.local_endpoint);
+    multipart::Multipart::s3(client, config.models_bucket.clone())
 }
 
 /// Longest time for making a client ready.

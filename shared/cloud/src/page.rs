@@ -54,6 +54,12 @@ impl Cursor {
                     .iter()
                     .all(|name| item.get(*name).is_some_and(|it| fits(name, it)))
                 && item.get(query.attribute()).and_then(Value::as_str) == Some(&query.partition)
+                && (query.prefix.is_empty()
+                    || query.order().is_none_or(|order| {
+                        item.get(order)
+                            .and_then(Value::as_str)
+                            .is_some_and(|it| it.starts_with(&query.prefix))
+                    }))
         })
         .ok_or(StoreError::Cursor { table: query.table })
     }

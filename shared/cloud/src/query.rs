@@ -11,6 +11,8 @@ pub struct Query {
     pub index: Option<Index>,
     /// Wanted partition.
     pub partition: String,
+    /// What [`Query::order`] begins with, where that is text: the others are not read. Empty for all.
+    pub prefix: String,
     /// From which end.
     pub first: First,
     /// How much of it is wanted.

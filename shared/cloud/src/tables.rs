@@ -1,9 +1,9 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, AddressRate, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Device, Identity, Invitation,
-    OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState,
-    TeamId, TeamRate, UploadedLora, Usage, UserId, Worker, WorkerId,
+    Account, AddressRate, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion, Device, Identity,
+    Invitation, ModelUpload, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task,
+    TaskBody, TaskId, TaskState, TeamId, TeamRate, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -222,6 +222,20 @@ pub struct CatalogKey(pub TeamId, pub String);
 #[derive(Debug, Clone)]
 pub struct LoraOf(pub TeamId, pub String);
 
+/// Names a [`ModelUpload`] by its id.
+#[derive(Debug, Clone)]
+pub struct UploadOf(pub String);
+
+/// Where all uploads of models are: there are few at a time. No team can have this name.
+const UPLOADS: &str = "#uploads";
+
+/// Names a [`Deletion`] by the team and the [`CatalogKey`] of what was deleted.
+#[derive(Debug, Clone)]
+pub struct DeletionOf(pub TeamId, pub String);
+
+/// Where all deletions of models are.
+const DELETIONS: &str = "#deletions";
+
 /// Apart from what the team's catalogue is read from with each minute: no team can have such a name.
 fn loras_of(team: &TeamId) -> String {
     format!("{team}#loras")
@@ -313,7 +327,7 @@ entity!(PoolNames, AllPools, |_it| AllPools, |_id| Key {
 entity!(
     CatalogEntry,
     CatalogKey,
-    |it| CatalogKey(it.team.clone(), format!("{}#{}#1", it.kind, it.name)),
+    |it| CatalogKey(it.team.clone(), it.key()),
     |id| Key {
         table: Table::Catalog,
         partition: id.0.to_string(),
@@ -331,6 +345,23 @@ entity!(
         sort: Some(id.1.clone())
     }
 );
+
+entity!(
+    Deletion,
+    DeletionOf,
+    |it| DeletionOf(it.of.clone(), it.what.clone()),
+    |id| Key {
+        table: Table::Catalog,
+        partition: DELETIONS.to_owned(),
+        sort: Some(format!("{}#{}", id.0, id.1))
+    }
+);
+
+entity!(ModelUpload, UploadOf, |it| UploadOf(it.id.clone()), |id| Key {
+    table: Table::Catalog,
+    partition: UPLOADS.to_owned(),
+    sort: Some(id.0.clone())
+});
 
 /// A typed [`Query`].
 pub trait List {
@@ -390,9 +421,55 @@ impl AccountKey {
 #[derive(Debug, Clone, Copy)]
 pub struct CatalogOf<'a>(pub &'a str);
 
+/// The same of those whose [`CatalogKey`] begins with this, as `lora#` does.
+#[derive(Debug, Clone, Copy)]
+pub struct CatalogUnder<'a>(pub &'a str, pub &'a str);
+
+/// The deleted models that can still be had back.
+#[derive(Debug, Clone, Copy)]
+pub struct Deletions;
+
 /// The LoRAs that a team has uploaded.
 #[derive(Debug, Clone, Copy)]
 pub struct LorasOf<'a>(pub &'a TeamId);
+
+/// The uploads of models that are not forgotten yet, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Uploads;
+
+impl List for CatalogUnder<'_> {
+    type Entry = CatalogEntry;
+    fn query(&self) -> Query {
+        Query {
+            prefix: self.1.to_owned(),
+            ..CatalogOf(self.0).query()
+        }
+    }
+}
+
+impl List for Deletions {
+    type Entry = Deletion;
+    fn query(&self) -> Query {
+        Query {
+            partition: DELETIONS.to_owned(),
+            ..Uploads.query()
+        }
+    }
+}
+
+impl List for Uploads {
+    type Entry = ModelUpload;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Catalog,
+            index: None,
+            partition: UPLOADS.to_owned(),
+            prefix: String::new(),
+            first: First::Smallest,
+            extent: Extent::Whole,
+        }
+    }
+}
 
 impl List for Backlog<'_> {
     type Entry = BacklogEntry;
@@ -401,6 +478,7 @@ impl List for Backlog<'_> {
             table: Table::Tasks,
             index: Some(BACKLOG),
             partition: self.0.to_string(),
+            prefix: String::new(),
             first: First::Smallest,
             extent: Extent::First(self.1),
         }
@@ -414,6 +492,7 @@ impl List for TasksOf<'_> {
             table: Table::Tasks,
             index: Some(TASKS_BY_OWNER),
             partition: self.0.to_string(),
+            prefix: String::new(),
             first: First::Largest,
             extent: Extent::Whole,
         }
@@ -427,6 +506,7 @@ impl List for WorkersOf<'_> {
             table: Table::Fleet,
             index: Some(WORKERS_BY_POOL),
             partition: self.0.to_string(),
+            prefix: String::new(),
             first: First::Smallest,
             extent: Extent::Whole,
         }
@@ -440,6 +520,7 @@ impl List for PresenceIn<'_> {
             table: Table::Pools,
             index: None,
             partition: presence(self.0),
+            prefix: String::new(),
             first: First::Smallest,
             extent: Extent::Whole,
         }
@@ -453,6 +534,7 @@ impl List for SessionsOf<'_> {
             table: Table::Sessions,
             index: Some(SESSIONS_BY_OWNER),
             partition: self.0.to_string(),
+            prefix: String::new(),
             first: First::Smallest,
             extent: Extent::First(20),
         }
@@ -466,6 +548,7 @@ impl List for AccountsOf<'_> {
             table: Table::Accounts,
             index: Some(ACCOUNTS_BY_TEAM),
             partition: self.0.to_string(),
+            prefix: String::new(),
             first: First::Smallest,
             extent: Extent::Whole,
         }
@@ -479,6 +562,7 @@ impl List for CatalogOf<'_> {
             table: Table::Catalog,
             index: None,
             partition: self.0.to_owned(),
+            prefix: String::new(),
             first: First::Smallest,
             extent: Extent::Whole,
         }
@@ -497,6 +581,7 @@ impl List for LorasOf<'_> {
             table: Table::Catalog,
             index: None,
             partition: loras_of(self.0),
+            prefix: String::new(),
             first: First::Smallest,
             extent: Extent::Whole,
         }

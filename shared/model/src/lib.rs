@@ -23,7 +23,7 @@ mod worker;
 pub mod worker_api;
 
 pub use account::{Account, Role, SignedIn, TeamRate, Usage};
-pub use catalog::{CatalogEntry, UploadedLora};
+pub use catalog::{CatalogEntry, Deletion, KINDS, Master, ModelUpload, UploadState, UploadedLora, folder};
 pub use failure::{Blame, Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;
@@ -31,7 +31,8 @@ pub use pool::{Meter, Pool, PoolNames, PoolNodes, StartingWorker};
 pub use pose::Pose;
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
-    Breaker, BreakerForce, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told, storable,
+    Breaker, BreakerForce, Demand, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told,
+    storable,
 };
 pub use session::Session;
 pub use settings::{Setting, Settings, SettingsError};

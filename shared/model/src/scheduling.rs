@@ -66,6 +66,18 @@ pub struct Estimates {
     /// Milliseconds by which the painters' ETAs were off, as a magnitude.
     #[serde(default)]
     pub eta_error: Estimate,
+    /// How often each main model is asked for, by its file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub demand: BTreeMap<String, Demand>,
+}
+
+/// How often something is asked for, where what is long ago counts less.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Demand {
+    /// Pictures, as they counted at that time.
+    pub pictures: f64,
+    /// When that was.
+    pub at: Millis,
 }
 
 /// What a pool's runs have shown. Apart from [`crate::Pool`], whose version decides which planner wins.

@@ -193,6 +193,10 @@ settings! {
     max_team_loras: u64 = 200;
     /// Most bytes of a team's uploaded LoRAs together.
     max_team_lora_bytes: u64 = 50 * 1024 * MIB;
+    /// Largest model file, bytes.
+    max_model: u64 = 24 * 1024 * MIB;
+    /// Most bytes of a team's own models together.
+    max_team_model_bytes: u64 = 1024 * 1024 * MIB;
     /// Largest result of a run, bytes. S3 takes 5 GiB in one PUT.
     max_result: u64 = 1024 * MIB;
 }

@@ -409,9 +409,12 @@ pub struct TaskBody {
     /// The input pictures, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<crate::worker_api::InputBlob>,
-    /// The uploaded LoRAs that the plan loads.
+    /// The LoRAs of the studio's store that the plan loads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub loras: Vec<crate::worker_api::LoraFile>,
+    pub loras: Vec<crate::worker_api::ModelFile>,
+    /// Its other files of the studio's store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<crate::worker_api::ModelFile>,
     /// When DynamoDB may delete the item, seconds.
     pub ttl: u64,
 }

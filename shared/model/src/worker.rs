@@ -218,6 +218,10 @@ pub struct Worker {
     /// The main models (checkpoints, diffusion models) in its VRAM, latest first: few fit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// The files of the studio's store that its disk holds, latest used first: of each what [`crate::worker_api::ModelFile::mark`]
+    /// says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_disk: Vec<String>,
     /// Node classes of custom packs that its ComfyUI has; absent until this process has said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Vec<String>>,
@@ -300,6 +304,7 @@ impl Worker {
             gpu: None,
             hot_since: None,
             models: Vec::new(),
+            on_disk: Vec::new(),
             nodes: None,
             team: None,
             failures: 0,
@@ -358,6 +363,8 @@ impl Worker {
                 self.gpu = None;
                 self.hot_since = None;
                 self.models.clear();
+                // A disk of the machine's own is empty at its next start; another says so.
+                self.on_disk.clear();
             }
             WorkerState::Failed => self.failures += 1,
             _ => {}

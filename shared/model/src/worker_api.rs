@@ -10,7 +10,7 @@ use crate::{Blame, BootTimes, FailureClass, GpuUse, PoolId, Pose, RunId, RunTime
 
 /// Version of this protocol. A worker of the one before works on until it is idle, and is then replaced; one of any other,
 /// newer ones too, is replaced at once.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Whether this release takes work done by this version of the protocol: its own and the one before.
 pub const fn is_spoken(protocol: u32) -> bool {
@@ -56,6 +56,9 @@ pub struct Registered {
     pub socket: Option<String>,
     /// The plan to run before saying that the worker is ready; none if there is nothing to load.
     pub warm_up: Option<Value>,
+    /// The files of the studio's store that this plan needs, then those that the pool's painters ask for most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileOffer>,
     /// Heartbeat while rendering, ms.
     pub heartbeat_busy_ms: u64,
     /// Heartbeat and claim while ready, ms.
@@ -95,9 +98,12 @@ pub struct Assignment {
     /// The input pictures.
     #[serde(default)]
     pub inputs: Option<InputBlob>,
-    /// The uploaded LoRAs that the graph loads.
+    /// The LoRAs of the studio's store that the graph loads.
     #[serde(default)]
-    pub loras: Vec<LoraFile>,
+    pub loras: Vec<ModelFile>,
+    /// Its other files of the studio's store. Workers before protocol 3 do not know them.
+    #[serde(default)]
+    pub models: Vec<ModelFile>,
     /// Where to get and put bytes.
     pub urls: RunUrls,
     /// How long the run may take, ms.
@@ -122,12 +128,15 @@ pub struct InputBlob {
     pub size: u64,
 }
 
-/// An uploaded LoRA that a run needs.
+/// A file of the studio's store that a run needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct LoraFile {
+pub struct ModelFile {
     /// What the painter calls it, for messages.
     pub name: String,
-    /// Path below ComfyUI's folder of LoRAs, as the graph names it.
+    /// ComfyUI's folder of such files, e.g. `checkpoints`.
+    #[serde(default = "loras")]
+    pub folder: String,
+    /// Path below that folder, as the graph names it.
     pub file: String,
     /// The bucket key.
     pub key: String,
@@ -135,8 +144,41 @@ pub struct LoraFile {
     pub sha256: String,
     /// Size of the file, bytes.
     pub size: u64,
-    /// Architecture of the checkpoint that it is to act on, e.g. `sd15`.
+    /// Architecture of the checkpoint that a LoRA is to act on, e.g. `sd15`; empty for other files.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub arch: String,
+}
+
+/// A file that a worker may fetch although it holds no run that needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileOffer {
+    /// The file.
+    #[serde(flatten)]
+    pub file: ModelFile,
+    /// Presigned GET.
+    pub url: String,
+}
+
+impl ModelFile {
+    /// ComfyUI's folder of LoRAs.
+    pub const LORAS: &str = "loras";
+
+    /// By what a file of the studio's store is known where there is little room, from its name in a graph: the first eight
+    /// digits of its SHA-256. None of one that only the machine image has.
+    pub fn mark(file: &str) -> Option<&str> {
+        let (_, rest) = file.strip_prefix("atelier/")?.split_once('/')?;
+        rest.get(..8)
+    }
+
+    /// The team whose file it is by its name in a graph, or `shared`.
+    pub fn team(file: &str) -> Option<TeamId> {
+        let (team, _) = file.strip_prefix("atelier/")?.split_once('/')?;
+        Some(TeamId::new(team))
+    }
+}
+
+fn loras() -> String {
+    ModelFile::LORAS.to_owned()
 }
 
 /// Presigned URLs of a run. They die with the session that signed them; `POST /v1/workers/{id}/urls` gives fresh ones.
@@ -151,6 +193,9 @@ pub struct RunUrls {
     /// GET of each of [`Assignment::loras`].
     #[serde(default)]
     pub loras: Vec<String>,
+    /// GET of each of [`Assignment::models`].
+    #[serde(default)]
+    pub models: Vec<String>,
     /// PUT of the result. May be empty in an assignment, where the size of the result is not known yet: [`FreshUrls::size`]
     /// asks for it.
     #[serde(default)]
@@ -178,6 +223,10 @@ pub struct Heartbeat {
     /// All model files of its last runs since its ComfyUI started, the main ones, LoRAs, control nets and others, latest first.
     #[serde(default)]
     pub models: Vec<String>,
+    /// The files of the studio's store that its disk holds, latest used first: of each the first eight digits of its SHA-256.
+    /// At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_disk: Vec<String>,
     /// Node classes of custom packs that its ComfyUI has, among those that graphs may use; means something once it is ready.
     #[serde(default)]
     pub nodes: Vec<String>,
@@ -222,6 +271,9 @@ pub struct HeartbeatReply {
     /// A fresh token, when the old one is half spent.
     #[serde(default)]
     pub token: Option<String>,
+    /// Files that the next tasks in line need and that its disk does not hold, most urgent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileOffer>,
 }
 
 /// `POST /v1/workers/{id}/result`.

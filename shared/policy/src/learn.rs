@@ -2,7 +2,7 @@
 
 use model::{Millis, Pace, Task, Worker};
 
-use crate::{estimate, fair};
+use crate::{demand, estimate, fair};
 
 /// A worker has become ready: how long machines take to come up.
 pub fn started(pace: &mut Pace, worker: &Worker, now: Millis) {
@@ -15,6 +15,9 @@ pub fn claimed(pace: &mut Pace, task: &Task, now: Millis) {
     let it = &mut pace.estimates;
     let run = estimate::run(it, task.model.as_deref(), task.work);
     estimate::learn_load(&mut it.load, run, now);
+    if let Some(model) = &task.model {
+        demand::learn(&mut it.demand, model, now);
+    }
     pace.virtual_time = fair::advanced(pace.virtual_time, task.start_tag).unwrap_or(pace.virtual_time);
 }
 

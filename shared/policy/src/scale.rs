@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     breaker::{self, Verdict},
+    claim::Reach,
     coming::coming,
     estimate, forecast, meter, presence,
     snapshot::PoolSnapshot,
@@ -213,7 +214,7 @@ fn grow(snapshot: &PoolSnapshot<'_>, reason: &'static str) -> (Grow, &'static st
     (Grow::Launch, reason)
 }
 
-/// The ready worker to wake for a new task, of those that answer: rather one that has the model loaded, then one with
+/// The ready worker to wake for a new task, of those that answer: rather one that the model is nearest to, then one with
 /// room for it, then the one that came up first, so that the last ones can stop.
 pub fn first_to_wake<'a>(
     workers: &'a [Worker],
@@ -224,11 +225,10 @@ pub fn first_to_wake<'a>(
     let free = |worker: &&Worker| {
         worker.state == WorkerState::Ready && worker.connection.is_some() && worker.answers(settings.worker_silent, now)
     };
-    let has_model = |worker: &Worker| model.is_some_and(|model| worker.models.iter().any(|it| it == model));
     workers
         .iter()
         .filter(free)
-        .min_by_key(|worker| (!has_model(worker), worker.models.len(), worker.up_since))
+        .min_by_key(|worker| (Reach::of(model, worker), worker.models.len(), worker.up_since))
 }
 
 /// What to tell those who wait while nothing may be started.

@@ -2,7 +2,7 @@
 
 use model::{
     TaskBody, TaskId,
-    worker_api::{InputBlob, LoraFile, MAX_PLAN},
+    worker_api::{InputBlob, MAX_PLAN, ModelFile},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -50,9 +50,10 @@ pub async fn make(
     task_id: TaskId,
     plan: String,
     inputs: Option<InputBlob>,
-    loras: Vec<LoraFile>,
+    models: Vec<ModelFile>,
     ttl: u64,
 ) -> Result<TaskBody, BodyError> {
+    let (loras, models) = models.into_iter().partition(|it| it.folder == ModelFile::LORAS);
     let mut body = TaskBody {
         task_id,
         version: 0,
@@ -60,6 +61,7 @@ pub async fn make(
         plan_key: None,
         inputs,
         loras,
+        models,
         ttl,
     };
     if plan.len() as u64 > MAX_PLAN {
@@ -82,8 +84,10 @@ pub struct Body {
     pub plan: PlanPlace,
     /// The input pictures, if any.
     pub inputs: Option<InputBlob>,
-    /// The uploaded LoRAs that the plan loads.
-    pub loras: Vec<LoraFile>,
+    /// The LoRAs of the studio's store that the plan loads.
+    pub loras: Vec<ModelFile>,
+    /// Its other files of the studio's store.
+    pub models: Vec<ModelFile>,
 }
 
 /// Where a plan is.
@@ -107,5 +111,6 @@ pub async fn read(store: &Store, task_id: TaskId) -> Result<Body, BodyError> {
         plan,
         inputs: body.inputs,
         loras: body.loras,
+        models: body.models,
     })
 }

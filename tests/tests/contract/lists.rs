@@ -41,6 +41,7 @@ impl Aws {
             index: None,
             partition: self.own.clone(),
             first: First::Smallest,
+            prefix: String::new(),
             extent: Extent::Whole,
         }
     }

@@ -210,8 +210,7 @@ async fn the_earliest_task_is_claimed_with_all_a_run_needs() {
     assert_eq!(assignment.task_id, early);
     assert_eq!(assignment.inputs, Some(body));
     assert_eq!(assignment.urls.input.as_deref(), Some("memory:get/uploads/mara/x"));
-    let key = format!("results/{early}/{}", assignment.run_id);
-    assert_eq!(assignment.urls.upload, format!("memory:put/{key}"));
+    assert_eq!(assignment.urls.upload, "", "its size is not known yet");
     assert!(assignment.limit_ms > 0);
 
     let (task, worker) = (world.task(&early).await, world.worker(WORKER).await);
@@ -833,11 +832,14 @@ async fn fresh_urls_are_for_the_run_that_is_held() {
     let world = World::new().await;
     let (first, second, again) = lost_and_claimed_again(&world).await;
     let ask = async |worker: &Worker, run: RunId| {
-        let body = json!({ "task_id": TASK, "run_id": run });
+        let body = json!({ "task_id": TASK, "run_id": run, "size": 9 });
         world.work(worker, "urls", &body, NOW + seconds(40)).await
     };
     let fresh = ask(&second, again.run_id).await.ok();
-    assert_eq!(fresh["upload"], format!("memory:put/results/{TASK}/{}", again.run_id));
+    assert_eq!(
+        fresh["upload"],
+        format!("memory:put/results/{TASK}/{}?size=9", again.run_id)
+    );
     // The lost run's result must not get a place again.
     for (worker, run) in [(&first, run_id()), (&first, again.run_id), (&second, run_id())] {
         let answer = ask(worker, run).await;

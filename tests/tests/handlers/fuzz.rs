@@ -159,7 +159,7 @@ fn fuzz_workers() {
 #[test]
 fn fuzz_events() {
     let studio = Studio::new();
-    let functions = ["account", "authorize", "claim", "generate", "progress-push"];
+    let functions = ["account", "authorize", "catalog", "claim", "generate", "progress-push"];
     let files = functions.into_iter().flat_map(|function| {
         let files = fuzz::corpus(&format!("events/{function}")).into_iter();
         files.map(move |(_, event)| (function, event))

@@ -356,15 +356,8 @@ async fn a_team_paints_with_its_own_models_only() {
     for (team, name) in [("another", "theirs.safetensors"), ("studio", "ours.safetensors")] {
         world
             .put(CatalogEntry {
-                team: TeamId::new(team),
-                version: 0,
-                kind: "checkpoint".to_owned(),
-                name: name.to_owned(),
-                file: name.to_owned(),
                 arch: Some("sd15".to_owned()),
-                format: None,
-                licence: None,
-                source: None,
+                ..CatalogEntry::on_images(TeamId::new(team), "checkpoint", name, name)
             })
             .await;
     }
@@ -378,15 +371,13 @@ async fn a_painter_who_changed_teams_paints_with_the_new_teams_models() {
     let world = World::new().await;
     world
         .put(CatalogEntry {
-            team: TeamId::new("studio"),
-            version: 0,
-            kind: "checkpoint".to_owned(),
-            name: "ours.safetensors".to_owned(),
-            file: "ours.safetensors".to_owned(),
             arch: Some("sd15".to_owned()),
-            format: None,
-            licence: None,
-            source: None,
+            ..CatalogEntry::on_images(
+                TeamId::new("studio"),
+                "checkpoint",
+                "ours.safetensors",
+                "ours.safetensors",
+            )
         })
         .await;
     let mut account: Account = world.get(&UserId::new(MARA)).await;

@@ -6,7 +6,10 @@ use cloud::{
     Write,
     memory::{Memory, Unkind},
     store::{Item, StorePort},
-    tables::{Backlog, CatalogOf, Key, List, LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf, WorkersOf},
+    tables::{
+        Backlog, CatalogOf, CatalogUnder, Deletions, Key, List, LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf,
+        Uploads, WorkersOf,
+    },
 };
 use model::{PoolId, TeamId, UserId};
 use serde_json::json;
@@ -68,6 +71,9 @@ async fn entries<L: List>(list: L) -> usize {
 async fn what_cannot_be_read_ends_no_list() {
     let (pool, team, user) = (PoolId::new("p"), TeamId::new("t"), UserId::new("u"));
     let found = [
+        ("CatalogUnder", entries(CatalogUnder("t", "broken")).await),
+        ("Deletions", entries(Deletions).await),
+        ("Uploads", entries(Uploads).await),
         ("Backlog", entries(Backlog(&pool, 10)).await),
         ("TasksOf", entries(TasksOf(&user)).await),
         ("WorkersOf", entries(WorkersOf(&pool)).await),

@@ -24,6 +24,7 @@ mod limits;
 mod list;
 mod lists;
 mod loras;
+mod models;
 mod money;
 mod nodes;
 mod oidc;

@@ -287,3 +287,21 @@ async fn a_route_that_does_not_exist_is_a_404_in_words() {
         answer.error();
     }
 }
+
+/// IAM refuses a policy in which two statements have one name, and the emulator does not look.
+#[test]
+fn no_statement_of_a_policy_has_the_name_of_another() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let mut policies = 0;
+    for block in text.split("\n\n") {
+        let named = block
+            .split("Sid: ")
+            .skip(1)
+            .filter_map(|it| it.split([',', '\n', ' ']).next());
+        let named: Vec<_> = named.collect();
+        let distinct: BTreeSet<_> = named.iter().collect();
+        assert_eq!(named.len(), distinct.len(), "{named:?}");
+        policies += usize::from(!named.is_empty());
+    }
+    assert!(policies > 8, "the template was not understood");
+}

@@ -19,6 +19,7 @@ fn script() -> String {
         ("${TokenAudience}", "painters"),
         ("${AWS::Region}", "eu-1"),
         ("${FileSystem}", ""),
+        ("${AccessPoint}", ""),
     ];
     let script = values
         .into_iter()

@@ -9,18 +9,20 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, BodyOf, BrowserOf, CatalogKey, DeviceOf, Entity, Id, IdentityOf, InvitationOf, Key,
-        LoraOf, NodesOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, UsageOf,
+        AddressRateOf, AllPools, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity, Id, IdentityOf,
+        InvitationOf, Key, LoraOf, NodesOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, UploadOf,
+        UsageOf,
     },
 };
 use model::{
-    BrowserSession, CatalogEntry, ConnectionId, Identity, Invitation, OpenCall, PoolId, PoolNodes, SignedIn, TaskId,
-    TeamId, TeamRate, UserId, WorkerId,
+    BrowserSession, CatalogEntry, ConnectionId, Deletion, Identity, Invitation, OpenCall, PoolId, PoolNodes, SignedIn,
+    TaskId, TeamId, TeamRate, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use system_tests::safetensors::checkpoint;
 
 use crate::support::{MARA, NOW, POOL, TASK, TEAM, WORKER, World, minutes, seconds, wire, workspace};
 
@@ -100,6 +102,8 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
             rewritten(PresenceOf(PoolId::new(pool), UserId::new(of("user"))), item).await
         }
         "catalog" => rewritten(CatalogKey(TeamId::new(of("team")), of("entry")), item).await,
+        "upload" => rewritten(UploadOf(of("id")), item).await,
+        "deletion" => rewritten(DeletionOf(TeamId::new(of("of")), of("what")), item).await,
         "lora" => rewritten(LoraOf(TeamId::new(of("owner")), of("sha256")), item).await,
         other => panic!("there is no kind of item {other}"),
     }
@@ -125,7 +129,17 @@ async fn what_a_later_release_has_added_is_still_there_after_this_one_has_writte
             continue;
         }
         item["of_tomorrow"] = json!({ "deep": [1, { "x": "y" }] });
-        for part in ["run", "result", "breaker", "estimates", "gpu", "error", "times", "boot"] {
+        for part in [
+            "run",
+            "result",
+            "breaker",
+            "estimates",
+            "gpu",
+            "error",
+            "times",
+            "boot",
+            "master",
+        ] {
             if item[part].is_object() {
                 item[part]["of_tomorrow"] = "kept".into();
             }
@@ -204,6 +218,8 @@ fn kind(key: &Key) -> &'static str {
         (Table::Fleet, _) => "worker",
         (Table::Sessions, _) => "session",
         (Table::Catalog, _) if key.partition.ends_with("#loras") => "lora",
+        (Table::Catalog, _) if begins("#uploads") => "upload",
+        (Table::Catalog, _) if begins("#deletions") => "deletion",
         (Table::Catalog, _) => "catalog",
         (Table::Pools, Some("now")) if begins("open#") => "open-call",
         (Table::Pools, Some("now")) => "pool",
@@ -245,6 +261,19 @@ async fn flow() -> World {
         .ok();
     let lora = json!({ "hash": "paWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaU=", "size": 12 });
     world.paint(MARA, "POST /v1/upload/lora", "", &lora, NOW).await.ok();
+    let stored = crate::models::bring(&world, MARA, "ink.safetensors", &checkpoint(1), &json!({})).await;
+    assert_eq!(stored["state"], "registered");
+    crate::models::begin(&world, MARA, "wash.safetensors", &checkpoint(2), &json!({})).await;
+    let master = CatalogEntry::on_images(TeamId::new(TEAM), "lora", "old", "old");
+    world
+        .put(Deletion {
+            of: master.team.clone(),
+            what: master.key(),
+            version: 0,
+            at: NOW,
+            master: None,
+        })
+        .await;
     world
         .put(Invitation {
             secret: "ab".repeat(32),
@@ -312,7 +341,9 @@ fn dump(world: &World) {
     for (key, item) in world.memory.items() {
         let state = item.get("state").and_then(Value::as_str).unwrap_or("only");
         let kind = kind(&key);
-        let state = if kind == "catalog" {
+        let state = if kind == "catalog" && item.contains_key("master") {
+            "stored".to_owned()
+        } else if kind == "catalog" {
             text(&json!(item), "kind").to_owned()
         } else {
             state.to_owned()

@@ -106,7 +106,7 @@ pub(crate) async fn uploaded_and_painted_with(studio: Studio) -> Result<()> {
 
     let log = std::fs::read_to_string(studio.stack.folder.join(format!("{}.log", machine.worker_id)))?;
     ensure!(
-        log.contains("fetching a LoRA") && !log.contains("X-Amz-"),
+        log.contains("fetching a model") && !log.contains("X-Amz-"),
         "an address is in the log"
     );
     Ok(())

@@ -16,6 +16,7 @@ mod kinds;
 mod krita;
 mod logs;
 mod loras;
+mod models;
 mod pictures;
 mod requests;
 mod scaling;
@@ -43,7 +44,11 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// The same on a real ComfyUI without a GPU.
 const PATIENCE_ON_REAL: Duration = Duration::from_mins(8);
 /// What needs nothing that only the stand-in does, as dying when it is told to.
-const ON_REAL: [&str; 2] = ["kinds::as_captured", "session::of_the_plugin"];
+const ON_REAL: [&str; 3] = [
+    "kinds::as_captured",
+    "models::brought_and_painted_with",
+    "session::of_the_plugin",
+];
 /// Run when they are asked for, since they need more than is on every machine:
 /// `cargo test -p system-tests --test stack -- --ignored krita`.
 const NEED_PROGRAMS: [&str; 2] = ["krita::paints", "browser::signs_in"];
@@ -75,6 +80,8 @@ fn main() -> ExitCode {
         kinds::as_captured,
         kinds::with_a_mask_of_another_size,
         loras::uploaded_and_painted_with,
+        models::brought_and_painted_with,
+        models::looked_after_by_an_operator,
         cancel::while_queued,
         cancel::while_running,
         faults::worker_killed,
@@ -158,6 +165,11 @@ fn real() -> Option<String> {
     std::env::var("COMFYUI_URL").ok().filter(|url| !url.is_empty())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the same: where the real ComfyUI's models lie")]
+fn real_models() -> Option<String> {
+    std::env::var("COMFYUI_MODELS").ok().filter(|folder| !folder.is_empty())
+}
+
 fn start(runtime: &tokio::runtime::Runtime, real: Option<String>) -> Stack {
     let started = Instant::now();
     say(&real.as_ref().map_or_else(
@@ -173,7 +185,10 @@ fn start(runtime: &tokio::runtime::Runtime, real: Option<String>) -> Stack {
         step_delay: Duration::from_millis(50),
     };
     let options = Options {
-        renderer: real.map_or(stand_in, |url| Renderer::ComfyUi { url, models: None }),
+        renderer: real.map_or(stand_in, |url| Renderer::ComfyUi {
+            url,
+            models: real_models().map(Into::into),
+        }),
         boot_delay: Duration::from_millis(300),
         settings: SETTINGS.to_owned(),
         iam: true,

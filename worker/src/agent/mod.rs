@@ -5,6 +5,7 @@ mod watch_comfy;
 
 use std::{sync::Arc, time::Duration};
 
+use model::worker_api::FileOffer;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
@@ -18,10 +19,11 @@ use crate::{
     control_plane::{CloudApi, InstanceIdentity, Rhythm, beat, keep_open, keep_registered},
     error::chain,
     event::{Event, send},
+    files::{FileCache, SharedFolder},
     host::{DeadMan, Gpu, Storage, shut_down},
-    loras::LoraCache,
-    render::{ComfyHost, Renderer, Stop},
+    render::{ComfyHost, Prefetch, Renderer, Stop},
     status::StatusBoard,
+    transfer::Fetcher,
 };
 use state::{Action, State};
 
@@ -49,6 +51,9 @@ pub struct Agent {
     dead_man: Arc<DeadMan>,
     status: StatusBoard,
     warm_up: Option<Value>,
+    /// What the pool's painters ask for most, what the warm-up needs first.
+    files: Vec<FileOffer>,
+    prefetch: Option<Arc<Prefetch>>,
     stop: watch::Sender<Option<Stop>>,
 }
 
@@ -65,13 +70,19 @@ impl Agent {
         let storage = options.storage.clone().map(Storage::new);
         let models = storage.as_ref().map(Storage::models).or_else(|| options.models.clone());
         let restart = options.comfyui_restart_command.clone();
-        let lora_limit = options.lora_cache.saturating_mul(1 << 30);
+        let budget = options.model_cache.map(|gib| gib.saturating_mul(1 << 30));
+        let shared = options.shared_models.clone();
+        let fetcher = models.map(|models| {
+            let cache = Arc::new(FileCache::new(models, budget, status.clone()));
+            let shared = shared.map(|folder| SharedFolder::new(folder, &timing));
+            Arc::new(Fetcher::new(cloud.clone(), cache, shared, timing.clone()))
+        });
         let renderer = Renderer {
             http: cloud,
             api: Arc::clone(&api),
             host: Arc::new(ComfyHost::new(comfy, restart, storage, timing.clone(), status.clone())),
             status: status.clone(),
-            loras: models.map(|models| Arc::new(LoraCache::new(&models, lora_limit))),
+            fetcher: fetcher.clone(),
             timing: timing.clone(),
         };
         Ok(Self {
@@ -85,6 +96,8 @@ impl Agent {
             timing,
             status,
             warm_up: None,
+            files: Vec::new(),
+            prefetch: fetcher.map(|fetcher| Arc::new(Prefetch::new(fetcher))),
             stop: watch::Sender::new(None),
         })
     }
@@ -155,6 +168,13 @@ impl Agent {
         tasks.spawn(keep_open(api, address, status, timing, events.clone()));
         let comfy = Arc::clone(&self.renderer.host);
         tasks.spawn(async move { comfy.await_first_answer().await });
+        if let Some(fetcher) = &self.renderer.fetcher {
+            let cache = Arc::clone(&fetcher.cache);
+            tasks.spawn_blocking(move || cache.tell());
+        }
+        if let Some(prefetch) = self.prefetch.clone() {
+            tasks.spawn(async move { prefetch.run().await });
+        }
         let (comfy, status) = (Arc::clone(&self.renderer.host), self.status.watch());
         tasks.spawn(watch_comfy::watch(
             comfy,
@@ -170,6 +190,8 @@ impl Agent {
         match event {
             Event::Registered(registered) => {
                 self.warm_up.clone_from(&registered.warm_up);
+                self.files.clone_from(&registered.files);
+                self.fetch_usual();
                 self.dead_man.set_limit(millis(registered.dead_man_ms));
                 rhythm.send_replace(Rhythm {
                     busy: millis(registered.heartbeat_busy_ms),
@@ -178,9 +200,24 @@ impl Agent {
                 // Also when it is the old one: the API ties a socket to the registration that opened it.
                 address.send_replace(registered.socket.clone().filter(|_| !self.no_socket));
             }
-            Event::Beat { about: Some(_), .. } => self.dead_man.worked(),
+            Event::Beat { reply, about, .. } => {
+                if about.is_some() {
+                    self.dead_man.worked();
+                }
+                if let Some(prefetch) = &self.prefetch {
+                    prefetch.next(&reply.files);
+                }
+            }
+            Event::Warm => self.fetch_usual(),
             Event::Finished(_) => self.dead_man.worked(),
             _ => {}
+        }
+    }
+
+    /// Not before the warm-up, which needs the disk and the line for itself.
+    fn fetch_usual(&self) {
+        if let Some(prefetch) = self.prefetch.as_ref().filter(|_| self.status.is_ready()) {
+            prefetch.usual(&self.files);
         }
     }
 
@@ -190,9 +227,9 @@ impl Agent {
             Action::WarmUp => {
                 // Also after a ComfyUI that died while nothing ran.
                 self.status.set_ready(false);
-                let (plan, status) = (self.warm_up.clone(), self.status.clone());
+                let (plan, files, status) = (self.warm_up.clone(), self.files.clone(), self.status.clone());
                 tasks.spawn(async move {
-                    renderer.host.warm_up(plan.as_ref()).await;
+                    renderer.warm_up(plan.as_ref(), &files).await;
                     if !status.has_booted() {
                         status.booted(renderer.host.boot.times().await);
                     }

@@ -47,6 +47,7 @@ pub(crate) async fn beat(
             gpu: gpu.usage(),
             main_models: now.main_models.clone(),
             models: now.models.clone(),
+            on_disk: now.on_disk.clone(),
             nodes: now.nodes.clone(),
             sick: now.sick.map(str::to_owned),
             boot: now.boot.map(|boot| BootTimes {

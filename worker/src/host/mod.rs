@@ -10,4 +10,4 @@ pub(crate) use boot::{Boot, ms};
 pub(crate) use command::run;
 pub(crate) use dead_man::{DeadMan, shut_down};
 pub(crate) use gpu::Gpu;
-pub(crate) use storage::{Storage, gone};
+pub(crate) use storage::{FOLDERS, STORE, Storage, gone};

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::TeamId;
+use model::{CatalogEntry, TeamId};
 
 /// Below one folder, on one mount: `models/cache`, laid out like ComfyUI's folder of models, `models/view`, which is what
 /// ComfyUI sees of it, and ComfyUI's own `comfyui/input`, `output` and `temp`.
@@ -16,8 +16,22 @@ pub(crate) struct Storage {
     root: PathBuf,
 }
 
-/// Where uploaded LoRAs lie in a folder of models, by team.
-const UPLOADED: &str = "loras/atelier";
+/// ComfyUI's folders of model files, by kind.
+pub(crate) const FOLDERS: [&str; 11] = [
+    "checkpoints",
+    "clip_vision",
+    "controlnet",
+    "diffusion_models",
+    "embeddings",
+    "ipadapter",
+    "loras",
+    "style_models",
+    "text_encoders",
+    "upscale_models",
+    "vae",
+];
+/// Below each, the files of the studio's store, by team.
+pub(crate) const STORE: &str = "atelier";
 
 impl Storage {
     pub(crate) fn new(root: PathBuf) -> Self {
@@ -41,43 +55,53 @@ impl Storage {
 
     /// Whether ComfyUI is shown anything since the machine has started.
     pub(crate) fn is_open(&self) -> bool {
-        self.root.join("models/view").join(UPLOADED).exists()
+        self.shown().exists()
     }
 
     /// Whether ComfyUI is shown what some team may see.
     pub(crate) fn shows_a_team(&self) -> bool {
-        let shown = fs::read_dir(self.root.join("models/view").join(UPLOADED));
-        shown.is_ok_and(|mut teams| teams.next().is_some())
+        let mut shown = fs::read_dir(self.shown()).into_iter().flatten().flatten();
+        shown.any(|team| team.file_name() != CatalogEntry::SHARED)
     }
 
     /// Whether ComfyUI is shown what this team may see.
     pub(crate) fn shows(&self, team: &TeamId) -> bool {
-        self.root
-            .join("models/view")
-            .join(UPLOADED)
-            .join(team.as_str())
-            .is_symlink()
+        self.shown().join(team.as_str()).is_symlink()
     }
 
-    /// Shows ComfyUI what everybody may see of the models, and the uploads of this team.
+    /// The teams that are shown, in one folder as in all.
+    fn shown(&self) -> PathBuf {
+        self.root.join("models/view").join(FOLDERS[0]).join(STORE)
+    }
+
+    /// Shows ComfyUI what everybody may see of the models, and what is this team's.
+    ///
+    /// Links to the teams' folders show what is fetched later, and no more what is deleted; a link to each file would have to be
+    /// made and removed with it.
     pub(crate) fn show(&self, team: Option<&TeamId>) -> io::Result<()> {
         let [cache, view, new, old] =
             ["cache", "view", "view.new", "view.old"].map(|name| self.root.join("models").join(name));
         remove(&new)?;
-        fs::create_dir_all(new.join(UPLOADED))?;
+        fs::create_dir_all(&new)?;
         // Relative, since ComfyUI has another name for the folder that both lie in.
-        link_all(&cache, &new, Path::new("../cache"), "loras")?;
-        fs::create_dir_all(cache.join(UPLOADED))?;
-        link_all(
-            &cache.join("loras"),
-            &new.join("loras"),
-            Path::new("../../cache/loras"),
-            "atelier",
-        )?;
-        if let Some(team) = team {
-            let uploaded = Path::new(UPLOADED).join(team.as_str());
-            fs::create_dir_all(cache.join(&uploaded))?;
-            symlink(Path::new("../../../cache").join(&uploaded), new.join(&uploaded))?;
+        link_all(&cache, &new, Path::new("../cache"), &FOLDERS)?;
+        let own = team.map(TeamId::as_str).filter(|team| *team != CatalogEntry::SHARED);
+        let teams = [Some(CatalogEntry::SHARED), own];
+        for folder in FOLDERS {
+            let from = cache.join(folder);
+            fs::create_dir_all(new.join(folder).join(STORE))?;
+            fs::create_dir_all(from.join(STORE))?;
+            link_all(
+                &from,
+                &new.join(folder),
+                &Path::new("../../cache").join(folder),
+                &[STORE],
+            )?;
+            for team in teams.into_iter().flatten() {
+                let files = Path::new(folder).join(STORE).join(team);
+                fs::create_dir_all(cache.join(&files))?;
+                symlink(Path::new("../../../cache").join(&files), new.join(&files))?;
+            }
         }
         remove(&old)?;
         // Two steps, between which there is no view: ComfyUI has nothing to do meanwhile.
@@ -87,11 +111,11 @@ impl Storage {
     }
 }
 
-/// Links each entry of a folder but one into another, by `name/entry`.
-fn link_all(from: &Path, to: &Path, name: &Path, but: &str) -> io::Result<()> {
+/// Links each entry of a folder but some into another, by `name/entry`.
+fn link_all(from: &Path, to: &Path, name: &Path, but: &[&str]) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?.file_name();
-        if entry != but {
+        if !but.iter().any(|it| entry == *it) {
             symlink(name.join(&entry), to.join(&entry))?;
         }
     }
@@ -144,40 +168,41 @@ mod tests {
     fn a_team_sees_what_is_everybodys_and_its_own() {
         let (root, storage) = made();
         let root = root.path();
-        put(root, "models/cache/checkpoints/a.safetensors");
-        put(root, "models/cache/loras/studio.safetensors");
-        put(root, "models/cache/loras/atelier/red/1.safetensors");
-        put(root, "models/cache/loras/atelier/blue/2.safetensors");
+        let files = [
+            "checkpoints/a.safetensors",
+            "other/studio.safetensors",
+            "checkpoints/atelier/shared/0.safetensors",
+            "loras/atelier/red/1.safetensors",
+            "vae/atelier/red/1.safetensors",
+            "vae/atelier/blue/2.safetensors",
+        ];
+        for file in files {
+            put(&root.join("models/cache"), file);
+        }
         let sees = |file: &str| root.join("models/view").join(file).exists();
-        let seen = || {
-            [
-                "checkpoints/a.safetensors",
-                "loras/studio.safetensors",
-                "loras/atelier/red/1.safetensors",
-                "loras/atelier/blue/2.safetensors",
-            ]
-            .map(sees)
-        };
+        let seen = || files.map(sees);
         assert!(!storage.is_open());
         storage.show(None).unwrap();
         assert!(storage.is_open() && !storage.shows_a_team());
-        assert_eq!(seen(), [true, true, false, false]);
+        assert_eq!(seen(), [true, true, true, false, false, false]);
         storage.show(Some(&TeamId::new("red"))).unwrap();
         assert!(storage.shows_a_team());
-        assert_eq!(seen(), [true, true, true, false]);
+        assert_eq!(seen(), [true, true, true, true, true, false]);
         assert_eq!(
             ["red", "blue"].map(|team| storage.shows(&TeamId::new(team))),
             [true, false]
         );
         // What is fetched later is seen at once.
-        put(root, "models/cache/loras/atelier/red/3.safetensors");
-        assert!(sees("loras/atelier/red/3.safetensors"));
+        put(root, "models/cache/upscale_models/atelier/red/3.safetensors");
+        assert!(sees("upscale_models/atelier/red/3.safetensors"));
         // A worker that was ended in the middle has left the one that it was making, and no view.
         put(root, "models/view.new/x");
         fs::rename(root.join("models/view"), root.join("models/view.old")).unwrap();
         storage.show(Some(&TeamId::new("blue"))).unwrap();
-        assert_eq!(seen(), [true, true, false, true]);
+        assert_eq!(seen(), [true, true, true, false, false, true]);
         assert_eq!(fs::read_dir(root.join("models")).unwrap().count(), 2);
+        storage.show(Some(&TeamId::new(CatalogEntry::SHARED))).unwrap();
+        assert_eq!(seen(), [true, true, true, false, false, false]);
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! Whether fetched files can be applied, and as what ComfyUI finds them.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::Path};
 
-use model::{RunId, worker_api::LoraFile};
+use model::{RunId, worker_api::ModelFile};
 use workflow::{Arch, LoraFit, read_lora};
 
 use super::{
-    cache::LoraCache,
     error::{BadLora, LoraError},
-    header::{self, HeaderError},
     rename::Rename,
 };
+use crate::files::{self, FileCache, HeaderError, Purpose};
 
-/// What a run's uploaded LoRAs are good for.
+/// What a run's LoRAs of the studio's store are good for.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
     /// Files that must not be applied: made for another kind of model.
@@ -25,12 +24,15 @@ pub(crate) struct Checked {
 
 /// Looks whether these files can be applied, and writes those anew whose tensors ComfyUI would pass over. Reads only headers
 /// of what need not be written; not for an async thread.
-pub(crate) fn check(cache: &LoraCache, loras: &[(LoraFile, PathBuf)], run: RunId) -> Result<Checked, LoraError> {
+pub(crate) fn check<'a>(
+    cache: &FileCache,
+    loras: impl Iterator<Item = (&'a ModelFile, &'a Path)>,
+    run: RunId,
+) -> Result<Checked, LoraError> {
     let mut checked = Checked::default();
-    let mut keep: Vec<_> = loras.iter().map(|(_, path)| path.clone()).collect();
     for (lora, path) in loras {
         let name = || lora.name.clone();
-        let header = header::read(path).map_err(|error| match error {
+        let header = files::read(path).map_err(|error| match error {
             HeaderError::NotSafetensors => BadLora::NotSafetensors(name()).into(),
             HeaderError::Damaged => BadLora::Damaged(name()).into(),
             HeaderError::Read(error) => LoraError::Disk(error),
@@ -51,9 +53,9 @@ pub(crate) fn check(cache: &LoraCache, loras: &[(LoraFile, PathBuf)], run: RunId
         }
         if !reading.renamed.is_empty() {
             let rename = Rename::new(lora, path, &header, &reading.renamed)?;
-            keep.push(rename.path().to_owned());
-            if !LoraCache::has(rename.path(), rename.size())? {
-                cache.make_room(rename.size(), &keep)?;
+            if !FileCache::has(rename.path(), rename.size())? {
+                // It goes by the hash of what came, which the run needs.
+                cache.make_room(rename.size(), &BTreeSet::new(), Purpose::Run)?;
                 rename.write(run)?;
             }
             checked.renamed.push((lora.file.clone(), rename.file));

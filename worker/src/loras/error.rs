@@ -1,12 +1,10 @@
-//! Why an uploaded LoRA cannot be used.
+//! Why a LoRA cannot be used.
 
 use std::io;
 
 /// A painter's file cannot be used as LoRA.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadLora {
-    #[error("Your LoRA \"{0}\" is no longer on the server. Please try again.")]
-    Gone(String),
     #[error("Your LoRA \"{0}\" is damaged. Download or export it again.")]
     Damaged(String),
     #[error("Your LoRA \"{0}\" is no safetensors file. Convert it, or use another one.")]
@@ -15,13 +13,9 @@ pub(crate) enum BadLora {
     NoLora(String),
 }
 
-/// An uploaded LoRA could not be made ready.
+/// A LoRA could not be made ready.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoraError {
-    #[error("this host has no folder for uploaded LoRAs (ATELIER_MODELS)")]
-    NoFolder,
-    #[error("its name leads out of the folder")]
-    Path,
     #[error("{0}")]
     Bad(#[from] BadLora),
     #[error("the folder of LoRAs cannot be used")]

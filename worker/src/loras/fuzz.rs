@@ -4,7 +4,7 @@ use fuzz::{Chance, Sample};
 use serde_json::{Value, json};
 use workflow::{Arch, LoraFit, read_lora};
 
-use super::header::{self, HeaderError};
+use crate::files::{self, HeaderError};
 
 /// Headers in the words of some trainers.
 fn headers() -> Vec<Value> {
@@ -68,7 +68,7 @@ fn fuzz_headers() {
     };
     let taken = |(file, data): &(Sample, u64)| {
         let size = (file.len() as u64).saturating_add(*data);
-        let header = match header::begin(&file[..], size) {
+        let header = match files::begin(&file[..], size) {
             Ok(header) => header,
             Err(HeaderError::Read(error)) => panic!("{error}"),
             Err(HeaderError::NotSafetensors | HeaderError::Damaged) => return false,

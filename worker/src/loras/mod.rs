@@ -1,17 +1,10 @@
-//! The LoRAs that painters upload: fetched before ComfyUI sees the graph, checked, and kept for the next time.
+//! What is special to LoRAs: whether they act on the checkpoint, and in which dialect ComfyUI reads them.
 
-mod cache;
 mod check;
 mod error;
 #[cfg(test)]
 mod fuzz;
-mod header;
-mod part;
 mod rename;
 
-pub(crate) use cache::LoraCache;
 pub(crate) use check::{Checked, check};
-pub(crate) use error::{BadLora, LoraError};
-#[cfg(test)]
-pub(crate) use header::begin;
-pub(crate) use part::Part;
+pub(crate) use error::LoraError;

@@ -7,11 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{RunId, worker_api::LoraFile};
+use model::{RunId, worker_api::ModelFile};
 use sha2::{Digest, Sha256};
 use workflow::Renamed;
 
-use super::{cache::PART, error::LoraError, header::Header};
+use super::error::LoraError;
+use crate::files::{Header, PART};
 
 /// The file to be, beside the one that came, whose name goes by its bytes; what is added to that goes by the new header, so
 /// that a worker that renames otherwise makes another file.
@@ -28,7 +29,7 @@ pub(super) struct Rename<'a> {
 
 impl<'a> Rename<'a> {
     pub(super) fn new(
-        lora: &LoraFile,
+        lora: &ModelFile,
         from: &'a Path,
         header: &Header,
         renamed: &BTreeMap<String, Renamed>,
@@ -54,7 +55,7 @@ impl<'a> Rename<'a> {
         Ok(Self {
             from,
             path: from.with_extension(extension),
-            file: file.to_str().ok_or(LoraError::Path)?.to_owned(),
+            file: file.to_string_lossy().into_owned(),
             header: new,
             data: (header.data, lora.size.saturating_sub(header.data)),
         })

@@ -184,14 +184,18 @@ impl ComfyHost {
         }
     }
 
-    /// Shows ComfyUI what everybody may see, unless it is shown a team's already: what the warm-up needs is among it.
-    pub(super) async fn open(&self) {
+    /// Shows ComfyUI what everybody may see, and this team, unless it is shown a team's already: what the warm-up needs is among it.
+    pub(super) async fn open(&self, team: Option<TeamId>) {
         let Some(storage) = self.storage.clone() else {
             return;
         };
         let serving = Arc::clone(&self.serving).lock_owned().await;
         let shown = spawn_blocking(move || {
-            let shown = if storage.is_open() { Ok(()) } else { storage.show(None) };
+            let shown = if storage.is_open() {
+                Ok(())
+            } else {
+                storage.show(team.as_ref())
+            };
             drop(serving);
             shown
         });

@@ -7,6 +7,7 @@ use model::{Blame, Failure, FailureClass};
 use super::stop::Stop;
 use crate::{
     comfy::{ComfyError, RunLost},
+    files::FileError,
     images::{BadInput, BadOutput},
     loras::LoraError,
     transfer::TransferError,
@@ -28,10 +29,12 @@ pub(crate) enum RenderError {
     Input(#[from] BadInput),
     #[error("the input pictures could not be fetched")]
     Fetch(#[source] TransferError),
-    #[error("an uploaded LoRA cannot be used: {0}")]
+    #[error("a file of the studio's store cannot be used: {0}")]
+    File(#[from] FileError),
+    #[error("a file of the studio's store could not be fetched")]
+    FetchFile(#[source] TransferError),
+    #[error("a LoRA cannot be used: {0}")]
     Lora(#[from] LoraError),
-    #[error("an uploaded LoRA could not be fetched")]
-    FetchLora(#[source] TransferError),
     #[error("ComfyUI failed")]
     Comfy(#[from] ComfyError),
     #[error("the run is lost")]
@@ -82,6 +85,10 @@ impl RenderError {
     pub(crate) fn told(&self) -> Option<Told> {
         use FailureClass::{Capacity, Infrastructure, User};
         let say = |class, message: &str| Some(Told::Failed(Failure::new(class, message)));
+        let machine = |message: &str| {
+            let failure = Failure::new(Infrastructure, message);
+            Some(Told::Failed(failure.blaming(Blame::Machine)))
+        };
         match self {
             Self::Stopped { stop: Stop::Lost, .. } => None,
             Self::Stopped {
@@ -104,14 +111,20 @@ impl RenderError {
                 say(Infrastructure, "The render machine could not read the picture's plan.")
             }
             Self::Input(bad) | Self::Fetch(TransferError::Bad(bad)) => say(User, &bad.to_string()),
-            Self::Lora(error) | Self::FetchLora(TransferError::Lora(error)) => match error {
-                LoraError::Bad(bad) => say(User, &bad.to_string()),
-                LoraError::NoFolder => say(Infrastructure, "The render machine is not set up for uploaded LoRAs."),
-                LoraError::Path | LoraError::Disk(_) => {
-                    say(Infrastructure, "The render machine could not store your LoRA.")
-                }
+            Self::File(error) | Self::FetchFile(TransferError::File(error)) => match error {
+                FileError::Gone(_) | FileError::Damaged(_) => say(User, &error.to_string()),
+                FileError::NoFolder => say(
+                    Infrastructure,
+                    "The render machine is not set up for the studio's models.",
+                ),
+                FileError::Path => say(Infrastructure, "The render machine could not read the picture's plan."),
+                FileError::Checksum => machine("A model came to the render machine damaged."),
+                FileError::Full => machine("The render machine's disk has no room for the picture's models."),
+                FileError::Disk(_) => machine("The render machine could not store the picture's models."),
             },
-            Self::FetchLora(_) => say(Infrastructure, "Your LoRA could not be fetched."),
+            Self::FetchFile(_) => say(Infrastructure, "The picture's models could not be fetched."),
+            Self::Lora(LoraError::Bad(bad)) => say(User, &bad.to_string()),
+            Self::Lora(LoraError::Disk(_)) => machine("The render machine could not store the picture's models."),
             Self::Fetch(_) => say(Infrastructure, "The input pictures could not be fetched."),
             Self::Comfy(ComfyError::Rejected(failure)) | Self::Graph(failure) => Some(Told::Failed(failure.clone())),
             Self::Comfy(_) | Self::Occupied => say(Infrastructure, "The renderer on the machine did not answer."),

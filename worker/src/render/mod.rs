@@ -3,7 +3,8 @@
 mod brake;
 mod comfy_host;
 mod error;
-mod loras;
+mod files;
+mod prefetch;
 mod renderer;
 mod report;
 mod run;
@@ -12,6 +13,7 @@ mod stop;
 mod warm_up;
 
 pub(crate) use comfy_host::ComfyHost;
+pub(crate) use prefetch::Prefetch;
 pub(crate) use renderer::Renderer;
 #[cfg(test)]
 pub(crate) use steps::MAX_PICTURES;

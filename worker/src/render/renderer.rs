@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::comfy_host::ComfyHost;
-use crate::{config::Timing, control_plane::CloudApi, loras::LoraCache, status::StatusBoard};
+use crate::{config::Timing, control_plane::CloudApi, status::StatusBoard, transfer::Fetcher};
 
 /// Renders one run at a time.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct Renderer {
     pub(crate) api: Arc<CloudApi>,
     pub(crate) host: Arc<ComfyHost>,
     pub(crate) status: StatusBoard,
-    /// Where uploaded LoRAs are kept, if anywhere.
-    pub(crate) loras: Option<Arc<LoraCache>>,
+    /// Fetches files of the studio's store, if there is a folder for them.
+    pub(crate) fetcher: Option<Arc<Fetcher>>,
     pub(crate) timing: Timing,
 }

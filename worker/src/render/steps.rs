@@ -38,7 +38,7 @@ impl Renderer {
             let ready = self.pictures(&plan, run, &transfers).await?;
             self.host.wait_until_it_answers().await;
             self.host.serve(&run.team).await?;
-            let loras = self.loras(run, &transfers).await?;
+            let loras = self.files(run, &transfers).await?;
             let uploads = self.upload_inputs(run, &ready.uploads).await?;
             Ok::<_, RenderError>((ready.uploads, uploads, ready.shelf, loras))
         };

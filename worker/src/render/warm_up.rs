@@ -1,6 +1,6 @@
 //! The first run on a ComfyUI, which loads what most pictures need.
 
-use model::RunId;
+use model::{RunId, TeamId};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -15,11 +15,11 @@ use crate::{
 
 impl ComfyHost {
     /// Waits until ComfyUI answers and has run the warm-up plan, for as long as it takes. Without a plan a ComfyUI that was
-    /// sick runs a probe. What fails again and again is said: the machine is of no use.
-    pub(crate) async fn warm_up(&self, plan: Option<&Value>) {
+    /// sick runs a probe. What fails again and again is said: the machine is of no use. The plan's files may be those of a team.
+    pub(super) async fn warm_up(&self, plan: Option<&Value>, team: Option<TeamId>) {
         let mut backoff = Backoff::new(self.timing.retry);
         let mut failed = 0;
-        self.open().await;
+        self.open(team).await;
         loop {
             self.wait_until_it_answers().await;
             if let Err(error) = self.look_at_nodes().await {

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use tokio::time::error::Elapsed;
 
-use crate::{control_plane::CloudError, fetch::FetchError, images::BadInput, loras::LoraError};
+use crate::{control_plane::CloudError, fetch::FetchError, files::FileError, images::BadInput};
 
 /// The bucket did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub(crate) enum TransferError {
     #[error("{0}")]
     Bad(#[from] BadInput),
     #[error("{0}")]
-    Lora(#[from] LoraError),
+    File(#[from] FileError),
 }
 
 impl From<reqwest::Error> for TransferError {
@@ -38,7 +38,7 @@ impl TransferError {
             Self::Transport(_) | Self::Silent(_) | Self::Fetch(FetchError::Broken(_)) => true,
             Self::Status(status) => status.is_server_error() || matches!(status.as_u16(), 408 | 429),
             Self::Urls(error) => error.is_retryable(),
-            Self::NoUpload | Self::Bad(_) | Self::Lora(_) | Self::Fetch(FetchError::TooLarge { .. }) => false,
+            Self::NoUpload | Self::Bad(_) | Self::File(_) | Self::Fetch(FetchError::TooLarge { .. }) => false,
         }
     }
 }

@@ -1,27 +1,27 @@
 //! The transfers of one run, each tried until it works or cannot.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use model::{
     RunId, TaskId,
-    worker_api::{Assignment, InputBlob, LoraFile, MAX_PLAN, RunUrls},
+    worker_api::{Assignment, InputBlob, MAX_PLAN, ModelFile, RunUrls},
 };
 use reqwest::{
     Response, StatusCode,
     header::{CONTENT_TYPE, ETAG},
 };
-use tokio::{sync::Mutex, time::timeout};
+use tokio::sync::Mutex;
 
-use super::error::TransferError;
+use super::{download::download, error::TransferError};
 use crate::{
     backoff::Backoff,
     config::Timing,
     control_plane::CloudApi,
     error::chain,
     fetch::{self, FetchError},
+    files::{FileError, Part},
     images::{self, BadInput},
-    loras::{BadLora, LoraError, Part},
 };
 
 /// What one run fetches from the bucket and uploads to it.
@@ -37,11 +37,26 @@ pub(crate) struct Transfers<'a> {
 
 /// For one transfer; a large canvas on a slow link from a desk.
 const TRANSFER: Duration = Duration::from_mins(5);
-/// Between two pieces of a file that may take longer than that as a whole.
-const SILENCE: Duration = Duration::from_secs(30);
 /// Presigned URLs die with the session that signed them; more than one renewal in a row means something else.
 const RENEWALS: u32 = 2;
-const TRIES: u32 = 8;
+/// The pauses between so many tries make a minute at least.
+pub(super) const TRIES: u32 = 12;
+
+/// Where a file stands in what a run needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Lora(usize),
+    Model(usize),
+}
+
+impl Place {
+    fn of(self, urls: &RunUrls) -> Option<&String> {
+        match self {
+            Self::Lora(place) => urls.loras.get(place),
+            Self::Model(place) => urls.models.get(place),
+        }
+    }
+}
 
 impl<'a> Transfers<'a> {
     pub(crate) fn new(http: &'a reqwest::Client, api: &'a CloudApi, timing: &'a Timing, run: &Assignment) -> Self {
@@ -79,19 +94,28 @@ impl<'a> Transfers<'a> {
         }
     }
 
-    /// The run's LoRA in this place, into a file. `told` hears how many bytes have come.
-    pub(crate) async fn lora(
+    /// The rest of a file of the studio's store. `told` hears how many bytes have come.
+    pub(super) async fn file(
         &self,
-        place: usize,
-        lora: &LoraFile,
-        path: &Path,
+        place: Place,
+        file: &ModelFile,
+        part: &mut Part,
         told: impl Fn(u64),
     ) -> Result<(), TransferError> {
-        let mut tries = Tries::new("lora", self.timing);
+        let mut tries = Tries::new("model", self.timing);
         loop {
-            match self.lora_once(place, lora, path, &told).await {
+            let had = part.size;
+            let url = {
+                let urls = self.urls.lock().await;
+                place.of(&urls).cloned()
+            };
+            let url = url.ok_or_else(|| FileError::Gone(file.name.clone()))?;
+            match download(self.http, &url, file, part, &told).await {
                 Ok(()) => return Ok(()),
-                Err(error) => self.after(error, &mut tries).await?,
+                Err(error) => {
+                    tries.moved(part.size > had);
+                    self.after(error, &mut tries).await?;
+                }
             }
         }
     }
@@ -157,28 +181,6 @@ impl<'a> Transfers<'a> {
         }
     }
 
-    async fn lora_once(
-        &self,
-        place: usize,
-        lora: &LoraFile,
-        path: &Path,
-        told: impl Fn(u64),
-    ) -> Result<(), TransferError> {
-        let gone = || LoraError::Bad(BadLora::Gone(lora.name.clone()));
-        let url = self.urls.lock().await.loras.get(place).cloned().ok_or_else(gone)?;
-        let mut reply = timeout(SILENCE, self.http.get(url).send()).await??;
-        if reply.status() == StatusCode::NOT_FOUND {
-            return Err(gone().into());
-        }
-        reply = good(reply)?;
-        let mut part = Part::create(lora, path, self.run_id).await?;
-        while let Some(bytes) = timeout(SILENCE, reply.chunk()).await?? {
-            part.write(&bytes).await?;
-            told(part.size);
-        }
-        Ok(part.finish().await?)
-    }
-
     async fn put_once(&self, blob: &Bytes) -> Result<(), TransferError> {
         let url = self.urls.lock().await.upload.clone();
         let put = self
@@ -236,9 +238,17 @@ impl Tries {
             renewals: 0,
         }
     }
+
+    /// A transfer that gets on, however slowly, is not given up.
+    fn moved(&mut self, moved: bool) {
+        if moved {
+            self.backoff.reset();
+            self.renewals = 0;
+        }
+    }
 }
 
-fn good(reply: Response) -> Result<Response, TransferError> {
+pub(super) fn good(reply: Response) -> Result<Response, TransferError> {
     let status = reply.status();
     if status.is_success() {
         Ok(reply)

@@ -46,6 +46,10 @@ pub(crate) struct Setup {
     pub(crate) restart: Option<String>,
     /// The folder that the worker owns, if any: instead of ComfyUI's folder of models.
     pub(crate) storage: Option<PathBuf>,
+    /// GiB that files of the studio's store may take.
+    pub(crate) model_cache: Option<u64>,
+    /// The folder that machines share, if any.
+    pub(crate) shared_models: Option<PathBuf>,
     /// Whether the worker knows ComfyUI's folder of models.
     pub(crate) has_models: bool,
 }
@@ -64,11 +68,14 @@ impl Default for Setup {
                 retry: (ms(20), ms(200)),
                 refused: (ms(20), ms(50)),
                 progress_gap: ms(10),
+                shared_silence: ms(300),
                 ..Timing::default()
             },
             shutdown: "false".into(),
             restart: None,
             storage: None,
+            model_cache: Some(1),
+            shared_models: None,
             has_models: true,
         }
     }
@@ -165,7 +172,8 @@ impl Bench {
                 .clone()
                 .filter(|_| setup.has_models && setup.storage.is_none()),
             storage: setup.storage,
-            lora_cache: 1,
+            model_cache: setup.model_cache,
+            shared_models: setup.shared_models,
             image: Some("test-1".into()),
             no_socket: false,
             exit_with_parent: false,
@@ -217,6 +225,7 @@ impl Bench {
             plan: serde_json::to_value(plan).unwrap(),
             inputs,
             loras: vec![],
+            models: vec![],
             urls: RunUrls {
                 input,
                 ..RunUrls::default()

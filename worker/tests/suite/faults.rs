@@ -1,12 +1,13 @@
 //! What can go wrong, with a ComfyUI that does so on demand.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use comfyui_double::{Double, Faults, NodeFault, Version};
 use model::{FailureClass, RunId, TeamId};
 
 use crate::{
     bench::{Bench, Setup, logged},
+    owned::Owned,
     plans::steps,
 };
 
@@ -235,51 +236,6 @@ async fn half_a_graph_is_no_success() {
     );
 }
 
-/// A folder for the worker to own, as a machine of ours has it after its boot, with something in each of ComfyUI's.
-struct Owned(tempfile::TempDir);
-
-impl Owned {
-    fn new() -> Self {
-        let owned = Self(tempfile::tempdir().unwrap());
-        owned.litter();
-        std::fs::create_dir_all(owned.at("models/cache/loras/atelier/red")).unwrap();
-        owned
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn folders(&self) -> [PathBuf; 3] {
-        ["input", "output", "temp"].map(|name| self.at("comfyui").join(name))
-    }
-
-    fn litter(&self) {
-        for folder in self.folders() {
-            std::fs::create_dir_all(folder.join("left/deep")).unwrap();
-        }
-    }
-
-    /// In how many folders something is left.
-    fn left(&self) -> usize {
-        self.folders()
-            .iter()
-            .filter(|folder| folder.join("left").exists())
-            .count()
-    }
-
-    fn shows(&self) -> [bool; 2] {
-        ["red", "blue"].map(|team| self.at("models/view/loras/atelier").join(team).exists())
-    }
-
-    fn setup(&self) -> Setup {
-        Setup {
-            storage: Some(self.0.path().to_owned()),
-            ..Setup::default()
-        }
-    }
-}
-
 fn run_of(bench: &Bench, team: &str) -> RunId {
     let mut run = bench.assignment(&steps(2, 1), None);
     run.team = TeamId::new(team);
@@ -327,7 +283,7 @@ async fn folders_that_cannot_be_emptied_cost_comfyui_a_restart() {
 #[tokio::test]
 async fn what_a_dead_worker_has_left_running_ends_before_another_team_is_served() {
     let owned = Owned::new();
-    std::fs::create_dir_all(owned.at("models/view/loras/atelier/red")).unwrap();
+    std::fs::create_dir_all(owned.at("models/view/checkpoints/atelier/red")).unwrap();
     let mut bench = Bench::double().await;
     // It goes on for a while after it was interrupted, as a long step does.
     double(&bench).set_faults(Faults {

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use model::{
     RunId, TeamId,
-    worker_api::{Assignment, LoraFile},
+    worker_api::{Assignment, ModelFile},
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -27,21 +27,16 @@ impl Studio {
     }
 
     /// What `upload/lora` and a PUT leave.
-    pub(crate) fn upload(&self, bytes: &[u8]) -> LoraFile {
-        let sha256 = format!("{:x}", Sha256::digest(bytes));
-        let key = format!("loras/{}/{sha256}", self.team);
-        self.bench.cloud.store(&key, bytes.to_vec());
-        LoraFile {
-            name: "mine.safetensors".into(),
-            file: format!("atelier/{}/{sha256}.safetensors", self.team),
-            key,
-            sha256,
-            size: bytes.len() as u64,
+    pub(crate) fn upload(&self, bytes: &[u8]) -> ModelFile {
+        let lora = stored(ModelFile::LORAS, self.team.as_str(), bytes);
+        self.bench.cloud.store(&lora.key, bytes.to_vec());
+        ModelFile {
             arch: "sd15".into(),
+            ..lora
         }
     }
 
-    pub(crate) fn assignment(&self, lora: &LoraFile, plan: &Plan, key: &str) -> Assignment {
+    pub(crate) fn assignment(&self, lora: &ModelFile, plan: &Plan, key: &str) -> Assignment {
         let mut run = self.bench.assignment(plan, None);
         run.team = self.team.clone();
         run.loras = vec![lora.clone()];
@@ -49,14 +44,14 @@ impl Studio {
         run
     }
 
-    pub(crate) fn run_from(&self, lora: &LoraFile, plan: &Plan, key: &str) -> RunId {
+    pub(crate) fn run_from(&self, lora: &ModelFile, plan: &Plan, key: &str) -> RunId {
         let run = self.assignment(lora, plan, key);
         let id = run.run_id;
         self.bench.cloud.enqueue(run);
         id
     }
 
-    pub(crate) fn run(&self, lora: &LoraFile, plan: &Plan) -> RunId {
+    pub(crate) fn run(&self, lora: &ModelFile, plan: &Plan) -> RunId {
         self.run_from(lora, plan, &lora.key)
     }
 
@@ -65,7 +60,7 @@ impl Studio {
     }
 
     pub(crate) fn gets(&self) -> usize {
-        self.bench.cloud.count(|seen| matches!(seen, Seen::Get))
+        self.bench.cloud.count(|seen| matches!(seen, Seen::Get { .. }))
     }
 
     /// What lies in the team's folder.
@@ -84,12 +79,26 @@ impl Drop for Studio {
     }
 }
 
-pub(crate) fn plan(lora: &LoraFile, strength: f64) -> Plan {
+/// What a file in the store is called.
+pub(crate) fn stored(folder: &str, team: &str, bytes: &[u8]) -> ModelFile {
+    let sha256 = format!("{:x}", Sha256::digest(bytes));
+    ModelFile {
+        name: "mine.safetensors".into(),
+        folder: folder.into(),
+        file: format!("atelier/{team}/{sha256}.safetensors"),
+        key: format!("models/{team}/{sha256}"),
+        sha256,
+        size: bytes.len() as u64,
+        arch: String::new(),
+    }
+}
+
+pub(crate) fn plan(lora: &ModelFile, strength: f64) -> Plan {
     let lora_of_the_request = json!([{"name": "mine", "strength": strength, "storage_id": "hash"}]);
     plan_of(lora, &json!({"/models/loras": lora_of_the_request}))
 }
 
-pub(crate) fn plan_of(lora: &LoraFile, changes: &Value) -> Plan {
+pub(crate) fn plan_of(lora: &ModelFile, changes: &Value) -> Plan {
     let inventory: Inventory = serde_json::from_value(json!({
         "checkpoints": {"tiny.ckpt": {"filename": "tiny.ckpt", "arch": "sd15"}},
         "uploads": {"hash": lora.file},

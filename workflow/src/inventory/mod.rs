@@ -1,7 +1,9 @@
 //! What a team may paint with.
 
+mod files;
 mod nodes;
 
+pub use files::Files;
 pub use nodes::{OPTIONAL_NODES, OptionalNode, optional_node};
 
 use crate::{refusal::Refusal, wire::Arch};
@@ -17,17 +19,20 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Inventory {
     /// By the name that styles use.
     pub checkpoints: BTreeMap<String, Checkpoint>,
-    /// VAE files.
-    pub vae: Vec<String>,
-    /// LoRA files.
-    pub loras: Vec<String>,
-    /// Upscale model files.
-    pub upscalers: Vec<String>,
+    /// VAEs.
+    pub vae: Files,
+    /// LoRAs.
+    pub loras: Files,
+    /// Upscale models.
+    pub upscalers: Files,
     /// Files by `<kind>-<identifier>-<arch>`, such as "upscaler-default-all".
     pub resources: BTreeMap<String, String>,
     /// LoRA files that the painter has uploaded, by the base64 of their SHA-256.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub uploads: BTreeMap<String, String>,
+    /// Files that are not offered any more; who names them still gets them.
+    #[serde(skip)]
+    pub deprecated: BTreeSet<String>,
     /// The classes among [`crate::OPTIONAL_NODES`] that the team's render machines have.
     #[serde(skip)]
     pub nodes: BTreeSet<String>,
@@ -45,6 +50,20 @@ pub struct Checkpoint {
     #[serde(default, skip_serializing_if = "Format::is_checkpoint")]
     pub format: Format,
 }
+
+impl Checkpoint {
+    /// Where a file of the studio's store lies is nobody's business.
+    pub(crate) fn named(&self, name: &str) -> Self {
+        let mut named = self.clone();
+        if self.file.starts_with(STORED) {
+            name.clone_into(&mut named.file);
+        }
+        named
+    }
+}
+
+/// What the files of the studio's store begin with, below ComfyUI's folder of their kind.
+pub const STORED: &str = "atelier/";
 
 /// What a checkpoint's file holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,17 +96,17 @@ impl Inventory {
 
     /// The VAE file of this name, compared like a checkpoint's.
     pub fn vae(&self, name: &str) -> Option<&str> {
-        file(&self.vae, name)
+        self.vae.find(name)
     }
 
     /// The LoRA file of this name, compared like a checkpoint's.
     pub fn lora(&self, name: &str) -> Option<&str> {
-        file(&self.loras, name)
+        self.loras.find(name)
     }
 
     /// The upscale model of this file name, compared like a checkpoint's.
     pub fn upscale_model(&self, name: &str) -> Option<&str> {
-        file(&self.upscalers, name)
+        self.upscalers.find(name)
     }
 
     /// The file of a resource for this architecture, or for one that can stand in for it.
@@ -117,8 +136,8 @@ impl Inventory {
         std::iter::once(identifier)
             .chain(BEST_FIRST)
             .find_map(|identifier| self.resources.get(&format!("upscaler-{identifier}-all")))
-            .or(self.upscalers.first())
             .map(String::as_str)
+            .or_else(|| self.upscalers.iter().next().map(|(_, file)| file))
     }
 
     /// Whether this upscale model is one of those that give up some quality for speed.
@@ -126,13 +145,6 @@ impl Inventory {
         let mut fast = self.resources.iter().filter(|(id, _)| id.starts_with("upscaler-fast_"));
         fast.any(|(_, fast)| fast == file)
     }
-}
-
-fn file<'a>(files: &'a [String], name: &str) -> Option<&'a str> {
-    let exact = files.iter().find(|file| *file == name);
-    exact
-        .or_else(|| files.iter().find(|file| alike(file, name)))
-        .map(String::as_str)
 }
 
 /// Styles are shared between Windows and other systems, so their names differ in case and slashes.
@@ -186,7 +198,7 @@ mod tests {
         assert_eq!(inventory.upscaler("default"), Some("2x.pth"));
         assert_eq!(
             Inventory {
-                upscalers: vec!["any.pth".into()],
+                upscalers: ["any.pth".to_owned()].into_iter().collect(),
                 ..Inventory::default()
             }
             .upscaler("x"),

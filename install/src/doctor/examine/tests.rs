@@ -58,21 +58,21 @@ fn lora() -> UploadedLora {
         size: 5,
         created: NOW,
         stored: true,
+        by: None,
     }
 }
 
 /// An installation in which nothing is wrong.
 fn healthy() -> Snapshot {
     let checkpoint = CatalogEntry {
-        team: TeamId::new(CatalogEntry::SHARED),
         version: 1,
-        kind: "checkpoint".to_owned(),
-        name: "sd15".to_owned(),
-        file: "sd15.safetensors".to_owned(),
         arch: Some("sd15".to_owned()),
-        format: None,
-        licence: None,
-        source: None,
+        ..CatalogEntry::on_images(
+            TeamId::new(CatalogEntry::SHARED),
+            "checkpoint",
+            "sd15",
+            "sd15.safetensors",
+        )
     };
     let mut pool = Pool::new(PoolId::new("default"), 2, vec!["g5.xlarge".to_owned()]);
     pool.warm_up = Some("sd15".to_owned());

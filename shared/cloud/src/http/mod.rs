@@ -8,4 +8,4 @@ mod serve;
 
 pub use error::{ErrorBody, GatewayError, HttpError, Retry};
 pub use extract::{Form, Json, Now, PathId, PathName, Query, Raw};
-pub use serve::{Event, Reply, Router, answer, event, nothing_here, serve};
+pub use serve::{Event, Reply, Router, answer, event, nothing_here, serve, serve_beside};

@@ -25,6 +25,21 @@ pub async fn serve(router: Router) -> Result<(), Error> {
     .await
 }
 
+/// The same of a function that other events come to as well.
+pub async fn serve_beside(router: Router, handle: impl AsyncFn(Value) -> Result<(), Error>) -> Result<(), Error> {
+    let (router, handle) = (&router, &handle);
+    lambda_runtime::run(service_fn(async |payload: LambdaEvent<Box<RawValue>>| {
+        let text = payload.payload.get();
+        let other: Value = serde_json::from_str(text)?;
+        if other.get("routeKey").is_some() {
+            return Ok::<_, Error>(Some(answer(router, event(&payload.payload)?, crate::now()).await));
+        }
+        handle(other).await?;
+        Ok(None)
+    }))
+    .await
+}
+
 /// Reads an event. A header's value is text in any letters for API Gateway, and visible ASCII for us: what is not is
 /// percent-encoded, so that it stays told apart.
 pub fn event(payload: &RawValue) -> Result<Event, serde_json::Error> {

@@ -2,6 +2,7 @@
 //! lag, pages are short, transactions conflict for no reason, messages are doubled, reordered and lost, sockets are gone.
 
 mod messages;
+mod multipart;
 mod objects;
 mod rules;
 mod tables;
@@ -11,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use model::ConnectionId;
 use serde_json::Value;
 
@@ -61,6 +63,11 @@ struct State {
     sent: Vec<(ConnectionId, Value)>,
     gone: BTreeSet<ConnectionId>,
     objects: BTreeMap<String, (u64, String)>,
+    /// Bytes of those that came in parts.
+    files: BTreeMap<String, Bytes>,
+    /// S3's own sums of those.
+    sums: BTreeMap<String, String>,
+    uploads: BTreeMap<String, multipart::Upload>,
 }
 
 /// The in-memory AWS.
@@ -81,6 +88,9 @@ impl Memory {
             sent: Vec::new(),
             gone: BTreeSet::new(),
             objects: BTreeMap::new(),
+            files: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            uploads: BTreeMap::new(),
         })))
     }
 

@@ -54,7 +54,10 @@ impl BucketPort for Memory {
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BucketError>> {
         Box::pin(async move {
             check_key("s3 DeleteObject", key)?;
-            self.state().objects.remove(key);
+            let mut state = self.state();
+            state.objects.remove(key);
+            state.files.remove(key);
+            state.sums.remove(key);
             Ok(())
         })
     }

@@ -117,7 +117,10 @@ fn holds(item: Option<&Item>, expect: u64) -> bool {
 /// Whether the list shows the item.
 fn is_in(query: &Query, item: &Item) -> bool {
     let partition = item.get(query.attribute()).and_then(Value::as_str);
-    partition == Some(&query.partition) && query.order().is_none_or(|name| item.contains_key(name))
+    let begins =
+        |name: &str| query.prefix.is_empty() || item[name].as_str().is_some_and(|it| it.starts_with(&query.prefix));
+    let is_in = |name| item.contains_key(name) && begins(name);
+    partition == Some(&query.partition) && query.order().is_none_or(is_in)
 }
 
 /// Which of two items the list has first: numbers by their value, strings by their bytes, then the items' keys.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cloud::{Cloud, chain, queue::Queued};
 use model::{
-    Account, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage, socket::ServerMessage, worker_api::LoraFile,
+    Account, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage, socket::ServerMessage, worker_api::ModelFile,
 };
 use policy::{scale::first_to_wake, wait::Eta};
 use tracing::{info, warn};
@@ -47,8 +47,8 @@ pub struct Wanted {
     pub plan: Plan,
     /// Its input pictures.
     pub files: Files,
-    /// The uploaded LoRAs that the plan loads.
-    pub loras: Vec<LoraFile>,
+    /// The files of the studio's store that the plan loads.
+    pub models: Vec<ModelFile>,
     /// How urgent it is.
     pub lane: Lane,
     /// The whole credits that it may cost, which are reserved.
@@ -89,7 +89,7 @@ pub async fn admit(
     let task = task(account, &wanted, settings, now);
     let plan = serde_json::to_string(&wanted.plan)?;
     let ttl = (task.expires_at + BODY_LIFE).seconds();
-    let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.loras.clone(), ttl).await?;
+    let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.models.clone(), ttl).await?;
     let admitted = admit::write(cloud, settings, account, &line, &task, &body, &wanted).await?;
     if admitted.is_new {
         recent.lines.joined(&admitted.task);

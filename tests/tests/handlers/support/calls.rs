@@ -64,6 +64,8 @@ impl World {
             &self.claim
         } else if of_account || route.contains("/auth/") || is_page(route) {
             &self.account
+        } else if route.contains("/v1/models") {
+            &self.catalog
         } else {
             &self.generate
         }

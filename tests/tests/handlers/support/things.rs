@@ -24,6 +24,7 @@ impl World {
             plan_key: None,
             inputs: None,
             loras: vec![],
+            models: vec![],
             ttl: 0,
         })
         .await;
@@ -38,6 +39,7 @@ impl World {
         worker.state = WorkerState::Ready;
         worker.idle_since = Some(now);
         worker.generation = 1;
+        worker.protocol = Some(model::worker_api::PROTOCOL);
         self.put(worker).await;
         self.instance(instance, id, InstanceState::Up);
         self.worker(id).await

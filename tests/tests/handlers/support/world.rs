@@ -1,5 +1,7 @@
 //! How the studio is made.
 
+use std::sync::Arc;
+
 use accounts::Edge;
 use claim::identity::CallerIdentity;
 use cloud::{
@@ -7,6 +9,7 @@ use cloud::{
     fault::Faults,
     http::Router,
     memory::{Memory, Unkind},
+    multipart::Multipart,
     tables::{CatalogOf, Table},
     token::{Signer, Verifier},
 };
@@ -34,6 +37,8 @@ pub(crate) struct World {
     pub(super) generate: Router,
     pub(super) account: Router,
     pub(super) claim: Router,
+    pub(super) catalog: Router,
+    pub(crate) store: Arc<catalog_function::App>,
     pub(super) dispatch: dispatch::App,
     pub(super) push: progress_push::App,
     pub(super) lifecycle: lifecycle::App,
@@ -135,6 +140,11 @@ impl World {
             identity: CallerIdentity::new(sts.clone(), ROLE_ARN),
             socket_url: SOCKET_URL.to_owned(),
         };
+        let store = Arc::new(catalog_function::App {
+            cloud: cloud.clone(),
+            masters: Multipart::new(memory.clone()),
+            settings: settings.clone(),
+        });
         let world = Self {
             // Its calls are none of the functions behind it.
             authorize: authorize::App {
@@ -145,6 +155,8 @@ impl World {
             generate: accounts::router(generate::routes(), generate),
             account: account(&cloud, &settings, (&keys.private_pem, &keys.public), None),
             claim: accounts::router(claim::routes(), claim),
+            catalog: accounts::router(catalog_function::routes(), Arc::clone(&store)),
+            store,
             dispatch: dispatch::App {
                 cloud: cloud.clone(),
                 fleet: fleet.clone(),
@@ -218,7 +230,12 @@ impl World {
 
     /// Puts a firewall in front of it.
     pub(crate) fn put_behind(&mut self, edge: &Edge) {
-        for router in [&mut self.account, &mut self.generate, &mut self.claim] {
+        for router in [
+            &mut self.account,
+            &mut self.generate,
+            &mut self.claim,
+            &mut self.catalog,
+        ] {
             *router = edge.clone().before(router.clone());
         }
         self.authorize.edge = edge.clone();

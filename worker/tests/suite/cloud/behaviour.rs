@@ -6,7 +6,10 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use model::{RunId, worker_api::HeartbeatReply};
+use model::{
+    RunId,
+    worker_api::{FileOffer, HeartbeatReply},
+};
 use serde_json::Value;
 
 /// How the control plane behaves.
@@ -16,8 +19,12 @@ pub(crate) struct Behaviour {
     /// What to say about this run only.
     pub(crate) about: HashMap<RunId, HeartbeatReply>,
     pub(crate) token: String,
-    /// Keys of uploaded LoRAs that fresh addresses are given for.
+    /// Keys of LoRAs that fresh addresses are given for.
     pub(crate) loras: Vec<String>,
+    /// The same of other files.
+    pub(crate) models: Vec<String>,
+    /// How many GETs of objects meet a bucket in trouble.
+    pub(crate) bucket_troubled: u32,
     /// How many uploads meet an expired URL.
     pub(crate) expired: u32,
     /// Whether the bucket takes only results whose size was signed. Older APIs sign none.
@@ -30,6 +37,8 @@ pub(crate) struct Behaviour {
     pub(crate) registrations_refused: u32,
     pub(crate) dead_man: Duration,
     pub(crate) warm_up: Option<Value>,
+    /// Files that are offered at registering.
+    pub(crate) files: Vec<FileOffer>,
     pub(crate) has_socket: bool,
     pub(crate) protocol_refused: bool,
     pub(crate) ready_rhythm: Duration,
@@ -43,6 +52,8 @@ impl Default for Behaviour {
             about: HashMap::new(),
             token: "token-1".into(),
             loras: vec![],
+            models: vec![],
+            bucket_troubled: 0,
             expired: 0,
             signs_size: true,
             fresh_refused: VecDeque::new(),
@@ -51,6 +62,7 @@ impl Default for Behaviour {
             registrations_refused: 0,
             dead_man: Duration::from_hours(1),
             warm_up: None,
+            files: vec![],
             has_socket: true,
             protocol_refused: false,
             ready_rhythm: Duration::from_millis(200),

@@ -22,6 +22,8 @@ use super::state::{Seen, Shared};
 
 /// Addresses of such keys have expired.
 pub(crate) const EXPIRED: &str = "expired/";
+/// Of such keys the first half comes, and the line breaks; the rest comes to whoever asks for it.
+pub(crate) const BROKEN: &str = "broken/";
 /// Of such keys only the first half comes.
 pub(crate) const STALLED: &str = "stalled/";
 
@@ -62,6 +64,7 @@ async fn register(State(cloud): State<Arc<Shared>>, Json(register): Json<Registe
                 cloud.url.replacen("http", "wss", 1)
             }),
             warm_up: behaviour.warm_up.clone(),
+            files: behaviour.files.clone(),
             heartbeat_busy_ms: behaviour.busy_rhythm.as_millis() as u64,
             heartbeat_ready_ms: behaviour.ready_rhythm.as_millis() as u64,
             dead_man_ms: behaviour.dead_man.as_millis() as u64,
@@ -130,6 +133,7 @@ async fn verb(
             let upload = || cloud.address(&format!("results/{}", fresh.run_id), size);
             Json(RunUrls {
                 loras: behaviour.loras.iter().map(|key| cloud.address(key, None)).collect(),
+                models: behaviour.models.iter().map(|key| cloud.address(key, None)).collect(),
                 upload: behaviour.uploads_go_to.clone().unwrap_or_else(upload),
                 ..RunUrls::default()
             })
@@ -139,8 +143,21 @@ async fn verb(
     }
 }
 
-async fn object(State(cloud): State<Arc<Shared>>, Path(key): Path<String>) -> Response {
-    cloud.note(Seen::Get);
+async fn object(State(cloud): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Response {
+    let range = headers.get(header::RANGE).map(|range| range.to_str().unwrap());
+    let range = range.map(|range| range.strip_prefix("bytes=").unwrap().split_once('-').unwrap());
+    let from: Option<u64> = range.map(|(from, _)| from.parse().unwrap());
+    let last = range.and_then(|(_, last)| last.parse().ok()).unwrap_or(usize::MAX);
+    cloud.note(Seen::Get { key: key.clone(), from });
+    let troubled = {
+        let behaviour = &mut cloud.lock().behaviour;
+        let troubled = behaviour.bucket_troubled > 0;
+        behaviour.bucket_troubled = behaviour.bucket_troubled.saturating_sub(1);
+        troubled
+    };
+    if troubled {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     if key.starts_with(EXPIRED) {
         return StatusCode::FORBIDDEN.into_response();
     }
@@ -153,9 +170,33 @@ async fn object(State(cloud): State<Arc<Shared>>, Path(key): Path<String>) -> Re
         let begun = stream::once(ready(Ok::<_, Infallible>(half.unwrap_or_default())));
         return Body::from_stream(begun.chain(stream::pending())).into_response();
     }
-    match cloud.lock().objects.get(&key) {
-        Some((bytes, etag)) => ([(header::ETAG, format!("\"{etag}\""))], bytes.clone()).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+    let (key, is_broken) = match key.strip_prefix(BROKEN) {
+        Some(key) => (key, from.is_none()),
+        None => (key.as_str(), false),
+    };
+    let (bytes, etag) = match cloud.lock().objects.get(key) {
+        Some(object) => object.clone(),
+        None => return StatusCode::NOT_FOUND.into_response(),
+    };
+    let etag = [(header::ETAG, format!("\"{etag}\""))];
+    match from.map(|from| bytes.get(from as usize..).filter(|rest| !rest.is_empty())) {
+        Some(Some(rest)) => {
+            let size = last.saturating_sub(from.unwrap_or_default() as usize).saturating_add(1);
+            let rest = rest[..rest.len().min(size)].to_vec();
+            (StatusCode::PARTIAL_CONTENT, etag, rest).into_response()
+        }
+        Some(None) => StatusCode::RANGE_NOT_SATISFIABLE.into_response(),
+        None if is_broken => {
+            let half = Ok(bytes[..bytes.len() / 2].to_vec());
+            let breaks = async {
+                // What came before is on its way by then.
+                tokio::task::yield_now().await;
+                Err("the line breaks")
+            };
+            let body = Body::from_stream(stream::once(ready(half)).chain(stream::once(breaks)));
+            ([(header::CONTENT_LENGTH, bytes.len())], body).into_response()
+        }
+        None => (etag, bytes).into_response(),
     }
 }
 

@@ -20,13 +20,24 @@ use super::behaviour::Behaviour;
 pub(crate) enum Seen {
     Register(Register),
     Refused,
-    Claim { task_id: Option<TaskId> },
+    Claim {
+        task_id: Option<TaskId>,
+    },
     Beat(Heartbeat),
     Result(RunResult),
     Failure(RunFailure),
-    FreshUrls { size: Option<u64> },
-    Put { status: StatusCode, size: u64 },
-    Get,
+    FreshUrls {
+        size: Option<u64>,
+    },
+    Put {
+        status: StatusCode,
+        size: u64,
+    },
+    /// A GET of an object, from this byte on.
+    Get {
+        key: String,
+        from: Option<u64>,
+    },
     SocketOpened,
     Said(ClientMessage),
 }

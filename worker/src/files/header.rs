@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The largest header read. Those of LoRAs have some hundred KB; the format allows 100 MB.
+/// The largest header read. Those of checkpoints have some hundred KB; the format allows 100 MB.
 const MAX_HEADER: u64 = 32 * 1024 * 1024;
 /// What is not a tensor.
 const METADATA: &str = "__metadata__";
