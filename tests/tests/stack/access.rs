@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use cloud::{
     StoreError, Write,
-    tables::{InvitationOf, PresenceIn},
+    tables::{CatalogOf, InvitationOf, PresenceIn},
     token::Signer,
 };
 use model::{Millis, Role, TaskId, TeamId, UserId, Worker, WorkerId};
@@ -149,6 +149,8 @@ pub(crate) async fn functions_reach_only_their_keys(studio: Studio) -> Result<()
     )?;
     let presence = of("IdleReaperFunction").await?.list(PresenceIn(&studio.pool)).await;
     ensure!(presence.is_ok(), "idle-reaper does not see who is there: {presence:?}");
+    let catalogue = of("ClaimFunction").await?.list(CatalogOf(studio.pool.as_str())).await;
+    ensure!(catalogue.is_ok(), "claim does not see a team's models: {catalogue:?}");
     // Each part of a transaction is looked at by itself.
     let mut usage = accounts::usage(&generate, &user, cloud::now()).await?;
     let Some(mut who) = generate.get(&user).await? else {
