@@ -404,5 +404,8 @@ async fn present(url: &str, folder: &str) -> Result<Vec<String>> {
         return Ok(vec![]); // a custom node's folder, without the node
     }
     let text = reply.error_for_status().with_context(unreachable)?.text().await?;
-    serde_json::from_str(&text).with_context(unreachable)
+    let mut files: Vec<String> = serde_json::from_str(&text).with_context(unreachable)?;
+    // What a worker has brought is some team's.
+    files.retain(|file| !file.starts_with("atelier/"));
+    Ok(files)
 }

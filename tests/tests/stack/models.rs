@@ -45,14 +45,14 @@ async fn ops(studio: &Studio, arguments: &[&str]) -> Result<String> {
     models::run(&site, Ops::try_parse_from(line)?.command, &Silent).await
 }
 
-/// A checkpoint that the stand-in loads, or the one that the real ComfyUI has, under whose name nobody asks for it.
+/// A checkpoint: one that the stand-in takes for one, or a tiny one that the real ComfyUI can load and does not see.
 fn bytes(studio: &Studio) -> Result<Vec<u8>> {
     if !studio.real {
         return Ok(checkpoint(1));
     }
-    let folder = crate::real_models().context("COMFYUI_MODELS is not set")?;
-    let file = PathBuf::from(folder).join("checkpoints/dreamshaper_8.safetensors");
-    fs::read(&file).with_context(|| file.display().to_string())
+    let models = crate::real_models().context("COMFYUI_MODELS is not set")?;
+    let file = PathBuf::from(models).join("../brought/checkpoints/tiny.safetensors");
+    fs::read(&file).with_context(|| format!("{}: .ci/run makes it", file.display()))
 }
 
 async fn ok(painter: &Painter, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
@@ -77,7 +77,7 @@ async fn bring(painter: &Painter, name: &str, bytes: &[u8]) -> Result<()> {
         let places = ok(painter, "POST", &format!("models/uploads/{id}/parts"), Some(&wanted)).await?;
         let url = places["parts"][0]["url"].as_str().context("no url")?;
         // The bucket itself takes that part and no other.
-        let mut other = part.to_vec();
+        let mut other = part[..part.len().min(1 << 20)].to_vec();
         *other.last_mut().context("empty")? ^= 1;
         for (bytes, good) in [(other, false), (part.to_vec(), true)] {
             let put = reqwest::Client::new().put(url).header("x-amz-checksum-sha256", &hash);
