@@ -21,4 +21,5 @@ pub mod stack;
 pub mod state;
 pub mod storage;
 pub mod teardown;
+pub mod timeline;
 pub mod upgrade;

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use cloud::{Bucket, Sockets, Store, multipart::Multipart, token::Signer};
+use cloud::{Bucket, Cloud, Queue, Sockets, Store, multipart::Multipart, token::Signer};
 use indicatif::{ProgressBar, ProgressStyle};
 use install::{
     aws::Aws,
@@ -20,6 +20,7 @@ use install::{
     models,
     storage::{self, Storage},
     teardown::{self, Teardown},
+    timeline,
     upgrade::{self, Upgrade},
 };
 use model::{PoolId, Settings, UserId};
@@ -29,7 +30,7 @@ use ops::{
     outputs::Outputs,
     pool,
     seed::{self, FirstUser},
-    user,
+    task, usage, user,
 };
 
 /// Looks after an Atelier installation. AWS region and credentials come from the environment, as for the AWS CLI.
@@ -69,6 +70,22 @@ enum Command {
         outputs: PathBuf,
         #[command(subcommand)]
         command: pool::Command,
+    },
+    /// Show tasks with their time line, cancel them, put them back in line.
+    Task {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json", global = true)]
+        outputs: PathBuf,
+        #[command(subcommand)]
+        command: task::Command,
+    },
+    /// What a team's painters used in a month, as a table or CSV.
+    Usage {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json")]
+        outputs: PathBuf,
+        #[command(flatten)]
+        arguments: usage::Arguments,
     },
     /// Bring models into the studio's store, and look after them.
     Model {
@@ -155,6 +172,8 @@ async fn main() -> ExitCode {
         Command::Seed(arguments) => run_seed(*arguments).await,
         Command::User { outputs, command } => run_user(&outputs, command).await,
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
+        Command::Task { outputs, command } => run_task(&outputs, command).await,
+        Command::Usage { outputs, arguments } => run_usage(&outputs, &arguments).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
         Command::Model { outputs, command } => run_model(&outputs, command).await,
         Command::Storage(arguments) => storage::run(&arguments),
@@ -249,6 +268,37 @@ async fn run_user(outputs: &Path, command: user::Command) -> Result<String> {
 
 async fn run_pool(outputs: &Path, command: pool::Command) -> Result<String> {
     pool::run(&store(outputs).await?, command, cloud::now()).await
+}
+
+async fn run_task(outputs: &Path, command: task::Command) -> Result<String> {
+    let outputs = Outputs::read(outputs)?;
+    let aws = Aws::connect().await?;
+    let sdk = &aws.sdk;
+    let cloud = Cloud {
+        store: Store::dynamo(sdk, outputs.tables()?),
+        queue: Queue::sqs(sdk, outputs.get("TaskQueueUrl")?.to_owned()),
+        bucket: Bucket::s3(sdk, outputs.get("Bucket")?.to_owned()),
+        models: Bucket::s3(sdk, outputs.get("ModelsBucket")?.to_owned()),
+        sockets: Sockets::api_gateway(sdk, &outputs.callback_url()?),
+    };
+    let now = cloud::now();
+    let logs = match &command {
+        task::Command::Show {
+            task,
+            stack,
+            no_logs: false,
+            ..
+        } => Some((*task, stack.clone())),
+        _ => None,
+    };
+    let text = task::run(&cloud, command, now).await?;
+    let Some((id, stack)) = logs else { return Ok(text) };
+    let task = task::find(&cloud, id).await?;
+    Ok(format!("{text}\n\n{}", timeline::of(&aws, &stack, &task, now).await?))
+}
+
+async fn run_usage(outputs: &Path, arguments: &usage::Arguments) -> Result<String> {
+    usage::run(&store(outputs).await?, arguments, cloud::now()).await
 }
 
 async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {

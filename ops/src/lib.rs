@@ -7,4 +7,6 @@ pub mod lora;
 pub mod outputs;
 pub mod pool;
 pub mod seed;
+pub mod task;
+pub mod usage;
 pub mod user;

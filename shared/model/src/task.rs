@@ -330,6 +330,20 @@ impl Task {
         Ok(if over { RunEnd::Ended } else { RunEnd::Requeued })
     }
 
+    /// Ends a waiting task without a picture, for good.
+    pub fn fail(&mut self, failure: Failure, now: Millis) -> Result<(), TransitionError> {
+        if self.run.is_some() {
+            // Its run ends it.
+            return Err(TransitionError::NoEdge {
+                from: self.state,
+                to: TaskState::Failed,
+            });
+        }
+        self.become_state(TaskState::Failed, now)?;
+        self.error = Some(failure);
+        Ok(())
+    }
+
     /// Cancels or expires the task.
     pub fn cancel(&mut self, cause: CancelCause, now: Millis) -> Canceled {
         let (next, done) = match (self.state, cause) {

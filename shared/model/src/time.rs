@@ -33,6 +33,13 @@ impl Millis {
         self.date().strftime("%Y-%m").to_string()
     }
 
+    /// The moment as people read it, to the second: `2026-05-04 13:59:07`, UTC.
+    pub fn written(self) -> String {
+        let seconds = i64::try_from(self.seconds()).unwrap_or(i64::MAX);
+        let at = Timestamp::from_second(seconds).unwrap_or_default();
+        at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
     /// When that month began.
     #[must_use]
     pub fn month_began(self) -> Self {

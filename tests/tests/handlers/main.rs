@@ -29,6 +29,7 @@ mod money;
 mod nodes;
 mod oidc;
 mod openapi;
+mod ops_task;
 mod pages;
 mod pools;
 mod port;

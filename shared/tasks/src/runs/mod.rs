@@ -4,6 +4,7 @@ mod cancel;
 mod claim;
 mod end;
 mod error;
+mod fail;
 mod settle;
 mod workers;
 
@@ -11,4 +12,5 @@ pub use cancel::cancel;
 pub use claim::{Claimed, claim};
 pub use end::{Ended, end_run, lose_run};
 pub use error::RunError;
+pub use fail::{fail, give_back};
 pub use workers::{change_worker, move_worker, outcome};

@@ -1,0 +1,332 @@
+//! Tasks: shown, listed, canceled, put back in line, failed.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use cloud::{Cloud, tables::Backlog};
+use model::{CancelCause, Canceled, FailureClass, Millis, PoolId, Task, TaskId, TaskState, UserId};
+use tasks::{
+    bodies::{self, PlanPlace},
+    list, runs,
+};
+
+use crate::user::TABLES;
+
+/// `ops task`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show a task: where it stands, its times, what it cost, and what the functions and its machine wrote of it.
+    Show {
+        /// The task.
+        task: TaskId,
+        /// Print its plan too, as JSON: the graph with its prompts.
+        #[arg(long)]
+        plan: bool,
+        /// Leave out what was written of it.
+        #[arg(long)]
+        no_logs: bool,
+        /// The stack, whose logs are read.
+        #[arg(long, default_value = "atelier")]
+        stack: String,
+    },
+    /// List a user's tasks, newest first, or a pool's that wait, first in line first.
+    List {
+        /// Whose.
+        #[command(flatten)]
+        of: Of,
+        /// Only those of a user that stand so.
+        #[arg(long, value_enum, conflicts_with = "pool")]
+        state: Option<State>,
+        /// Most that are listed.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        most: u32,
+    },
+    /// Cancel a task, as its painter would. It costs nothing.
+    Cancel {
+        /// The task.
+        task: TaskId,
+    },
+    /// Take a running task from its machine: it waits again at its old place in line.
+    Requeue {
+        /// The task.
+        task: TaskId,
+    },
+    /// End a task that waits or runs, for good. It costs nothing.
+    Fail {
+        /// The task.
+        task: TaskId,
+        /// What its painter is told: one plain sentence.
+        #[arg(long, default_value = "An operator of your studio ended this picture.")]
+        because: String,
+    },
+}
+
+/// Whose tasks.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Of {
+    /// A user's.
+    #[arg(long)]
+    pub user: Option<UserId>,
+    /// Those that wait in a pool.
+    #[arg(long)]
+    pub pool: Option<PoolId>,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[expect(missing_docs, reason = "the words of `TaskState`")]
+pub enum State {
+    Queued,
+    Running,
+    Canceling,
+    Succeeded,
+    Failed,
+    Canceled,
+    Expired,
+}
+
+impl From<State> for TaskState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Queued => Self::Queued,
+            State::Running => Self::Running,
+            State::Canceling => Self::Canceling,
+            State::Succeeded => Self::Succeeded,
+            State::Failed => Self::Failed,
+            State::Canceled => Self::Canceled,
+            State::Expired => Self::Expired,
+        }
+    }
+}
+
+/// Carries it out. What the logs have is for whoever can reach them.
+pub async fn run(cloud: &Cloud, command: Command, now: Millis) -> Result<String> {
+    match command {
+        Command::Show { task, plan, .. } => {
+            let found = find(cloud, task).await?;
+            let mut text = lines(&found, now);
+            if plan {
+                let _ = write!(text, "\n\n{}", plan_of(cloud, task).await?);
+            }
+            Ok(text)
+        }
+        Command::List { of, state, most } => match (of.user, of.pool) {
+            (Some(user), _) => of_user(cloud, &user, state.map(TaskState::from), most).await,
+            (_, Some(pool)) => waiting(cloud, &pool, most, now).await,
+            (None, None) => bail!("say whose: --user or --pool"),
+        },
+        Command::Cancel { task } => {
+            let done = runs::cancel(cloud, task, CancelCause::User, now, |_| true).await;
+            let (done, after) = done.with_context(|| not_done(task))?;
+            Ok(match done {
+                Canceled::Ended => format!("{task} is canceled"),
+                Canceled::Asked => format!("{task} is being canceled; its machine is told"),
+                Canceled::Already => format!("nothing was to be done: {task} is {}", after.state.word()),
+            })
+        }
+        Command::Requeue { task } => {
+            let stands = find(cloud, task).await?.state;
+            if stands != TaskState::Running {
+                bail!("{task} is {}: only what runs can be put back in line", stands.word());
+            }
+            runs::give_back(cloud, task, now)
+                .await
+                .with_context(|| not_done(task))?;
+            Ok(format!("{task} waits again, at its old place in line"))
+        }
+        Command::Fail { task, because } => {
+            let stands = find(cloud, task).await?.state;
+            if stands.is_terminal() {
+                bail!("{task} is over: it is {}", stands.word());
+            }
+            let after = runs::fail(cloud, task, &because, now)
+                .await
+                .with_context(|| not_done(task))?;
+            Ok(format!("{task} is {}", after.state.word()))
+        }
+    }
+}
+
+fn not_done(task: TaskId) -> String {
+    format!("task {task} was not changed; `ops task show {task}` says where it stands")
+}
+
+/// The task; an error that says what to do if there is none.
+pub async fn find(cloud: &Cloud, task: TaskId) -> Result<Task> {
+    let found = cloud.store.get(&task).await.context(TABLES)?;
+    found.with_context(|| format!("there is no task {task}; `ops task list --user USER` shows a painter's"))
+}
+
+async fn plan_of(cloud: &Cloud, task: TaskId) -> Result<String> {
+    let body = bodies::read(&cloud.store, task).await;
+    let body = body.with_context(|| format!("the plan of {task} is not kept any more"))?;
+    let plan = match body.plan {
+        PlanPlace::Here(plan) => plan,
+        PlanPlace::Bucket(key) => {
+            let text = cloud
+                .bucket
+                .get(&key)
+                .await
+                .context("the bucket of pictures cannot be read")?;
+            serde_json::from_str(&text).context("the plan is damaged")?
+        }
+    };
+    Ok(serde_json::to_string_pretty(&plan)?)
+}
+
+/// All that its item says.
+fn lines(task: &Task, now: Millis) -> String {
+    let seconds = |from: Millis, to: Millis| format!("{:.1} s", to.since(from).as_secs_f64());
+    let mut rows = vec![
+        ("task", task.task_id.to_string()),
+        ("state", task.state.word().to_owned()),
+        (
+            "owner",
+            format!(
+                "{} of team {}, lane {}, pool {}",
+                task.owner,
+                task.team,
+                task.lane.word(),
+                task.pool
+            ),
+        ),
+        ("submitted", task.created.written()),
+    ];
+    let claimed = task.claimed_at.or_else(|| task.run.as_ref().map(|run| run.claimed_at));
+    if let Some(claimed) = claimed {
+        rows.push((
+            "claimed",
+            format!("{}, after {}", claimed.written(), seconds(task.created, claimed)),
+        ));
+    } else if task.ended_at.is_none() {
+        rows.push(("waits", format!("for {}", seconds(task.created, now))));
+    }
+    if let Some(eta) = task.eta {
+        rows.push(("expected", eta.written()));
+    }
+    if let Some(ended) = task.ended_at {
+        let of = claimed.unwrap_or(task.created);
+        rows.push(("ended", format!("{}, after {}", ended.written(), seconds(of, ended))));
+    }
+    if let Some(times) = task.times {
+        rows.push((
+            "parts",
+            format!(
+                "inputs {} ms, ComfyUI {} ms, result {} ms",
+                times.fetch, times.execute, times.upload
+            ),
+        ));
+    }
+    if let Some(model) = &task.model {
+        rows.push(("model", model.clone()));
+    }
+    rows.push((
+        "credits",
+        format!(
+            "{} of at most {}",
+            task.cost.credits_needed(),
+            task.reserved.credits_needed()
+        ),
+    ));
+    if let Some(run) = &task.run {
+        rows.push((
+            "run",
+            format!(
+                "{} on {}, {:.0} % done",
+                run.run_id,
+                run.worker_id,
+                run.progress * 100.0
+            ),
+        ));
+        rows.push((
+            "until",
+            format!(
+                "lease {}, deadline {}",
+                run.lease_until.written(),
+                run.deadline.written()
+            ),
+        ));
+    }
+    if task.failures > 0 {
+        rows.push((
+            "failures",
+            format!("{} of at most {}", task.failures, Task::MAX_FAILURES),
+        ));
+    }
+    if let Some(worker) = &task.failed_on {
+        rows.push(("failed on", worker.to_string()));
+    }
+    if let Some(error) = &task.error {
+        let class = match error.class {
+            FailureClass::User => "the request",
+            FailureClass::Infrastructure => "a machine",
+            FailureClass::Capacity => "no machine",
+        };
+        rows.push(("error", format!("{} ({class})", error.message)));
+    }
+    if let Some(result) = &task.result {
+        rows.push((
+            "result",
+            format!(
+                "pictures: {}, bytes: {}, {}",
+                result.offsets.len(),
+                result.size,
+                result.key
+            ),
+        ));
+    }
+    let rows: Vec<_> = rows.iter().map(|(name, value)| format!("{name:<9} {value}")).collect();
+    rows.join("\n")
+}
+
+async fn of_user(cloud: &Cloud, user: &UserId, state: Option<TaskState>, most: u32) -> Result<String> {
+    let (mut after, mut found) = (None, Vec::new());
+    loop {
+        let page = list::page(&cloud.store, user, state, after.as_ref(), list::MOST.min(most)).await;
+        let page = page.context(TABLES)?;
+        found.extend(page.entries);
+        after = page.next;
+        if after.is_none() || found.len() >= most as usize {
+            break;
+        }
+    }
+    found.truncate(most as usize);
+    if found.is_empty() {
+        return Ok(format!("{user} has no such tasks"));
+    }
+    let mut text = String::new();
+    for task in found {
+        let why = task.error.as_ref().map_or("", |error| error.message.as_str());
+        let line = format!(
+            "{}  {}  {:<11} {:<9} {why}",
+            task.task_id,
+            task.created.written(),
+            task.lane.word(),
+            task.state.word()
+        );
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    Ok(text.trim_end().to_owned())
+}
+
+async fn waiting(cloud: &Cloud, pool: &PoolId, most: u32, now: Millis) -> Result<String> {
+    let line = cloud.store.list(Backlog(pool, most)).await.context(TABLES)?;
+    if line.is_empty() {
+        return Ok(format!("nothing waits in pool {pool}"));
+    }
+    let mut text = String::new();
+    for (place, task) in line.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "{:>4}  {}  {:<24} {:<11} waits {:.0} s",
+            place + 1,
+            task.task_id,
+            task.owner,
+            task.lane.word(),
+            now.since(task.created).as_secs_f64()
+        );
+    }
+    Ok(text.trim_end().to_owned())
+}
