@@ -5,6 +5,7 @@ mod claim;
 mod end;
 mod error;
 mod settle;
+mod shown;
 mod workers;
 
 pub use cancel::cancel;
