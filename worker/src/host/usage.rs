@@ -8,8 +8,10 @@ use model::HostUse;
 pub(crate) fn usage(folder: &Path) -> HostUse {
     HostUse {
         ram_percent: fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory(&text)),
-        disk_percent: rustix::fs::statvfs(folder)
-            .ok()
+        // Before the first file is there, its folder may not be.
+        disk_percent: folder
+            .ancestors()
+            .find_map(|it| rustix::fs::statvfs(it).ok())
             .and_then(|disk| percent(disk.f_blocks - disk.f_bfree, disk.f_blocks)),
     }
 }
@@ -39,7 +41,8 @@ mod tests {
         let here = usage(Path::new("/"));
         let bounded = |it: Option<u32>| it.is_some_and(|it| it <= 100);
         assert!(bounded(here.ram_percent) && bounded(here.disk_percent), "{here:?}");
-        assert_eq!(usage(Path::new("/nowhere")).disk_percent, None);
+        assert!(bounded(usage(Path::new("/tmp/nothing/is/here")).disk_percent));
+        assert_eq!(usage(Path::new("nowhere")).disk_percent, None);
     }
 
     #[test]
