@@ -61,7 +61,7 @@ const fn kind(name: &'static str, look: Look, end: End, billable: bool) -> Kind 
 }
 
 /// All of them.
-pub const KINDS: [Kind; 37] = [
+pub const KINDS: [Kind; 41] = [
     kind("AWS::ApiGateway::Account", Look::Drift, End::Stays, false),
     kind("AWS::ApiGatewayV2::Api", Look::Api, End::WithStack, false),
     kind("AWS::ApiGatewayV2::ApiMapping", Look::Drift, End::WithStack, false),
@@ -79,6 +79,8 @@ pub const KINDS: [Kind; 37] = [
     kind("AWS::CloudFront::Distribution", Look::Drift, End::WithStack, false),
     kind("AWS::CloudFront::Function", Look::Drift, End::WithStack, false),
     kind("AWS::CloudWatch::Alarm", Look::Drift, End::WithStack, true),
+    // AWS's list of what drift detection knows has no dashboards.
+    kind("AWS::CloudWatch::Dashboard", Look::Indirectly, End::WithStack, true),
     // It costs by who signs in.
     kind("AWS::Cognito::UserPool", Look::Drift, End::ByHand, false),
     kind("AWS::Cognito::UserPoolClient", Look::Drift, End::WithStack, false),
@@ -99,10 +101,13 @@ pub const KINDS: [Kind; 37] = [
     kind("AWS::Lambda::Function", Look::Function, End::WithStack, false),
     kind("AWS::Lambda::Permission", Look::Drift, End::WithStack, false),
     kind("AWS::Logs::LogGroup", Look::Drift, End::WithStack, true),
+    kind("AWS::Logs::QueryDefinition", Look::Indirectly, End::WithStack, false),
     kind("AWS::Route53::RecordSet", Look::Drift, End::WithStack, false),
     kind("AWS::Route53::RecordSetGroup", Look::Drift, End::WithStack, false),
     kind("AWS::S3::Bucket", Look::Bucket, End::IfPurged, true),
     kind("AWS::S3::BucketPolicy", Look::Drift, End::WithStack, false),
+    kind("AWS::SNS::Subscription", Look::Drift, End::WithStack, false),
+    kind("AWS::SNS::Topic", Look::Drift, End::WithStack, false),
     kind("AWS::SQS::Queue", Look::Queue, End::WithStack, false),
     kind("AWS::SecretsManager::Secret", Look::Secret, End::WithStack, true),
     kind("AWS::WAFv2::WebACL", Look::Drift, End::WithStack, true),

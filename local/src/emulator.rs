@@ -254,6 +254,26 @@ impl Calls {
         Ok(configuration["Environment"]["Variables"].take())
     }
 
+    /// Every line of every log group. The names of the groups are the stack's alone, since nothing else is deployed here.
+    pub(crate) async fn log_lines(&self) -> Result<Vec<String>> {
+        let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+        let mut lines = Vec::new();
+        let groups = self.json("logs", "Logs_20140328.DescribeLogGroups", &json!({})).await?;
+        for group in list(&groups, "logGroups") {
+            let mut call = json!({ "logGroupName": group["logGroupName"] });
+            loop {
+                let page = self.json("logs", "Logs_20140328.FilterLogEvents", &call).await?;
+                let texts = list(&page, "events").into_iter();
+                lines.extend(texts.filter_map(|it| it["message"].as_str().map(str::to_owned)));
+                match page["nextToken"].as_str().filter(|next| call["nextToken"] != **next) {
+                    Some(next) => call["nextToken"] = next.into(),
+                    None => break,
+                }
+            }
+        }
+        Ok(lines)
+    }
+
     /// What was counted so far: invocations, calls, units.
     pub(crate) async fn counts(&self) -> Result<Value> {
         let reply = self

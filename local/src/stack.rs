@@ -335,6 +335,11 @@ impl Stack {
             .map(drop)
     }
 
+    /// What the functions have written to their logs.
+    pub async fn log_lines(&self) -> Result<Vec<String>> {
+        self.calls().log_lines().await
+    }
+
     /// What the emulator counted: invocations, calls, units.
     pub async fn counts(&self) -> Result<Value> {
         self.calls().counts().await

@@ -7,9 +7,10 @@
 
 use accounts::{AccountError, Bearer, Edge, admit, edge};
 use cloud::{
-    Store, StoreError, chain,
+    Store, StoreError, chain, metrics,
     token::{self, Claims, Verifier},
 };
+use model::metrics::REFUSED_LOGINS;
 use serde_json::{Map, Value, json};
 
 /// What the authorizer needs.
@@ -50,6 +51,9 @@ impl App {
         };
         let (sub, reason) = (text(&context, "sub"), text(&context, "refused"));
         tracing::info!(sub, refused = reason, "authorized");
+        if let Some(reason) = reason {
+            metrics::note([REFUSED_LOGINS.of(1.0)], &[("refused", &reason)]);
+        }
         Ok(match arn {
             None => json!({ "isAuthorized": true, "context": context }),
             Some(arn) => json!({

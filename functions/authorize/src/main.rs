@@ -7,6 +7,7 @@ use authorize::App;
 use cloud::{
     Store,
     config::process_env,
+    metrics::measured,
     tables::{Table, TableNames},
     token::Verifier,
 };
@@ -41,7 +42,7 @@ async fn start() -> Result<(), Error> {
     };
     let app = &app;
     run(service_fn(async |event: LambdaEvent<Value>| {
-        Ok::<_, Error>(app.handle(&event.payload).await?)
+        Ok::<_, Error>(measured(app.handle(&event.payload)).await?)
     }))
     .await
 }

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use accounts::Caller;
 use axum::extract::State;
-use cloud::http::{HttpError, Json, Now, PathId};
+use cloud::{
+    http::{HttpError, Json, Now, PathId},
+    metrics,
+};
 use model::{
     Blame, Failure, FailureClass, Millis, Outcome, Pose, RunEnd, RunId, TaskId, TaskResult, TaskState, Worker,
     WorkerId,
     worker_api::{Assignment, RunEnded, RunFailure, RunResult},
 };
+use policy::measure;
 use tasks::{
     learn,
     runs::{Ended, RunError, end_run},
@@ -108,6 +112,12 @@ async fn end(
     let (accepted, ended) = match end_run(&app.cloud, task_id, run_id, by, outcome, now).await {
         Ok(ended) => {
             let kept = ended.end == RunEnd::Committed || !matches!(outcome, Outcome::Succeeded(..));
+            if ended.end == RunEnd::Committed {
+                metrics::note(
+                    measure::first_picture(&worker, now),
+                    &[("worker.id", &worker.worker_id)],
+                );
+            }
             (kept, Some(ended))
         }
         // The run was lost, or this is a repetition of what already counts.

@@ -7,13 +7,15 @@ use axum::extract::State;
 use cloud::{
     StoreError, Write, chain,
     http::{HttpError, Json, Now, PathId},
-    on_conflict,
+    metrics, on_conflict,
     tables::{Backlog, NodesOf},
 };
 use model::{
     Millis, PoolNodes, Task, TaskState, Worker, WorkerId, WorkerState,
+    metrics::{COMFYUI_RESTARTS, STARTS},
     worker_api::{FileOffer, Heartbeat, HeartbeatReply, RunProgress},
 };
+use policy::measure;
 use tasks::{learn, notify::tell_owner, runs::outcome};
 use tracing::{error, warn};
 use workflow::optional_node;
@@ -45,6 +47,7 @@ pub(crate) async fn heartbeat(
     let known = calling(&app, &caller, &id).await?;
     let before = known.state;
     let (worker, came_up) = note(&app, &caller, known, &beat, now).await?;
+    shown(&worker, before, came_up, &beat, now);
     if let Some(reason) = beat.sick.as_ref().filter(|_| worker.state != before) {
         let reason: String = reason.chars().filter(|it| !it.is_control()).take(MAX_REASON).collect();
         error!(worker.id = %worker.worker_id, pool = %worker.pool, reason, "a machine says that it is of no use; it is replaced");
@@ -82,6 +85,29 @@ pub(crate) async fn heartbeat(
         answer.token = Some(token.map_err(HttpError::unavailable)?);
     }
     Ok(Json(answer))
+}
+
+/// What the machine says of itself, and how it came up, as metrics.
+fn shown(worker: &Worker, before: WorkerState, came_up: bool, beat: &Heartbeat, now: Millis) {
+    let mut found = measure::machine(&worker.pool, beat.gpu, beat.host);
+    if came_up {
+        found.push(STARTS.sample(["came_up"], 1.0));
+    }
+    if worker.boot.is_some_and(|boot| boot.at == now) {
+        found.extend(measure::boot(worker));
+    }
+    if before == WorkerState::Ready && worker.state == WorkerState::Warming {
+        found.push(COMFYUI_RESTARTS.of(1.0));
+    }
+    let kind = worker.instance_type.as_deref().unwrap_or_default();
+    metrics::note(
+        found,
+        &[
+            ("worker.id", &worker.worker_id),
+            ("pool", &worker.pool),
+            ("instance.type", &kind),
+        ],
+    );
 }
 
 /// Without this word a file is fetched when its task is: no reason to leave a heartbeat without an answer.

@@ -1,7 +1,7 @@
 //! Lambda entry point of `dispatch`.
 use std::process::ExitCode;
 
-use cloud::{Cloud, Config, config::process_env, queue::SqsEvent};
+use cloud::{Cloud, Config, config::process_env, metrics::measured, queue::SqsEvent};
 use dispatch::App;
 use fleet::ec2::{FleetConfig, connect};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -23,7 +23,7 @@ async fn start() -> Result<(), Error> {
     };
     let app = &app;
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, Error>(app.handle(&event.payload, cloud::now()).await)
+        Ok::<_, Error>(measured(app.handle(&event.payload, cloud::now())).await)
     }))
     .await
 }

@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 use accounts::Caller;
 use axum::{extract::State, http::HeaderMap};
 use catalog::uploads::Named;
-use cloud::http::{ErrorBody, HttpError, Json, Now, Raw};
-use model::{Account, Millis, PoolId, Task, TaskId, TaskState, worker_api::ModelFile};
+use cloud::{
+    http::{ErrorBody, HttpError, Json, Now, Raw},
+    metrics,
+};
+use model::{Account, Millis, PoolId, Task, TaskId, TaskState, metrics::REFUSALS, worker_api::ModelFile};
 use policy::hold;
 use serde::Serialize;
 use serde_json::Value;
@@ -200,7 +203,7 @@ async fn compile(
         models = app.models.fresh(store, &account, now).await?;
         plan = workflow::compile(input, &loras.over(Arc::clone(&models.inventory)));
     }
-    let plan = plan.map_err(|refusal| HttpError::new(400, refusal.to_string()))?;
+    let plan = plan.map_err(|it| refused(it.to_string()))?;
     let arch = input.models.as_ref().map(|models| models.version.to_string());
     let arch = arch.unwrap_or_default();
     let mut files = models.files(&plan, &arch);
@@ -214,7 +217,13 @@ async fn compile(
 }
 
 fn unreadable() -> HttpError {
-    HttpError::new(400, "Validation error: the request is not what the plugin sends.")
+    refused("Validation error: the request is not what the plugin sends.")
+}
+
+/// A request that cannot be read or painted.
+fn refused(words: impl Into<String>) -> HttpError {
+    metrics::note([REFUSALS.sample(["request"], 1.0)], &[]);
+    HttpError::new(400, words)
 }
 
 fn body(bytes: &[u8]) -> Result<Value, HttpError> {
@@ -228,7 +237,7 @@ fn body(bytes: &[u8]) -> Result<Value, HttpError> {
 }
 
 fn read(workflow: Value) -> Result<WorkflowInput, HttpError> {
-    WorkflowInput::read(workflow).map_err(|refusal| HttpError::new(400, refusal.to_string()))
+    WorkflowInput::read(workflow).map_err(|it| refused(it.to_string()))
 }
 
 fn files(data: ImageData) -> Files {

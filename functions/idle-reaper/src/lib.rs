@@ -4,10 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use cloud::{Cloud, StoreError, chain, tables::AllPools};
+use cloud::{Cloud, StoreError, chain, metrics, tables::AllPools};
 use fleet::{Fleet, scale::Loaded};
 use futures_util::{StreamExt, stream};
-use model::{Millis, PoolId, Settings, WorkerState, socket::ServerMessage};
+use model::{Millis, PoolId, Settings, WorkerState, metrics::TICK_TIME, socket::ServerMessage};
 use policy::reap::{ReapAction, ReapStep, plan, step};
 use tasks::{
     notify::tell_worker,
@@ -106,6 +106,10 @@ impl App {
             }
         }
         report.log(started.elapsed());
+        metrics::note(
+            [TICK_TIME.sample(["idle-reaper"], started.elapsed().as_secs_f64() * 1000.0)],
+            &[],
+        );
         if report.failed == 0 {
             Ok(())
         } else {

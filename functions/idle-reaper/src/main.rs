@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cloud::{Cloud, Config, config::process_env};
+use cloud::{Cloud, Config, config::process_env, metrics::measured};
 use fleet::ec2::{FleetConfig, connect};
 use idle_reaper::App;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -25,7 +25,7 @@ async fn start() -> Result<(), Error> {
     let app = &app;
     run(service_fn(async |event: LambdaEvent<Value>| {
         let _: Value = event.payload;
-        Ok::<_, Error>(app.handle(cloud::now()).await?)
+        Ok::<_, Error>(measured(app.handle(cloud::now())).await?)
     }))
     .await
 }

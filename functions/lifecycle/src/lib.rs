@@ -8,15 +8,18 @@ mod report;
 
 use std::{collections::BTreeMap, time::Instant};
 
-use cloud::{Cloud, StoreError, bucket::BucketError, chain, tables::AllPools};
+use cloud::{Cloud, StoreError, bucket::BucketError, chain, metrics, tables::AllPools};
 use fleet::{
     Fleet, FleetError, Instance,
     converge::{converge_all, converge_one},
     scale::{Loaded, ScaleError, scale},
 };
 use futures_util::{StreamExt, stream};
-use model::{Canceled, InstanceId, Millis, PoolId, Presence, RunEnd, Settings, Task, TaskId};
-use policy::watch::{expiry, may_expire, run_lost};
+use model::{Canceled, InstanceId, Millis, PoolId, Presence, RunEnd, Settings, Task, TaskId, metrics::TICK_TIME};
+use policy::{
+    measure,
+    watch::{expiry, may_expire, run_lost},
+};
 use serde_json::Value;
 use tasks::{
     intake::UPLOADS,
@@ -157,6 +160,10 @@ impl App {
             report += of_pool;
         }
         report.log(started.elapsed());
+        metrics::note(
+            [TICK_TIME.sample(["lifecycle"], started.elapsed().as_secs_f64() * 1000.0)],
+            &[],
+        );
         described?;
         if report.failed == 0 {
             Ok(())
@@ -183,6 +190,7 @@ impl App {
             None => Ok(()),
         };
         let Some(loaded) = loaded else { return Ok(converged?) };
+        metrics::note(measure::pool(&loaded.snapshot(&self.settings, now)), &[("pool", pool)]);
         let running = loaded.workers.iter().filter_map(|worker| worker.run);
         let due = loaded
             .backlog

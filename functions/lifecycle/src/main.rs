@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cloud::{Cloud, Config, config::process_env};
+use cloud::{Cloud, Config, config::process_env, metrics::measured};
 use fleet::ec2::{FleetConfig, connect};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use lifecycle::App;
@@ -24,7 +24,7 @@ async fn start() -> Result<(), Error> {
     };
     let app = &app;
     run(service_fn(async |event: LambdaEvent<Value>| {
-        Ok::<_, Error>(app.handle(&event.payload, cloud::now()).await?)
+        Ok::<_, Error>(measured(app.handle(&event.payload, cloud::now())).await?)
     }))
     .await
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cloud::{Cloud, Config};
+use cloud::{Cloud, Config, metrics::measured};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use progress_push::App;
 
@@ -19,7 +19,7 @@ async fn start() -> Result<(), Error> {
     };
     let app = &app;
     run(service_fn(async |event: LambdaEvent<cloud::websocket::Event>| {
-        Ok::<_, Error>(app.handle(&event.payload, cloud::now()).await)
+        Ok::<_, Error>(measured(app.handle(&event.payload, cloud::now())).await)
     }))
     .await
 }

@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
+use model::metrics::THROTTLES;
+
 use crate::BoxError;
 
 /// Longest time for one attempt at a call. DynamoDB, SQS and S3 answer in milliseconds; whoever does not in three
@@ -72,6 +74,9 @@ impl CallError {
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let status = error.raw_response().map(|response| response.status().as_u16());
+        if error.code().is_some_and(is_throttling) {
+            throttled(call);
+        }
         let retryable = match &error {
             SdkError::ConstructionFailure(_) => false,
             SdkError::DispatchFailure(failure) => !failure.is_user(),
@@ -91,6 +96,9 @@ impl CallError {
 
     /// What an error means that AWS names by a code inside an answer.
     pub fn of_code(call: &'static str, code: &str, message: &str) -> Self {
+        if is_throttling(code) {
+            throttled(call);
+        }
         // Without a status the service's own troubles have to be known by name.
         let its_own = matches!(
             code,
@@ -108,10 +116,18 @@ impl CallError {
     }
 }
 
+fn is_throttling(code: &str) -> bool {
+    THROTTLING_ERRORS.contains(&code)
+}
+
+fn throttled(call: &'static str) {
+    crate::metrics::note([THROTTLES.of(1.0)], &[("aws.call", &call)]);
+}
+
 /// Whether an error of a service passes by itself: throttling, time-outs and troubles of the service do. What else is
 /// wrong with a request (4xx) stays wrong.
 fn passes(status: Option<u16>, code: Option<&str>) -> bool {
-    let known = |code| THROTTLING_ERRORS.contains(&code) || TRANSIENT_ERRORS.contains(&code);
+    let known = |code| is_throttling(code) || TRANSIENT_ERRORS.contains(&code);
     code.is_some_and(known) || status.is_some_and(|status| matches!(status, 408 | 429 | 500..))
 }
 

@@ -10,6 +10,7 @@ mod dynamo;
 pub mod fault;
 pub mod http;
 pub mod memory;
+pub mod metrics;
 pub mod multipart;
 pub mod page;
 mod query;

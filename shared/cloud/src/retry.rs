@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::metrics::RETRIES;
+
 use crate::StoreError;
 
 /// An error that may say: somebody else wrote in between.
@@ -34,6 +36,7 @@ impl Attempts {
         if !conflict || self.0 >= ATTEMPTS {
             return false;
         }
+        crate::metrics::note([RETRIES.of(1.0)], &[]);
         let most = (4u64 << self.0.min(7)).min(LONGEST);
         tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=most))).await;
         true

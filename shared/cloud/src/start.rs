@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::{chain, config::process_env, telemetry};
+use crate::{chain, config::process_env, metrics, telemetry};
 
 /// Longest that Lambda is waited for, which is on this machine.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// hands it to whoever calls: of a process that only ends the last lines may be lost.
 pub async fn start(function: impl Future<Output = Result<(), lambda_runtime::Error>>) -> ExitCode {
     telemetry::init();
+    metrics::init();
     tracing::info!(release = env!("CARGO_PKG_VERSION"), "the function begins");
     let Err(error) = function.await else {
         return ExitCode::SUCCESS;

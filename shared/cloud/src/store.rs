@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use model::metrics::CONFLICTS;
 use serde::de::DeserializeOwned;
 use serde_dynamo::AttributeValue;
 use serde_json::{Map, Value};
@@ -258,10 +259,14 @@ impl Store {
         if writes.is_empty() {
             return Ok(());
         }
-        match self.unknown.put_back(writes) {
+        let done = match self.unknown.put_back(writes) {
             Some(whole) => self.port.commit(&whole).await,
             None => self.port.commit(writes).await,
+        };
+        if matches!(done, Err(StoreError::Conflict)) {
+            crate::metrics::note([CONFLICTS.of(1.0)], &[]);
         }
+        done
     }
 }
 

@@ -1,12 +1,12 @@
 //! Carrying out a scaling plan: the one code path that wakes, starts and launches for waiting work.
 
 use cloud::{
-    Cloud, StoreError, Write, chain, on_conflict,
+    Cloud, StoreError, Write, chain, metrics, on_conflict,
     retry::MayConflict,
     tables::{Backlog, PaceOf, PresenceIn, WorkersOf},
 };
 use model::{
-    BacklogEntry, Estimates, Millis, Pool, PoolId, Presence, Settings, Worker, WorkerId, WorkerState,
+    BacklogEntry, Estimates, Millis, Pool, PoolId, Presence, Settings, Worker, WorkerId, WorkerState, metrics::STARTS,
     socket::ServerMessage,
 };
 use policy::{
@@ -337,6 +337,12 @@ async fn no_capacity(
     if !launched {
         let refused = |worker: &mut Worker| Ok(start::start_refused(worker, why, now));
         change_worker::<ScaleError>(cloud, worker_id, now, refused).await?;
+    }
+    // Whatever else became of a start, its worker shows.
+    match (why, launched) {
+        (Refusal::NoCapacity, _) => metrics::note([STARTS.sample(["no_capacity"], 1.0)], &[]),
+        (Refusal::Failed, true) => metrics::note([STARTS.sample(["failed"], 1.0)], &[]),
+        (Refusal::Failed, false) => {}
     }
     let paused = on_conflict!({
         let Some(mut pool) = cloud.store.get(&snapshot.pool.pool).await? else {

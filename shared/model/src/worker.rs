@@ -106,6 +106,17 @@ pub struct GpuUse {
     pub vram_total_mib: Option<u64>,
 }
 
+/// What a worker measures of its machine beside the GPU.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostUse {
+    /// Memory that no program could have, percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_percent: Option<u32>,
+    /// The disk in use on which its models lie, percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_percent: Option<u32>,
+}
+
 /// How long the stages of a machine's boot took, ms, as its worker measured them. Each by itself: a stage that the machine does
 /// not have is absent, as a kernel of its own in a container.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

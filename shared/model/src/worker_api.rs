@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{Blame, BootTimes, FailureClass, GpuUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId};
+use crate::{Blame, BootTimes, FailureClass, GpuUse, HostUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId};
 
 /// Version of this protocol. A worker of the one before works on until it is idle, and is then replaced; one of any other,
 /// newer ones too, is replaced at once.
@@ -216,6 +216,9 @@ pub struct Heartbeat {
     /// What its GPU does; none without one.
     #[serde(default)]
     pub gpu: Option<GpuUse>,
+    /// What its machine does beside the GPU. Older workers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostUse>,
     /// The main models (checkpoints, diffusion models) of its last runs since its ComfyUI started, latest first: those that
     /// its GPU may still hold. At most four. Older workers do not say.
     #[serde(default)]

@@ -74,6 +74,15 @@ pub fn probing(breaker: &mut Breaker, now: Millis) {
     breaker.told = None;
 }
 
+/// How many of the window's outcomes are failures, percent; one alone is none.
+pub fn failed_share(breaker: &Breaker) -> f64 {
+    let failures = breaker.outcomes.iter().filter(|it| !it.ok).count();
+    if failures < LEAST_FAILURES {
+        return 0.0;
+    }
+    failures as f64 * 100.0 / breaker.outcomes.len() as f64
+}
+
 /// Notes what became of a launch. It opens when more than a tenth of the window failed; one that worked closes it.
 pub fn record(breaker: &mut Breaker, ok: bool, now: Millis) {
     if ok && breaker.opened_at.is_some() {

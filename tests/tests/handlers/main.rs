@@ -26,6 +26,7 @@ mod lists;
 mod loras;
 mod models;
 mod money;
+mod monitoring;
 mod nodes;
 mod oidc;
 mod openapi;

@@ -16,6 +16,7 @@ mod kinds;
 mod krita;
 mod logs;
 mod loras;
+mod metrics;
 mod models;
 mod pictures;
 mod requests;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         loras::uploaded_and_painted_with,
         models::brought_and_painted_with,
         models::looked_after_by_an_operator,
+        metrics::of_a_picture,
         cancel::while_queued,
         cancel::while_running,
         faults::worker_killed,

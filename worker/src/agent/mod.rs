@@ -162,7 +162,17 @@ impl Agent {
         }
         let (api, dead_man) = (Arc::clone(&self.api), Arc::clone(&self.dead_man));
         let (status, rhythm) = (self.status.watch(), rhythm.subscribe());
-        tasks.spawn(beat(api, Gpu::probe(), dead_man, status, rhythm, events.clone()));
+        let models = self.renderer.fetcher.as_ref().map(|it| it.cache.root().to_owned());
+        let models = models.unwrap_or_else(|| "/".into());
+        tasks.spawn(beat(
+            api,
+            Gpu::probe(),
+            models,
+            dead_man,
+            status,
+            rhythm,
+            events.clone(),
+        ));
         let (api, timing) = (Arc::clone(&self.api), self.timing.clone());
         let (status, address) = (self.status.watch(), address.subscribe());
         tasks.spawn(keep_open(api, address, status, timing, events.clone()));

@@ -1,6 +1,6 @@
 //! Heartbeats, in a task of their own so that nothing a run does can delay them: they hold the lease.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use model::{BootTimes, worker_api::Heartbeat};
 use tokio::{
@@ -13,7 +13,7 @@ use crate::{
     backoff::jittered,
     error::chain,
     event::Event,
-    host::{DeadMan, Gpu, ms},
+    host::{DeadMan, Gpu, ms, usage},
     status::Status,
 };
 
@@ -31,6 +31,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub(crate) async fn beat(
     api: Arc<CloudApi>,
     gpu: Gpu,
+    models: PathBuf,
     dead_man: Arc<DeadMan>,
     mut status: watch::Receiver<Status>,
     mut rhythm: watch::Receiver<Rhythm>,
@@ -45,6 +46,7 @@ pub(crate) async fn beat(
             ready: now.ready,
             run: now.run.map(Into::into),
             gpu: gpu.usage(),
+            host: Some(usage(&models)),
             main_models: now.main_models.clone(),
             models: now.models.clone(),
             on_disk: now.on_disk.clone(),

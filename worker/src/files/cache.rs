@@ -178,6 +178,11 @@ impl FileCache {
                 .may_have_loaded(|model| hash_of(Path::new(model)).is_some_and(|it| it == hash))
     }
 
+    /// Where the files lie.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// With so many bytes of ours.
     fn limits(&self, ours: u64) -> io::Result<Limits> {
         let disk = rustix::fs::statvfs(&self.root)?;

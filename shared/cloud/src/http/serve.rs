@@ -12,6 +12,7 @@ use serde_json::{Value, value::RawValue};
 use tower::ServiceExt;
 
 use super::{HttpError, Now, error::Refusal};
+use crate::metrics;
 
 pub use axum::Router;
 pub use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest as Event, ApiGatewayV2httpResponse as Reply};
@@ -20,7 +21,8 @@ pub use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest as Event
 pub async fn serve(router: Router) -> Result<(), Error> {
     let router = &router;
     lambda_runtime::run(service_fn(async |payload: LambdaEvent<Box<RawValue>>| {
-        Ok::<_, Error>(answer(router, event(&payload.payload)?, crate::now()).await)
+        let event = event(&payload.payload)?;
+        Ok::<_, Error>(metrics::measured(answer(router, event, crate::now())).await)
     }))
     .await
 }
@@ -32,9 +34,10 @@ pub async fn serve_beside(router: Router, handle: impl AsyncFn(Value) -> Result<
         let text = payload.payload.get();
         let other: Value = serde_json::from_str(text)?;
         if other.get("routeKey").is_some() {
-            return Ok::<_, Error>(Some(answer(router, event(&payload.payload)?, crate::now()).await));
+            let event = event(&payload.payload)?;
+            return Ok::<_, Error>(Some(metrics::measured(answer(router, event, crate::now())).await));
         }
-        handle(other).await?;
+        metrics::measured(handle(other)).await?;
         Ok(None)
     }))
     .await

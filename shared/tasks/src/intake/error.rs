@@ -60,6 +60,19 @@ pub enum IntakeError {
     Body(#[from] BodyError),
 }
 
+impl IntakeError {
+    /// What of the request was refused, as [`model::metrics::REFUSALS`] tells it apart; none where it is a failure of ours.
+    pub(super) const fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Files(_) => Some("request"),
+            Self::TooMany { .. } | Self::TooManyUploads { .. } => Some("rate"),
+            Self::TooMuchUnpaid { .. } | Self::OverBudget { .. } => Some("budget"),
+            Self::NoPool(_) => Some("pool"),
+            Self::Plan(_) | Self::Store(_) | Self::Bucket(_) | Self::Body(_) => None,
+        }
+    }
+}
+
 impl MayConflict for IntakeError {
     fn is_conflict(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_conflict())

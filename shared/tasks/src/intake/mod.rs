@@ -8,9 +8,12 @@ mod uploads;
 
 use std::time::Duration;
 
-use cloud::{Cloud, chain, queue::Queued};
+use cloud::{Cloud, chain, metrics, queue::Queued};
 use model::{
-    Account, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage, socket::ServerMessage, worker_api::ModelFile,
+    Account, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage,
+    metrics::{REFUSALS, SUBMITS},
+    socket::ServerMessage,
+    worker_api::ModelFile,
 };
 use policy::{scale::first_to_wake, wait::Eta};
 use tracing::{info, warn};
@@ -79,6 +82,21 @@ pub async fn admit(
     wanted: Wanted,
     now: Millis,
 ) -> Result<Admitted, IntakeError> {
+    let admitted = let_in(cloud, settings, recent, account, wanted, now).await;
+    if let Some(why) = admitted.as_ref().err().and_then(IntakeError::refusal) {
+        metrics::note([REFUSALS.sample([why], 1.0)], &[("pool", &account.pool)]);
+    }
+    admitted
+}
+
+async fn let_in(
+    cloud: &Cloud,
+    settings: &Settings,
+    recent: &Recent,
+    account: &Account,
+    wanted: Wanted,
+    now: Millis,
+) -> Result<Admitted, IntakeError> {
     let task_id = wanted.fresh.task_id();
     let line = async { Ok(recent.lines.read(cloud, &account.pool, settings, now).await?) };
     let pinned = wanted.files.pin(cloud, settings, account, &wanted.plan);
@@ -93,6 +111,7 @@ pub async fn admit(
     let admitted = admit::write(cloud, settings, account, &line, &task, &body, &wanted).await?;
     if admitted.is_new {
         recent.lines.joined(&admitted.task);
+        metrics::note([SUBMITS.of(1.0)], &[("task.id", &task_id), ("pool", &account.pool)]);
     }
     let announced = async { admitted.is_new && announce(cloud, &admitted.task, &line, settings, now).await };
     let noted = recent.asks.note(cloud, &task.pool, &task.owner, settings, now);

@@ -2,7 +2,7 @@ use cloud::{Cloud, chain, on_conflict};
 use model::{CancelCause, Canceled, Millis, RunId, Task, TaskId, WorkerId, socket::ServerMessage};
 use tracing::{info, warn};
 
-use super::{RunError, settle};
+use super::{RunError, settle, shown};
 use crate::notify::{tell_owner, tell_worker};
 
 /// Cancels or expires a task, if that is still wanted, and tells whom it concerns.
@@ -27,6 +27,9 @@ pub async fn cancel(
         Ok::<_, RunError>((done, task))
     })?;
     info!(task.id = %task_id, task.state = ?task.state, ?cause, "canceled");
+    if done == Canceled::Ended {
+        shown::ended(&task);
+    }
     let run = task.run.as_ref().filter(|_| done == Canceled::Asked);
     let run_told = async {
         if let Some(run) = run {

@@ -3,7 +3,7 @@ use model::{Millis, Outcome, RunEnd, RunId, Task, TaskId, TransitionError, Worke
 use policy::run;
 use tracing::{error, info, warn};
 
-use super::{RunError, settle};
+use super::{RunError, settle, shown};
 use crate::notify::tell_owner;
 
 /// A run that has ended. Whom it concerns is still to be told.
@@ -110,6 +110,7 @@ async fn end_run_if(
         Ok::<_, RunError>(Ended { end, task, worker })
     })?;
     let task = &ended.task;
+    shown::ended(task);
     info!(task.id = %task_id, run.id = %run_id, task.state = ?task.state, task.failures = task.failures, "run ended");
     if let Some(worker) = ended.worker.as_ref().filter(|it| run::is_sick(it)) {
         error!(worker.id = %worker.worker_id, pool = %worker.pool, "different tasks failed on a machine in a row; it is replaced");

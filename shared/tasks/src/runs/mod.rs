@@ -6,6 +6,7 @@ mod end;
 mod error;
 mod fail;
 mod settle;
+mod shown;
 mod workers;
 
 pub use cancel::cancel;

@@ -3,7 +3,7 @@ use model::{Millis, Worker, WorkerId, WorkerState};
 use policy::{meter, run, start};
 use tracing::info;
 
-use super::{Ended, RunError, settle};
+use super::{Ended, RunError, settle, shown};
 
 /// Changes a worker. If the change makes it drop its run, the run is lost in the same transaction. `None`: the worker
 /// is no more, or `change` wants nothing.
@@ -24,6 +24,7 @@ where
         if !change(&mut worker)? {
             return Ok(None);
         }
+        let started = start::outcome(before, &worker);
         let mut writes = Vec::from_iter(outcome(cloud, before, &mut worker, now).await?);
         writes.push(Write::put(&mut worker)?);
         let mut ended = None;
@@ -35,12 +36,16 @@ where
             ended = Some((end, task));
         }
         cloud.store.commit_all(&writes).await?;
-        Ok::<_, E>(Some((worker, ended)))
+        Ok::<_, E>(Some((worker, started, ended)))
     })?;
-    let Some((worker, ended)) = changed else {
+    let Some((worker, started, ended)) = changed else {
         return Ok(None);
     };
+    if let Some(ok) = started {
+        shown::started(ok);
+    }
     if let Some((end, task)) = ended {
+        shown::ended(&task);
         let ended = Ended {
             end,
             task,
