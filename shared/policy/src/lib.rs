@@ -12,6 +12,7 @@ pub mod fair;
 pub mod forecast;
 pub mod hold;
 pub mod learn;
+pub mod load;
 pub mod meter;
 pub mod presence;
 pub mod price;

@@ -1,6 +1,7 @@
 //! `cargo run -p local --bin bench`: what a picture costs in time, calls and money on the local stack.
 
 mod bill;
+mod catalogue;
 mod crowd;
 mod live;
 
@@ -42,6 +43,9 @@ struct Arguments {
     /// For a crowd: how long, minutes.
     #[arg(long, default_value_t = 10, requires = "crowd")]
     minutes: u64,
+    /// Put so many models into the catalogue instead, and measure what it takes to look for them.
+    #[arg(long, value_name = "MODELS", conflicts_with_all = ["live", "crowd"])]
+    models: Option<usize>,
     /// For live mode, this real ComfyUI instead of the stand-in.
     #[arg(long, value_name = "URL", requires = "live")]
     comfyui: Option<String>,
@@ -73,6 +77,10 @@ async fn main() -> Result<()> {
     if let Some(painters) = arguments.crowd {
         ensure!(painters > 0, "at least one painter is needed");
         return crowd::measure(painters, arguments.workers, Duration::from_mins(arguments.minutes)).await;
+    }
+    if let Some(models) = arguments.models {
+        ensure!(models > 0, "at least one model is needed");
+        return catalogue::measure(models).await;
     }
     ensure!(
         arguments.cold > 0 && arguments.warm > 0,
