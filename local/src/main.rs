@@ -141,7 +141,9 @@ async fn up(options: Options, arguments: &Arguments) -> Result<()> {
         stack.stop().await;
         return painted;
     }
-    println!("\nIts models are those that the stand-in (or your ComfyUI) has, as `ops seed --catalog` says; a studio brings its own with");
+    println!(
+        "\nIts models are those that the stand-in (or your ComfyUI) has, as `ops seed --catalog` says; a studio brings its own with"
+    );
     println!("`ops model add FILE|FOLDER|URL`, and each machine fetches what its pictures need.");
     println!("\nTo paint in Krita with the AI Diffusion plugin on this stack, start it with");
     println!(

@@ -34,7 +34,12 @@ pub(crate) async fn measure(models: usize) -> Result<()> {
         let writes: Result<Vec<_>, _> = chunk.iter_mut().map(Write::put).collect();
         stack.store().commit_all(&writes?).await?;
     }
-    let bytes: usize = entries.iter().take(500).filter_map(|it| serde_json::to_vec(it).ok()).map(|it| it.len()).sum();
+    let bytes: usize = entries
+        .iter()
+        .take(500)
+        .filter_map(|it| serde_json::to_vec(it).ok())
+        .map(|it| it.len())
+        .sum();
     println!(
         "{models} models, {} bytes each as JSON; {CALLS} calls of each kind, one after the other.\n",
         bytes / entries.len().clamp(1, 500)
@@ -57,7 +62,10 @@ pub(crate) async fn measure(models: usize) -> Result<()> {
         format!("models?kind={}&name=model%20{:05}", kind(it), it)
     })
     .await?;
-    row(&stack, &painter, "one", |it| format!("models/{}", ids[it * 7 % ids.len()])).await?;
+    row(&stack, &painter, "one", |it| {
+        format!("models/{}", ids[it * 7 % ids.len()])
+    })
+    .await?;
     stack.stop().await;
     Ok(())
 }
