@@ -99,7 +99,10 @@ async fn run(arguments: Arguments) -> Result<()> {
                 url,
                 models: arguments.comfyui_models.clone(),
             },
-            (None, None) => Renderer::StandIn { step_delay },
+            (None, None) => Renderer::StandIn {
+                step_delay,
+                load_delay: Duration::ZERO,
+            },
         },
         boot_delay: arguments.boot_delay.into(),
         settings: arguments.settings.clone(),

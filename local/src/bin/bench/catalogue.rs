@@ -22,6 +22,7 @@ pub(crate) async fn measure(models: usize) -> Result<()> {
     let options = Options {
         renderer: Renderer::StandIn {
             step_delay: Duration::from_millis(20),
+            load_delay: Duration::ZERO,
         },
         settings: "rate_interval=0s".to_owned(),
         ..Options::default()
