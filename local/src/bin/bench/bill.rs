@@ -10,7 +10,7 @@ pub(crate) struct Bill {
     pub(crate) http: f64,
     socket: f64,
     invocations: f64,
-    pub(crate) reads: f64,
+    reads: f64,
     writes: f64,
     calls: BTreeMap<String, f64>,
     pub(crate) dollars: f64,
