@@ -79,7 +79,7 @@ pub(crate) async fn seed(store: &Store, pictures: &Bucket, now: Millis) -> Resul
     let invitation = json!({ "secret": secret, "made_at": now, "expires_at": end, "ttl": ttl });
     put(store, &InvitationOf(secret.clone()), item!("invitation"), invitation).await?;
 
-    let model = CatalogKey(TeamId::new("studio"), "checkpoint#ink.safetensors#1".to_owned());
+    let model = CatalogKey(TeamId::new("studio"), "checkpoint#ink.safetensors#1#mara".to_owned());
     put(store, &model, item!("catalog.stored"), json!({})).await?;
     let upload = json!({ "id": MODEL_UPLOAD, "until": end });
     put(store, &UploadOf(MODEL_UPLOAD.to_owned()), item!("upload"), upload).await?;

@@ -99,7 +99,10 @@ async fn run(arguments: Arguments) -> Result<()> {
                 url,
                 models: arguments.comfyui_models.clone(),
             },
-            (None, None) => Renderer::StandIn { step_delay },
+            (None, None) => Renderer::StandIn {
+                step_delay,
+                load_delay: Duration::ZERO,
+            },
         },
         boot_delay: arguments.boot_delay.into(),
         settings: arguments.settings.clone(),
@@ -141,6 +144,10 @@ async fn up(options: Options, arguments: &Arguments) -> Result<()> {
         stack.stop().await;
         return painted;
     }
+    println!(
+        "\nIts models are those that the stand-in (or your ComfyUI) has, as `ops seed --catalog` says; a studio brings its own with"
+    );
+    println!("`ops model add FILE|FOLDER|URL`, and each machine fetches what its pictures need.");
     println!("\nTo paint in Krita with the AI Diffusion plugin on this stack, start it with");
     println!(
         "  INTERSTICE_URL='{0}' INTERSTICE_WEB_URL='{0}' krita",

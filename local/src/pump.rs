@@ -317,8 +317,8 @@ impl Host {
                 self.machine_command(plan, program).await?
             }
             Renderer::ComfyUi { url, models } => Self::worker_command(plan, url, models.as_deref()),
-            Renderer::StandIn { step_delay } => {
-                let url = self.keep_stand_in_up(plan, *step_delay).await?;
+            Renderer::StandIn { step_delay, load_delay } => {
+                let url = self.keep_stand_in_up(plan, (*step_delay, *load_delay)).await?;
                 let models = models_of(&plan.folder, &self.instance.worker_id);
                 Self::worker_command(plan, &url, Some(&models))
             }
@@ -374,7 +374,7 @@ impl Host {
     }
 
     /// The stand-in's address.
-    async fn keep_stand_in_up(&mut self, plan: &Plan, step_delay: Duration) -> Result<String> {
+    async fn keep_stand_in_up(&mut self, plan: &Plan, delays: (Duration, Duration)) -> Result<String> {
         let mut port = 0;
         if let Some((child, url)) = &mut self.comfyui {
             if child.try_wait()?.is_none() {
@@ -384,7 +384,7 @@ impl Host {
             port = url.rsplit(':').next().and_then(|it| it.parse().ok()).unwrap_or(0);
         }
         let models = models_of(&plan.folder, &self.instance.worker_id);
-        let (child, url) = start_stand_in(plan, &models, port, step_delay).await?;
+        let (child, url) = start_stand_in(plan, &models, port, delays).await?;
         self.comfyui = Some((child, url.clone()));
         Ok(url)
     }
@@ -395,7 +395,13 @@ pub fn models_of(folder: &Path, worker: &WorkerId) -> PathBuf {
     folder.join(format!("{worker}-models"))
 }
 
-async fn start_stand_in(plan: &Plan, models: &Path, port: u16, step_delay: Duration) -> Result<(Child, String)> {
+/// The stand-in with these times for a step and for loading a checkpoint.
+async fn start_stand_in(
+    plan: &Plan,
+    models: &Path,
+    port: u16,
+    (step_delay, load_delay): (Duration, Duration),
+) -> Result<(Child, String)> {
     let mut command = Command::new(&plan.built.double);
     command
         .args([
@@ -406,6 +412,7 @@ async fn start_stand_in(plan: &Plan, models: &Path, port: u16, step_delay: Durat
             &port.to_string(),
         ])
         .args(["--step-delay", &format!("{}ms", step_delay.as_millis())])
+        .args(["--load-delay", &format!("{}ms", load_delay.as_millis())])
         .arg("--models-in")
         .arg(models)
         .stdin(Stdio::piped())

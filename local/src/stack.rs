@@ -38,6 +38,8 @@ pub enum Renderer {
     StandIn {
         /// Time for one sampling step.
         step_delay: Duration,
+        /// Time to load a checkpoint that is not loaded.
+        load_delay: Duration,
     },
     /// This real ComfyUI, shared by all workers.
     ComfyUi {
@@ -77,6 +79,7 @@ impl Default for Options {
             listen: Ipv4Addr::LOCALHOST.into(),
             renderer: Renderer::StandIn {
                 step_delay: Duration::from_millis(100),
+                load_delay: Duration::ZERO,
             },
             boot_delay: Duration::from_secs(3),
             settings: String::new(),

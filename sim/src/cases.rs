@@ -24,6 +24,8 @@ pub fn ours(name: &str, signals: Signals) -> Case {
         forecast: None,
         always: 0,
         choosing: true,
+        knows_disks: true,
+        warm_up: false,
         patience_s: None,
     }
 }

@@ -154,6 +154,35 @@ impl Demand {
         Self::of("painted", requests)
     }
 
+    /// The same over this many models. Of fewer than it has, the rarest are others' instead, by turns; of more, half the painters
+    /// use another one in place of each of the most used ones.
+    #[must_use]
+    pub fn over(&self, models: u32) -> Self {
+        let mut counts = BTreeMap::new();
+        for request in &self.requests {
+            *counts.entry(request.model).or_insert(0_u64) += 1;
+        }
+        let mut ranked: Vec<_> = counts.into_iter().collect();
+        ranked.sort_by_key(|(model, count)| (std::cmp::Reverse(*count), *model));
+        let ranks: BTreeMap<_, _> = ranked
+            .iter()
+            .zip(0_u32..)
+            .map(|((model, _), rank)| (*model, rank))
+            .collect();
+        let known = u32::try_from(ranked.len()).unwrap_or(u32::MAX);
+        let mut requests = self.requests.clone();
+        for request in &mut requests {
+            let rank = ranks[&request.model];
+            let other = request.user % 2 == 1 && rank < models.saturating_sub(known);
+            request.model = if other { known + rank } else { rank % models.max(1) };
+        }
+        Self {
+            name: format!("{}, {models} models", self.name),
+            requests,
+            days: self.days,
+        }
+    }
+
     /// The same with one painter more, who sends this many requests of the batch lane at once, each day at each hour
     /// given.
     #[must_use]

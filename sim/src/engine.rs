@@ -1,6 +1,7 @@
 //! The simulated studio: events in order of time, and at each the very function that a Lambda would call.
 
 mod case;
+mod disk;
 mod functions;
 mod machines;
 mod painters;

@@ -10,6 +10,7 @@ pub mod demand;
 pub mod draw;
 pub mod engine;
 pub mod goals;
+pub mod models;
 pub mod sensitivity;
 pub mod signals;
 pub mod stats;

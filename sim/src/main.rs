@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use model::{BacklogEntry, Lane, Millis, PoolId, Settings, TaskId, TeamId, UserId, Worker, WorkerId};
+use model::{BacklogEntry, Estimates, Lane, Millis, PoolId, Settings, TaskId, TeamId, UserId, Worker, WorkerId};
 use policy::claim;
 use serde::Serialize;
 use sim::{
@@ -23,7 +23,7 @@ use sim::{
     demand::Demand,
     draw,
     goals::{self, Goal},
-    sensitivity,
+    models, sensitivity,
     stats::Report,
     world::World,
 };
@@ -51,6 +51,12 @@ struct Args {
     /// The goals and whether this demand meets them; those in hours hold for a hundred requests a day.
     #[arg(long, conflicts_with = "speed")]
     goals: bool,
+    /// What it is worth to know which models lie on which disk, on three machines day and night: 20 and 86 models.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity"])]
+    affinity: bool,
+    /// What it is worth to begin with the models that are asked for most: 20 and 86 models.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity"])]
+    warm_up: bool,
     /// How long a month of this demand, and a claim over 1000 waiting tasks, take to compute.
     #[arg(long)]
     speed: bool,
@@ -92,6 +98,12 @@ fn main() -> Result<()> {
     }
     if args.sensitivity {
         return print(args.json, &sensitivity::all(&demand, &world), table);
+    }
+    if args.affinity {
+        return print(args.json, &models::choices(&demand, &world), models_table);
+    }
+    if args.warm_up {
+        return print(args.json, &models::warm_ups(&demand, &world), models_table);
     }
     if args.speed {
         return print(args.json, &speed(&demand, &world), goals_table);
@@ -190,7 +202,13 @@ fn claim_micros(tasks: u32) -> f64 {
     let settings = Settings::default();
     let since = Instant::now();
     for _ in 0..TIMES {
-        std::hint::black_box(claim::choose(std::hint::black_box(&backlog), &worker, &settings, now));
+        std::hint::black_box(claim::choose(
+            std::hint::black_box(&backlog),
+            &worker,
+            &Estimates::default(),
+            &settings,
+            now,
+        ));
     }
     since.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
 }
@@ -227,6 +245,24 @@ fn table(reports: &[Report]) {
             it.starts_month,
             it.busy_pct,
             it.eta_error_s,
+        );
+    }
+}
+
+fn models_table(reports: &[Report]) {
+    println!("| models and policy | GPU misses % | disk misses % | load s | mean s | p95 s | time-outs % | h/month |");
+    println!("|---|{}", "--:|".repeat(7));
+    for it in reports {
+        println!(
+            "| {} | {:.1} | {:.1} | {:.2} | {:.1} | {:.1} | {:.2} | {:.1} |",
+            it.policy,
+            it.vram_miss_pct,
+            it.disk_miss_pct,
+            it.load_s,
+            it.mean_s,
+            it.p95_s,
+            it.timeouts_pct,
+            it.hours_month,
         );
     }
 }

@@ -37,6 +37,8 @@ pub struct Stats {
     waits_s: Vec<f64>,
     runs: u64,
     misses: u64,
+    fetches: u64,
+    load_s: f64,
     paid: Duration,
     busy: Duration,
     eta_errors_s: Vec<f64>,
@@ -53,6 +55,8 @@ impl Stats {
             waits_s: Vec::new(),
             runs: 0,
             misses: 0,
+            fetches: 0,
+            load_s: 0.0,
             paid: Duration::ZERO,
             busy: Duration::ZERO,
             eta_errors_s: Vec::new(),
@@ -63,10 +67,13 @@ impl Stats {
         self.timeouts += 1;
     }
 
-    pub(crate) fn began(&mut self, wait: Duration, missed: bool) {
+    /// A run begins: its model was not in the GPU, nor on the disk, and takes so long to be there.
+    pub(crate) fn began(&mut self, wait: Duration, missed: bool, fetched: bool, load_s: f64) {
         self.waits_s.push(wait.as_secs_f64());
         self.runs += 1;
         self.misses += u64::from(missed);
+        self.fetches += u64::from(fetched);
+        self.load_s += load_s;
     }
 
     pub(crate) fn eta(&mut self, said: Millis, began: Millis) {
@@ -126,6 +133,10 @@ pub struct Report {
     pub lower_bound_ratio: f64,
     /// Share of runs that had to load their model first, percent.
     pub vram_miss_pct: f64,
+    /// Share of runs whose model had to be fetched onto the disk first, percent.
+    pub disk_miss_pct: f64,
+    /// Mean time that a run's model took to be in the GPU, seconds.
+    pub load_s: f64,
     /// Starts and launches in 30 days.
     pub starts_month: f64,
     /// Tasks given up in the line.
@@ -166,6 +177,8 @@ impl Report {
             clairvoyant_ratio: hours / best.feasible_h.max(1e-9),
             lower_bound_ratio: hours / best.lower_bound_h.max(1e-9),
             vram_miss_pct: 100.0 * stats.misses as f64 / stats.runs.max(1) as f64,
+            disk_miss_pct: 100.0 * stats.fetches as f64 / stats.runs.max(1) as f64,
+            load_s: stats.load_s / stats.runs.max(1) as f64,
             starts_month: stats.starts as f64 * month,
             abandoned: stats.timeouts,
             busy_pct: 100.0 * stats.busy.as_secs_f64() / (hours * 3600.0).max(1e-9),

@@ -25,6 +25,8 @@ pub struct World {
     /// Main models that stay in VRAM, the last used ones: two SDXL checkpoints beside activations in 24 GB. LoRAs,
     /// control nets and upscalers come and go, and a worker does not report them.
     pub vram_models: usize,
+    /// Where models lie; none: the machine image has them all, and `load_s` says how long they take.
+    pub files: Option<Files>,
     /// Submit to claim on a warm worker (measured on the local stack: under 0.1 s).
     pub overhead_s: f64,
     /// Share of starts and launches without capacity (ICE).
@@ -43,6 +45,40 @@ pub struct World {
     pub max_workers: u32,
     /// Decides every draw.
     pub seed: u64,
+}
+
+/// Models that are brought to machines as they are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Files {
+    /// Sizes of checkpoints, GB, by turns: SD1.5 and SDXL in half precision, as they are published.
+    pub sizes_gb: [f64; 2],
+    /// What a machine's disk has room for, GB: four fifths of a g5.xlarge's own 250 GB, which is empty after each stop.
+    pub disk_gb: f64,
+    /// A GB from the disk into the GPU, seconds: what `model::guess` says before anything was learned.
+    pub disk_s: f64,
+    /// A GB from the bucket onto the disk, seconds: 300 MB/s, as `ops storage` assumes.
+    pub bucket_s: f64,
+    /// A read takes this share more or less.
+    pub spread: f64,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            sizes_gb: [2.1, 6.9],
+            disk_gb: 200.0,
+            disk_s: 1.0,
+            bucket_s: 1.0 / 0.3,
+            spread: 0.2,
+        }
+    }
+}
+
+impl Files {
+    /// Size of this model, bytes.
+    pub fn bytes(&self, model: u32) -> u64 {
+        (self.sizes_gb[model as usize % 2] * 1e9) as u64
+    }
 }
 
 /// How painters show that they are there.
@@ -69,6 +105,7 @@ impl Default for World {
             load_s: (2.0, 6.0),
             service_factor: 1.0,
             vram_models: 2,
+            files: None,
             overhead_s: 0.1,
             no_capacity: 0.02,
             launch_fails: 0.001,

@@ -12,7 +12,7 @@ use sim::{
     cases::{OURS, always_on, compare, ours},
     demand::{Demand, Request},
     engine::run,
-    goals,
+    goals, models,
     signals::Signals,
     world::World,
 };
@@ -44,6 +44,39 @@ fn the_recorded_traces_meet_their_goals() {
             .read_to_end(&mut text)
             .unwrap();
         meets(&Demand::read(name, &text, 1.0, 1).unwrap());
+    }
+}
+
+/// Where models are brought as they are asked for, it pays to know where they lie and to begin with the usual ones.
+#[test]
+fn whoever_knows_the_disks_fetches_less() {
+    let demand = Demand::painted(12, 14, 1).unwrap();
+    let world = World::default();
+    for of_one in models::choices(&demand, &world).chunks(3) {
+        let [blind, gpu, disks] = of_one else {
+            panic!("{of_one:?}")
+        };
+        assert!(gpu.load_s < blind.load_s && disks.load_s <= gpu.load_s, "{of_one:#?}");
+        assert!(disks.disk_miss_pct <= gpu.disk_miss_pct, "{of_one:#?}");
+    }
+    for of_one in models::warm_ups(&demand, &world).chunks(2) {
+        let [without, with] = of_one else { panic!("{of_one:?}") };
+        assert!(
+            with.disk_miss_pct < without.disk_miss_pct && with.load_s < without.load_s,
+            "{of_one:#?}"
+        );
+        assert!(with.timeouts_pct <= without.timeouts_pct + 0.1, "{of_one:#?}");
+    }
+}
+
+#[test]
+fn a_demand_over_more_or_fewer_models_is_the_same_otherwise() {
+    let demand = Demand::painted(6, 7, 3).unwrap();
+    for models in [1, 3, 9, 17] {
+        let other = demand.over(models);
+        assert!(other.requests.iter().all(|it| it.model < models.max(1)), "{models}");
+        let same = |it: &Request| (it.at, it.user, it.work.to_bits());
+        assert!(demand.requests.iter().map(same).eq(other.requests.iter().map(same)));
     }
 }
 

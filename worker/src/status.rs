@@ -14,6 +14,8 @@ pub(crate) struct Status {
     pub(crate) models: Vec<String>,
     /// What the disk has of the studio's store, latest used first: the beginnings of hashes.
     pub(crate) on_disk: Vec<String>,
+    /// The same of the folder that the machines share.
+    pub(crate) on_shared: Vec<String>,
     /// Node classes of custom packs that ComfyUI has.
     pub(crate) nodes: Vec<String>,
     /// Why this machine is of no use, if it is.
@@ -128,6 +130,15 @@ impl StatusBoard {
     /// The disk has these files of the studio's store.
     pub(crate) fn has_on_disk(&self, hashes: Vec<String>) {
         self.0.send_modify(|status| status.on_disk = hashes);
+    }
+
+    /// The folder that the machines share has these files of the studio's store.
+    pub(crate) fn has_on_shared(&self, hashes: Vec<String>) {
+        self.0.send_if_modified(|status| {
+            let news = status.on_shared != hashes;
+            status.on_shared = hashes;
+            news
+        });
     }
 
     /// ComfyUI has these node classes of custom packs.

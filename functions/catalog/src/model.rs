@@ -47,8 +47,9 @@ pub(crate) async fn get(
     let key = key(&id)?;
     let (account, entry) = tokio::join!(accounts::of(&app.cloud.store, &caller), app.cloud.store.get(&key));
     let account = account?;
-    let seen = |it: &CatalogEntry| (it.is_shared() || it.team == account.team) && it.is_for(&account.user_id);
-    let entry = entry?.filter(seen).ok_or(models::ModelError::NoModel)?;
+    let entry = entry?
+        .filter(|it| models::is_seen(it, &account))
+        .ok_or(models::ModelError::NoModel)?;
     Ok(Json(entry.into()))
 }
 

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use cloud::{StoreError, chain, http::HttpError, tables::Backlog};
+use cloud::{
+    StoreError, chain,
+    http::HttpError,
+    tables::{Backlog, PaceOf, WorkersOf},
+};
 use model::{
-    Failure, FailureClass, Millis, Outcome, RunId, TaskId, TeamId, Worker, WorkerState,
+    BacklogEntry, Estimates, Failure, FailureClass, Millis, Outcome, PoolId, RunId, Task, TaskId, TeamId, Worker,
+    WorkerState,
     worker_api::{Assignment, ModelFile, RunUrls},
 };
+use policy::load;
 use serde_json::Value;
 use tasks::{
     bodies::{self, Body, BodyError, PlanPlace},
@@ -59,14 +65,11 @@ pub(crate) async fn next(
 ) -> Result<Option<Assignment>, HttpError> {
     if let Some(run) = worker.run {
         let task = app.cloud.store.get(&run.task_id).await?;
-        let limit = task
-            .and_then(|task| task.run)
-            .filter(|it| it.run_id == run.run_id)
-            .map(|run| run.deadline.since(now));
-        return match limit {
-            Some(limit) => {
+        let held = |task: &Task| task.run.as_ref().is_some_and(|it| it.run_id == run.run_id);
+        return match task.filter(held) {
+            Some(task) => {
                 let body = bodies::read(&app.cloud.store, run.task_id).await;
-                hand_over(app, &worker, run.task_id, run.run_id, limit, body, now).await
+                hand_over(app, &worker, &task, body, now).await
             }
             None => Ok(None),
         };
@@ -79,12 +82,16 @@ pub(crate) async fn next(
         return Ok(Some(assignment));
     }
     let Some(worker) = &free else { return Ok(None) };
-    let backlog = app.cloud.store.list(Backlog(&worker.pool, PAGE)).await?;
-    let order = policy::claim::choose(&backlog, worker, &app.settings, now);
-    if !order.is_empty() {
-        let plan = serde_json::to_string(&order).unwrap_or_default();
-        info!(worker.id = %worker.worker_id, plan, "claiming");
+    let backlog = app.cloud.store.list(Backlog(&worker.pool, PAGE));
+    let (backlog, estimates) = tokio::try_join!(backlog, estimates(app, &worker.pool))?;
+    if backlog.is_empty() {
+        return Ok(None);
     }
+    let mut order = policy::claim::choose(&backlog, worker, &estimates, &app.settings, now);
+    let others = anothers(app, worker, &backlog, &estimates, now).await?;
+    order.retain(|it| !others.contains(it));
+    let plan = serde_json::to_string(&order).unwrap_or_default();
+    info!(worker.id = %worker.worker_id, plan, "claiming");
     for task_id in order {
         if let Some(assignment) = try_claim(app, &mut free, &mut lost, task_id, now).await? {
             return Ok(Some(assignment));
@@ -94,6 +101,31 @@ pub(crate) async fn next(
         }
     }
     Ok(None)
+}
+
+/// What the pool has learned of its machines.
+pub(crate) async fn estimates(app: &App, pool: &PoolId) -> Result<Estimates, StoreError> {
+    let pace = app.cloud.store.get(&PaceOf(pool.clone())).await?;
+    Ok(pace.map(|it| it.estimates).unwrap_or_default())
+}
+
+/// The tasks that are left to workers which were woken for them. The others are looked at only if there can be any.
+async fn anothers(
+    app: &App,
+    worker: &Worker,
+    backlog: &[BacklogEntry],
+    estimates: &Estimates,
+    now: Millis,
+) -> Result<Vec<TaskId>, StoreError> {
+    if !backlog
+        .iter()
+        .any(|it| policy::claim::may_be_anothers(it, worker, estimates, now))
+    {
+        return Ok(Vec::new());
+    }
+    let workers = app.cloud.store.list(WorkersOf(&worker.pool)).await?;
+    let theirs = |it: &&BacklogEntry| policy::claim::is_anothers(it, worker, &workers, estimates, &app.settings, now);
+    Ok(backlog.iter().filter(theirs).map(|it| it.task_id).collect())
 }
 
 /// Claims this task for the worker while it is free; after that, `free` is as the worker was last seen.
@@ -115,9 +147,9 @@ async fn try_claim(
         match claimed {
             Ok(None) => return Ok(None),
             Ok(Some(claimed)) => {
-                let (id, limit) = (claimed.run.run_id, claimed.run.deadline.since(now));
-                let handed = hand_over(app, &claimed.worker, task_id, id, limit, body, now);
-                let (assignment, ()) = tokio::join!(handed, aside(app, &claimed, now));
+                let bytes = body.as_ref().ok().and_then(|body| size(body, &claimed.task));
+                let handed = hand_over(app, &claimed.worker, &claimed.task, body, now);
+                let (assignment, ()) = tokio::join!(handed, aside(app, &claimed, bytes, now));
                 return assignment;
             }
             Err(StoreError::Conflict) => {
@@ -133,21 +165,31 @@ async fn try_claim(
     Ok(None)
 }
 
+/// Bytes of the task's main model, if that is in the studio's store.
+fn size(body: &Body, task: &Task) -> Option<u64> {
+    let file = body.models.iter().find(|it| Some(&it.file) == task.model.as_ref());
+    file.map(|it| it.size)
+}
+
 /// What is only a hint, or only learned.
-async fn aside(app: &App, claimed: &Claimed, now: Millis) {
-    let learned = learn::claimed(&app.cloud.store, &claimed.task, now);
+async fn aside(app: &App, claimed: &Claimed, bytes: Option<u64>, now: Millis) {
+    let learned = learn::claimed(&app.cloud.store, &claimed.task, bytes, now);
     tokio::join!(tell_owner(&app.cloud, &claimed.task, None), learned);
 }
 
 async fn hand_over(
     app: &App,
     worker: &Worker,
-    task_id: TaskId,
-    run_id: RunId,
-    limit: Duration,
+    task: &Task,
     body: Result<Body, BodyError>,
     now: Millis,
 ) -> Result<Option<Assignment>, HttpError> {
+    let (task_id, Some(run)) = (task.task_id, &task.run) else {
+        return Ok(None);
+    };
+    let fetch_limit = load::fetch_limit(task.model.as_deref());
+    let ms = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    let run_id = run.run_id;
     match body {
         Ok(body) => Ok(Some(Assignment {
             task_id,
@@ -161,7 +203,8 @@ async fn hand_over(
             inputs: body.inputs,
             loras: body.loras,
             models: body.models,
-            limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+            limit_ms: ms(run.deadline.since(now).saturating_sub(fetch_limit)),
+            fetch_limit_ms: ms(fetch_limit),
         })),
         Err(BodyError::Plan(_)) => {
             // Nobody could ever render it.

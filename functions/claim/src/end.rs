@@ -11,7 +11,7 @@ use cloud::{
 use model::{
     Blame, Failure, FailureClass, Millis, Outcome, Pose, RunEnd, RunId, TaskId, TaskResult, TaskState, Worker,
     WorkerId,
-    worker_api::{Assignment, RunEnded, RunFailure, RunResult},
+    worker_api::{Assignment, Read, RunEnded, RunFailure, RunResult},
 };
 use policy::measure;
 use tasks::{
@@ -66,9 +66,16 @@ pub(crate) async fn result(
         pose: result.pose,
     };
     let outcome = Outcome::Succeeded(pictures, result.times);
-    Box::pin(end(&app, worker, result.task_id, result.run_id, &outcome, now))
-        .await
-        .map(Json)
+    Box::pin(end(
+        &app,
+        worker,
+        (result.task_id, result.run_id),
+        &outcome,
+        &result.reads,
+        now,
+    ))
+    .await
+    .map(Json)
 }
 
 /// A run did not work, or was interrupted as asked.
@@ -93,7 +100,7 @@ pub(crate) async fn failure(
         Some(class) => Outcome::Failed(Failure::new(class, failure.message).blaming(failure.blame)),
         None => Outcome::Interrupted,
     };
-    Box::pin(end(&app, worker, failure.task_id, failure.run_id, &outcome, now))
+    Box::pin(end(&app, worker, (failure.task_id, failure.run_id), &outcome, &[], now))
         .await
         .map(Json)
 }
@@ -103,9 +110,9 @@ pub(crate) async fn failure(
 async fn end(
     app: &App,
     worker: Worker,
-    task_id: TaskId,
-    run_id: RunId,
+    (task_id, run_id): (TaskId, RunId),
     outcome: &Outcome,
+    reads: &[Read],
     now: Millis,
 ) -> Result<RunEnded, HttpError> {
     let by = Some(&worker);
@@ -125,7 +132,7 @@ async fn end(
         Err(error) => return Err(error.into()),
     };
     let ((), assignment) = tokio::join!(
-        aside(app, ended.as_ref(), now),
+        aside(app, ended.as_ref(), reads, now),
         next(app, worker, ended.as_ref(), outcome, now)
     );
     Ok(RunEnded {
@@ -160,11 +167,11 @@ async fn next(
 }
 
 /// What is only a hint, or only learned.
-async fn aside(app: &App, ended: Option<&Ended>, now: Millis) {
+async fn aside(app: &App, ended: Option<&Ended>, reads: &[Read], now: Millis) {
     let Some(ended) = ended else { return };
     let learned = async {
         if ended.end == RunEnd::Committed {
-            learn::finished(&app.cloud.store, &ended.task, now).await;
+            learn::finished(&app.cloud.store, &ended.task, reads, now).await;
         }
     };
     tokio::join!(ended.tell(&app.cloud), learned);

@@ -31,6 +31,9 @@ const MODELS: usize = 8;
 /// Most files on disk kept: 64 of 7 GB are more than most disks hold.
 const ON_DISK: usize = 64;
 
+/// Most files kept of the file system that the machines share: the ones that are used.
+const ON_SHARED: usize = 256;
+
 /// A worker says that it lives, and is told what is true.
 #[utoipa::path(
     post, path = "/v1/workers/{id}/heartbeat", tag = "workers", params(("id" = String, Path)),
@@ -156,6 +159,7 @@ async fn note(
             .collect();
         let is_mark = |it: &&String| it.len() == 8 && it.bytes().all(|byte| byte.is_ascii_hexdigit());
         worker.on_disk = beat.on_disk.iter().filter(is_mark).take(ON_DISK).cloned().collect();
+        worker.on_shared = beat.on_shared.iter().filter(is_mark).take(ON_SHARED).cloned().collect();
         let before = worker.state;
         let next = match (before, beat.ready) {
             (WorkerState::Warming | WorkerState::Ready, _) if beat.sick.is_some() => Some(WorkerState::Failed),

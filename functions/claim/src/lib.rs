@@ -21,6 +21,7 @@ use model::{Settings, Worker, WorkerId, worker_api};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::identity::CallerIdentity;
+pub use crate::offers::Needs;
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct App {
     pub identity: CallerIdentity,
     /// The WebSocket API's address.
     pub socket_url: String,
+    /// Which files waiting tasks need.
+    pub needs: Needs,
 }
 
 /// Longest name taken of what a worker says it has, bytes: no file system has longer ones.

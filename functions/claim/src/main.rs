@@ -36,6 +36,7 @@ async fn start() -> Result<(), Error> {
         signer: Signer::new(&key?, &issuer, &audience)?,
         identity: CallerIdentity::new(Sts::new(&sts, &region)?, &role),
         socket_url: config.socket_url,
+        needs: claim::Needs::default(),
     };
     cloud::http::serve(edge.before(accounts::router(routes(), app))).await
 }

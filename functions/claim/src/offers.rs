@@ -1,6 +1,9 @@
 //! Files of the studio's store that a worker should have before anybody waits for them.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use catalog::Models;
 use cloud::{
@@ -9,7 +12,7 @@ use cloud::{
     tables::{Backlog, CatalogOf, PaceOf},
 };
 use model::{
-    CatalogEntry, Millis, PoolId, TeamId, Worker,
+    CatalogEntry, Millis, PoolId, TaskId, TeamId, Worker,
     worker_api::{FileOffer, Heartbeat, ModelFile},
 };
 use policy::demand::most_wanted;
@@ -17,7 +20,7 @@ use serde_json::Value;
 use tasks::bodies;
 use tracing::warn;
 
-use crate::App;
+use crate::{App, assign::estimates};
 
 /// Most files that are offered beside those of the warm-up.
 const USUAL: usize = 6;
@@ -26,6 +29,35 @@ const TEAMS: usize = 4;
 /// How many of the next tasks in line are looked at, and how far down the line for them.
 const NEXT: usize = 2;
 const LOOK_AHEAD: u32 = 8;
+
+/// Most tasks whose files are remembered.
+const REMEMBERED: usize = 200;
+
+/// Which files of the studio's store tasks need, as far as this process has read it: a body never changes, and a worker that
+/// renders asks every few seconds.
+#[derive(Debug, Default)]
+pub struct Needs(Mutex<BTreeMap<TaskId, Arc<Vec<ModelFile>>>>);
+
+impl Needs {
+    async fn of(&self, app: &App, task: TaskId) -> Result<Arc<Vec<ModelFile>>, HttpError> {
+        if let Some(known) = self.known().get(&task) {
+            return Ok(Arc::clone(known));
+        }
+        let body = bodies::read(&app.cloud.store, task).await?;
+        let files = Arc::new(body.models.into_iter().chain(body.loras).collect::<Vec<_>>());
+        let mut known = self.known();
+        if known.len() >= REMEMBERED {
+            // The oldest: their names rise with time.
+            known.pop_first();
+        }
+        known.insert(task, Arc::clone(&files));
+        Ok(files)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskId, Arc<Vec<ModelFile>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What a machine begins with.
 #[derive(Debug, Default)]
@@ -90,8 +122,7 @@ async fn wanted_first(app: &App, pool: &PoolId, now: Millis) -> Result<First, Ht
     })
 }
 
-/// What the next tasks in line need and the worker's disk does not hold. Only of a task whose main model is not there the
-/// others are looked at.
+/// What the next tasks in line need and the worker's disk does not hold.
 pub(crate) async fn ahead(
     app: &App,
     worker: &Worker,
@@ -100,17 +131,20 @@ pub(crate) async fn ahead(
 ) -> Result<Vec<FileOffer>, HttpError> {
     let has = |file: &str| ModelFile::mark(file).is_none_or(|mark| beat.on_disk.iter().any(|it| it == mark));
     let backlog = app.cloud.store.list(Backlog(&worker.pool, LOOK_AHEAD)).await?;
-    let order = policy::claim::choose(&backlog, worker, &app.settings, now);
+    if backlog.is_empty() {
+        return Ok(Vec::new());
+    }
+    let estimates = estimates(app, &worker.pool).await?;
+    let order = policy::claim::choose(&backlog, worker, &estimates, &app.settings, now);
     let next = order
         .iter()
         .take(NEXT)
         .filter_map(|id| backlog.iter().find(|it| it.task_id == *id));
     let mut files: Vec<ModelFile> = Vec::new();
-    for entry in next.filter(|it| it.model.as_deref().is_some_and(|model| !has(model))) {
-        let body = bodies::read(&app.cloud.store, entry.task_id).await?;
-        for file in body.models.into_iter().chain(body.loras) {
+    for entry in next {
+        for file in app.needs.of(app, entry.task_id).await?.iter() {
             if !has(&file.file) && files.iter().all(|it| it.file != file.file) {
-                files.push(file);
+                files.push(file.clone());
             }
         }
     }

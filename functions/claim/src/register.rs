@@ -111,6 +111,7 @@ fn begin(worker: &mut Worker, proof_date: u64, request: &Register, now: Millis) 
     worker.gpu = None;
     worker.models.clear();
     worker.on_disk.clear();
+    worker.on_shared.clear();
     worker.nodes = None;
     worker.run = None;
 }

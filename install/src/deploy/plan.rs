@@ -118,7 +118,7 @@ impl fmt::Display for Step {
             Self::MakeKey => "make the key pair that signs tokens",
             Self::RecallKey => "get the signing key back from the stack's secret",
             Self::BuildImage => {
-                "make the machine image with Packer, about 20 minutes; model files are put into it later (docs/deploy.md)"
+                "make the machine image with Packer, about 20 minutes; models come later with `ops model add` (docs/deploy.md)"
             }
             Self::Deploy => "deploy tables, buckets, functions and APIs with SAM, about 5 minutes",
             Self::WriteOutputs => "write outputs.json",

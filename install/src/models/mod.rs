@@ -101,10 +101,13 @@ impl Site {
     }
 }
 
+/// No account can be called so: what one of them has brought is theirs alone.
+const OPERATOR: &str = "#operator";
+
 /// Whoever has the keys of the AWS account, as the store knows them.
 fn operator(team: &TeamId) -> Account {
     Account {
-        user_id: UserId::new("operator"),
+        user_id: UserId::new(OPERATOR),
         version: 0,
         name: "operator".to_owned(),
         team: team.clone(),

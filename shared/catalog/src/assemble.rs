@@ -8,7 +8,9 @@ use workflow::{Arch, Checkpoint, Format, Inventory};
 /// Of each model the version that a request gets: one that is pinned, or else the newest; one that is deprecated only where
 /// no other is left. Later entries of another team win over earlier ones.
 pub fn current(entries: &[CatalogEntry]) -> impl Iterator<Item = &CatalogEntry> {
-    let rank = |entry: &CatalogEntry| (!entry.deprecated, entry.pinned, entry.number);
+    // What painters have for themselves goes before their team's of the same name, as the team's goes before everybody's.
+    let private = |entry: &CatalogEntry| entry.master.as_ref().is_some_and(|it| it.private);
+    let rank = |entry: &CatalogEntry| (!entry.deprecated, private(entry), entry.pinned, entry.number);
     let mut models: BTreeMap<(&str, &str), &CatalogEntry> = BTreeMap::new();
     for entry in entries.iter().filter(|it| it.deleted.is_none()) {
         let model = models.entry((&entry.kind, &entry.name)).or_insert(entry);

@@ -1,6 +1,6 @@
 //! The LoRAs that painters upload themselves: each belongs to a team, under the hash of its bytes.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use cloud::{
@@ -9,15 +9,16 @@ use cloud::{
     http::HttpError,
     on_conflict,
     retry::MayConflict,
-    tables::{LoraOf, LorasOf},
+    tables::{AwaitedOf, LoraOf, LorasOf},
 };
-use model::{Millis, Settings, TeamId, UploadedLora, UserId, worker_api::ModelFile};
+use model::{AwaitedLora, Millis, Settings, TeamId, UploadedLora, UserId, worker_api::ModelFile};
+use sha2::{Sha256, digest::Output};
 use workflow::{Inventory, Lora, Plan, WorkflowInput};
 
 /// Most uploaded LoRAs that one request may name: each is looked up.
 const MAX_NAMED: usize = 64;
 /// How long an upload may take that begins just before its address dies.
-const UPLOAD_LIMIT: Duration = Duration::from_hours(1);
+pub(crate) const UPLOAD_LIMIT: Duration = Duration::from_hours(1);
 /// Most uploads that seem given up and are looked for in one call.
 const MAX_FORGOTTEN: usize = 20;
 /// Longest name kept for messages, characters.
@@ -123,10 +124,24 @@ async fn register(
     // Who brought it first has it among their models.
     lora.by = found.and_then(|found| found.by).or(lora.by);
     lora.stored = stored;
-    cloud.store.commit([Write::put(&mut lora)?]).await?;
     if stored {
+        cloud.store.commit([Write::put(&mut lora)?]).await?;
         return Ok(Place::Cached);
     }
+    // S3 tells of the file; if that word is lost, this is left.
+    let mut awaited = AwaitedLora {
+        of: lora.owner.clone(),
+        hash: lora.sha256.clone(),
+        version: 0,
+        at: now,
+    };
+    let before = cloud
+        .store
+        .get(&AwaitedOf(awaited.of.clone(), awaited.hash.clone()))
+        .await?;
+    awaited.version = before.map_or(0, |it| it.version);
+    let writes = [Write::put(&mut lora)?, Write::put(&mut awaited)?];
+    cloud.store.commit(writes).await?;
     let (key, life) = (lora.key(), settings.url_life);
     let url = cloud.models.presign_put_exactly(&key, hash, lora.size, life).await?;
     Ok(Place::Put(url))
@@ -170,11 +185,7 @@ async fn is_stored(cloud: &Cloud, lora: &UploadedLora) -> Result<bool, BucketErr
 /// The SHA-256 in hexadecimal digits; none if it is not one.
 pub(crate) fn hex(base64: &str) -> Option<String> {
     let hash: [u8; 32] = BASE64_STANDARD.decode(base64).ok()?.try_into().ok()?;
-    Some(hash.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Some(format!("{:x}", Output::<Sha256>::from(hash)))
 }
 
 /// The uploaded LoRAs that a request names, by storage id. Another team's is as if it did not exist.

@@ -75,10 +75,29 @@ pub trait MultipartPort: std::fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Completed, BucketError>>;
     /// Ends the upload and deletes its parts, if it is there.
     fn abort<'a>(&'a self, key: &'a str, upload: &'a str) -> BoxFuture<'a, Result<(), BucketError>>;
-    /// S3's own sum over an object that came in parts, as [`sum_of`] says; none if there is no such object.
-    fn sum<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, BucketError>>;
-    /// At most so many bytes of an object from this one on; fewer at its end.
-    fn read<'a>(&'a self, key: &'a str, from: u64, most: u64) -> BoxFuture<'a, Result<Bytes, BucketError>>;
+    /// The object as it is now; none if there is none.
+    fn object<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Object>, BucketError>>;
+    /// At most so many bytes of this very object from this one on; fewer at its end.
+    fn read<'a>(
+        &'a self,
+        key: &'a str,
+        object: &'a Object,
+        from: u64,
+        most: u64,
+    ) -> BoxFuture<'a, Result<Bytes, BucketError>>;
+    /// Deletes this very object, so that nothing of it stays in the bucket. One that has taken its place stays.
+    fn discard<'a>(&'a self, key: &'a str, object: &'a Object) -> BoxFuture<'a, Result<(), BucketError>>;
+}
+
+/// A file in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Size, bytes.
+    pub size: u64,
+    /// S3's own sum over an object that came in parts, as [`sum_of`] says.
+    pub sum: Option<String>,
+    /// What S3 calls it among all that this key has had; none in a bucket that keeps no versions.
+    pub version: Option<String>,
 }
 
 /// A part that is to be put.
@@ -119,6 +138,13 @@ impl Multipart {
     /// The bucket of this name on S3.
     pub fn s3(client: Client, bucket: String) -> Self {
         Self::new(S3 { client, bucket })
+    }
+}
+
+impl Multipart {
+    /// What is below, for whoever wraps or tests it.
+    pub fn port(&self) -> &Arc<dyn MultipartPort> {
+        &self.0
     }
 }
 
@@ -256,11 +282,16 @@ impl MultipartPort for S3 {
         })
     }
 
-    fn sum<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, BucketError>> {
+    fn object<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Object>, BucketError>> {
         Box::pin(async move {
             let head = self.client.head_object().bucket(&self.bucket).key(key);
             match head.checksum_mode(ChecksumMode::Enabled).send().await {
-                Ok(object) => Ok(object.checksum_sha256),
+                Ok(object) => Ok(Some(Object {
+                    size: object.content_length.and_then(|it| it.try_into().ok()).unwrap_or(0),
+                    sum: object.checksum_sha256,
+                    // What was put before the bucket kept versions has this for one.
+                    version: object.version_id.filter(|it| it != "null"),
+                })),
                 // A HEAD has no body, and so no code.
                 Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
                 Err(error) => Err(CallError::of("s3 HeadObject", error).into()),
@@ -268,12 +299,19 @@ impl MultipartPort for S3 {
         })
     }
 
-    fn read<'a>(&'a self, key: &'a str, from: u64, most: u64) -> BoxFuture<'a, Result<Bytes, BucketError>> {
+    fn read<'a>(
+        &'a self,
+        key: &'a str,
+        object: &'a Object,
+        from: u64,
+        most: u64,
+    ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
         const CALL: &str = "s3 GetObject";
         Box::pin(async move {
             check_key(CALL, key)?;
             let last = from.saturating_add(most).saturating_sub(1);
             let get = self.client.get_object().bucket(&self.bucket).key(key);
+            let get = get.set_version_id(object.version.clone());
             let object = match get.range(format!("bytes={from}-{last}")).send().await {
                 Ok(object) => object,
                 // Behind its end.
@@ -286,6 +324,16 @@ impl MultipartPort for S3 {
                 .await
                 .map_err(|error| CallError::passing(CALL, error))?;
             Ok(body.into_bytes())
+        })
+    }
+
+    fn discard<'a>(&'a self, key: &'a str, object: &'a Object) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            let delete = self.client.delete_object().bucket(&self.bucket).key(key);
+            let deleted = delete.set_version_id(object.version.clone()).send().await;
+            deleted
+                .map(drop)
+                .map_err(|error| CallError::of("s3 DeleteObject", error).into())
         })
     }
 }

@@ -128,12 +128,6 @@ pub(crate) const SESSIONS_BY_OWNER: Index = Index {
     sort: None,
     shows: Shows::All,
 };
-pub(crate) const CATALOG_BY_HASH: Index = Index {
-    name: "by_hash",
-    partition: "sha256",
-    sort: None,
-    shows: Shows::Keys,
-};
 pub(crate) const ACCOUNTS_BY_TEAM: Index = Index {
     name: "by_team",
     partition: "team",

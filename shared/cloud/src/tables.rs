@@ -1,13 +1,13 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, AddressRate, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion, Device, Identity,
-    Invitation, ModelUpload, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task,
-    TaskBody, TaskId, TaskState, TeamId, TeamRate, UploadedLora, Usage, UserId, Worker, WorkerId,
+    Account, AddressRate, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion, Device,
+    Identity, Invitation, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session,
+    SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, CATALOG_BY_HASH, SESSIONS_BY_OWNER, TASKS_BY_OWNER, WORKERS_BY_POOL};
+use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, SESSIONS_BY_OWNER, TASKS_BY_OWNER, WORKERS_BY_POOL};
 pub use crate::query::{Extent, First, Index, Query, Shows};
 
 /// A table.
@@ -72,9 +72,8 @@ impl Table {
             Self::Tasks => &[TASKS_BY_OWNER, BACKLOG],
             Self::Fleet => &[WORKERS_BY_POOL],
             Self::Sessions => &[SESSIONS_BY_OWNER],
-            Self::Catalog => &[CATALOG_BY_HASH],
             Self::Accounts => &[ACCOUNTS_BY_TEAM],
-            Self::TaskBodies | Self::Pools => &[],
+            Self::TaskBodies | Self::Pools | Self::Catalog => &[],
         }
     }
 }
@@ -236,6 +235,17 @@ pub struct DeletionOf(pub TeamId, pub String);
 /// Where all deletions of models are.
 const DELETIONS: &str = "#deletions";
 
+/// Names [`Numbers`] by the team and the model.
+#[derive(Debug, Clone)]
+pub struct NumbersOf(pub TeamId, pub String);
+
+/// Names an [`AwaitedLora`] as [`LoraOf`] the LoRA.
+#[derive(Debug, Clone)]
+pub struct AwaitedOf(pub TeamId, pub String);
+
+/// Where all LoRAs are that nobody has looked at. Its end is that of the team's LoRAs, since who brings those writes both.
+const AWAITED: &str = "#awaited#loras";
+
 /// Apart from what the team's catalogue is read from with each minute: no team can have such a name.
 fn loras_of(team: &TeamId) -> String {
     format!("{team}#loras")
@@ -357,6 +367,29 @@ entity!(
     }
 );
 
+entity!(
+    Numbers,
+    NumbersOf,
+    |it| NumbersOf(it.of.clone(), it.model.clone()),
+    |id| Key {
+        table: Table::Catalog,
+        // No team can have this name.
+        partition: "#numbers".to_owned(),
+        sort: Some(format!("{}#{}", id.0, id.1))
+    }
+);
+
+entity!(
+    AwaitedLora,
+    AwaitedOf,
+    |it| AwaitedOf(it.of.clone(), it.hash.clone()),
+    |id| Key {
+        table: Table::Catalog,
+        partition: AWAITED.to_owned(),
+        sort: Some(format!("{}#{}", id.0, id.1))
+    }
+);
+
 entity!(ModelUpload, UploadOf, |it| UploadOf(it.id.clone()), |id| Key {
     table: Table::Catalog,
     partition: UPLOADS.to_owned(),
@@ -428,6 +461,20 @@ pub struct CatalogUnder<'a>(pub &'a str, pub &'a str);
 /// The deleted models that can still be had back.
 #[derive(Debug, Clone, Copy)]
 pub struct Deletions;
+
+/// The LoRAs of all teams that nobody has looked at yet.
+#[derive(Debug, Clone, Copy)]
+pub struct AwaitedLoras;
+
+impl List for AwaitedLoras {
+    type Entry = AwaitedLora;
+    fn query(&self) -> Query {
+        Query {
+            partition: AWAITED.to_owned(),
+            ..Uploads.query()
+        }
+    }
+}
 
 /// The LoRAs that a team has uploaded.
 #[derive(Debug, Clone, Copy)]

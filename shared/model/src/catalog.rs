@@ -74,7 +74,26 @@ impl CatalogEntry {
 
     /// What it is called within its team: no two have the same.
     pub fn key(&self) -> String {
-        format!("{}#{}#{}", self.kind, self.name, self.number)
+        let key = format!("{}#{}#{}", self.kind, self.name, self.number);
+        match self.private_of() {
+            Some(owner) => format!("{key}#{owner}"),
+            None => key,
+        }
+    }
+
+    /// What all versions of its model are called: what a painter has for themselves is another model than the team's of the same
+    /// name, whose versions say nothing of it.
+    pub fn model(&self) -> String {
+        let (kind, name) = (&self.kind, &self.name);
+        match self.private_of() {
+            Some(owner) => format!("{kind}#{name}#{owner}"),
+            None => format!("{kind}#{name}"),
+        }
+    }
+
+    /// Who alone sees it, if it is not the team's.
+    fn private_of(&self) -> Option<&UserId> {
+        self.master.as_ref().filter(|it| it.private).map(|it| &it.owner)
     }
 
     /// Whether every team may use it.
@@ -181,6 +200,53 @@ pub struct Deletion {
     /// The deleted entry's file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master: Option<Master>,
+}
+
+/// Which version numbers a model has had: one item of Catalog, in a partition with all others. Whoever gives one, or pins a
+/// version, changes it, so that no two do at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// The team of the model's entries.
+    pub of: TeamId,
+    /// [`CatalogEntry::model`] of them.
+    pub model: String,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// The last number that was given, whatever has become of that version.
+    pub last: u32,
+}
+
+impl Numbers {
+    /// Of a model that has had none.
+    pub fn new(of: &TeamId, model: String) -> Self {
+        Self {
+            of: of.clone(),
+            model,
+            version: 0,
+            last: 0,
+        }
+    }
+}
+
+/// That a LoRA of the plugin's upload was not looked at yet: one item of Catalog, in a partition with all others, until it was, or
+/// its upload was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitedLora {
+    /// [`UploadedLora::owner`].
+    pub of: TeamId,
+    /// SHA-256 of the file, 64 hexadecimal digits in lower case.
+    pub hash: String,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// When its upload was last allowed.
+    pub at: Millis,
+}
+
+impl AwaitedLora {
+    /// Where the file is to lie in the bucket of models.
+    pub fn key(&self) -> String {
+        format!("{}/{}/{}", UploadedLora::PREFIX, self.of, self.hash)
+    }
 }
 
 /// An upload of a model that is not registered yet: one item of Catalog, in a partition with all others.

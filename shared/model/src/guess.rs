@@ -8,6 +8,14 @@ use std::time::Duration;
 pub const PER_WORK: Duration = Duration::from_millis(200);
 /// A checkpoint from the instance's disk into VRAM: 2 to 7 GB, read sequentially.
 pub const LOAD: Duration = Duration::from_secs(5);
+/// The size of a checkpoint of which it is not known, bytes: 2 to 7 GB.
+pub const MODEL_BYTES: u64 = 5_000_000_000;
+/// A megabyte from a machine's own disk into its GPU, milliseconds: what makes [`LOAD`] of [`MODEL_BYTES`].
+pub const DISK_MS: f64 = 1.0;
+/// A megabyte from the file system that the machines share, milliseconds: at 1500 MB/s, as `ops storage` assumes.
+pub const SHARED_MS: f64 = 1.0 / 1.5;
+/// A megabyte from the bucket, milliseconds: at 300 MB/s, as `ops storage` assumes.
+pub const BUCKET_MS: f64 = 1.0 / 0.3;
 /// A machine from the decision to start it until it is ready: 60 to 120 s of boot, 20 to 40 s of warm-up.
 pub const START: Duration = Duration::from_mins(2);
 /// The work of a picture of which nothing is known.

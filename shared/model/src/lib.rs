@@ -24,7 +24,9 @@ mod worker;
 pub mod worker_api;
 
 pub use account::{Account, Role, SignedIn, TeamRate, Usage};
-pub use catalog::{CatalogEntry, Deletion, KINDS, Master, ModelUpload, UploadState, UploadedLora, folder};
+pub use catalog::{
+    AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
+};
 pub use failure::{Blame, Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;

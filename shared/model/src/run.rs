@@ -14,7 +14,7 @@ pub struct Run {
     pub claimed_at: Millis,
     /// When the run counts as lost unless the worker renews it. Never a condition of a commit.
     pub lease_until: Millis,
-    /// When the worker must give up, however alive it is. Never renewed.
+    /// When the worker must give up, however alive it is: the run's limit, and what fetching its model may take. Never renewed.
     pub deadline: Millis,
     /// Number of the newest progress report taken; older ones are dropped.
     #[serde(default)]

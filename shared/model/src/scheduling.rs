@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, PoolId, TaskId, UserId};
+use crate::{Millis, PoolId, TaskId, UserId, worker_api::Source};
 
 /// A learned number as a table holds it: zero, or of a magnitude that DynamoDB's numbers have (1E-130 to 9.9E+125) with
 /// much room. An amount that has decayed below it is none; what is no number is none either.
@@ -69,6 +69,12 @@ pub struct Estimates {
     /// How often each main model is asked for, by its file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub demand: BTreeMap<String, Demand>,
+    /// Bytes of the main models that lie in the studio's store, by their files.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sizes: BTreeMap<String, u64>,
+    /// Milliseconds that a megabyte of a model takes, by where it comes from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reads: BTreeMap<Source, Estimate>,
 }
 
 /// How often something is asked for, where what is long ago counts less.

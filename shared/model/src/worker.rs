@@ -233,6 +233,9 @@ pub struct Worker {
     /// says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_disk: Vec<String>,
+    /// The same of the file system that the studio's machines share, as far as this one has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_shared: Vec<String>,
     /// Node classes of custom packs that its ComfyUI has; absent until this process has said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Vec<String>>,
@@ -316,6 +319,7 @@ impl Worker {
             hot_since: None,
             models: Vec::new(),
             on_disk: Vec::new(),
+            on_shared: Vec::new(),
             nodes: None,
             team: None,
             failures: 0,
@@ -376,6 +380,7 @@ impl Worker {
                 self.models.clear();
                 // A disk of the machine's own is empty at its next start; another says so.
                 self.on_disk.clear();
+                self.on_shared.clear();
             }
             WorkerState::Failed => self.failures += 1,
             _ => {}

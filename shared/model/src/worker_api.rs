@@ -106,8 +106,11 @@ pub struct Assignment {
     pub models: Vec<ModelFile>,
     /// Where to get and put bytes.
     pub urls: RunUrls,
-    /// How long the run may take, ms.
+    /// How long the run may take, ms, without what fetching its files takes.
     pub limit_ms: u64,
+    /// How long fetching its files may take, ms. Older APIs do not say: then it is part of the run.
+    #[serde(default)]
+    pub fetch_limit_ms: u64,
 }
 
 /// The pictures of a request, concatenated.
@@ -230,6 +233,9 @@ pub struct Heartbeat {
     /// At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_disk: Vec<String>,
+    /// The files of the studio's store that the file system shared by the machines holds, as `on_disk` says them. At most 256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_shared: Vec<String>,
     /// Node classes of custom packs that its ComfyUI has, among those that graphs may use; means something once it is ready.
     #[serde(default)]
     pub nodes: Vec<String>,
@@ -279,6 +285,29 @@ pub struct HeartbeatReply {
     pub files: Vec<FileOffer>,
 }
 
+/// Where a worker reads a model file from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Its own disk, into ComfyUI.
+    Disk,
+    /// The file system that the studio's machines share, onto its disk.
+    Shared,
+    /// The bucket, onto its disk.
+    Bucket,
+}
+
+/// What a worker has read of model files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Read {
+    /// Where from.
+    pub from: Source,
+    /// How much, bytes.
+    pub bytes: u64,
+    /// How long it took, milliseconds.
+    pub ms: u64,
+}
+
 /// `POST /v1/workers/{id}/result`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunResult {
@@ -292,6 +321,9 @@ pub struct RunResult {
     pub size: u64,
     /// How long its parts took.
     pub times: RunTimes,
+    /// The model files that were read for it, as far as they were not in the GPU. Older workers do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<Read>,
     /// A LoRA was left out, or did nothing, since it is made for another kind of model.
     #[serde(default)]
     pub lora_warning: bool,

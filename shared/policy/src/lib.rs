@@ -13,6 +13,7 @@ pub mod forecast;
 pub mod hold;
 pub mod learn;
 pub mod measure;
+pub mod load;
 pub mod meter;
 pub mod presence;
 pub mod price;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use model::{BacklogEntry, Millis, Pool, Settings, Worker, WorkerId, WorkerState};
+use model::{BacklogEntry, Estimates, Millis, Pool, Settings, Worker, WorkerId, WorkerState};
 use serde::Serialize;
 
 use crate::{
     breaker::{self, Verdict},
-    claim::Reach,
     coming::coming,
-    estimate, forecast, meter, presence,
+    estimate, forecast, load, meter, presence,
     snapshot::PoolSnapshot,
     wait,
 };
@@ -214,21 +213,25 @@ fn grow(snapshot: &PoolSnapshot<'_>, reason: &'static str) -> (Grow, &'static st
     (Grow::Launch, reason)
 }
 
-/// The ready worker to wake for a new task, of those that answer: rather one that the model is nearest to, then one with
+/// The ready worker to wake for a new task, of those that answer: rather one that has the model soonest, then one with
 /// room for it, then the one that came up first, so that the last ones can stop.
 pub fn first_to_wake<'a>(
     workers: &'a [Worker],
     model: Option<&str>,
+    estimates: &Estimates,
     settings: &Settings,
     now: Millis,
 ) -> Option<&'a Worker> {
     let free = |worker: &&Worker| {
         worker.state == WorkerState::Ready && worker.connection.is_some() && worker.answers(settings.worker_silent, now)
     };
-    workers
-        .iter()
-        .filter(free)
-        .min_by_key(|worker| (Reach::of(model, worker), worker.models.len(), worker.up_since))
+    workers.iter().filter(free).min_by_key(|worker| {
+        (
+            load::time(estimates, model, worker),
+            worker.models.len(),
+            worker.up_since,
+        )
+    })
 }
 
 /// What to tell those who wait while nothing may be started.

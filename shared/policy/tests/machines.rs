@@ -213,7 +213,7 @@ fn a_worker_that_fell_silent_is_not_counted_on_until_it_speaks() {
         let workers = [worker.clone()];
         let snapshot = snapshot(&pool, &workers, &backlog, &with);
         let plan = scale::plan(&snapshot);
-        let woken = scale::first_to_wake(&workers, None, &with.0, NOW).is_some();
+        let woken = scale::first_to_wake(&workers, None, &Estimates::default(), &with.0, NOW).is_some();
         let line = policy::wait::free_in(&snapshot).len();
         (plan.wake.len(), plan.grow, woken, line, scale::note(&workers, None))
     };

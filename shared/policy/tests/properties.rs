@@ -193,7 +193,7 @@ proptest! {
     fn the_choice_is_in_order_whole_and_without_what_expired(
         backlog in proptest::collection::vec(entry(), 0..12), worker in worker(1), now in time(),
     ) {
-        let chosen = claim::choose(&backlog, &worker, &Settings::default(), now);
+        let chosen = claim::choose(&backlog, &worker, &Estimates::default(), &Settings::default(), now);
         let place = |id: &TaskId| {
             let entry = backlog.iter().find(|entry| entry.task_id == *id).unwrap();
             (entry.start_tag, entry.task_id)
@@ -204,7 +204,7 @@ proptest! {
         // The order in which an index lists them is no reason.
         let mut turned = backlog.clone();
         turned.reverse();
-        prop_assert_eq!(claim::choose(&turned, &worker, &Settings::default(), now), chosen);
+        prop_assert_eq!(claim::choose(&turned, &worker, &Estimates::default(), &Settings::default(), now), chosen);
     }
 }
 
@@ -310,7 +310,7 @@ proptest! {
 
     #[test]
     fn only_who_answers_is_woken_for_a_new_task(world in world()) {
-        let woken = scale::first_to_wake(&world.workers, Some("m"), &world.settings, world.now);
+        let woken = scale::first_to_wake(&world.workers, Some("m"), &Estimates::default(), &world.settings, world.now);
         let free = |worker: &Worker| worker.state == WorkerState::Ready && world.alive(worker);
         prop_assert_eq!(woken.is_some(), world.workers.iter().any(free));
         prop_assert!(woken.is_none_or(free));

@@ -112,7 +112,7 @@ proptest! {
             .collect();
         let mut worker = worker("w", WorkerState::Ready);
         worker.models = vec![format!("m{loaded}")];
-        let chosen = claim::choose(&backlog, &worker, &settings, NOW);
+        let chosen = claim::choose(&backlog, &worker, &Estimates::default(), &settings, NOW);
         prop_assert_eq!(chosen.len(), backlog.len(), "a free worker never idles while it could serve");
         let of = |id: &TaskId| backlog.iter().find(|entry| entry.task_id == *id).unwrap();
         let first = of(&chosen[0]);
@@ -126,6 +126,84 @@ proptest! {
             prop_assert!(first.start_tag - entry.start_tag <= reach, "no further than it may");
         }
     }
+}
+
+// ---------------------------------------------------------------- models
+
+/// A worker that is free and answers, with these files on its disk.
+fn with_disk(id: &str, marks: &[&str]) -> Worker {
+    let mut worker = worker(id, WorkerState::Ready);
+    worker.connection = Some(model::ConnectionId::new("open"));
+    worker.heard(NOW);
+    worker.on_disk = marks.iter().map(|it| (*it).to_owned()).collect();
+    worker
+}
+
+fn stored(mark: &str) -> String {
+    format!("atelier/studio/{mark}.safetensors")
+}
+
+#[test]
+fn a_task_goes_to_the_free_worker_that_has_its_model_soonest() {
+    let (settings, mut estimates) = (Settings::default(), Estimates::default());
+    let (here, there) = (with_disk("here", &["aaaaaaaa"]), with_disk("there", &["bbbbbbbb"]));
+    let workers = [here.clone(), there.clone()];
+    let model = stored("bbbbbbbb");
+    let woken = |estimates: &Estimates| {
+        scale::first_to_wake(&workers, Some(&model), estimates, &settings, NOW).map(|it| it.worker_id.clone())
+    };
+    assert_eq!(woken(&estimates), Some(there.worker_id.clone()));
+    // The other one asks first, and leaves it to whom it was woken for, but not for long.
+    let mut task = entry(1, 0, &model, NOW);
+    let anothers = |task: &BacklogEntry, by: &Worker, estimates: &Estimates| {
+        claim::is_anothers(task, by, &workers, estimates, &settings, NOW)
+    };
+    assert!(anothers(&task, &here, &estimates) && !anothers(&task, &there, &estimates));
+    task.created = NOW - Duration::from_secs(3);
+    assert!(!anothers(&task, &here, &estimates));
+    task.created = NOW;
+    task.failed_on = Some(there.worker_id.clone());
+    assert!(
+        !anothers(&task, &here, &estimates),
+        "what failed there does not wait for it"
+    );
+    task.failed_on = None;
+    // Of a small file it is not worth to wait.
+    estimates.sizes.insert(model.clone(), 300_000_000);
+    assert!(!anothers(&task, &here, &estimates));
+    // One that is busy was not woken.
+    let busy = [here.clone(), worker("there", WorkerState::Busy)];
+    estimates.sizes.clear();
+    assert!(!claim::is_anothers(&task, &here, &busy, &estimates, &settings, NOW));
+}
+
+#[test]
+fn who_is_sooner_by_a_second_overtakes_and_by_less_nobody() {
+    let (settings, mut estimates) = (Settings::default(), Estimates::default());
+    let backlog = [
+        entry(1, 0, &stored("aaaaaaaa"), NOW),
+        entry(2, 1, &stored("bbbbbbbb"), NOW),
+    ];
+    let far = with_disk("w", &[]);
+    let first = |estimates: &Estimates, worker: &Worker| claim::choose(&backlog, worker, estimates, &settings, NOW)[0];
+    let [one, two] = [backlog[0].task_id, backlog[1].task_id];
+    assert_eq!(first(&estimates, &far), one, "nobody knows of a difference");
+    estimates
+        .sizes
+        .extend([(stored("aaaaaaaa"), 6_900_000_000), (stored("bbbbbbbb"), 6_800_000_000)]);
+    assert_eq!(first(&estimates, &far), one);
+    // A small file from the bucket is there sooner than a large one from a slow disk.
+    estimates.sizes.insert(stored("bbbbbbbb"), 200_000_000);
+    let large = with_disk("w", &["aaaaaaaa"]);
+    assert_eq!(first(&estimates, &large), two);
+    // A disk that has shown to be fast is another matter.
+    let read = model::worker_api::Read {
+        from: model::worker_api::Source::Disk,
+        bytes: 5_000_000_000,
+        ms: 500,
+    };
+    policy::load::learn(&mut estimates, &[read]);
+    assert_eq!(first(&estimates, &large), one);
 }
 
 // ---------------------------------------------------------------- rate limit

@@ -70,7 +70,14 @@ impl Line {
 
     /// The next run, begun; how long it will take.
     fn claim(&mut self) -> Option<Duration> {
-        let chosen = *claim::choose(&self.backlog, &self.worker, &self.settings, self.now).first()?;
+        let chosen = *claim::choose(
+            &self.backlog,
+            &self.worker,
+            &Estimates::default(),
+            &self.settings,
+            self.now,
+        )
+        .first()?;
         let at = self.backlog.iter().position(|entry| entry.task_id == chosen).unwrap();
         let entry = self.backlog.remove(at);
         self.virtual_time = fair::advanced(self.virtual_time, entry.start_tag).unwrap_or(self.virtual_time);
@@ -171,7 +178,7 @@ fn only_a_loaded_main_model_overtakes() {
         let head = line.submit("bea", Some("sdxl"), lane, PICTURE);
         line.submit("ann", Some("other"), lane, PICTURE);
         let other = line.submit("ann", model, lane, PICTURE);
-        let first = claim::choose(&line.backlog, &line.worker, &settings, line.now)[0];
+        let first = claim::choose(&line.backlog, &line.worker, &Estimates::default(), &settings, line.now)[0];
         assert!(first == head || first == other);
         first == other
     };

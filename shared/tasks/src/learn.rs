@@ -1,7 +1,7 @@
 //! What workers and runs show of the pool, kept for the next decisions. Losing a sample loses nothing else.
 
 use cloud::{Store, StoreError, Write, chain, on_conflict, tables::PaceOf};
-use model::{Millis, Pace, PoolId, Task, Worker};
+use model::{Millis, Pace, PoolId, Task, Worker, worker_api::Read};
 use policy::learn;
 use tracing::warn;
 
@@ -10,14 +10,14 @@ pub async fn started(store: &Store, worker: &Worker, now: Millis) {
     note(store, &worker.pool, |pace| learn::started(pace, worker, now)).await;
 }
 
-/// A run has begun.
-pub async fn claimed(store: &Store, task: &Task, now: Millis) {
-    note(store, &task.pool, |pace| learn::claimed(pace, task, now)).await;
+/// A run has begun. `bytes`: of its main model, where the catalogue knows it.
+pub async fn claimed(store: &Store, task: &Task, bytes: Option<u64>, now: Millis) {
+    note(store, &task.pool, |pace| learn::claimed(pace, task, bytes, now)).await;
 }
 
-/// A run has delivered.
-pub async fn finished(store: &Store, task: &Task, now: Millis) {
-    note(store, &task.pool, |pace| learn::finished(pace, task, now)).await;
+/// A run has delivered, for which these model files were read.
+pub async fn finished(store: &Store, task: &Task, reads: &[Read], now: Millis) {
+    note(store, &task.pool, |pace| learn::finished(pace, task, reads, now)).await;
 }
 
 async fn note(store: &Store, pool: &PoolId, change: impl Fn(&mut Pace)) {

@@ -21,6 +21,10 @@ pub struct Case {
     pub always: u32,
     /// Fair order, loaded models and the best worker to wake; otherwise first come first served by whoever is free.
     pub choosing: bool,
+    /// Whether the choice knows which files lie on which disk; otherwise only what is in the GPU.
+    pub knows_disks: bool,
+    /// Whether machines begin with what is asked for most, in the GPU and on the disk.
+    pub warm_up: bool,
     /// Patience, where it differs from the world's.
     pub patience_s: Option<f64>,
 }

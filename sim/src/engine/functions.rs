@@ -12,7 +12,10 @@ use policy::{
     watch::{self, Converge, InstanceState, InstanceView},
 };
 
-use super::studio::{Host, MIDNIGHT, Studio};
+use super::{
+    disk::Disk,
+    studio::{Host, MIDNIGHT, Studio},
+};
 use crate::{chance::Chance, stats::Moment};
 
 /// Ticks are this far apart.
@@ -77,6 +80,9 @@ impl Studio<'_> {
             life: 0,
             answers: true,
             run: None,
+            disk: Disk::default(),
+            first: None,
+            reads: Vec::new(),
         });
         self.workers.len() - 1
     }

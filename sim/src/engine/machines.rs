@@ -1,25 +1,32 @@
 //! What machines and the workers on them do.
 
-use model::{ConnectionId, Outcome, Run, RunId, RunRef, RunTimes, TaskResult, WorkerState};
-use policy::{claim, estimate, learn, presence::Sign, run, watch::InstanceState};
+use model::{ConnectionId, Outcome, Run, RunId, RunRef, RunTimes, TaskResult, WorkerState, worker_api::Source};
+use policy::{claim, demand, estimate, learn, presence::Sign, run, watch::InstanceState};
 use uuid::Uuid;
 
-use super::studio::{Event, Studio};
-use crate::chance::Chance;
+use super::{
+    disk,
+    studio::{Event, Studio},
+};
+use crate::{chance::Chance, signals::millis};
+
+/// Models besides the most wanted one that a machine begins with, as many as `claim` offers.
+const USUAL: usize = 6;
 
 impl Studio<'_> {
     /// A worker asks for work.
     pub(super) fn claim(&mut self, at: usize) {
         let now = self.now;
-        let worker = &mut self.workers[at];
-        if worker.state != WorkerState::Ready || !self.hosts[at].answers {
+        if self.workers[at].state != WorkerState::Ready || !self.hosts[at].answers {
             return;
         }
+        self.tell_disk(at);
+        let worker = &mut self.workers[at];
         let mut settings = self.case.settings.clone();
         if !self.case.choosing {
             settings.pass_over = std::time::Duration::ZERO;
         }
-        let chosen = claim::choose(&self.backlog, worker, &settings, now);
+        let chosen = claim::choose(&self.backlog, worker, &self.pace.estimates, &settings, now);
         let Some((task_id, (number, task))) = chosen.first().and_then(|id| Some((*id, self.tasks.get_mut(id)?))) else {
             return;
         };
@@ -31,7 +38,9 @@ impl Studio<'_> {
             worker_id: worker.worker_id.clone(),
             claimed_at: now,
             lease_until: now + settings.lease,
-            deadline: now + estimate::limit(estimates, task.model.as_deref(), task.work, &settings),
+            deadline: now
+                + estimate::limit(estimates, task.model.as_deref(), task.work, &settings)
+                + policy::load::fetch_limit(task.model.as_deref()),
             seq: 0,
             progress: 0.0,
         };
@@ -45,8 +54,9 @@ impl Studio<'_> {
         worker.models.retain(|it| *it != model);
         worker.models.insert(0, model);
         worker.models.truncate(self.world.vram_models);
-        learn::claimed(&mut self.pace, task, now);
-        self.stats.began(now.since(task.created), missed);
+        let wanted = self.demand.requests[*number].model;
+        let bytes = self.world.files.map(|files| files.bytes(wanted));
+        learn::claimed(&mut self.pace, task, bytes, now);
         if let Some(eta) = self.etas[*number].take() {
             self.stats.eta(eta, now);
         }
@@ -54,8 +64,21 @@ impl Studio<'_> {
         let (low, high) = self.world.picture_s;
         let service = chance.between(low, high) * task.work / 30.0 * self.world.service_factor;
         let (low, high) = self.world.load_s;
-        let load = chance.between(low, high);
-        let took = self.world.overhead_s + service + if missed { load } else { 0.0 };
+        let mut load = chance.between(low, high);
+        let host = &mut self.hosts[at];
+        let mut fetched = false;
+        host.reads.clear();
+        if let Some(files) = &self.world.files {
+            let is_there = host.disk.has(wanted, now.0);
+            if missed {
+                (host.reads, load) = disk::reads(files, wanted, is_there, &mut chance);
+                fetched = !is_there;
+            }
+            host.disk.put(wanted, now.0, files);
+        }
+        let load = if missed { load } else { 0.0 };
+        self.stats.began(now.since(task.created), missed, fetched, load);
+        let took = self.world.overhead_s + service + load;
         self.backlog.retain(|entry| entry.task_id != task_id);
         self.hosts[at].run = Some(self.runs);
         let (worker, run) = (at, self.runs);
@@ -84,7 +107,8 @@ impl Studio<'_> {
         let outcome = Outcome::Succeeded(result, RunTimes::default());
         // Cannot be refused: whatever takes a run from a task takes it from its host, too.
         let _ = run::end(&mut task, Some(worker), held.run_id, outcome, now);
-        learn::finished(&mut self.pace, &task, now);
+        let reads = std::mem::take(&mut self.hosts[at].reads);
+        learn::finished(&mut self.pace, &task, &reads, now);
         self.stats.done(number, now.since(task.created), task.run_time());
         // The answer arrives: the client's last call about it.
         self.shown(self.demand.requests[number].user, Sign::Call);
@@ -106,6 +130,9 @@ impl Studio<'_> {
             return;
         }
         let worker = &mut self.workers[at];
+        worker
+            .models
+            .extend(self.hosts[at].first.take().map(|it| self.models[it as usize].clone()));
         worker.heard(now);
         worker.connection = Some(ConnectionId::new("open"));
         if first {
@@ -170,9 +197,11 @@ impl Studio<'_> {
         host.life += 1;
         host.power = InstanceState::Up;
         host.answers = true;
+        host.disk = disk::Disk::default();
         let life = host.life;
         let (start, warm_up) = (self.world.start_s, self.world.warm_up_s);
-        let takes = chance.between(start.0, start.1) + chance.between(warm_up.0, warm_up.1);
+        let mut takes = chance.between(start.0, start.1) + chance.between(warm_up.0, warm_up.1);
+        takes += self.begin_with(at, takes, &mut chance);
         if !chance.happens(self.world.launch_fails) {
             self.after(takes, Event::Ready { worker: at, life });
         }
@@ -180,6 +209,31 @@ impl Studio<'_> {
             let lives = takes + chance.exponential(3600.0 / self.world.lost_per_hour);
             self.after(lives, Event::Lost { worker: at, life });
         }
+    }
+
+    /// Puts onto a machine what is asked for most, the first of it into the GPU before it is ready: as `claim` offers it. How much
+    /// later it is ready, seconds.
+    fn begin_with(&mut self, at: usize, ready_in: f64, chance: &mut Chance) -> f64 {
+        let Some(files) = self.world.files.filter(|_| self.case.warm_up) else {
+            return 0.0;
+        };
+        let wanted = demand::most_wanted(&self.pace.estimates.demand, self.now);
+        let number = |name: &str| self.models.iter().position(|it| it == name).map(|it| it as u32);
+        let wanted: Vec<_> = wanted.into_iter().filter_map(number).take(1 + USUAL).collect();
+        let (now, host) = (self.now.0, &mut self.hosts[at]);
+        host.first = wanted.first().copied();
+        let (mut later, mut come) = (0.0, 0.0);
+        for (place, model) in wanted.into_iter().enumerate() {
+            let (reads, seconds) = disk::reads(&files, model, host.disk.has(model, now), chance);
+            if place == 0 {
+                (later, come) = (seconds, ready_in + seconds);
+            } else {
+                let fetched = reads.iter().filter(|it| it.from == Source::Bucket);
+                come += fetched.map(|it| it.ms as f64 / 1000.0).sum::<f64>();
+            }
+            host.disk.put(model, now + millis(come), &files);
+        }
+        later
     }
 
     /// The machine's bill, from when it was asked for until then.

@@ -73,9 +73,13 @@ impl Studio<'_> {
         }
     }
 
-    fn to_wake(&self, model: Option<&str>) -> Option<usize> {
+    fn to_wake(&mut self, model: Option<&str>) -> Option<usize> {
+        for at in 0..self.workers.len() {
+            self.tell_disk(at);
+        }
         if self.case.choosing {
-            let worker = scale::first_to_wake(&self.workers, model, &self.case.settings, self.now)?;
+            let estimates = &self.pace.estimates;
+            let worker = scale::first_to_wake(&self.workers, model, estimates, &self.case.settings, self.now)?;
             return Some(self.place(&worker.worker_id));
         }
         let ready: Vec<_> = (0..self.workers.len())

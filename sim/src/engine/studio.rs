@@ -7,10 +7,11 @@ use std::{
 
 use model::{
     BacklogEntry, Forecast, Lane, Millis, Pace, Pool, PoolId, Presence, RunEnd, Task, TaskId, UserId, Worker, WorkerId,
+    worker_api::{ModelFile, Read},
 };
 use policy::{PoolSnapshot, run, start, watch::InstanceState};
 
-use super::case::Case;
+use super::{case::Case, disk::Disk};
 use crate::{demand::Demand, signals::millis, stats::Stats, world::World};
 
 /// The demand's first midnight: far enough from zero for every age.
@@ -30,7 +31,7 @@ pub(super) enum Event {
 }
 
 /// A worker's machine, which the policies do not see.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Host {
     pub(super) power: InstanceState,
     /// Rises with each start, so that an old start's events are known.
@@ -38,6 +39,12 @@ pub(super) struct Host {
     pub(super) answers: bool,
     /// The number of the run that it renders.
     pub(super) run: Option<u64>,
+    /// Empty after each stop.
+    pub(super) disk: Disk,
+    /// The model that the warm-up loads.
+    pub(super) first: Option<u32>,
+    /// What was read for the run.
+    pub(super) reads: Vec<Read>,
 }
 
 pub(super) struct Studio<'a> {
@@ -63,6 +70,15 @@ pub(super) struct Studio<'a> {
     pub(super) names: Vec<UserId>,
     pub(super) models: Vec<String>,
     pub(super) stats: Stats,
+}
+
+/// A model's file: one of the studio's store, if there is one.
+fn name(model: u32, world: &World) -> String {
+    if world.files.is_some() {
+        format!("atelier/studio/{model:08x}.safetensors")
+    } else {
+        format!("m{model}")
+    }
 }
 
 impl<'a> Studio<'a> {
@@ -95,7 +111,7 @@ impl<'a> Studio<'a> {
             runs: 0,
             starts: 0,
             names: (0..demand.painters()).map(|n| UserId::new(format!("u{n}"))).collect(),
-            models: (0..models.unwrap_or(0)).map(|n| format!("m{n}")).collect(),
+            models: (0..models.unwrap_or(0)).map(|n| name(n, world)).collect(),
             stats: Stats::new(demand),
         }
     }
@@ -125,6 +141,20 @@ impl<'a> Studio<'a> {
             settings: &self.case.settings,
             now: self.now,
         }
+    }
+
+    /// What the worker says of its disk. To a choice that is not to know, all of it is there.
+    pub(super) fn tell_disk(&mut self, at: usize) {
+        if self.world.files.is_none() {
+            return;
+        }
+        let (now, models, host) = (self.now.0, &self.models, &self.hosts[at]);
+        let mark = |model: u32| ModelFile::mark(models.get(model as usize)?).map(str::to_owned);
+        self.workers[at].on_disk = if self.case.knows_disks {
+            host.disk.models(now).filter_map(mark).collect()
+        } else {
+            (0..models.len() as u32).filter_map(mark).collect()
+        };
     }
 
     pub(super) fn place(&self, id: &WorkerId) -> usize {

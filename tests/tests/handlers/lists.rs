@@ -7,8 +7,8 @@ use cloud::{
     memory::{Memory, Unkind},
     store::{Item, StorePort},
     tables::{
-        Backlog, CatalogOf, CatalogUnder, Deletions, Key, List, LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf,
-        Uploads, WorkersOf,
+        AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, Key, List, LorasOf, PresenceIn, Query, SessionsOf,
+        Table, TasksOf, Uploads, WorkersOf,
     },
 };
 use model::{PoolId, TeamId, UserId};
@@ -71,6 +71,7 @@ async fn entries<L: List>(list: L) -> usize {
 async fn what_cannot_be_read_ends_no_list() {
     let (pool, team, user) = (PoolId::new("p"), TeamId::new("t"), UserId::new("u"));
     let found = [
+        ("AwaitedLoras", entries(AwaitedLoras).await),
         ("CatalogUnder", entries(CatalogUnder("t", "broken")).await),
         ("Deletions", entries(Deletions).await),
         ("Uploads", entries(Uploads).await),

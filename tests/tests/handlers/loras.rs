@@ -47,7 +47,9 @@ fn entries(world: &World) -> usize {
     let items = world.memory.items();
     items
         .iter()
-        .filter(|(key, _)| key.table == Table::Catalog && key.partition.ends_with("#loras"))
+        .filter(|(key, _)| {
+            key.table == Table::Catalog && key.partition.ends_with("#loras") && !key.partition.starts_with('#')
+        })
         .count()
 }
 

@@ -185,6 +185,7 @@ fn start(runtime: &tokio::runtime::Runtime, real: Option<String>) -> Stack {
     ));
     let stand_in = Renderer::StandIn {
         step_delay: Duration::from_millis(50),
+        load_delay: Duration::ZERO,
     };
     let options = Options {
         renderer: real.map_or(stand_in, |url| Renderer::ComfyUi {

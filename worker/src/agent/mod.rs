@@ -74,7 +74,7 @@ impl Agent {
         let shared = options.shared_models.clone();
         let fetcher = models.map(|models| {
             let cache = Arc::new(FileCache::new(models, budget, status.clone()));
-            let shared = shared.map(|folder| SharedFolder::new(folder, &timing));
+            let shared = shared.map(|folder| SharedFolder::new(folder, &timing, status.clone()));
             Arc::new(Fetcher::new(cloud.clone(), cache, shared, timing.clone()))
         });
         let renderer = Renderer {

@@ -50,6 +50,7 @@ pub(crate) async fn beat(
             main_models: now.main_models.clone(),
             models: now.models.clone(),
             on_disk: now.on_disk.clone(),
+            on_shared: now.on_shared.clone(),
             nodes: now.nodes.clone(),
             sick: now.sick.map(str::to_owned),
             boot: now.boot.map(|boot| BootTimes {

@@ -30,12 +30,14 @@ use super::{
     error::FileError,
     part::{PIECE, Part},
 };
-use crate::{config::Timing, error::chain, host::gone};
+use crate::{config::Timing, error::chain, host::gone, status::StatusBoard};
 
 /// So many pieces of a file wait to be taken.
 const PIECES: usize = 4;
 /// So many files wait to be written there; more are left to other machines.
 const WAITING: usize = 64;
+/// How many hashes heartbeats tell, and how long each is.
+const TOLD: (usize, usize) = (256, 8);
 
 /// The shared folder.
 #[derive(Debug)]
@@ -64,14 +66,14 @@ enum SharedError {
 }
 
 impl SharedFolder {
-    pub(crate) fn new(root: PathBuf, timing: &Timing) -> Self {
+    pub(crate) fn new(root: PathBuf, timing: &Timing, status: StatusBoard) -> Self {
         let trouble = Arc::new(Trouble {
             again: timing.shared_again,
             until: Mutex::default(),
         });
         let (jobs, queue) = sync_channel(WAITING);
         let (folder, known) = (root.clone(), Arc::clone(&trouble));
-        thread::spawn(move || work(&folder, &queue, &known));
+        thread::spawn(move || work(&folder, &queue, &known, &status));
         Self {
             root,
             silence: timing.shared_silence,
@@ -198,7 +200,8 @@ fn read(path: PathBuf, from: u64, size: u64) -> mpsc::Receiver<io::Result<Vec<u8
     pieces
 }
 
-fn work(root: &Path, jobs: &Receiver<Job>, trouble: &Trouble) {
+fn work(root: &Path, jobs: &Receiver<Job>, trouble: &Trouble, status: &StatusBoard) {
+    tell(root, status);
     for job in jobs {
         if trouble.is_there() {
             continue;
@@ -208,10 +211,34 @@ fn work(root: &Path, jobs: &Receiver<Job>, trouble: &Trouble) {
             Job::Remove(path) => gone(fs::remove_file(path)),
         };
         match done {
-            Ok(()) => trouble.ends(),
+            Ok(()) => {
+                trouble.ends();
+                tell(root, status);
+            }
             Err(error) => trouble.begins(&error.into()),
         }
     }
+}
+
+/// Tells the control plane what lies there, as far as it can be read: only a hint.
+fn tell(root: &Path, status: &StatusBoard) {
+    let mut told = vec![];
+    let names = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|it| it.path());
+    for file in names(root).flat_map(|team| {
+        names(&team)
+            .flat_map(|folder| names(&folder).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    }) {
+        if told.len() < TOLD.0
+            && file.extension().is_none_or(|it| it != PART)
+            && let Some(hash) = hash_of(&file)
+        {
+            told.push(hash[..TOLD.1].to_owned());
+        }
+    }
+    told.sort_unstable();
+    told.dedup();
+    status.has_on_shared(told);
 }
 
 /// Writes a file of this machine there, unless it is there or another machine does so.

@@ -33,6 +33,8 @@ pub(crate) enum RenderError {
     File(#[from] FileError),
     #[error("a file of the studio's store could not be fetched")]
     FetchFile(#[source] TransferError),
+    #[error("a run's files took longer to fetch than they may")]
+    SlowFetch,
     #[error("a LoRA cannot be used: {0}")]
     Lora(#[from] LoraError),
     #[error("ComfyUI failed")]
@@ -122,6 +124,7 @@ impl RenderError {
                 FileError::Full => machine("The render machine's disk has no room for the picture's models."),
                 FileError::Disk(_) => machine("The render machine could not store the picture's models."),
             },
+            Self::SlowFetch => machine("The picture's models came to the render machine too slowly."),
             Self::FetchFile(_) => say(Infrastructure, "The picture's models could not be fetched."),
             Self::Lora(LoraError::Bad(bad)) => say(User, &bad.to_string()),
             Self::Lora(LoraError::Disk(_)) => machine("The render machine could not store the picture's models."),

@@ -1,15 +1,19 @@
 //! A run's files of the studio's store.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use model::{
     CatalogEntry,
-    worker_api::{Assignment, ModelFile},
+    worker_api::{Assignment, ModelFile, Read},
 };
-use tokio::task::spawn_blocking;
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 
-use super::{error::RenderError, renderer::Renderer};
+use super::{error::RenderError, renderer::Renderer, steps::elapsed};
 use crate::{
+    config::millis,
     files::{FileCache, FileError, Purpose, Room, team_of},
     loras::{self, Checked},
     transfer::{Origin, Place, Transfers},
@@ -18,14 +22,30 @@ use crate::{
 /// The share of a run's progress that fetching its files makes, if any are not there.
 const FETCHING: f32 = 0.2;
 
+/// A run's files, which are there.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub(super) checked: Checked,
+    /// What was fetched for it.
+    pub(super) reads: Vec<Read>,
+    /// How long that took.
+    pub(super) fetching: Duration,
+}
+
+/// How long a run may fetch its files, where that is no part of its own limit.
+pub(super) fn fetch_limit(run: &Assignment) -> Option<Duration> {
+    (run.fetch_limit_ms > 0).then(|| millis(run.fetch_limit_ms))
+}
+
 /// A file, where its address is, and where it is to lie.
 type Wanted = (ModelFile, Place, PathBuf);
 
 impl Renderer {
-    /// Fetches the files that this host does not have, and checks the LoRAs, before ComfyUI is asked for anything.
-    pub(super) async fn files(&self, run: &Assignment, transfers: &Transfers<'_>) -> Result<Checked, RenderError> {
+    /// Fetches the files that this host does not have, and checks the LoRAs, before ComfyUI is asked for anything. Says how long
+    /// that took.
+    pub(super) async fn files(&self, run: &Assignment, transfers: &Transfers<'_>) -> Result<Files, RenderError> {
         if run.loras.is_empty() && run.models.is_empty() {
-            return Ok(Checked::default());
+            return Ok(Files::default());
         }
         let fetcher = self.fetcher.as_ref().ok_or(FileError::NoFolder)?;
         let _first = fetcher.first();
@@ -34,9 +54,11 @@ impl Renderer {
             .cache
             .need(wanted.iter().map(|(file, ..)| file.sha256.clone()).collect());
         let missing = self.make_ready(&fetcher.cache, &wanted).await?;
+        let fetch_limit = fetch_limit(run);
 
         let bytes: u64 = missing.iter().map(|place| wanted[*place].0.size).sum();
-        let mut done = 0;
+        let (mut done, mut files) = (0, Files::default());
+        let begins = Instant::now();
         for place in missing {
             let (file, address, path) = &wanted[place];
             tracing::info!(
@@ -46,12 +68,24 @@ impl Renderer {
                 let share = (done + come) as f32 / bytes as f32;
                 self.status.progress(FETCHING * share);
             };
-            fetcher
-                .fetch(file, path, &Origin::Run(transfers, *address), told)
-                .await
-                .map_err(RenderError::FetchFile)?;
+            let (begun, left) = (Instant::now(), FileCache::left(path, file.size));
+            let origin = Origin::Run(transfers, *address);
+            let fetch = fetcher.fetch(file, path, &origin, told);
+            let from = match fetch_limit {
+                Some(limit) => timeout_at(begins + limit, fetch)
+                    .await
+                    .map_err(|_| RenderError::SlowFetch)?,
+                None => fetch.await,
+            };
+            let from = from.map_err(RenderError::FetchFile)?;
+            files.reads.extend(from.map(|from| Read {
+                from,
+                bytes: left,
+                ms: elapsed(begun),
+            }));
             done += file.size;
         }
+        files.fetching = begins.elapsed();
         let (cache, run) = (Arc::clone(&fetcher.cache), run.run_id);
         let checked = spawn_blocking(move || {
             let loras = wanted.iter().filter(|(file, ..)| file.folder == ModelFile::LORAS);
@@ -59,7 +93,8 @@ impl Renderer {
             cache.tell();
             checked
         });
-        Ok(checked.await??)
+        files.checked = checked.await??;
+        Ok(files)
     }
 
     /// Makes room for those that are not there; gives their places.

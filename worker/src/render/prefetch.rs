@@ -146,7 +146,8 @@ impl Prefetch {
         if make_room(&self.fetcher, file.size, path.clone(), keep, *purpose).await? != Room::Enough {
             return Err(FileError::Full.into());
         }
-        self.fetcher.fetch(file, path, &Origin::Offer(url), |_| ()).await
+        self.fetcher.fetch(file, path, &Origin::Offer(url), |_| ()).await?;
+        Ok(())
     }
 }
 

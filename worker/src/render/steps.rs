@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use model::{
     Pose, RunTimes,
-    worker_api::{Assignment, RunResult},
+    worker_api::{Assignment, Read, RunResult, Source},
 };
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use workflow::{Output, Plan};
 
-use super::{brake::Brake, error::RenderError, renderer::Renderer, stop::Stop};
+use super::{brake::Brake, error::RenderError, files::fetch_limit, renderer::Renderer, stop::Stop};
 use crate::{
-    comfy::{self, Comfy, ComfyError, Ending, Listener, Made, Meter, OutputFile},
+    comfy::{self, Comfy, ComfyError, Ending, Listener, Loading, Made, Meter, OutputFile},
     error::chain,
     images::{self, BadInput, Ready, ResultBlob},
     transfer::Transfers,
@@ -38,15 +38,20 @@ impl Renderer {
             let ready = self.pictures(&plan, run, &transfers).await?;
             self.host.wait_until_it_answers().await;
             self.host.serve(&run.team).await?;
-            let loras = self.files(run, &transfers).await?;
+            let files = self.files(run, &transfers).await?;
             let uploads = self.upload_inputs(run, &ready.uploads).await?;
-            Ok::<_, RenderError>((ready.uploads, uploads, ready.shelf, loras))
+            Ok::<_, RenderError>((ready.uploads, uploads, ready.shelf, files))
         };
         // The socket must be open before the graph is posted; it opens while pictures are fetched.
         // Boxed: decoding, uploading and the commands of a host make a large future.
         let prepared =
             Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.host.comfy.base()).await) }) });
-        let ((inputs, mut uploads, shelf, loras), mut listener) = brake.guard(prepared).await?;
+        // Fetching has its own limit: what it takes is not taken from the rendering.
+        let fetch_limit = fetch_limit(run).unwrap_or_default();
+        brake.deadline += fetch_limit;
+        let ((inputs, mut uploads, shelf, files), mut listener) = brake.guard(prepared).await?;
+        brake.deadline -= fetch_limit.saturating_sub(files.fetching);
+        let (loras, mut reads) = (files.checked, files.reads);
         for lora in &loras.misfits {
             plan.silence(lora);
         }
@@ -57,13 +62,17 @@ impl Renderer {
         let graph = plan.bind(&uploads, &out)?.into_map();
         let fetch = elapsed(begun);
 
-        let begun = Instant::now();
-        let mut made = self.execute(run, &plan, &graph, &mut listener, brake).await;
+        let (begun, mut loading) = (Instant::now(), Loading::new(&graph));
+        let mut made = self
+            .execute(run, &plan, &graph, &mut listener, &mut loading, brake)
+            .await;
         if !inputs.is_empty() && matches!(made, Err(RenderError::Comfy(ComfyError::Rejected(_)))) {
             // What it has forgotten may be a picture that it had.
             uploads = self.upload_inputs(run, &inputs).await?;
             let graph = plan.bind(&uploads, &out)?.into_map();
-            made = self.execute(run, &plan, &graph, &mut listener, brake).await;
+            made = self
+                .execute(run, &plan, &graph, &mut listener, &mut loading, brake)
+                .await;
         }
         let made = made?;
         let pose = plan.pose.then(|| pose(&made.texts)).flatten();
@@ -71,6 +80,7 @@ impl Renderer {
             .guard(read(&self.host.comfy, &ours(made.files, run), plan.output))
             .await?;
         let execute = elapsed(begun);
+        reads.extend(main_read(run, &plan, &loading));
         drop(listener);
         self.status.loaded(&plan.models);
 
@@ -94,6 +104,7 @@ impl Renderer {
             size: blob.bytes.len() as u64,
             offsets: blob.offsets,
             times: RunTimes { fetch, execute, upload },
+            reads,
             lora_warning: loras.warning,
             pose,
         })
@@ -133,6 +144,7 @@ impl Renderer {
         plan: &Plan,
         graph: &Map<String, Value>,
         listener: &mut Listener,
+        loading: &mut Loading,
         brake: &mut Brake,
     ) -> Result<Made, RenderError> {
         let id = run.run_id;
@@ -143,6 +155,7 @@ impl Renderer {
             biased;
             reason = brake.pulled() => Err(reason),
             ending = comfy::follow(&self.host.comfy, id, listener, &self.timing, |event| {
+                loading.on(event, Instant::now());
                 self.status.progress(meter.on(event));
             }) => Ok(ending),
         };
@@ -174,6 +187,17 @@ impl Renderer {
             Err(other) => Err(other),
         }
     }
+}
+
+/// How long ComfyUI took to read the plan's main model, where it is one of the studio's store and was not loaded before.
+fn main_read(run: &Assignment, plan: &Plan, loading: &Loading) -> Option<Read> {
+    let main = plan.models.first()?;
+    let file = run.models.iter().find(|it| it.file == *main)?;
+    Some(Read {
+        from: Source::Disk,
+        bytes: file.size,
+        ms: u64::try_from(loading.took()?.as_millis()).ok()?,
+    })
 }
 
 /// Where this run's results lie, below ComfyUI's output folder.
@@ -215,6 +239,6 @@ async fn read(comfy: &Comfy, files: &[OutputFile], wanted: Output) -> Result<Vec
     Ok(pictures)
 }
 
-fn elapsed(since: Instant) -> u64 {
+pub(super) fn elapsed(since: Instant) -> u64 {
     since.elapsed().as_millis() as u64
 }

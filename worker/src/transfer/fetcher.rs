@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use model::worker_api::ModelFile;
+use model::worker_api::{ModelFile, Source};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
@@ -56,17 +56,18 @@ impl Fetcher {
         }
     }
 
-    /// Makes a file be there. `told` hears how many bytes have come. What has come is kept if this is dropped.
+    /// Makes a file be there, and says where it came from; none if it was there, or somebody else has fetched it. `told` hears how
+    /// many bytes have come. What has come is kept if this is dropped.
     pub(crate) async fn fetch(
         &self,
         file: &ModelFile,
         path: &Path,
         origin: &Origin<'_>,
         told: impl Fn(u64),
-    ) -> Result<(), TransferError> {
+    ) -> Result<Option<Source>, TransferError> {
         let mut part = loop {
             match Part::take(file, path).await? {
-                Taken::There => return Ok(()),
+                Taken::There => return Ok(None),
                 Taken::Busy => sleep(LOOK).await,
                 Taken::Part(part) => break part,
             }
@@ -75,7 +76,7 @@ impl Fetcher {
         if matches!(fetched, Err(TransferError::File(FileError::Full))) {
             part.discard();
         }
-        fetched
+        fetched.map(Some)
     }
 
     /// Lets what can wait do so until this is dropped.
@@ -96,11 +97,11 @@ impl Fetcher {
         part: &mut Part,
         origin: &Origin<'_>,
         told: impl Fn(u64),
-    ) -> Result<(), TransferError> {
+    ) -> Result<Source, TransferError> {
         if let Some(shared) = &self.shared
             && shared.copy(file, part, &told).await?
         {
-            return Ok(());
+            return Ok(Source::Shared);
         }
         loop {
             match origin {
@@ -116,7 +117,7 @@ impl Fetcher {
         if let Some(shared) = &self.shared {
             shared.keep(file, path);
         }
-        Ok(())
+        Ok(Source::Bucket)
     }
 
     async fn offered(&self, url: &str, file: &ModelFile, part: &mut Part) -> Result<(), TransferError> {

@@ -231,6 +231,7 @@ impl Bench {
                 ..RunUrls::default()
             },
             limit_ms: 60_000,
+            fetch_limit_ms: 0,
         }
     }
 

@@ -12,14 +12,14 @@ use std::{
 use comfyui_double::Double;
 use model::{
     Blame, FailureClass, RunId, TeamId,
-    worker_api::{Assignment, FileOffer, ModelFile, RunFailure},
+    worker_api::{Assignment, FileOffer, ModelFile, RunFailure, Source},
 };
 use serde_json::json;
 use workflow::{Inventory, Plan};
 
 use crate::{
     bench::{Bench, Setup, logged},
-    cloud::{BROKEN, EXPIRED, STALLED, Seen},
+    cloud::{BROKEN, EXPIRED, SLOW, SLOWLY, STALLED, Seen},
     owned::Owned,
     plans::compiled,
     studio::{fitting, safetensors, stored},
@@ -242,6 +242,39 @@ async fn a_broken_line_is_gone_on_with() {
     assert_eq!(fs::read(machine.path(&file)).unwrap(), checkpoint(1000));
 }
 
+/// What fetching takes is not taken from the rendering, but has a limit of its own.
+#[tokio::test]
+async fn a_slow_line_costs_no_rendering_time_but_not_for_ever() {
+    let machine = Machine::new().await;
+    let file = machine.checkpoint("red", 1000);
+    let mut run = machine.assignment("red", &[&file]);
+    run.urls.models = vec![machine.bench.cloud.bucket(&format!("{SLOW}{}", file.key))];
+    (run.limit_ms, run.fetch_limit_ms) = (SLOWLY.as_millis() as u64 - 500, 60_000);
+    let result = machine.bench.cloud.result(machine.enqueue(run)).await;
+    assert!(result.times.fetch >= SLOWLY.as_millis() as u64);
+    let [fetched, loaded] = result.reads.as_slice() else {
+        panic!("{:?}", result.reads)
+    };
+    assert_eq!((fetched.from, fetched.bytes), (Source::Bucket, file.size));
+    assert!(fetched.ms >= SLOWLY.as_millis() as u64);
+    assert_eq!((loaded.from, loaded.bytes), (Source::Disk, file.size));
+    // ComfyUI has it by now: nothing is read.
+    let again = machine.bench.cloud.result(machine.run("red", &[&file])).await;
+    assert_eq!(again.reads, []);
+
+    let other = machine.checkpoint("red", 900);
+    let mut run = machine.assignment("red", &[&other]);
+    run.urls.models = vec![machine.bench.cloud.bucket(&format!("{STALLED}{}", other.key))];
+    (run.limit_ms, run.fetch_limit_ms) = (60_000, 700);
+    let (class, blame, words) = machine.failure(machine.enqueue(run)).await;
+    assert_eq!(
+        (class, blame),
+        (FailureClass::Infrastructure, Blame::Machine),
+        "{words}"
+    );
+    assert!(words.contains("too slowly"), "{words}");
+}
+
 #[tokio::test]
 async fn a_large_file_comes_in_pieces_beside_each_other() {
     const PIECE: u64 = 16 << 20;
@@ -433,9 +466,16 @@ async fn what_one_machine_has_fetched_the_next_one_copies() {
         place(folder.path(), "shared", &shared),
     ];
     until(|| places.iter().all(|path| path.exists())).await;
+    // The same bytes twice.
+    let told = [own.sha256[..8].to_owned()];
+    one.bench
+        .cloud
+        .beat("both are shared", |beat| beat.on_shared == told)
+        .await;
     for (file, path) in [&own, &shared].into_iter().zip(&places) {
         assert_eq!(fs::read(path).unwrap(), checkpoint(500));
-        two.bench.cloud.result(two.run("red", &[file])).await;
+        let result = two.bench.cloud.result(two.run("red", &[file])).await;
+        assert_eq!(result.reads[0].from, Source::Shared);
         assert_eq!(fs::read(two.path(file)).unwrap(), checkpoint(500));
         assert_eq!(two.gets(file), [], "the bucket is not asked");
     }

@@ -44,6 +44,7 @@ pub(crate) async fn measure(painters: usize, workers: u32, time: Duration) -> Re
     let options = Options {
         renderer: Renderer::StandIn {
             step_delay: Duration::from_millis(50),
+            load_delay: Duration::ZERO,
         },
         ..Options::default()
     };

@@ -53,6 +53,7 @@ pub(crate) async fn measure(strokes: usize, comfyui: Option<String>) -> Result<(
         let renderer = comfyui.clone().map_or(
             Renderer::StandIn {
                 step_delay: if live { STEP } else { FAST_STEP },
+                load_delay: Duration::ZERO,
             },
             |url| Renderer::ComfyUi { url, models: None },
         );

@@ -1,8 +1,10 @@
 //! `cargo run -p local --bin bench`: what a picture costs in time, calls and money on the local stack.
 
 mod bill;
+mod catalogue;
 mod crowd;
 mod live;
+mod warm_up;
 
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,12 @@ struct Arguments {
     /// For a crowd: how long, minutes.
     #[arg(long, default_value_t = 10, requires = "crowd")]
     minutes: u64,
+    /// Put so many models into the catalogue instead, and measure what it takes to look for them.
+    #[arg(long, value_name = "MODELS", conflicts_with_all = ["live", "crowd"])]
+    models: Option<usize>,
+    /// Measure the first pictures of so many machines without and with a warm-up instead, with a checkpoint that takes its time.
+    #[arg(long, value_name = "MACHINES", conflicts_with_all = ["live", "crowd", "models"])]
+    warm_up: Option<usize>,
     /// For live mode, this real ComfyUI instead of the stand-in.
     #[arg(long, value_name = "URL", requires = "live")]
     comfyui: Option<String>,
@@ -74,6 +82,14 @@ async fn main() -> Result<()> {
         ensure!(painters > 0, "at least one painter is needed");
         return crowd::measure(painters, arguments.workers, Duration::from_mins(arguments.minutes)).await;
     }
+    if let Some(machines) = arguments.warm_up {
+        ensure!(machines > 0, "at least one machine is needed");
+        return warm_up::measure(machines).await;
+    }
+    if let Some(models) = arguments.models {
+        ensure!(models > 0, "at least one model is needed");
+        return catalogue::measure(models).await;
+    }
     ensure!(
         arguments.cold > 0 && arguments.warm > 0,
         "at least one picture of each kind is needed"
@@ -81,6 +97,7 @@ async fn main() -> Result<()> {
     let options = Options {
         renderer: Renderer::StandIn {
             step_delay: Duration::from_millis(20),
+            load_delay: Duration::ZERO,
         },
         // Calls that are kept open are what `--live` is about.
         settings: "rate_interval=0s,hold=0s".to_owned(),

@@ -56,10 +56,6 @@ pub struct Found {
     pub kind: Option<Kind>,
     /// The architecture that it is or acts on; none where it has none, or one that we do not know.
     pub arch: Option<Arch>,
-    /// Takes a mask besides the latent: made for inpainting.
-    pub inpaint: bool,
-    /// Predicts velocity (v), not noise.
-    pub v_prediction: bool,
 }
 
 /// Names and shapes.
@@ -70,17 +66,7 @@ const PREFIXES: [&str; 2] = ["model.diffusion_model.", ""];
 
 pub(super) fn find(shapes: &Shapes<'_>) -> Found {
     let (kind, arch) = kind(shapes);
-    let channels = PREFIXES.iter().find_map(|prefix| {
-        let shape = shapes.get(format!("{prefix}input_blocks.0.0.weight").as_str())?;
-        shape.get(1).copied()
-    });
-    Found {
-        inpaint: matches!(kind, Some(Kind::Checkpoint | Kind::DiffusionModel)) && channels == Some(9),
-        // An empty tensor by which those who train such models mark them.
-        v_prediction: shapes.contains_key("v_pred"),
-        kind,
-        arch,
-    }
+    Found { kind, arch }
 }
 
 fn kind(shapes: &Shapes<'_>) -> (Option<Kind>, Option<Arch>) {
@@ -240,9 +226,6 @@ mod tests {
 
     #[test]
     fn each_kind_is_told_by_its_tensors() {
-        let mut inpaint = SD15;
-        inpaint[0].1 = &[320, 9, 3, 3];
-        assert!(of(&inpaint).inpaint && !of(&SD15).inpaint);
         let sdxl: [(&str, &[usize]); 2] = [
             ("input_blocks.0.0.weight", &[320, 4, 3, 3]),
             ("input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight", &[640, 2048]),

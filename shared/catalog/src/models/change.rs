@@ -8,6 +8,7 @@ use model::{Account, CatalogEntry, Deletion, Millis, Role};
 
 use super::{
     Access, ModelError, Place,
+    check::numbers,
     upload::{known_arch, plain},
 };
 
@@ -28,6 +29,11 @@ pub struct Change {
     pub source: Option<String>,
 }
 
+/// Whether this account may see the entry.
+pub fn is_seen(entry: &CatalogEntry, account: &Account) -> bool {
+    (entry.is_shared() || entry.team == account.team) && entry.is_for(&account.user_id)
+}
+
 /// The entry, if this account may see it and, being in the store, change it.
 async fn to_change(
     place: &Place<'_>,
@@ -38,9 +44,8 @@ async fn to_change(
     let entry = place.store.get(key).await?;
     // Of somebody who has left the studio nobody else could take anything away.
     let keeps_house = |it: &CatalogEntry| for_good && account.role == Role::Operator && it.team == account.team;
-    let seen = |it: &CatalogEntry| (it.is_shared() || it.team == account.team) && it.is_for(&account.user_id);
     let entry = entry
-        .filter(|it| seen(it) || keeps_house(it))
+        .filter(|it| is_seen(it, account) || keeps_house(it))
         .ok_or(ModelError::NoModel)?;
     if !Access::of(&entry).is_granted_to(account) {
         return Err(Access::of(&entry).refusal());
@@ -70,7 +75,7 @@ pub async fn change(
         entry.arch = arch.clone().or(entry.arch);
         entry.licence = plain(change.licence.clone()).or(entry.licence);
         entry.source = plain(change.source.clone()).or(entry.source);
-        let mut others = versions(place, account, &entry).await?;
+        let mut others = versions(place, &entry).await?;
         entry.pinned = change.pinned.unwrap_or(entry.pinned);
         let mut unpinned = Vec::new();
         for other in others.iter_mut().filter(|it| entry.pinned && it.pinned) {
@@ -85,24 +90,24 @@ pub async fn change(
         for other in others.iter_mut().filter(|it| unpinned.contains(&it.number)) {
             writes.push(Write::put(other)?);
         }
+        if change.pinned == Some(true) {
+            // Who pins another version at the same time changes another entry; this they both change.
+            others.push(entry.clone());
+            writes.push(Write::put(&mut numbers(place, &entry, &others).await?)?);
+        }
         place.store.commit_all(&writes).await?;
         Ok(entry)
     })
 }
 
-/// Most versions of a model that are handed over at once: a transaction has 100 writes, and each takes two.
+/// Most versions of a model that are handed over at once: a transaction has 100 writes, each takes two, and the model two.
 const MOST_VERSIONS: usize = 49;
 
 /// The other versions of the same model: what another painter has for themselves by that name is another model.
-async fn versions(place: &Place<'_>, account: &Account, entry: &CatalogEntry) -> Result<Vec<CatalogEntry>, ModelError> {
+async fn versions(place: &Place<'_>, entry: &CatalogEntry) -> Result<Vec<CatalogEntry>, ModelError> {
     let all = format!("{}#{}#", entry.kind, entry.name);
     let mut all = place.store.list(CatalogUnder(entry.team.as_str(), &all)).await?;
-    all.retain(|it| {
-        it.number != entry.number
-            && it.master.is_some()
-            && Access::of(it) == Access::of(entry)
-            && it.is_for(&account.user_id)
-    });
+    all.retain(|it| it.number != entry.number && it.master.is_some() && it.model() == entry.model());
     Ok(all)
 }
 
@@ -137,33 +142,30 @@ async fn hand_over(
             "This model was brought for another team, or for all. Bring it for yours.",
         ));
     }
-    let (kind, name) = (&entries[0].kind, &entries[0].name);
-    if team != entries[0].team {
-        let there = format!("{kind}#{name}#");
-        let there = place.store.list(CatalogUnder(team.as_str(), &there)).await?;
-        if !there.is_empty() {
-            return Err(ModelError::TooEarly(
-                "There is another model of this kind and name where this one is to go. Rename neither: bring it as a version of that one.",
-            ));
-        }
-    }
+    let before = entries[0].clone();
     let mut given = Vec::with_capacity(entries.len());
-    let mut writes = Vec::with_capacity(2 * entries.len());
+    let mut writes = Vec::with_capacity(2 * entries.len() + 2);
     for mut entry in entries {
         let mut new = entry.clone();
         if let Some(master) = &mut new.master {
             master.private = access == Access::Private;
             new.file = master.file(&team);
         }
-        if team == entry.team {
-            writes.push(Write::put(&mut new)?);
-        } else {
-            (new.team, new.version) = (team.clone(), 0);
-            writes.push(Write::delete(&mut entry));
-            writes.push(Write::put(&mut new)?);
-        }
+        (new.team, new.version) = (team.clone(), 0);
+        writes.push(Write::delete(&mut entry));
+        writes.push(Write::put(&mut new)?);
         given.push(new);
     }
+    let there = format!("{}#{}#", given[0].kind, given[0].name);
+    let there = place.store.list(CatalogUnder(team.as_str(), &there)).await?;
+    if there.iter().any(|it| it.model() == given[0].model()) {
+        return Err(ModelError::TooEarly(
+            "There is another model of this kind and name where this one is to go. Rename neither: bring it as a version of that one.",
+        ));
+    }
+    // Who brings a version here or there meanwhile changes these, too.
+    writes.push(Write::put(&mut numbers(place, &given[0], &given).await?)?);
+    writes.push(Write::put(&mut numbers(place, &before, &[]).await?)?);
     place.store.commit_all(&writes).await?;
     Ok(given.swap_remove(0))
 }

@@ -1,16 +1,16 @@
 //! Looking at a file that has come, and taking it into the catalogue.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use cloud::{
     StoreError, Write,
     bucket::BucketError,
-    multipart::Multipart,
+    multipart::{Multipart, Object},
     on_conflict,
-    tables::{CatalogOf, LoraOf, UploadOf, Uploads},
+    tables::{CatalogOf, LoraOf, NumbersOf, UploadOf, Uploads},
 };
 use futures_util::{StreamExt, stream};
-use model::{CatalogEntry, Master, Millis, ModelUpload, TeamId, UploadState};
+use model::{CatalogEntry, Master, Millis, ModelUpload, Numbers, TeamId, UploadState};
 use sha2::{Digest, Sha256};
 
 use super::{ModelError, Place, upload::is_name};
@@ -57,14 +57,15 @@ async fn settle(place: &Place<'_>, team: &TeamId, sha256: &str, look_at: bool, n
         return Ok(());
     };
     let key = first.key();
-    let Some(sum) = place.masters.sum(&key).await? else {
+    let object = place.masters.object(&key).await?;
+    let Some((object, sum)) = object.and_then(|it| Some((it.clone(), it.sum?))) else {
         return missing(place, team, sha256).await;
     };
     let entries = place.store.list(CatalogOf(team.as_str())).await?;
     let verdict = match entries.iter().find_map(|entry| known(entry, &key)) {
         Some(found) => Ok(found),
         None if !look_at => return Ok(()),
-        None => look(place, &key, sha256).await?.and_then(describe),
+        None => look(place.masters, &key, &object, sha256).await?.and_then(describe),
     };
     // Whoever came meanwhile with the same bytes is answered too. Whoever only knows the hash has other bytes, and with them
     // another sum.
@@ -79,8 +80,9 @@ async fn settle(place: &Place<'_>, team: &TeamId, sha256: &str, look_at: bool, n
         })
         .collect();
     if answers.iter().all(Result::is_err) && !is_used(place, &key, team).await? {
-        // First the file: what breaks off now is looked at again, and the words are found again.
-        place.models.delete(&key).await?;
+        // First the file: what breaks off now is looked at again, and the words are found again. This very file: what was refused
+        // is in nobody's way for thirty days, and another one may have come in its place.
+        place.masters.discard(&key, &object).await?;
     }
     for (upload, answer) in waiting.iter().zip(answers) {
         match answer {
@@ -111,11 +113,14 @@ pub async fn check_lora(place: &Place<'_>, team: &TeamId, sha256: &str, now: Mil
     };
     let Some(owner) = lora.by.clone() else { return Ok(()) };
     let (key, masters) = (lora.key(), place.masters);
-    let start = masters.read(&key, 0, LENGTH as u64).await?;
+    let Some(object) = masters.object(&key).await? else {
+        return Ok(());
+    };
+    let start = masters.read(&key, &object, 0, LENGTH as u64).await?;
     let Ok(end) = inspect::header_end(&start, lora.size) else {
         return Ok(());
     };
-    let header = masters.read(&key, LENGTH as u64, end - LENGTH as u64).await?;
+    let header = masters.read(&key, &object, LENGTH as u64, end - LENGTH as u64).await?;
     let found = inspect::inspect(&header, lora.size)
         .ok()
         .and_then(|it| describe(it).ok());
@@ -131,8 +136,6 @@ pub async fn check_lora(place: &Place<'_>, team: &TeamId, sha256: &str, now: Mil
         if entries.iter().any(|entry| known(entry, &key).is_some()) {
             return Ok(());
         }
-        let newest = entries.iter().filter(|it| it.kind == found.kind && it.name == name);
-        let number = newest.map(|it| it.number).max().unwrap_or(0) + 1;
         let master = Master {
             sha256: sha256.to_owned(),
             size: lora.size,
@@ -148,12 +151,42 @@ pub async fn check_lora(place: &Place<'_>, team: &TeamId, sha256: &str, now: Mil
         let mut entry = CatalogEntry {
             arch: found.arch.clone(),
             licence: found.licence.clone(),
-            number,
             ..CatalogEntry::on_images(team.clone(), &found.kind, &name, &master.file(team))
         };
         entry.master = Some(master);
-        Ok::<_, ModelError>(store.commit([Write::put(&mut entry)?]).await?)
+        let mut numbers = give_number(place, &mut entry, &entries).await?;
+        let writes = [Write::put(&mut entry)?, Write::put(&mut numbers)?];
+        Ok::<_, ModelError>(store.commit(writes).await?)
     })
+}
+
+/// Which numbers a model's versions have had. Of one that had some before anybody wrote them down, `entries` say it.
+pub(super) async fn numbers(
+    place: &Place<'_>,
+    of: &CatalogEntry,
+    entries: &[CatalogEntry],
+) -> Result<Numbers, StoreError> {
+    let id = NumbersOf(of.team.clone(), of.model());
+    let known = place.store.get(&id).await?;
+    let mut numbers = known.unwrap_or_else(|| Numbers::new(&of.team, of.model()));
+    let seen = entries
+        .iter()
+        .filter(|it| it.team == of.team && it.model() == numbers.model);
+    numbers.last = seen.map(|it| it.number).fold(numbers.last, u32::max);
+    Ok(numbers)
+}
+
+/// Gives an entry that is about to be registered the next number of its model: one that no version has had, not even one that is
+/// gone for good, since somebody may have noted it.
+async fn give_number(
+    place: &Place<'_>,
+    entry: &mut CatalogEntry,
+    entries: &[CatalogEntry],
+) -> Result<Numbers, StoreError> {
+    let mut numbers = numbers(place, entry, entries).await?;
+    numbers.last = numbers.last.saturating_add(1);
+    entry.number = numbers.last;
+    Ok(numbers)
 }
 
 /// What was found out about the same file before.
@@ -171,43 +204,39 @@ fn known(entry: &CatalogEntry, key: &str) -> Option<Found> {
 }
 
 /// What the file is, or why it is not taken.
-async fn look(place: &Place<'_>, key: &str, sha256: &str) -> Result<Result<Inspected, String>, BucketError> {
-    let masters = place.masters;
-    let Some(stored) = place.models.head(key).await? else {
-        return Ok(Err("The file is not there any more. Bring it again.".to_owned()));
-    };
+async fn look(
+    masters: &Multipart,
+    key: &str,
+    object: &Object,
+    sha256: &str,
+) -> Result<Result<Inspected, String>, BucketError> {
     // The header first: a pickle of 10 GB need not be read to its end.
-    let start = masters.read(key, 0, LENGTH as u64).await?;
-    let end = match inspect::header_end(&start, stored.size) {
+    let start = masters.read(key, object, 0, LENGTH as u64).await?;
+    let end = match inspect::header_end(&start, object.size) {
         Ok(end) => end,
         Err(why) => return Ok(Err(why.to_string())),
     };
-    let header = masters.read(key, LENGTH as u64, end - LENGTH as u64).await?;
-    let found = match inspect::inspect(&header, stored.size) {
+    let header = masters.read(key, object, LENGTH as u64, end - LENGTH as u64).await?;
+    let found = match inspect::inspect(&header, object.size) {
         Ok(found) => found,
         Err(why) => return Ok(Err(why.to_string())),
     };
-    if hash(masters, key, stored.size).await? != sha256 {
+    if hash(masters, key, object).await? != sha256 {
         return Ok(Err(OTHER_BYTES.to_owned()));
     }
     Ok(Ok(found))
 }
 
 /// SHA-256 of the whole, hexadecimal: S3 knows only those of the parts.
-async fn hash(masters: &Multipart, key: &str, size: u64) -> Result<String, BucketError> {
+async fn hash(masters: &Multipart, key: &str, object: &Object) -> Result<String, BucketError> {
     let mut hash = Sha256::new();
-    let starts = (0..size.div_ceil(CHUNK)).map(|place| place * CHUNK);
-    let chunks = stream::iter(starts).map(|from| masters.read(key, from, CHUNK));
+    let starts = (0..object.size.div_ceil(CHUNK)).map(|place| place * CHUNK);
+    let chunks = stream::iter(starts).map(|from| masters.read(key, object, from, CHUNK));
     let mut chunks = chunks.buffered(AHEAD);
     while let Some(bytes) = chunks.next().await {
         hash.update(&bytes?);
     }
-    let digest = hash.finalize();
-    Ok(digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// What an entry is to say of it, or why nothing could ever be painted with it.
@@ -281,18 +310,18 @@ async fn register(place: &Place<'_>, upload: &ModelUpload, found: &Found, now: M
             store.commit([Write::put(&mut upload)?]).await?;
             return Ok(None);
         }
-        let newest = entries
-            .iter()
-            .filter(|it| it.kind == found.kind && it.name == upload.name)
-            .map(|it| it.number)
-            .max();
-        let mut entry = entry(&upload, found, newest.unwrap_or(0) + 1, now);
+        let mut entry = entry(&upload, found, now);
+        let mut numbers = give_number(place, &mut entry, &entries).await?;
         upload.state = UploadState::Registered {
             kind: entry.kind.clone(),
             number: entry.number,
         };
         store
-            .commit([Write::put(&mut entry)?, Write::put(&mut upload)?])
+            .commit([
+                Write::put(&mut entry)?,
+                Write::put(&mut upload)?,
+                Write::put(&mut numbers)?,
+            ])
             .await?;
         Ok::<_, ModelError>(Some(entry))
     })?;
@@ -330,7 +359,7 @@ async fn withdraw(place: &Place<'_>, entry: &mut CatalogEntry, id: &str) -> Resu
     Ok(place.store.commit_all(&writes).await?)
 }
 
-fn entry(upload: &ModelUpload, found: &Found, number: u32, now: Millis) -> CatalogEntry {
+fn entry(upload: &ModelUpload, found: &Found, now: Millis) -> CatalogEntry {
     let master = Master {
         sha256: upload.sha256.clone(),
         size: upload.size,
@@ -349,7 +378,6 @@ fn entry(upload: &ModelUpload, found: &Found, number: u32, now: Millis) -> Catal
         format: found.format.clone(),
         licence: upload.licence.clone().or_else(|| found.licence.clone()),
         source: upload.source.clone(),
-        number,
         master: Some(master),
         ..CatalogEntry::on_images(upload.owner_team.clone(), &found.kind, &upload.name, &file)
     }

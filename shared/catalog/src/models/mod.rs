@@ -14,7 +14,7 @@ use cloud::{
 use model::{Account, CatalogEntry, Role, Settings, TeamId};
 use serde::{Deserialize, Serialize};
 
-pub use change::{Change, change, delete, restore};
+pub use change::{Change, change, delete, is_seen, restore};
 pub use check::{check, check_lora};
 pub use sweep::sweep;
 pub use upload::{Begun, Progress, Wish, begin, complete, end, part_count, part_size, progress, urls};

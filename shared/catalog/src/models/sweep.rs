@@ -4,19 +4,23 @@ use std::time::Duration;
 
 use cloud::{
     Write, chain, on_conflict,
-    tables::{CatalogKey, Deletions, Uploads},
+    tables::{AwaitedLoras, AwaitedOf, CatalogKey, Deletions, Uploads},
 };
-use model::{CatalogEntry, Deletion, Millis, ModelUpload, UploadState};
+use model::{AwaitedLora, CatalogEntry, Deletion, Millis, ModelUpload, UploadState};
+
+use crate::uploads::UPLOAD_LIMIT;
 
 use super::{
     ModelError, Place, check,
-    check::{refuse, users},
+    check::{check_lora, refuse, users},
     upload::{LIFE, forget, give_up, join},
 };
 
 /// Looks after everything that is late. Done again, or by two at once, it comes to the same.
 pub async fn sweep(place: &Place<'_>, now: Millis) -> Result<(), ModelError> {
-    let (uploads, deletions) = tokio::try_join!(place.store.list(Uploads), place.store.list(Deletions))?;
+    let store = place.store;
+    let (uploads, deletions, loras) =
+        tokio::try_join!(store.list(Uploads), store.list(Deletions), store.list(AwaitedLoras))?;
     let mut failed = None;
     for deletion in deletions.iter().filter(|it| now.since(it.at) >= CatalogEntry::UNDELETE) {
         if let Err(error) = purge(place, deletion).await {
@@ -34,7 +38,35 @@ pub async fn sweep(place: &Place<'_>, now: Millis) -> Result<(), ModelError> {
             failed = Some(error);
         }
     }
+    for lora in loras.iter().filter(|it| now.since(it.at) >= LATE) {
+        if let Err(error) = look_for(place, lora, now).await {
+            tracing::warn!(
+                lora.sha256 = lora.hash,
+                error = chain(&error),
+                "a LoRA could not be looked after"
+            );
+            failed = Some(error);
+        }
+    }
     failed.map_or(Ok(()), Err)
+}
+
+/// Looks at a LoRA whose file has come, whether or not S3's word of it was heard; forgets it when nothing can come any more.
+async fn look_for(place: &Place<'_>, lora: &AwaitedLora, now: Millis) -> Result<(), ModelError> {
+    let there = place.models.head(&lora.key()).await?.is_some();
+    if there {
+        check_lora(place, &lora.of, &lora.hash, now).await?;
+    } else if now.since(lora.at) < place.settings.url_life + UPLOAD_LIMIT {
+        return Ok(());
+    }
+    on_conflict!({
+        let id = AwaitedOf(lora.of.clone(), lora.hash.clone());
+        match place.store.get(&id).await? {
+            // It may have been asked for again.
+            Some(mut it) if it.at == lora.at => Ok(place.store.commit([Write::delete(&mut it)]).await?),
+            _ => Ok::<_, ModelError>(()),
+        }
+    })
 }
 
 async fn look_after(place: &Place<'_>, upload: &ModelUpload, now: Millis) -> Result<(), ModelError> {

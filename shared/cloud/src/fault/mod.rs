@@ -37,7 +37,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use crate::{BoxFuture, Bucket, Cloud, Queue, Sockets, Store, aws::CallError};
+use crate::{BoxFuture, Bucket, Cloud, Queue, Sockets, Store, aws::CallError, multipart::Multipart};
 use ports::Watched;
 
 /// What becomes of a call.
@@ -149,6 +149,11 @@ impl Faults {
             models: Bucket::new(ports::Objects::new(self, cloud.models.port(), &ports::MODELS)),
             sockets: Sockets::new(Watched::new(self, cloud.sockets.port())),
         }
+    }
+
+    /// The same bucket for files that come in parts, watched.
+    pub fn masters(&self, masters: &Multipart) -> Multipart {
+        Multipart::new(Watched::new(self, masters.port()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -8,12 +8,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use model::ConnectionId;
 
 use super::Faults;
 use crate::{
     BoxFuture,
     bucket::{BucketError, BucketPort, Stored},
+    multipart::{Completed, MultipartPort, NewPart, Object, Part},
     page::{Cursor, Page},
     queue::{QueueError, QueuePort, Queued},
     sockets::{SocketError, SocketPort},
@@ -92,6 +94,62 @@ impl SocketPort for Watched<dyn SocketPort> {
     }
     fn prime(&self) -> BoxFuture<'_, ()> {
         self.port.prime()
+    }
+}
+
+impl MultipartPort for Watched<dyn MultipartPort> {
+    fn begin<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>> {
+        Box::pin(
+            self.faults
+                .call("masters.begin", key.to_owned(), || self.port.begin(key)),
+        )
+    }
+    fn presign_part<'a>(
+        &'a self,
+        key: &'a str,
+        upload: &'a str,
+        part: &'a NewPart,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<String, BucketError>> {
+        let make = move || self.port.presign_part(key, upload, part, life);
+        Box::pin(self.faults.local("masters.presign_part", key.to_owned(), make))
+    }
+    fn parts<'a>(&'a self, key: &'a str, upload: &'a str) -> BoxFuture<'a, Result<Option<Vec<Part>>, BucketError>> {
+        let make = move || self.port.parts(key, upload);
+        Box::pin(self.faults.call("masters.parts", key.to_owned(), make))
+    }
+    fn complete<'a>(
+        &'a self,
+        key: &'a str,
+        upload: &'a str,
+        parts: &'a [Part],
+    ) -> BoxFuture<'a, Result<Completed, BucketError>> {
+        let make = move || self.port.complete(key, upload, parts);
+        Box::pin(self.faults.call("masters.complete", key.to_owned(), make))
+    }
+    fn abort<'a>(&'a self, key: &'a str, upload: &'a str) -> BoxFuture<'a, Result<(), BucketError>> {
+        let make = move || self.port.abort(key, upload);
+        Box::pin(self.faults.call("masters.abort", key.to_owned(), make))
+    }
+    fn object<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Object>, BucketError>> {
+        Box::pin(
+            self.faults
+                .call("masters.object", key.to_owned(), || self.port.object(key)),
+        )
+    }
+    fn read<'a>(
+        &'a self,
+        key: &'a str,
+        object: &'a Object,
+        from: u64,
+        most: u64,
+    ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
+        let make = move || self.port.read(key, object, from, most);
+        Box::pin(self.faults.call("masters.read", key.to_owned(), make))
+    }
+    fn discard<'a>(&'a self, key: &'a str, object: &'a Object) -> BoxFuture<'a, Result<(), BucketError>> {
+        let make = move || self.port.discard(key, object);
+        Box::pin(self.faults.call("masters.discard", key.to_owned(), make))
     }
 }
 

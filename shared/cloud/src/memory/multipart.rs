@@ -11,7 +11,7 @@ use crate::{
     BoxFuture,
     aws::CallError,
     bucket::{BucketError, check_key},
-    multipart::{Completed, MultipartPort, NewPart, Part, SMALLEST_PART, check_part, sum_of},
+    multipart::{Completed, MultipartPort, NewPart, Object, Part, SMALLEST_PART, check_part, sum_of},
 };
 
 /// Parts that wait for the others.
@@ -166,16 +166,30 @@ impl MultipartPort for Memory {
         })
     }
 
-    fn sum<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, BucketError>> {
-        Box::pin(async move { Ok(self.state().sums.get(key).cloned()) })
+    fn object<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Object>, BucketError>> {
+        Box::pin(async move {
+            let state = self.state();
+            Ok(state.files.get(key).map(|file| Object {
+                size: file.len() as u64,
+                sum: state.sums.get(key).cloned(),
+                version: Some(version_of(file)),
+            }))
+        })
     }
 
-    fn read<'a>(&'a self, key: &'a str, from: u64, most: u64) -> BoxFuture<'a, Result<Bytes, BucketError>> {
+    fn read<'a>(
+        &'a self,
+        key: &'a str,
+        object: &'a Object,
+        from: u64,
+        most: u64,
+    ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
         const CALL: &str = "s3 GetObject";
         Box::pin(async move {
             check_key(CALL, key)?;
             let state = self.state();
-            let Some(file) = state.files.get(key) else {
+            let file = state.files.get(key).filter(|it| Some(version_of(it)) == object.version);
+            let Some(file) = file else {
                 return Err(CallError::refused(CALL, "NoSuchKey").into());
             };
             let size = file.len() as u64;
@@ -183,4 +197,25 @@ impl MultipartPort for Memory {
             Ok(file.slice(from as usize..end as usize))
         })
     }
+
+    fn discard<'a>(&'a self, key: &'a str, object: &'a Object) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            let mut state = self.state();
+            let same = state
+                .files
+                .get(key)
+                .is_some_and(|it| Some(version_of(it)) == object.version);
+            if same {
+                state.objects.remove(key);
+                state.files.remove(key);
+                state.sums.remove(key);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Other bytes are another version; the same ones may as well be the same.
+fn version_of(bytes: &[u8]) -> String {
+    sha256(bytes)
 }

@@ -172,7 +172,13 @@ async fn announce(cloud: &Cloud, task: &Task, line: &Line, settings: &Settings, 
 
 async fn wake(cloud: &Cloud, task: &Task, line: &Line, settings: &Settings, now: Millis) -> bool {
     let task_id = Some(task.task_id);
-    match first_to_wake(&line.workers, task.model.as_deref(), settings, now) {
+    match first_to_wake(
+        &line.workers,
+        task.model.as_deref(),
+        &line.pace.estimates,
+        settings,
+        now,
+    ) {
         Some(worker) => tell_worker(cloud, worker, &ServerMessage::Wake { task_id }).await,
         None => false,
     }

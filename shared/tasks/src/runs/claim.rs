@@ -43,7 +43,9 @@ pub async fn claim(
         worker_id: worker.worker_id.clone(),
         claimed_at: now,
         lease_until: now + settings.lease,
-        deadline: now + policy::estimate::limit(&estimates, task.model.as_deref(), task.work, settings),
+        deadline: now
+            + policy::estimate::limit(&estimates, task.model.as_deref(), task.work, settings)
+            + policy::load::fetch_limit(task.model.as_deref()),
         seq: 0,
         progress: 0.0,
     };

@@ -139,10 +139,15 @@ impl World {
             signer: signer(&keys.private_pem),
             identity: CallerIdentity::new(sts.clone(), ROLE_ARN),
             socket_url: SOCKET_URL.to_owned(),
+            needs: claim::Needs::default(),
         };
         let store = Arc::new(catalog_function::App {
             cloud: cloud.clone(),
-            masters: Multipart::new(memory.clone()),
+            masters: if watched {
+                faults.masters(&Multipart::new(memory.clone()))
+            } else {
+                Multipart::new(memory.clone())
+            },
             settings: settings.clone(),
         });
         let world = Self {

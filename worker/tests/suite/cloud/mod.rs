@@ -7,5 +7,5 @@ mod state;
 
 pub(crate) use behaviour::Behaviour;
 pub(crate) use control_plane::Cloud;
-pub(crate) use routes::{BROKEN, EXPIRED, STALLED};
+pub(crate) use routes::{BROKEN, EXPIRED, SLOW, SLOWLY, STALLED};
 pub(crate) use state::Seen;

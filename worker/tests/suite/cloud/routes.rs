@@ -1,6 +1,6 @@
 //! What the control plane and its bucket answer.
 
-use std::{convert::Infallible, future::ready, sync::Arc};
+use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -24,6 +24,10 @@ use super::state::{Seen, Shared};
 pub(crate) const EXPIRED: &str = "expired/";
 /// Of such keys the first half comes, and the line breaks; the rest comes to whoever asks for it.
 pub(crate) const BROKEN: &str = "broken/";
+/// Of such keys the second half comes after [`SLOWLY`].
+pub(crate) const SLOW: &str = "slow/";
+/// How slow that is.
+pub(crate) const SLOWLY: Duration = Duration::from_secs(3);
 /// Of such keys only the first half comes.
 pub(crate) const STALLED: &str = "stalled/";
 
@@ -169,6 +173,17 @@ async fn object(State(cloud): State<Arc<Shared>>, Path(key): Path<String>, heade
             .map(|(bytes, _)| bytes[..bytes.len() / 2].to_vec());
         let begun = stream::once(ready(Ok::<_, Infallible>(half.unwrap_or_default())));
         return Body::from_stream(begun.chain(stream::pending())).into_response();
+    }
+    if let Some(key) = key.strip_prefix(SLOW) {
+        let whole = cloud.lock().objects.get(key).map(|(bytes, _)| bytes.clone());
+        let mut begun = whole.unwrap_or_default();
+        let rest = begun.split_off(begun.len() / 2);
+        let rest = async {
+            tokio::time::sleep(SLOWLY).await;
+            Ok(rest)
+        };
+        let begun = stream::once(ready(Ok::<_, Infallible>(begun)));
+        return Body::from_stream(begun.chain(stream::once(rest))).into_response();
     }
     let (key, is_broken) = match key.strip_prefix(BROKEN) {
         Some(key) => (key, from.is_none()),
