@@ -1,16 +1,10 @@
-//! What the web pages look like: one file each, no scripts, readable on a phone and by a screen reader. `maud` escapes
-//! whatever is put into them.
+//! The sign-in's pages.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use model::SignIn;
+use web::{Visit, Visitor, alert, page};
 
-use crate::{App, sessions::Visitor, visit::Visit};
-
-/// What a page may load and do: nothing but its own style and its own forms.
-pub(crate) const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-const STYLE: &str = include_str!("page.css");
+use crate::App;
 
 /// What the page asks about.
 pub(crate) struct Ask<'a> {
@@ -38,10 +32,6 @@ impl<'a> Ask<'a> {
             problem: None,
         }
     }
-}
-
-fn alert(what: &Markup) -> Markup {
-    html! { p.warning role="alert" { (what) } }
 }
 
 fn invitation() -> Markup {
@@ -142,25 +132,4 @@ pub(crate) fn approved(sign_in: &SignIn, signed_in: bool) -> Markup {
             @if signed_in { p { a href="account" { "See your account" } } }
         },
     )
-}
-
-/// Says what went wrong.
-pub(crate) fn problem(text: &str) -> Markup {
-    page("That did not work", &alert(&html! { (text) }))
-}
-
-/// A whole page.
-pub(crate) fn page(title: &str, body: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width,initial-scale=1";
-                title { (title) " · Atelier" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main { p.brand { "Atelier" } h1 { (title) } (body) } }
-        }
-    }
 }

@@ -14,13 +14,12 @@ use cloud::{
     tables::IdentityOf,
 };
 use model::{Account, Identified, Identity, Millis, PoolId, SignIn, UserId};
+use web::{Cookie, Problem, Redirect, Visit};
 
 use crate::{
     App,
     oidc::{Claims, OidcError, Provider},
-    sessions,
     sign_in::open,
-    visit::{Cookie, Problem, Redirect, Visit},
 };
 
 /// Its secret.
@@ -87,7 +86,7 @@ pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Que
     let location = provider.address(&state, &nonce, &verifier, now).await.map_err(words)?;
     Ok(Redirect {
         location,
-        cookie: Some(COOKIE.set(&app, &browser.cookie, SignIn::LIFE)),
+        cookie: Some(COOKIE.set(&*app, &browser.cookie, SignIn::LIFE)),
     })
 }
 
@@ -147,7 +146,7 @@ pub(crate) async fn come_back(
     if !device {
         return Ok(Redirect {
             location: "../account".to_owned(),
-            cookie: Some(sessions::begin(&app, &visit, user_id, now).await?),
+            cookie: Some(web::begin(&*app, &visit, user_id, now).await?),
         });
     }
     on_conflict!({

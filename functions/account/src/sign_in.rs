@@ -17,13 +17,12 @@ use cloud::{
 use model::{Account, Device, Invitation, Millis, SignIn, SignedIn, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use web::{Page, Problem, Redirect, Visit, Visitor};
 
 use crate::{
     App, address,
     page::{self, Ask},
     provider::Browser,
-    sessions::{self, Visitor},
-    visit::{Page, Problem, Redirect, Visit},
 };
 
 /// Longest client id and device name taken, bytes.
@@ -193,7 +192,7 @@ pub(crate) async fn show(
     query: Query,
 ) -> Result<Response, Problem> {
     let code = query.first("code").unwrap_or_default();
-    let visitor = Visitor::of(&app, &visit, now).await?;
+    let visitor = Visitor::of(&*app, &visit, now).await?;
     if code.is_empty() {
         return Ok(match visitor {
             Some(_) => Redirect::to("account").into_response(),
@@ -249,7 +248,7 @@ pub(crate) async fn approve(
     if code.is_empty() {
         return sign_browser_in(&app, &visit, &invitation, now).await;
     }
-    let visitor = Visitor::of(&app, &visit, now).await?;
+    let visitor = Visitor::of(&*app, &visit, now).await?;
     let signed_in = visitor.as_ref().filter(|it| it.wrote(&form).is_ok());
     let approved = on_conflict!({
         let mut sign_in = open(&app, &code, now).await?;
@@ -274,7 +273,7 @@ pub(crate) async fn approve(
         Ok((sign_in, user)) => {
             let stays = form.field("stay") == "yes";
             let cookie = if stays {
-                Some(sessions::begin(&app, &visit, user, now).await?)
+                Some(web::begin(&*app, &visit, user, now).await?)
             } else {
                 None
             };
@@ -303,7 +302,7 @@ async fn sign_browser_in(app: &App, visit: &Visit, invitation: &str, now: Millis
     Ok(match user {
         Some(user) => Redirect {
             location: "account".to_owned(),
-            cookie: Some(sessions::begin(app, visit, user, now).await?),
+            cookie: Some(web::begin(app, visit, user, now).await?),
         }
         .into_response(),
         None => Page(page::ask_who(app, Some(BAD_INVITATION)), None).into_response(),
