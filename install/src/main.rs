@@ -24,6 +24,7 @@ use install::{
 };
 use model::{PoolId, Settings, UserId};
 use ops::{
+    audit,
     connect::connect,
     keys, lora,
     outputs::Outputs,
@@ -61,6 +62,14 @@ enum Command {
         outputs: PathBuf,
         #[command(subcommand)]
         command: user::Command,
+    },
+    /// Show what those who run the studio have done, newest first.
+    Audit {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json")]
+        outputs: PathBuf,
+        #[command(flatten)]
+        arguments: audit::Command,
     },
     /// Show pools, set their limits, and pause or resume what they start.
     Pool {
@@ -154,6 +163,7 @@ async fn main() -> ExitCode {
         Command::Keys { out } => make_keys(&out),
         Command::Seed(arguments) => run_seed(*arguments).await,
         Command::User { outputs, command } => run_user(&outputs, command).await,
+        Command::Audit { outputs, arguments } => show_audit(&outputs, arguments).await,
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
         Command::Model { outputs, command } => run_model(&outputs, command).await,
@@ -249,6 +259,10 @@ async fn run_user(outputs: &Path, command: user::Command) -> Result<String> {
 
 async fn run_pool(outputs: &Path, command: pool::Command) -> Result<String> {
     pool::run(&store(outputs).await?, command, cloud::now()).await
+}
+
+async fn show_audit(outputs: &Path, arguments: audit::Command) -> Result<String> {
+    audit::run(&store(outputs).await?, arguments).await
 }
 
 async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {

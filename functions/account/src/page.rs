@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use model::SignIn;
-use web::{Visit, Visitor, alert, page};
+use web::{Visit, Visitor, alert, page, way_back};
 
 use crate::App;
 
@@ -34,11 +34,11 @@ impl<'a> Ask<'a> {
     }
 }
 
-fn invitation() -> Markup {
+fn invitation(filled: &str) -> Markup {
     html! {
         label for="invitation" { "Your invitation" }
-        input #invitation name="invitation" required maxlength="100" autocomplete="one-time-code" autocapitalize="none"
-            spellcheck="false";
+        input #invitation name="invitation" value=[Some(filled).filter(|it| !it.is_empty())] required maxlength="100"
+            autocomplete="one-time-code" autocapitalize="none" spellcheck="false";
     }
 }
 
@@ -81,29 +81,66 @@ pub(crate) fn ask(ask: &Ask<'_>) -> Markup {
                 (None, _, true) => {
                     p { a.button href={ "sign-in/provider?code=" (sign_in.code) } { "Sign in with your studio account" } }
                     p.or { "or" }
-                    (form(html! { (invitation()) (stay) }, "quiet"))
+                    (form(html! { (invitation("")) (stay) }, "quiet"))
                 }
-                (None, _, false) => (form(html! { (invitation()) (stay) }, "")),
+                (None, _, false) => (form(html! { (invitation("")) (stay) }, "")),
             }
             p.note { "If you did not start this in Krita, just close this page: without your answer nothing happens." }
         },
     )
 }
 
+/// What is known when a browser's painter is asked who they are.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Who<'a> {
+    /// The page of ours to go on to; none: the account.
+    pub(crate) next: Option<&'a str>,
+    /// What the field is filled with.
+    pub(crate) invitation: &'a str,
+    /// What was wrong with the last answer.
+    pub(crate) problem: Option<&'a str>,
+}
+
+impl<'a> Who<'a> {
+    /// By what the address or the form says.
+    pub(crate) fn new(next: Option<&'a str>, invitation: Option<&'a str>) -> Self {
+        Self {
+            next: next.and_then(way_back),
+            invitation: invitation.filter(|it| it.len() <= 100).unwrap_or_default(),
+            problem: None,
+        }
+    }
+}
+
 /// Asks who this browser's painter is.
-pub(crate) fn ask_who(app: &App, problem: Option<&str>) -> Markup {
+pub(crate) fn ask_who(app: &App, who: &Who<'_>) -> Markup {
     let provider = app.provider.is_some();
+    let (title, why) = if who.next.is_some() {
+        ("Your studio", "Sign in to see your studio’s machines and pictures.")
+    } else {
+        (
+            "Your account",
+            "Sign in to see what is left of this month, your devices, and your pictures of the last days.",
+        )
+    };
+    let query = who.next.map(|next| {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("next", next)
+            .finish();
+        format!("?{query}")
+    });
     page(
-        "Your account",
+        title,
         &html! {
-            p { "Sign in to see what is left of this month, your devices, and your pictures of the last days." }
-            @if let Some(problem) = problem { (alert(&html! { (problem) })) }
+            p { (why) }
+            @if let Some(problem) = who.problem { (alert(&html! { (problem) })) }
             @if provider {
-                p { a.button href="sign-in/provider" { "Sign in with your studio account" } }
+                p { a.button href={ "sign-in/provider" (query.unwrap_or_default()) } { "Sign in with your studio account" } }
                 p.or { "or" }
             }
             form method="post" action="sign-in" {
-                (invitation())
+                @if let Some(next) = who.next { input type="hidden" name="next" value=(next); }
+                (invitation(who.invitation))
                 button class=(if provider { "quiet" } else { "" }) { "Sign in" }
             }
             p.note {

@@ -13,6 +13,7 @@ pub mod forecast;
 pub mod hold;
 pub mod learn;
 pub mod meter;
+pub mod place;
 pub mod presence;
 pub mod price;
 pub mod rate;

@@ -141,6 +141,26 @@ impl IntoResponse for Page {
     }
 }
 
+impl Page {
+    /// The page, which may also load what these directives of a content security policy allow.
+    pub fn with(self, more: &str) -> Response {
+        let mut response = self.into_response();
+        let policy = format!("{}; {more}", frame::POLICY);
+        // What is no header is not added, which allows less.
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        response
+    }
+
+    /// The page with another status than 200.
+    pub fn status(self, status: StatusCode) -> Response {
+        let mut response = self.into_response();
+        *response.status_mut() = status;
+        response
+    }
+}
+
 /// What went wrong, as a page.
 #[derive(Debug)]
 pub struct Problem(HttpError);

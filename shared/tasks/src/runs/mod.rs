@@ -7,8 +7,8 @@ mod error;
 mod settle;
 mod workers;
 
-pub use cancel::cancel;
+pub use cancel::{cancel, cancel_and};
 pub use claim::{Claimed, claim};
-pub use end::{Ended, end_run, lose_run};
+pub use end::{Ended, end_run, lose_run, take_back};
 pub use error::RunError;
-pub use workers::{change_worker, move_worker, outcome};
+pub use workers::{change_worker, change_worker_and, move_worker, outcome};
