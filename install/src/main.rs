@@ -25,6 +25,7 @@ use install::{
 };
 use model::{PoolId, Settings, UserId};
 use ops::{
+    audit,
     connect::connect,
     keys, lora,
     outputs::Outputs,
@@ -62,6 +63,14 @@ enum Command {
         outputs: PathBuf,
         #[command(subcommand)]
         command: user::Command,
+    },
+    /// Show what those who run the studio have done, newest first.
+    Audit {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json")]
+        outputs: PathBuf,
+        #[command(flatten)]
+        arguments: audit::Command,
     },
     /// Show pools, set their limits, and pause or resume what they start.
     Pool {
@@ -171,6 +180,7 @@ async fn main() -> ExitCode {
         Command::Keys { out } => make_keys(&out),
         Command::Seed(arguments) => run_seed(*arguments).await,
         Command::User { outputs, command } => run_user(&outputs, command).await,
+        Command::Audit { outputs, arguments } => show_audit(&outputs, arguments).await,
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Task { outputs, command } => run_task(&outputs, command).await,
         Command::Usage { outputs, arguments } => run_usage(&outputs, &arguments).await,
@@ -299,6 +309,10 @@ async fn run_task(outputs: &Path, command: task::Command) -> Result<String> {
 
 async fn run_usage(outputs: &Path, arguments: &usage::Arguments) -> Result<String> {
     usage::run(&store(outputs).await?, arguments, cloud::now()).await
+}
+
+async fn show_audit(outputs: &Path, arguments: audit::Command) -> Result<String> {
+    audit::run(&store(outputs).await?, arguments).await
 }
 
 async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {

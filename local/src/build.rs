@@ -10,9 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
 /// The functions of the template.
-pub(crate) const FUNCTIONS: [&str; 9] = [
+pub(crate) const FUNCTIONS: [&str; 10] = [
     "authorize",
     "account",
+    "studio",
     "generate",
     "catalog",
     "dispatch",

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use local::{Options, Renderer, Stack, demo};
+use model::Role;
 use tokio::sync::mpsc;
 
 /// Runs all of Atelier on this machine, without AWS, Docker or a GPU: deploys template.yaml to an emulator, turns its
@@ -155,6 +156,10 @@ async fn up(options: Options, arguments: &Arguments) -> Result<()> {
     );
     println!("choose the online service, sign in, and enter this invitation in the browser (it is good once):");
     println!("  {}", stack.invite("painter").await?);
+    stack.seed("operator", "default").await?;
+    stack.give_role("operator", Role::Operator).await?;
+    println!("or look at the studio as its operator: open this, and press the button (it is good once):");
+    println!("  {}", stack.studio_link("operator").await?);
     println!("or call the API yourself:");
     println!(
         "  curl -H 'Authorization: Bearer {}' '{}/user'",

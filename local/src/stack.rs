@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use cloud::{Bucket, Sockets, Store, multipart::Multipart, token::Signer};
+use cloud::{Bucket, Sockets, Store, Write, multipart::Multipart, token::Signer};
 use fleet::ec2::{FleetConfig, connect_with};
 use model::{PoolId, Role, TeamId, UserId};
 use ops::{keys, outputs::Outputs, pool::Limits, seed};
@@ -222,6 +222,21 @@ impl Stack {
     pub async fn invite(&self, user: &str) -> Result<String> {
         let life = Duration::from_hours(24);
         ops::invite::invite(&self.store, &UserId::new(user), life, cloud::now()).await
+    }
+
+    /// Gives a user that was seeded another role.
+    pub async fn give_role(&self, user: &str, role: Role) -> Result<()> {
+        let account = self.store.get(&UserId::new(user)).await?;
+        let mut account = account.with_context(|| format!("there is no {user}"))?;
+        account.role = role;
+        Ok(self.store.commit([Write::put(&mut account)?]).await?)
+    }
+
+    /// The studio page's address for a user that was seeded: it opens the sign-in with an invitation filled in, and goes on
+    /// to the page. Good once.
+    pub async fn studio_link(&self, user: &str) -> Result<String> {
+        let (api, invitation) = (self.outputs.get("ApiUrl")?, self.invite(user).await?);
+        Ok(format!("{api}/v1/sign-in?next=studio&invitation={invitation}"))
     }
 
     /// A client with this token.

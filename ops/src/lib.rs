@@ -1,5 +1,6 @@
 //! What the operator's command line does, for programs too.
 
+pub mod audit;
 pub mod connect;
 pub mod invite;
 pub mod keys;

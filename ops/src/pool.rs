@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use accounts::audit::{self, By};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use cloud::{
@@ -11,9 +12,9 @@ use cloud::{
 use model::{
     Boot, Breaker, BreakerForce, CatalogEntry, Estimate, Estimates, MicroUsd, Millis, Pool, PoolId, Worker, WorkerState,
 };
-use policy::meter;
+use policy::{breaker, meter};
 
-use crate::user::TABLES;
+use crate::{audit::by, user::TABLES};
 
 /// `ops pool`.
 #[derive(Debug, Subcommand)]
@@ -135,8 +136,8 @@ pub async fn run(store: &Store, command: Command, now: Millis) -> Result<String>
     match command {
         Command::List => list(store).await,
         Command::Show { pool } => show(store, &pool, now).await,
-        Command::Set { pool, limits } => set(store, &pool, &limits).await,
-        Command::Breaker { pool, position } => breaker(store, &pool, position).await,
+        Command::Set { pool, limits } => set(store, &pool, &limits, now).await,
+        Command::Breaker { pool, position } => breaker(store, &pool, position, now).await,
         Command::Lift { pool, undo } => lift(store, &pool, !undo, now).await,
     }
 }
@@ -163,13 +164,17 @@ async fn names(store: &Store) -> Result<Vec<PoolId>> {
 }
 
 /// Makes or changes a pool.
-pub(crate) async fn put(store: &Store, id: &PoolId, limits: &Limits) -> Result<Pool, StoreError> {
+pub(crate) async fn put(store: &Store, id: &PoolId, limits: &Limits, by: Option<&By>) -> Result<Pool, StoreError> {
     on_conflict!({
         let found = store.get(id).await?;
         let types = INSTANCE_TYPES.map(str::to_owned).to_vec();
+        let before = found.as_ref().map(audit::of_pool).unwrap_or_default();
         let mut pool = found.unwrap_or_else(|| Pool::new(id.clone(), MAX_WORKERS, types));
         limits.apply(&mut pool);
         let mut writes = vec![Write::put(&mut pool)?];
+        if let Some(by) = by {
+            writes.push(by.did("set pool", &format!("pool {id}"), &before, &audit::of_pool(&pool))?);
+        }
         let mut names = store.get(&AllPools).await?.unwrap_or_default();
         if !names.pools.contains(id) {
             names.pools.push(id.clone());
@@ -207,7 +212,7 @@ impl Limits {
     }
 }
 
-async fn set(store: &Store, id: &PoolId, limits: &Limits) -> Result<String> {
+async fn set(store: &Store, id: &PoolId, limits: &Limits, now: Millis) -> Result<String> {
     if let Some(name) = limits.warm_up.as_deref().filter(|name| !name.is_empty()) {
         let entries = store.list(CatalogOf(CatalogEntry::SHARED)).await.context(TABLES)?;
         ensure!(
@@ -215,24 +220,26 @@ async fn set(store: &Store, id: &PoolId, limits: &Limits) -> Result<String> {
             "there is no checkpoint {name} that every team may use; `ops seed --catalog` writes the catalogue"
         );
     }
-    Ok(lines(&put(store, id, limits).await.context(TABLES)?))
+    Ok(lines(&put(store, id, limits, Some(&by(now))).await.context(TABLES)?))
 }
 
 /// Changes a pool that there is.
-async fn alter(store: &Store, id: &PoolId, mut change: impl FnMut(&mut Pool)) -> Result<()> {
+async fn alter(store: &Store, id: &PoolId, what: &str, now: Millis, mut change: impl FnMut(&mut Pool)) -> Result<()> {
     find(store, id).await?;
     let altered = on_conflict!({
         let Some(mut pool) = store.get(id).await? else {
             return Ok(());
         };
+        let before = audit::of_pool(&pool);
         change(&mut pool);
-        store.commit([Write::put(&mut pool)?]).await
+        let line = by(now).did(what, &format!("pool {id}"), &before, &audit::of_pool(&pool))?;
+        store.commit([Write::put(&mut pool)?, line]).await
     });
     altered.context(TABLES)
 }
 
 async fn lift(store: &Store, id: &PoolId, lifted: bool, now: Millis) -> Result<String> {
-    alter(store, id, |pool| meter::lift(pool, lifted, now)).await?;
+    alter(store, id, "lift limit", now, |pool| meter::lift(pool, lifted, now)).await?;
     Ok(if lifted {
         format!("{id} starts machines whatever they cost until {} ends", now.month())
     } else {
@@ -240,11 +247,14 @@ async fn lift(store: &Store, id: &PoolId, lifted: bool, now: Millis) -> Result<S
     })
 }
 
-async fn breaker(store: &Store, id: &PoolId, position: Position) -> Result<String> {
-    alter(store, id, |pool| match position {
-        Position::Open => pool.breaker.forced = Some(BreakerForce::Open),
-        Position::Closed => pool.breaker.forced = Some(BreakerForce::Closed),
-        Position::Auto => pool.breaker = Breaker::default(),
+async fn breaker(store: &Store, id: &PoolId, position: Position, now: Millis) -> Result<String> {
+    let forced = match position {
+        Position::Open => Some(BreakerForce::Open),
+        Position::Closed => Some(BreakerForce::Closed),
+        Position::Auto => None,
+    };
+    alter(store, id, "set breaker", now, |pool| {
+        breaker::force(&mut pool.breaker, forced)
     })
     .await?;
     Ok(match position {

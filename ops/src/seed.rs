@@ -124,7 +124,7 @@ pub async fn seed(store: &Store, signer: &Signer, seed: &Seed, now: Millis) -> R
             .with_context(|| format!("{} was not written", file.name))?;
     }
     // Last, see `seeded`.
-    pool::put(store, &seed.pool, &seed.limits)
+    pool::put(store, &seed.pool, &seed.limits, None)
         .await
         .context("the pool was not written")?;
     Ok(signer.user(seed.user.as_str(), &seed.team, seed.role, now, seed.token_life)?)

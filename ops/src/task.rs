@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 
+use accounts::audit;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use cloud::{Cloud, tables::Backlog};
+use cloud::{Cloud, StoreError, Write, tables::Backlog};
 use model::{CancelCause, Canceled, FailureClass, Millis, PoolId, Task, TaskId, TaskState, UserId};
 use tasks::{
     bodies::{self, PlanPlace},
     list, runs,
 };
 
-use crate::user::TABLES;
+use crate::{audit::by, user::TABLES};
 
 /// `ops task`.
 #[derive(Debug, Subcommand)]
@@ -118,7 +119,8 @@ pub async fn run(cloud: &Cloud, command: Command, now: Millis) -> Result<String>
             (None, None) => bail!("say whose: --user or --pool"),
         },
         Command::Cancel { task } => {
-            let done = runs::cancel(cloud, task, CancelCause::User, now, |_| true).await;
+            let line = |before: &Task, after: &Task| line_of("cancel", now, before, after);
+            let done = runs::cancel_and(cloud, task, CancelCause::User, now, |_| true, line).await;
             let (done, after) = done.with_context(|| not_done(task))?;
             Ok(match done {
                 Canceled::Ended => format!("{task} is canceled"),

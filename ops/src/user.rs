@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 
-use accounts::{hang_up, usage};
+use accounts::{audit, hang_up, usage};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use cloud::{
-    Sockets, Store, StoreError, on_conflict,
+    Sockets, Store, StoreError, Write, on_conflict,
     tables::{AccountsOf, TasksOf},
 };
 use model::{Account, Millis, PoolId, Role, TeamId, UserId};
 
-use crate::pool;
+use crate::{audit::by, pool};
 
 /// `ops user`.
 #[derive(Debug, Subcommand)]
@@ -125,18 +125,18 @@ pub async fn run(store: &Store, sockets: &Sockets, command: Command, now: Millis
             }
             add(store, user, &change, now).await
         }
-        Command::Set { user, change } => set(store, &user, &change).await,
+        Command::Set { user, change } => set(store, &user, &change, now).await,
         Command::Show { user } => show(store, &user, now).await,
         Command::List { team } => list(store, &team).await,
         Command::Revoke { user } => {
-            alter(store, &user, |account| account.revoke(now)).await?;
+            alter(store, &user, "revoke", now, |account| account.revoke(now)).await?;
             hang_up(store, sockets, &user).await.context(TABLES)?;
             Ok(format!(
                 "every token, sign-in and invitation of {user} has ended; `ops invite --user {user}` lets them in again"
             ))
         }
         Command::Remove { user } => {
-            let text = remove(store, &user).await?;
+            let text = remove(store, &user, now).await?;
             hang_up(store, sockets, &user).await.context(TABLES)?;
             Ok(text)
         }
@@ -203,7 +203,8 @@ async fn add(store: &Store, user: UserId, change: &Change, now: Millis) -> Resul
     change.apply(&mut account);
     pool::find(store, &account.pool).await?;
     let team = account.team.clone();
-    match accounts::write(store, None, Some(account)).await {
+    let line = line_of("add user", now, &user, None, Some(&account)).context(TABLES)?;
+    match accounts::write_and(store, None, Some(account), Some(line)).await {
         Ok(None) => Ok(format!(
             "{user} is in team {team}; `ops invite --user {user}` prints an invitation"
         )),
@@ -213,29 +214,48 @@ async fn add(store: &Store, user: UserId, change: &Change, now: Millis) -> Resul
     }
 }
 
-async fn set(store: &Store, user: &UserId, change: &Change) -> Result<String> {
+async fn set(store: &Store, user: &UserId, change: &Change, now: Millis) -> Result<String> {
     if let Some(pool) = &change.pool {
         pool::find(store, pool).await?;
     }
-    let account = alter(store, user, |account| change.apply(account)).await?;
+    let account = alter(store, user, "set user", now, |account| change.apply(account)).await?;
     Ok(lines(&account))
 }
 
 /// Changes the account of a user who exists.
-async fn alter(store: &Store, user: &UserId, change: impl Fn(&mut Account)) -> Result<Account> {
+async fn alter(
+    store: &Store,
+    user: &UserId,
+    what: &str,
+    now: Millis,
+    change: impl Fn(&mut Account),
+) -> Result<Account> {
     let altered = on_conflict!({
         let Some(before) = store.get(user).await? else {
             return Ok(Err(unknown(user)));
         };
         let mut after = before.clone();
         change(&mut after);
-        let other = accounts::write(store, Some(before), Some(after.clone())).await?;
+        let line = line_of(what, now, user, Some(&before), Some(&after))?;
+        let other = accounts::write_and(store, Some(before), Some(after.clone()), Some(line)).await?;
         Ok::<_, StoreError>(match other {
             None => Ok(after),
             Some(other) => Err(taken(&other)),
         })
     });
     altered.context(TABLES)?.map_err(anyhow::Error::msg)
+}
+
+/// The audit list's line of a change to a user.
+fn line_of(
+    what: &str,
+    now: Millis,
+    user: &UserId,
+    before: Option<&Account>,
+    after: Option<&Account>,
+) -> Result<Write, StoreError> {
+    let parts = |account: Option<&Account>| account.map(audit::of_account).unwrap_or_default();
+    by(now).did(what, &format!("user {user}"), &parts(before), &parts(after))
 }
 
 async fn show(store: &Store, user: &UserId, now: Millis) -> Result<String> {
@@ -256,12 +276,7 @@ async fn show(store: &Store, user: &UserId, now: Millis) -> Result<String> {
 }
 
 fn lines(account: &Account) -> String {
-    let role = match account.role {
-        Role::Painter => "painter",
-        Role::Lead => "lead",
-        Role::Worker => "worker",
-        Role::Operator => "operator",
-    };
+    let role = audit::role(account.role);
     let mut text = format!(
         "user      {}\nname      {}\nrole      {role}\nteam      {}\npool      {}\ncredits   {} a month",
         account.user_id, account.name, account.team, account.pool, account.credits
@@ -295,12 +310,15 @@ async fn list(store: &Store, team: &TeamId) -> Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
-async fn remove(store: &Store, user: &UserId) -> Result<String> {
+async fn remove(store: &Store, user: &UserId, now: Millis) -> Result<String> {
     let removed = on_conflict!({
         let Some(account) = store.get(user).await? else {
             return Ok(false);
         };
-        accounts::write(store, Some(account), None).await.map(|_| true)
+        let line = line_of("remove user", now, user, Some(&account), None)?;
+        accounts::write_and(store, Some(account), None, Some(line))
+            .await
+            .map(|_| true)
     });
     ensure!(removed.context(TABLES)?, unknown(user));
     Ok(format!("{user} is removed; what they painted and used stays"))

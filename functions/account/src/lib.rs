@@ -5,19 +5,18 @@ pub mod oidc;
 mod page;
 mod pages;
 mod provider;
-mod sessions;
 mod sign_in;
 mod user;
-mod visit;
 
 use std::sync::Arc;
 
 use cloud::{
-    Cloud,
+    Cloud, Store,
     token::{Signer, Verifier},
 };
 use model::Settings;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use web::Site;
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -38,6 +37,15 @@ pub struct App {
     pub plain_http: bool,
     /// The studio's OIDC provider, if it has one.
     pub provider: Option<oidc::Provider>,
+}
+
+impl Site for App {
+    fn store(&self) -> &Store {
+        &self.cloud.store
+    }
+    fn plain_http(&self) -> bool {
+        self.plain_http
+    }
 }
 
 /// Every route, and what the document says of it.

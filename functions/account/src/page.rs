@@ -1,16 +1,10 @@
-//! What the web pages look like: one file each, no scripts, readable on a phone and by a screen reader. `maud` escapes
-//! whatever is put into them.
+//! The sign-in's pages.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use model::SignIn;
+use web::{Visit, Visitor, alert, page, way_back};
 
-use crate::{App, sessions::Visitor, visit::Visit};
-
-/// What a page may load and do: nothing but its own style and its own forms.
-pub(crate) const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-const STYLE: &str = include_str!("page.css");
+use crate::App;
 
 /// What the page asks about.
 pub(crate) struct Ask<'a> {
@@ -40,15 +34,11 @@ impl<'a> Ask<'a> {
     }
 }
 
-fn alert(what: &Markup) -> Markup {
-    html! { p.warning role="alert" { (what) } }
-}
-
-fn invitation() -> Markup {
+fn invitation(filled: &str) -> Markup {
     html! {
         label for="invitation" { "Your invitation" }
-        input #invitation name="invitation" required maxlength="100" autocomplete="one-time-code" autocapitalize="none"
-            spellcheck="false";
+        input #invitation name="invitation" value=[Some(filled).filter(|it| !it.is_empty())] required maxlength="100"
+            autocomplete="one-time-code" autocapitalize="none" spellcheck="false";
     }
 }
 
@@ -91,29 +81,66 @@ pub(crate) fn ask(ask: &Ask<'_>) -> Markup {
                 (None, _, true) => {
                     p { a.button href={ "sign-in/provider?code=" (sign_in.code) } { "Sign in with your studio account" } }
                     p.or { "or" }
-                    (form(html! { (invitation()) (stay) }, "quiet"))
+                    (form(html! { (invitation("")) (stay) }, "quiet"))
                 }
-                (None, _, false) => (form(html! { (invitation()) (stay) }, "")),
+                (None, _, false) => (form(html! { (invitation("")) (stay) }, "")),
             }
             p.note { "If you did not start this in Krita, just close this page: without your answer nothing happens." }
         },
     )
 }
 
+/// What is known when a browser's painter is asked who they are.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Who<'a> {
+    /// The page of ours to go on to; none: the account.
+    pub(crate) next: Option<&'a str>,
+    /// What the field is filled with.
+    pub(crate) invitation: &'a str,
+    /// What was wrong with the last answer.
+    pub(crate) problem: Option<&'a str>,
+}
+
+impl<'a> Who<'a> {
+    /// By what the address or the form says.
+    pub(crate) fn new(next: Option<&'a str>, invitation: Option<&'a str>) -> Self {
+        Self {
+            next: next.and_then(way_back),
+            invitation: invitation.filter(|it| it.len() <= 100).unwrap_or_default(),
+            problem: None,
+        }
+    }
+}
+
 /// Asks who this browser's painter is.
-pub(crate) fn ask_who(app: &App, problem: Option<&str>) -> Markup {
+pub(crate) fn ask_who(app: &App, who: &Who<'_>) -> Markup {
     let provider = app.provider.is_some();
+    let (title, why) = if who.next.is_some() {
+        ("Your studio", "Sign in to see your studio’s machines and pictures.")
+    } else {
+        (
+            "Your account",
+            "Sign in to see what is left of this month, your devices, and your pictures of the last days.",
+        )
+    };
+    let query = who.next.map(|next| {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("next", next)
+            .finish();
+        format!("?{query}")
+    });
     page(
-        "Your account",
+        title,
         &html! {
-            p { "Sign in to see what is left of this month, your devices, and your pictures of the last days." }
-            @if let Some(problem) = problem { (alert(&html! { (problem) })) }
+            p { (why) }
+            @if let Some(problem) = who.problem { (alert(&html! { (problem) })) }
             @if provider {
-                p { a.button href="sign-in/provider" { "Sign in with your studio account" } }
+                p { a.button href={ "sign-in/provider" (query.unwrap_or_default()) } { "Sign in with your studio account" } }
                 p.or { "or" }
             }
             form method="post" action="sign-in" {
-                (invitation())
+                @if let Some(next) = who.next { input type="hidden" name="next" value=(next); }
+                (invitation(who.invitation))
                 button class=(if provider { "quiet" } else { "" }) { "Sign in" }
             }
             p.note {
@@ -142,25 +169,4 @@ pub(crate) fn approved(sign_in: &SignIn, signed_in: bool) -> Markup {
             @if signed_in { p { a href="account" { "See your account" } } }
         },
     )
-}
-
-/// Says what went wrong.
-pub(crate) fn problem(text: &str) -> Markup {
-    page("That did not work", &alert(&html! { (text) }))
-}
-
-/// A whole page.
-pub(crate) fn page(title: &str, body: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width,initial-scale=1";
-                title { (title) " · Atelier" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main { p.brand { "Atelier" } h1 { (title) } (body) } }
-        }
-    }
 }

@@ -12,13 +12,9 @@ use maud::{Markup, html};
 use model::{Account, Millis, Task, TaskState, Usage};
 use tasks::list;
 use utoipa::ToSchema;
+use web::{DATE, Page, Problem, Redirect, Visit, Visitor, page, written};
 
-use crate::{
-    App,
-    page::{page, whom},
-    sessions::Visitor,
-    visit::{Page, Problem, Redirect, Visit},
-};
+use crate::{App, page::whom};
 
 /// How many of the newest tasks are shown, and for how long: as long as their pictures are kept.
 const SHOWN: u32 = 24;
@@ -75,7 +71,7 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
         };
         pictures.push((task, url));
     }
-    let cookie = visitor.renewed(&app, now).await?;
+    let cookie = visitor.renewed(&*app, now).await?;
     let body = html! {
         (who(&visitor.account))
         @if let Some(news) = usage.news() { p.warning { (news) } }
@@ -176,14 +172,6 @@ fn words(task: &Task) -> String {
     }
 }
 
-const DATE: &str = "%-d %b, %H:%M UTC";
-
-/// A moment as people write it.
-fn written(at: Millis, form: &str) -> String {
-    let seconds = i64::try_from(at.seconds()).unwrap_or_default();
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |it| it.strftime(form).to_string())
-}
-
 /// What a button of the account's page sends.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only the document's: a form's fields are read by name")]
@@ -219,7 +207,7 @@ pub(crate) async fn sign_out(
     if device.is_empty() && !everywhere {
         return Ok(Redirect {
             location: "sign-in".to_owned(),
-            cookie: Some(visitor.end(&app).await?),
+            cookie: Some(visitor.end(&*app).await?),
         });
     }
     let (store, user) = (&app.cloud.store, visitor.account.user_id.clone());

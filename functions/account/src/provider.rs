@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use cloud::{
     StoreError,
     http::{HttpError, Now, Query},
@@ -14,13 +15,12 @@ use cloud::{
     tables::IdentityOf,
 };
 use model::{Account, Identified, Identity, Millis, PoolId, SignIn, UserId};
+use web::{Cookie, Problem, Redirect, Visit, way_back};
 
 use crate::{
     App,
     oidc::{Claims, OidcError, Provider},
-    sessions,
     sign_in::open,
-    visit::{Cookie, Problem, Redirect, Visit},
 };
 
 /// Its secret.
@@ -29,16 +29,20 @@ const COOKIE: Cookie = Cookie("sign-in");
 /// A browser on its way.
 pub(crate) struct Browser {
     code: String,
-    /// `<code>.<random>`.
+    /// The page to go on to if no device is to be let in; "" for the account.
+    next: String,
+    /// `<code>.<random>.<next, as base64>`.
     cookie: String,
 }
 
 impl Browser {
     /// One that is about to leave.
-    fn leaving(code: &str) -> Self {
-        let cookie = format!("{code}.{}", uuid::Uuid::new_v4().simple());
+    fn leaving(code: &str, next: &str) -> Self {
+        let random = uuid::Uuid::new_v4().simple();
+        let cookie = format!("{code}.{random}.{}", BASE64_URL_SAFE_NO_PAD.encode(next));
         Self {
             code: code.to_owned(),
+            next: next.to_owned(),
             cookie,
         }
     }
@@ -46,9 +50,13 @@ impl Browser {
     /// The one that sent this request, if it has left before.
     pub(crate) fn of(app: &App, visit: &Visit) -> Option<Self> {
         let cookie = COOKIE.of(app, visit)?;
-        let (code, _) = cookie.split_once('.')?;
+        let (code, rest) = cookie.split_once('.')?;
+        let next = rest.split_once('.').map_or("", |(_, next)| next);
+        let next = BASE64_URL_SAFE_NO_PAD.decode(next).unwrap_or_default();
+        let next = String::from_utf8(next).unwrap_or_default();
         Some(Self {
             code: code.to_owned(),
+            next: way_back(&next).unwrap_or_default().to_owned(),
             cookie: cookie.to_owned(),
         })
     }
@@ -65,7 +73,11 @@ impl Browser {
 
 /// Sends the browser to the studio's provider.
 #[utoipa::path(
-    get, path = "/v1/sign-in/provider", tag = "signing in", params(("code" = Option<String>, Query)),
+    get, path = "/v1/sign-in/provider", tag = "signing in",
+    params(
+        ("code" = Option<String>, Query),
+        ("next" = Option<String>, Query, description = "Without a code: the page to go on to, below `studio`"),
+    ),
     responses(
         (status = 303, description = "To the provider, with a cookie for the way"),
         (status = 404, body = String, content_type = "text/html; charset=utf-8"),
@@ -78,7 +90,8 @@ pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Que
     if !code.is_empty() {
         open(&app, &code, now).await?;
     }
-    let browser = Browser::leaving(&code);
+    let next = query.first("next").unwrap_or_default();
+    let browser = Browser::leaving(&code, way_back(&next).unwrap_or_default());
     let (state, nonce, verifier) = (
         browser.derived("state"),
         browser.derived("nonce"),
@@ -87,7 +100,7 @@ pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Que
     let location = provider.address(&state, &nonce, &verifier, now).await.map_err(words)?;
     Ok(Redirect {
         location,
-        cookie: Some(COOKIE.set(&app, &browser.cookie, SignIn::LIFE)),
+        cookie: Some(COOKIE.set(&*app, &browser.cookie, SignIn::LIFE)),
     })
 }
 
@@ -146,8 +159,11 @@ pub(crate) async fn come_back(
     let user_id = on_conflict!({ account_of(&app, provider, &claims, now).await })?;
     if !device {
         return Ok(Redirect {
-            location: "../account".to_owned(),
-            cookie: Some(sessions::begin(&app, &visit, user_id, now).await?),
+            location: match browser.next.as_str() {
+                "" => "../account".to_owned(),
+                next => format!("../{next}"),
+            },
+            cookie: Some(web::begin(&*app, &visit, user_id, now).await?),
         });
     }
     on_conflict!({

@@ -17,13 +17,12 @@ use cloud::{
 use model::{Account, Device, Invitation, Millis, SignIn, SignedIn, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use web::{Page, Problem, Redirect, Visit, Visitor};
 
 use crate::{
     App, address,
-    page::{self, Ask},
+    page::{self, Ask, Who},
     provider::Browser,
-    sessions::{self, Visitor},
-    visit::{Page, Problem, Redirect, Visit},
 };
 
 /// Longest client id and device name taken, bytes.
@@ -179,10 +178,15 @@ async fn give(app: &App, client: &DeviceOf, now: Millis) -> Result<Option<(Accou
 /// The page that asks for the invitation, or for the confirmation of whom the provider or the browser's session has named;
 /// it says which device from which address is being let in. Without a code it asks who the browser's own painter is.
 #[utoipa::path(
-    get, path = "/v1/sign-in", tag = "signing in", params(("code" = Option<String>, Query)),
+    get, path = "/v1/sign-in", tag = "signing in",
+    params(
+        ("code" = Option<String>, Query),
+        ("next" = Option<String>, Query, description = "Without a code: the page to go on to, below `studio`"),
+        ("invitation" = Option<String>, Query, description = "Without a code: what the field is filled with"),
+    ),
     responses(
         (status = 200, body = String, content_type = "text/html; charset=utf-8"),
-        (status = 303, description = "To the account: the browser is signed in, and no device is to be let in"),
+        (status = 303, description = "To the account, or on: the browser is signed in, and no device is to be let in"),
         (status = 404, body = String, content_type = "text/html; charset=utf-8"),
     )
 )]
@@ -193,11 +197,13 @@ pub(crate) async fn show(
     query: Query,
 ) -> Result<Response, Problem> {
     let code = query.first("code").unwrap_or_default();
-    let visitor = Visitor::of(&app, &visit, now).await?;
+    let visitor = Visitor::of(&*app, &visit, now).await?;
     if code.is_empty() {
+        let (next, invitation) = (query.first("next"), query.first("invitation"));
+        let who = Who::new(next.as_deref(), invitation.as_deref());
         return Ok(match visitor {
-            Some(_) => Redirect::to("account").into_response(),
-            None => Page(page::ask_who(&app, None), None).into_response(),
+            Some(_) => Redirect::to(who.next.unwrap_or(ACCOUNT)).into_response(),
+            None => Page(page::ask_who(&app, &who), None).into_response(),
         });
     }
     let sign_in = open(&app, &code, now).await?;
@@ -218,6 +224,9 @@ fn identified<'a>(app: &App, sign_in: &'a SignIn, visit: &Visit) -> Option<&'a U
     let browser = Browser::of(app, visit)?;
     browser.was(identified).then_some(&identified.user_id)
 }
+
+/// Where a browser goes that was sent nowhere else.
+const ACCOUNT: &str = "account";
 
 const BAD_INVITATION: &str = "This invitation is not good: it was used, has ended, or was mistyped. Ask for a new one.";
 
@@ -247,9 +256,9 @@ pub(crate) async fn approve(
     address::admit(&app, &visit.address, now).await?;
     let (code, invitation) = (form.field("code"), form.field("invitation").to_lowercase());
     if code.is_empty() {
-        return sign_browser_in(&app, &visit, &invitation, now).await;
+        return sign_browser_in(&app, &visit, &invitation, &form.field("next"), now).await;
     }
-    let visitor = Visitor::of(&app, &visit, now).await?;
+    let visitor = Visitor::of(&*app, &visit, now).await?;
     let signed_in = visitor.as_ref().filter(|it| it.wrote(&form).is_ok());
     let approved = on_conflict!({
         let mut sign_in = open(&app, &code, now).await?;
@@ -274,7 +283,7 @@ pub(crate) async fn approve(
         Ok((sign_in, user)) => {
             let stays = form.field("stay") == "yes";
             let cookie = if stays {
-                Some(sessions::begin(&app, &visit, user, now).await?)
+                Some(web::begin(&*app, &visit, user, now).await?)
             } else {
                 None
             };
@@ -292,7 +301,14 @@ pub(crate) async fn approve(
 }
 
 /// Uses an invitation up for this browser.
-async fn sign_browser_in(app: &App, visit: &Visit, invitation: &str, now: Millis) -> Result<Response, Problem> {
+async fn sign_browser_in(
+    app: &App,
+    visit: &Visit,
+    invitation: &str,
+    next: &str,
+    now: Millis,
+) -> Result<Response, Problem> {
+    let who = Who::new(Some(next), None);
     let user = on_conflict!({
         let Some(mut invited) = invited(app, invitation, now).await? else {
             return Ok(None);
@@ -302,11 +318,17 @@ async fn sign_browser_in(app: &App, visit: &Visit, invitation: &str, now: Millis
     })?;
     Ok(match user {
         Some(user) => Redirect {
-            location: "account".to_owned(),
-            cookie: Some(sessions::begin(app, visit, user, now).await?),
+            location: who.next.unwrap_or(ACCOUNT).to_owned(),
+            cookie: Some(web::begin(app, visit, user, now).await?),
         }
         .into_response(),
-        None => Page(page::ask_who(app, Some(BAD_INVITATION)), None).into_response(),
+        None => {
+            let who = Who {
+                problem: Some(BAD_INVITATION),
+                ..who
+            };
+            Page(page::ask_who(app, &who), None).into_response()
+        }
     })
 }
 
@@ -320,6 +342,8 @@ pub(crate) struct SignInForm {
     invitation: Option<String>,
     /// `yes`: the browser is to stay signed in.
     stay: Option<String>,
+    /// Without a code: the page to go on to.
+    next: Option<String>,
     /// What the pages of a browser that is signed in carry.
     form: Option<String>,
 }

@@ -20,8 +20,9 @@ use policy::presence::Sign;
 use serde::Serialize;
 use tasks::presence;
 use utoipa::ToSchema;
+use web::Redirect;
 
-use crate::{App, visit::Redirect};
+use crate::App;
 
 /// Most control layers that a painter is let use: a workflow takes more, but nobody waits for so many.
 const CONTROL_LAYERS: usize = 16;

@@ -5,12 +5,13 @@
 //! `{refused: reason}`, which every handler turns into a 401 in plain words. On `$connect` there is no handler's word
 //! to be heard, so the answer is an allow or deny policy.
 
-use accounts::{AccountError, Bearer, Edge, admit, edge};
+use accounts::{AccountError, Bearer, Edge, admit, edge, fingerprint};
 use cloud::{
-    Store, StoreError, chain, metrics,
+    Store, StoreError, Write, chain, metrics,
+    tables::TicketOf,
     token::{self, Claims, Verifier},
 };
-use model::metrics::REFUSED_LOGINS;
+use model::{Millis, Role, TeamId, metrics::REFUSED_LOGINS};
 use serde_json::{Map, Value, json};
 
 /// What the authorizer needs.
@@ -34,10 +35,13 @@ impl App {
     pub async fn handle(&self, event: &Value) -> Result<Value, StoreError> {
         // Only the WebSocket API's payload (version 1.0) has a method ARN.
         let arn = event.get("methodArn").and_then(Value::as_str);
-        let context = match self.claims(event) {
-            _ if arn.is_some() && !self.edge.admits(header(event, edge::HEADER)) => {
-                Ok(refused("the call did not come by the studio's own address"))
-            }
+        let past_edge = arn.is_none() || self.edge.admits(header(event, edge::HEADER));
+        let claims = match ticket(event).filter(|_| arn.is_some() && past_edge) {
+            Some(secret) => self.ticket(secret, event).await?,
+            None => self.claims(event),
+        };
+        let context = match claims {
+            _ if !past_edge => Ok(refused("the call did not come by the studio's own address")),
             Ok(claims) => self.context(&claims).await,
             Err(reason) => Ok(refused(reason)),
         };
@@ -77,6 +81,37 @@ impl App {
         self.verifier.verify(token).map_err(|error| error.reason())
     }
 
+    /// What a browser's ticket says, which is used up by it: it opens one WebSocket, at once. The error is a deny, and the
+    /// browser asks for another one.
+    async fn ticket(&self, secret: &str, event: &Value) -> Result<Result<Claims, &'static str>, StoreError> {
+        const BAD: &str = "the ticket is not good, or was used";
+        let now = event
+            .pointer("/requestContext/requestTimeEpoch")
+            .and_then(Value::as_u64);
+        let now = Millis(now.unwrap_or(u64::MAX));
+        let Some(mut ticket) = self.store.get(&TicketOf(fingerprint(secret))).await? else {
+            return Ok(Err(BAD));
+        };
+        match self.store.commit([Write::delete(&mut ticket)]).await {
+            Ok(()) if now < ticket.expires_at => {}
+            Ok(()) | Err(StoreError::Conflict) => return Ok(Err(BAD)),
+            Err(error) => return Err(error),
+        }
+        Ok(Ok(Claims {
+            iss: String::new(),
+            aud: String::new(),
+            sub: ticket.user_id.to_string(),
+            // Role and team are the account's.
+            team: TeamId::new(""),
+            role: Role::Painter,
+            iat: ticket.since.seconds(),
+            exp: 0,
+            device: None,
+            generation: None,
+            pool: None,
+        }))
+    }
+
     /// Who bears this token now, or why they are out.
     pub async fn context(&self, claims: &Claims) -> Result<Context, StoreError> {
         let Bearer { role, team } = match admit(&self.store, claims).await {
@@ -114,6 +149,12 @@ fn text<'a>(context: &'a Context, name: &str) -> Option<&'a str> {
 fn header<'a>(event: &'a Value, wanted: &str) -> Option<&'a str> {
     let mut headers = event.get("headers")?.as_object()?.iter();
     headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?.1.as_str()
+}
+
+/// The ticket in the address, which only a browser has. It stands in no log: neither the access log nor we write addresses.
+fn ticket(event: &Value) -> Option<&str> {
+    let ticket = event.pointer("/queryStringParameters/ticket")?.as_str()?;
+    (of_header(event).is_none() && ticket.len() <= 100).then_some(ticket)
 }
 
 /// The token of the Authorization header.

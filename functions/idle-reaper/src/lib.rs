@@ -136,7 +136,8 @@ impl App {
             };
             // The index may lag: the step must still be right for the worker as it is.
             let wanted = |worker: &model::Worker| {
-                worker.run.is_none() && step(worker, &snapshot).is_some_and(|step| step.action == action)
+                (worker.run.is_none() || worker.dismissed.is_some())
+                    && step(worker, &snapshot).is_some_and(|step| step.action == action)
             };
             let Some(worker) = move_worker(&self.cloud, &worker_id, to, now, wanted).await? else {
                 continue;

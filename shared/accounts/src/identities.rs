@@ -10,6 +10,16 @@ pub async fn write(
     before: Option<Account>,
     after: Option<Account>,
 ) -> Result<Option<UserId>, StoreError> {
+    write_and(store, before, after, None).await
+}
+
+/// The same with another write in the same transaction.
+pub async fn write_and(
+    store: &Store,
+    before: Option<Account>,
+    after: Option<Account>,
+    also: Option<Write>,
+) -> Result<Option<UserId>, StoreError> {
     let names = |account: &Option<Account>| -> BTreeSet<String> {
         let names = account.iter().flat_map(|it| {
             let email = it.email.as_deref().map(Identity::email);
@@ -18,7 +28,7 @@ pub async fn write(
         names.collect()
     };
     let (old, new) = (names(&before), names(&after));
-    let mut writes = Vec::new();
+    let mut writes = Vec::from_iter(also);
     for name in new.difference(&old) {
         if let Some(found) = store.get(&IdentityOf(name.clone())).await? {
             return Ok(Some(found.user_id));

@@ -1,11 +1,13 @@
 //! The store on DynamoDB.
 
+use std::collections::{BTreeMap, HashMap};
+
 use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, Delete, Put, TransactWriteItem},
+    types::{AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem},
 };
 use serde_dynamo::{from_item, to_item};
 
@@ -47,6 +49,63 @@ impl Dynamo {
             .item
             .map(|item| from_item(item).map_err(|error| shape(key.table, error)))
             .transpose()
+    }
+
+    async fn get_all(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+        const CALL: &str = "dynamodb BatchGetItem";
+        let of = |keys: &[&Key]| -> Result<_, StoreError> {
+            let mut wanted: HashMap<String, KeysAndAttributes> = HashMap::new();
+            for table in Table::ALL {
+                let of_table = keys.iter().filter(|key| key.table == table);
+                let of_table: Vec<_> = of_table.map(|key| attributes(key)).collect();
+                if !of_table.is_empty() {
+                    let items = KeysAndAttributes::builder()
+                        .set_keys(Some(of_table))
+                        .consistent_read(true)
+                        .build()
+                        .map_err(|error| CallError::refused(CALL, error))?;
+                    wanted.insert(self.names.of(table).to_owned(), items);
+                }
+            }
+            Ok(wanted)
+        };
+        let mut wanted = of(&keys.iter().collect::<Vec<_>>())?;
+        let mut found: BTreeMap<(String, Option<String>), Item> = BTreeMap::new();
+        for _ in 0..BATCHES {
+            if wanted.is_empty() {
+                break;
+            }
+            let output = self
+                .client
+                .batch_get_item()
+                .set_request_items(Some(wanted))
+                .send()
+                .await;
+            let output = output.map_err(|error| CallError::of(CALL, error))?;
+            for (name, items) in output.responses.unwrap_or_default() {
+                let table = Table::ALL.into_iter().find(|table| self.names.of(*table) == name);
+                let Some(table) = table else { continue };
+                for item in items {
+                    let item: Item = from_item(item).map_err(|error| shape(table, error))?;
+                    let (partition, sort) = table.key();
+                    let text = |name: &str| item.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+                    let place = format!("{name} {}", text(partition).unwrap_or_default());
+                    let sort = sort.and_then(text);
+                    found.insert((place, sort), item);
+                }
+            }
+            wanted = output.unprocessed_keys.unwrap_or_default();
+        }
+        if !wanted.is_empty() {
+            return Err(CallError::passing(CALL, "some keys were left unprocessed").into());
+        }
+        let place = |key: &Key| {
+            (
+                format!("{} {}", self.names.of(key.table), key.partition),
+                key.sort.clone(),
+            )
+        };
+        Ok(keys.iter().map(|key| found.remove(&place(key))).collect())
     }
 
     async fn query(&self, query: &Query, after: Option<&Cursor>, limit: u32) -> Result<Page<Item>, StoreError> {
@@ -184,7 +243,13 @@ impl Dynamo {
     }
 }
 
+/// So often what a batch has left out is asked for again.
+const BATCHES: usize = 4;
+
 impl StorePort for Dynamo {
+    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
+        Box::pin(self.get_all(keys))
+    }
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
         Box::pin(self.get(key))
     }

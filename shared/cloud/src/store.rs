@@ -3,7 +3,7 @@
 //! Every write is conditioned on the version that was read, so a decision made on a snapshot is carried out only if
 //! the snapshot still holds; two writes of one transition are one transaction.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use model::metrics::CONFLICTS;
 use serde::de::DeserializeOwned;
@@ -132,6 +132,16 @@ fn is_finite(value: &AttributeValue) -> bool {
 pub trait StorePort: std::fmt::Debug + Send + Sync {
     /// Reads one item consistently.
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>>;
+    /// Reads up to [`Store::AT_ONCE`] different items consistently, in one call where that is to be had.
+    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
+        Box::pin(async move {
+            let mut items = Vec::with_capacity(keys.len());
+            for key in keys {
+                items.push(self.get(key).await?);
+            }
+            Ok(items)
+        })
+    }
     /// Reads a page of a list: at most `limit` entries, perhaps fewer, from behind the cursor on. From an index it is
     /// eventually consistent, from the table itself consistent.
     fn query<'a>(
@@ -202,6 +212,25 @@ impl Store {
             }
             read => read,
         }
+    }
+
+    /// Most items that are read at once: what `BatchGetItem` takes.
+    pub const AT_ONCE: usize = 100;
+
+    /// Reads entities consistently, [`Self::AT_ONCE`] with each call, to be shown and not written. One that is not there, or
+    /// cannot be read, is none.
+    pub async fn get_all<I: Id>(&self, ids: &[I]) -> Result<Vec<Option<I::Entity>>, StoreError> {
+        let wanted: Vec<_> = ids.iter().map(Id::key).collect();
+        let mut keys = wanted.clone();
+        keys.sort();
+        keys.dedup();
+        let mut found = BTreeMap::new();
+        for keys in keys.chunks(Self::AT_ONCE) {
+            let items = self.port.get_all(keys).await?;
+            found.extend(keys.iter().cloned().zip(items));
+        }
+        let read = |key: Key| readable(key.table, found.get(&key)?.as_ref()?);
+        Ok(wanted.into_iter().map(read).collect())
     }
 
     /// Reads a list, as much of it as is wanted. Items that cannot be read as entries are left out, and logged: one that

@@ -1,9 +1,10 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, AddressRate, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion, Device,
-    Identity, Invitation, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session,
-    SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, UploadedLora, Usage, UserId, Worker, WorkerId,
+    Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
+    Device, Identity, Invitation, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
+    Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage, UserId,
+    Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -180,6 +181,17 @@ pub struct InvitationOf(pub String);
 #[derive(Debug, Clone)]
 pub struct BrowserOf(pub String);
 
+/// Names a [`Ticket`] by its hash.
+#[derive(Debug, Clone)]
+pub struct TicketOf(pub String);
+
+/// Names an [`Audit`] by its moment and its id.
+#[derive(Debug, Clone)]
+pub struct AuditAt(pub Millis, pub String);
+
+/// Where the audit list is. No pool can have this name.
+const AUDIT: &str = "#audit";
+
 /// Names an [`Identity`].
 #[derive(Debug, Clone)]
 pub struct IdentityOf(pub String);
@@ -325,6 +337,16 @@ entity!(Invitation, InvitationOf, |it| InvitationOf(it.secret.clone()), |id| {
 entity!(BrowserSession, BrowserOf, |it| BrowserOf(it.secret.clone()), |id| {
     Key::simple(Table::Accounts, format!("browser#{}", id.0))
 });
+entity!(Ticket, TicketOf, |it| TicketOf(it.secret.clone()), |id| Key::simple(
+    Table::Accounts,
+    format!("ticket#{}", id.0)
+));
+entity!(Audit, AuditAt, |it| AuditAt(it.at, it.id.clone()), |id| Key {
+    table: Table::Pools,
+    partition: AUDIT.to_owned(),
+    // As text it is in order of time.
+    sort: Some(format!("{:015}#{}", id.0.0, id.1))
+});
 entity!(Identity, IdentityOf, |it| IdentityOf(it.name.clone()), |id| {
     Key::simple(Table::Accounts, format!("identity#{}", id.0))
 });
@@ -428,6 +450,10 @@ pub struct WorkersOf<'a>(pub &'a PoolId);
 /// Who is, or was lately, present in a pool.
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceIn<'a>(pub &'a PoolId);
+
+/// The audit list, newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditList;
 
 /// The open WebSockets of an owner, as many as anybody has at once.
 #[derive(Debug, Clone, Copy)]
@@ -570,6 +596,20 @@ impl List for PresenceIn<'_> {
             prefix: String::new(),
             first: First::Smallest,
             extent: Extent::Whole,
+        }
+    }
+}
+
+impl List for AuditList {
+    type Entry = Audit;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Pools,
+            index: None,
+            partition: AUDIT.to_owned(),
+            prefix: String::new(),
+            first: First::Largest,
+            extent: Extent::First(100),
         }
     }
 }

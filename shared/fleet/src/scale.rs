@@ -186,7 +186,7 @@ async fn carry_out(
         }
         Grow::Undrain(worker) => {
             let undrained = move_worker(cloud, worker, WorkerState::Ready, now, |w| {
-                w.state == WorkerState::Draining && w.run.is_none()
+                w.state == WorkerState::Draining && w.run.is_none() && w.dismissed.is_none()
             });
             if let Some(worker) = undrained.await? {
                 tell_worker(cloud, &worker, &ServerMessage::Wake { task_id: None }).await;

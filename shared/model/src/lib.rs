@@ -4,6 +4,7 @@
 //! why it must not; whoever calls it commits the snapshot with a condition on the version that was read.
 
 mod account;
+mod audit;
 mod catalog;
 mod failure;
 pub mod guess;
@@ -24,13 +25,14 @@ mod worker;
 pub mod worker_api;
 
 pub use account::{Account, Role, SignedIn, TeamRate, Usage};
+pub use audit::Audit;
 pub use catalog::{
     AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
 };
 pub use failure::{Blame, Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;
-pub use pool::{Meter, Pool, PoolNames, PoolNodes, StartingWorker};
+pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
@@ -39,7 +41,7 @@ pub use scheduling::{
 };
 pub use session::Session;
 pub use settings::{Setting, Settings, SettingsError};
-pub use sign_in::{AddressRate, BrowserSession, Device, Identified, Identity, Invitation, SignIn};
+pub use sign_in::{AddressRate, BrowserSession, Device, Identified, Identity, Invitation, SignIn, Ticket};
 pub use task::{BacklogEntry, CancelCause, Canceled, Lane, Task, TaskBody, TaskState, TransitionError};
 pub use time::Millis;
 pub use worker::{Boot, BootTimes, GpuUse, HostUse, RunRef, Worker, WorkerEdgeError, WorkerState};

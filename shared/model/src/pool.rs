@@ -40,6 +40,9 @@ pub struct Pool {
     /// What they have cost.
     #[serde(default, skip_serializing_if = "Meter::is_new")]
     pub meter: Meter,
+    /// The last times that its machines were up, those that ended last at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shifts: Vec<Shift>,
 }
 
 impl Pool {
@@ -58,6 +61,7 @@ impl Pool {
             forecast: None,
             monthly_limit: None,
             meter: Meter::default(),
+            shifts: Vec::new(),
         }
     }
 }
@@ -75,6 +79,45 @@ pub struct Meter {
     /// Whether an operator has lifted the limit for this month.
     #[serde(default)]
     pub lifted: bool,
+    /// How long those machines were up in it, ms.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stopped_ms: u64,
+    /// The same of the last day on which one stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<DayMeter>,
+}
+
+/// The serializer hands over references.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What a pool's machines that have stopped on one day cost on it, UTC.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayMeter {
+    /// When the day began.
+    pub began: Millis,
+    /// What they cost.
+    pub stopped: MicroUsd,
+    /// How long they were up, ms.
+    pub stopped_ms: u64,
+}
+
+/// A time for which a machine was up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shift {
+    /// Its worker.
+    pub worker_id: WorkerId,
+    /// When it was asked for.
+    pub from: Millis,
+    /// When it was off.
+    pub to: Millis,
+}
+
+impl Shift {
+    /// Most of them that a pool remembers.
+    pub const MOST: usize = 40;
 }
 
 impl Meter {

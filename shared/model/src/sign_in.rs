@@ -177,3 +177,38 @@ impl BrowserSession {
         next
     }
 }
+
+/// Opens one WebSocket for a browser that is signed in: `ticket#<hash>` in Accounts. A browser can send no header there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// SHA-256 of it, hex.
+    pub secret: String,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// When the session began that asked for it: what was revoked since lets nobody in.
+    pub since: Millis,
+    /// When it ends.
+    pub expires_at: Millis,
+    /// When DynamoDB may delete the item, seconds.
+    pub ttl: u64,
+}
+
+impl Ticket {
+    /// How long a ticket is good: from the page to the socket, and no longer.
+    pub const LIFE: Duration = Duration::from_secs(30);
+
+    /// One that is made now.
+    pub const fn new(secret: String, user_id: UserId, since: Millis, now: Millis) -> Self {
+        let expires_at = Millis(now.0 + Self::LIFE.as_secs() * 1000);
+        Self {
+            secret,
+            version: 0,
+            user_id,
+            since,
+            expires_at,
+            ttl: expires_at.seconds(),
+        }
+    }
+}

@@ -33,11 +33,11 @@ impl Millis {
         self.date().strftime("%Y-%m").to_string()
     }
 
-    /// The moment as people read it, to the second: `2026-05-04 13:59:07`, UTC.
+    /// As people write it: `2026-09-01 12:00:00 UTC`.
     pub fn written(self) -> String {
         let seconds = i64::try_from(self.seconds()).unwrap_or(i64::MAX);
         let at = Timestamp::from_second(seconds).unwrap_or_default();
-        at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+        at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 
     /// When that month began.
@@ -46,6 +46,13 @@ impl Millis {
         let first = self.date().first_of_month().to_datetime(Time::midnight());
         let began = TimeZone::UTC.to_timestamp(first).unwrap_or_default();
         Self(u64::try_from(began.as_millisecond()).unwrap_or(0))
+    }
+
+    /// When the day of this moment began, UTC.
+    #[must_use]
+    pub const fn day_began(self) -> Self {
+        const DAY: u64 = 24 * 60 * 60 * 1000;
+        Self(self.0 - self.0 % DAY)
     }
 
     /// The day, UTC; the first of all for a moment that no calendar has.

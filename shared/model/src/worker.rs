@@ -278,6 +278,9 @@ pub struct Worker {
     /// How its machine came up the last time that its worker told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<Boot>,
+    /// Since when an operator wants its machine off: it takes no more work, and stops once it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dismissed: Option<Millis>,
     /// When DynamoDB may delete the item, seconds; only of a worker that is no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u64>,
@@ -334,6 +337,7 @@ impl Worker {
             old_image: false,
             protocol: None,
             boot: None,
+            dismissed: None,
             ttl: None,
         }
     }
@@ -374,6 +378,7 @@ impl Worker {
             }
             WorkerState::Stopped | WorkerState::Gone => {
                 self.silent_since = None;
+                self.dismissed = None;
                 self.connection = None;
                 self.gpu = None;
                 self.hot_since = None;

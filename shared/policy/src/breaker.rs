@@ -68,6 +68,14 @@ pub fn tell(breaker: &mut Breaker, words: &str, now: Millis) {
     });
 }
 
+/// An operator decides what holds; without a decision what failed up to now is forgotten.
+pub fn force(breaker: &mut Breaker, forced: Option<BreakerForce>) {
+    match forced {
+        Some(_) => breaker.forced = forced,
+        None => *breaker = Breaker::default(),
+    }
+}
+
 /// Notes that a start is tried. Should it fail, that is news.
 pub fn probing(breaker: &mut Breaker, now: Millis) {
     breaker.probed_at = Some(now);

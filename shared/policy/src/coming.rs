@@ -17,9 +17,13 @@ pub(crate) fn coming(snapshot: &PoolSnapshot<'_>) -> usize {
     let shown = snapshot
         .workers
         .iter()
-        .filter(|w| w.state.is_coming() && in_time(w.up_since));
+        .filter(|w| w.state.is_coming() && w.dismissed.is_none() && in_time(w.up_since));
+    let dismissed = |id: &WorkerId| {
+        let mut workers = snapshot.workers.iter();
+        workers.any(|w| w.worker_id == *id && w.dismissed.is_some())
+    };
     let started = starting(snapshot.pool, snapshot)
-        .filter(|it| in_time(it.since))
+        .filter(|it| in_time(it.since) && !dismissed(&it.worker_id))
         .map(|it| &it.worker_id);
     shown
         .map(|w| &w.worker_id)

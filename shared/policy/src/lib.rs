@@ -15,6 +15,7 @@ pub mod learn;
 pub mod measure;
 pub mod load;
 pub mod meter;
+pub mod place;
 pub mod presence;
 pub mod price;
 pub mod rate;

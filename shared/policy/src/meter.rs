@@ -4,7 +4,9 @@
 //! more than EC2 asks for. What it cost is added to the pool's meter by the write that stops it, and so counts once; what
 //! is up is reckoned anew by whoever looks, however late or often.
 
-use model::{Meter, MicroUsd, Millis, Pool, Worker, WorkerState};
+use std::time::Duration;
+
+use model::{DayMeter, Meter, MicroUsd, Millis, Pool, Shift, Worker, WorkerState};
 
 use crate::price;
 
@@ -54,12 +56,72 @@ pub fn stops(before: WorkerState, after: &Worker) -> bool {
 
 /// Counts a machine that stops.
 pub fn stopped(pool: &mut Pool, worker: &Worker, now: Millis) {
-    let cost = cost(pool, worker, now);
+    let hour = price::hour(Some(pool), worker.instance_type.as_deref());
+    let since = |began: Millis| now.since(worker.up_since.max(began));
+    let add = |sum: &mut MicroUsd, sum_ms: &mut u64, time: Duration| {
+        sum.0 = sum.0.saturating_add(MicroUsd::of_time(time, hour).0);
+        *sum_ms = sum_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    };
     let meter = current_mut(pool, now);
     // What it cost before the month ended, by a clock that is behind, is nothing of the new one.
     if meter.month == now.month() {
-        meter.stopped = MicroUsd(meter.stopped.0.saturating_add(cost.0));
+        add(&mut meter.stopped, &mut meter.stopped_ms, since(now.month_began()));
+        let mut day = of_day(meter, now);
+        add(&mut day.stopped, &mut day.stopped_ms, since(now.day_began()));
+        meter.day = Some(day);
     }
+    pool.shifts.push(Shift {
+        worker_id: worker.worker_id.clone(),
+        from: worker.up_since,
+        to: now,
+    });
+    let extra = pool.shifts.len().saturating_sub(Shift::MOST);
+    pool.shifts.drain(..extra);
+}
+
+/// What has stopped on the day of this moment.
+fn of_day(meter: &Meter, now: Millis) -> DayMeter {
+    let began = now.day_began();
+    meter.day.filter(|day| day.began == began).unwrap_or(DayMeter {
+        began,
+        ..DayMeter::default()
+    })
+}
+
+/// Machine time, and what it costs.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Used {
+    /// What it costs.
+    pub cost: MicroUsd,
+    /// How long machines were up, together.
+    pub time: Duration,
+}
+
+/// What the pool's machines have used on the day of this moment, UTC.
+pub fn today(pool: &Pool, workers: &[Worker], now: Millis) -> Used {
+    let day = current(pool, now).map_or_else(DayMeter::default, |meter| of_day(meter, now));
+    up_since(pool, workers, now.day_began(), now, (day.stopped, day.stopped_ms))
+}
+
+/// The same of the month. What stopped before times were counted is in the cost alone.
+pub fn this_month(pool: &Pool, workers: &[Worker], now: Millis) -> Used {
+    let stopped = current(pool, now).map_or_else(Default::default, |meter| (meter.stopped, meter.stopped_ms));
+    up_since(pool, workers, now.month_began(), now, stopped)
+}
+
+/// With what is up, as far as it was up after this.
+fn up_since(pool: &Pool, workers: &[Worker], began: Millis, now: Millis, stopped: (MicroUsd, u64)) -> Used {
+    let mut used = Used {
+        cost: stopped.0,
+        time: Duration::from_millis(stopped.1),
+    };
+    for worker in workers.iter().filter(|worker| worker.state.is_up()) {
+        let time = now.since(worker.up_since.max(began));
+        let cost = MicroUsd::of_time(time, price::hour(Some(pool), worker.instance_type.as_deref()));
+        used.cost.0 = used.cost.0.saturating_add(cost.0);
+        used.time = used.time.saturating_add(time);
+    }
+    used
 }
 
 /// Whether the limit holds and is reached: nothing may be started.

@@ -61,6 +61,15 @@ pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
     // A tick is a little longer than the least time between the looks.
     let soon = now + settings.drain_confirm * 6 / 5;
     let (action, reason) = match worker.state {
+        WorkerState::Warming | WorkerState::Ready | WorkerState::Busy if worker.dismissed.is_some() => {
+            (ReapAction::Drain, DISMISSED)
+        }
+        WorkerState::Draining if worker.dismissed.is_some() => {
+            if worker.run.is_some() {
+                return None;
+            }
+            (ReapAction::Stop, DISMISSED)
+        }
         WorkerState::Ready if worker.run.is_none() && !wanted && quiet => {
             (ReapAction::Drain, stops(worker, snapshot, soon)?)
         }
@@ -81,6 +90,8 @@ pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
         reason,
     })
 }
+
+const DISMISSED: &str = "an operator wants it off";
 
 /// Why an idle worker should be off at this moment, by what is known now; none if it is to stay.
 fn stops(worker: &Worker, snapshot: &PoolSnapshot<'_>, at: Millis) -> Option<&'static str> {

@@ -62,6 +62,50 @@ pub fn machine_lost(task: &mut Task, run_id: RunId, now: Millis) -> Result<RunEn
     task.end_run(run_id, infrastructure("The machine that rendered it was lost."), now)
 }
 
+/// Takes a run back at an operator's word: the task waits again at its old place, and it counts as nobody's failure.
+pub fn taken_back(
+    task: &mut Task,
+    worker: Option<&mut Worker>,
+    run_id: RunId,
+    now: Millis,
+) -> Result<RunEnd, TransitionError> {
+    let failure = Failure::new(FailureClass::Capacity, "Your studio's operator sent it back in line.");
+    let end = task.end_run(run_id, Outcome::Failed(failure), now)?;
+    if let Some(worker) = worker {
+        worker.release(run_id, now);
+    }
+    Ok(end)
+}
+
+/// Wants a worker's machine off: it takes no more work, and stops once it has none; `at_once`: it lets go of its run. One
+/// that comes up stops as soon as it is up. False: it is off or about to be, and nothing is to be written.
+pub fn dismiss(worker: &mut Worker, at_once: bool, now: Millis) -> bool {
+    if !worker.state.is_up() || matches!(worker.state, WorkerState::Stopping | WorkerState::Failed) {
+        return false;
+    }
+    let lets_go = at_once && worker.run.is_some();
+    if worker.dismissed.is_some() && !lets_go {
+        return false;
+    }
+    worker.dismissed = worker.dismissed.or(Some(now));
+    if let Some(run) = worker.run.filter(|_| at_once) {
+        worker.release(run.run_id, now);
+    }
+    if matches!(
+        worker.state,
+        WorkerState::Warming | WorkerState::Ready | WorkerState::Busy
+    ) {
+        // Cannot fail: these edges exist.
+        let _ = worker.become_state(WorkerState::Draining, now);
+    }
+    true
+}
+
+/// Lets a dismissed worker stay after all. It goes on once the reaper or the next work finds that it is to.
+pub fn keep(worker: &mut Worker) -> bool {
+    worker.dismissed.take().is_some()
+}
+
 fn infrastructure(message: &str) -> Outcome {
     Outcome::Failed(Failure::new(FailureClass::Infrastructure, message))
 }

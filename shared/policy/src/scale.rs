@@ -130,7 +130,7 @@ fn helps(snapshot: &PoolSnapshot<'_>) -> Option<&'static str> {
     let PoolSnapshot { settings, now, .. } = *snapshot;
     let mut ready = snapshot.in_state(WorkerState::Ready);
     let mut draining = snapshot.in_state(WorkerState::Draining);
-    if draining.any(|w| snapshot.answers(w)) && !ready.any(|w| snapshot.answers(w)) {
+    if draining.any(|w| snapshot.answers(w) && w.dismissed.is_none()) && !ready.any(|w| snapshot.answers(w)) {
         return Some("everybody is busy, and one drains");
     }
     let start = estimate::start(snapshot.estimates);
@@ -176,7 +176,7 @@ fn grow(snapshot: &PoolSnapshot<'_>, reason: &'static str) -> (Grow, &'static st
         return (Grow::No, LIMIT);
     }
     let mut draining = snapshot.in_state(WorkerState::Draining);
-    if let Some(worker) = draining.find(|w| snapshot.answers(w)) {
+    if let Some(worker) = draining.find(|w| snapshot.answers(w) && w.dismissed.is_none()) {
         return (Grow::Undrain(worker.worker_id.clone()), reason);
     }
     if breaker::verdict(&pool.breaker, settings, now) == Verdict::Open {

@@ -25,7 +25,8 @@ pub fn free_in(snapshot: &PoolSnapshot<'_>) -> Vec<Duration> {
     let run = estimate::any_run(snapshot.estimates);
     // Whatever takes longer than expected is expected to take a little longer.
     let rest = |whole: Duration, since| whole.saturating_sub(now.since(since)).max(whole / 8);
-    let known = snapshot.workers.iter().filter_map(|worker| match worker.state {
+    let staying = snapshot.workers.iter().filter(|worker| worker.dismissed.is_none());
+    let known = staying.filter_map(|worker| match worker.state {
         WorkerState::Ready | WorkerState::Busy | WorkerState::Draining if !snapshot.answers(worker) => None,
         WorkerState::Busy => Some(rest(run, worker.state_since)),
         WorkerState::Ready | WorkerState::Draining => Some(Duration::ZERO),
@@ -69,16 +70,20 @@ pub fn steady(snapshot: &PoolSnapshot<'_>, workers: u32) -> Duration {
 
 /// Place in line and time left for a waiting task. Without any worker, the next start is expected to bring one.
 pub fn eta(snapshot: &PoolSnapshot<'_>, task_id: TaskId) -> Option<Eta> {
+    let found = etas(snapshot).into_iter().find(|(id, _)| *id == task_id);
+    found.map(|(_, eta)| eta)
+}
+
+/// The same for all that wait, in line.
+pub fn etas(snapshot: &PoolSnapshot<'_>) -> Vec<(TaskId, Eta)> {
     let mut free = free_in(snapshot);
     if free.is_empty() {
         free.push(estimate::start(snapshot.estimates));
     }
-    let line = waits(snapshot, &free);
-    let at = line.iter().position(|(entry, ..)| entry.task_id == task_id)?;
-    let (_, wait, run) = line[at];
-    Some(Eta {
-        position: at + 1,
-        wait,
-        done: wait.saturating_add(run),
-    })
+    let line = waits(snapshot, &free).into_iter().zip(1..);
+    let etas = line.map(|((entry, wait, run), position)| {
+        let done = wait.saturating_add(run);
+        (entry.task_id, Eta { position, wait, done })
+    });
+    etas.collect()
 }

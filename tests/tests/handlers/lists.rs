@@ -7,7 +7,8 @@ use cloud::{
     memory::{Memory, Unkind},
     store::{Item, StorePort},
     tables::{
-        AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, Key, List, LorasOf, PresenceIn, Query, SessionsOf,
+        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, Key, List, LorasOf, PresenceIn, Query,
+        SessionsOf,
         Table, TasksOf, Uploads, WorkersOf,
     },
 };
@@ -79,6 +80,7 @@ async fn what_cannot_be_read_ends_no_list() {
         ("TasksOf", entries(TasksOf(&user)).await),
         ("WorkersOf", entries(WorkersOf(&pool)).await),
         ("PresenceIn", entries(PresenceIn(&pool)).await),
+        ("AuditList", entries(AuditList).await),
         ("SessionsOf", entries(SessionsOf(&user)).await),
         // Its entries are keys and nothing else, so that there is nothing that cannot be read.
         ("AccountsOf", 0),

@@ -41,6 +41,7 @@ mod routes;
 mod serial;
 mod sign_in;
 mod simulation;
+mod studio;
 mod support;
 mod sweep;
 mod user_data;

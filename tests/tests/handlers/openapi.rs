@@ -24,6 +24,7 @@ fn described() -> Vec<Value> {
         generate::routes().split_for_parts().1,
         claim::routes().split_for_parts().1,
         catalog_function::routes().split_for_parts().1,
+        studio::routes().split_for_parts().1,
     ];
     documents.iter().map(|it| serde_json::to_value(it).unwrap()).collect()
 }
@@ -174,7 +175,10 @@ fn template_routers_document_and_table_name_the_same_routes_with_the_same_securi
 
 #[test]
 fn each_function_routes_what_the_template_sends_to_it() {
-    for (function, part) in ["account", "generate", "claim", "catalog"].into_iter().zip(described()) {
+    for (function, part) in ["account", "generate", "claim", "catalog", "studio"]
+        .into_iter()
+        .zip(described())
+    {
         let sent: BTreeSet<_> = routes::http_routes()
             .into_iter()
             .filter(|route| route.function == function)

@@ -12,8 +12,8 @@ const SIGN_OUT: &str = "POST /v1/sign-out";
 
 /// A browser that keeps its cookies.
 #[derive(Default, Clone)]
-struct Browser {
-    cookies: Vec<(String, String)>,
+pub(crate) struct Browser {
+    pub(crate) cookies: Vec<(String, String)>,
 }
 
 impl Browser {
@@ -22,7 +22,21 @@ impl Browser {
     }
 
     async fn send_from(&mut self, world: &World, route: &str, body: &str, from: &str, now: Millis) -> Answer {
+        self.visit(world, route, &[], body, from, now).await
+    }
+
+    /// The same with these parameters in the address.
+    pub(crate) async fn visit(
+        &mut self,
+        world: &World,
+        route: &str,
+        query: &[(&str, &str)],
+        body: &str,
+        from: &str,
+        now: Millis,
+    ) -> Answer {
         let mut event = http(route, "tokens500", None, &json!(body));
+        event["queryStringParameters"] = query.iter().map(|(name, value)| (*name, json!(value))).collect();
         event["headers"].as_object_mut().unwrap().remove("authorization");
         event["headers"]["sec-fetch-site"] = from.into();
         event["headers"]["accept"] = "text/html,*/*".into();
@@ -56,7 +70,7 @@ impl Browser {
     }
 
     /// Signed in by an invitation.
-    async fn signed_in(world: &World, user: &str, now: Millis) -> Self {
+    pub(crate) async fn signed_in(world: &World, user: &str, now: Millis) -> Self {
         let mut browser = Self::default();
         let answer = browser
             .send(world, SIGN_IN, &invited(world, user, now).await, now)
@@ -66,14 +80,14 @@ impl Browser {
     }
 }
 
-async fn invited(world: &World, user: &str, now: Millis) -> String {
+pub(crate) async fn invited(world: &World, user: &str, now: Millis) -> String {
     let life = std::time::Duration::from_hours(1);
     let words = ops::invite::invite(&world.cloud.store, &UserId::new(user), life, now).await;
     format!("invitation={}", words.unwrap())
 }
 
 /// What stands in the page's forms.
-fn field(page: &str, name: &str) -> String {
+pub(crate) fn field(page: &str, name: &str) -> String {
     let marker = format!("name=\"{name}\" value=\"");
     let (_, rest) = page
         .split_once(&marker)

@@ -80,6 +80,19 @@ const WITHOUT_AUTHORIZER: &[(&str, &str)] = &[
         "signing in: the browser is sent to the provider",
     ),
     (
+        "GET /v1/studio",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    (
+        "GET /v1/studio/act",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    (
+        "GET /v1/studio/audit",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    ("GET /v1/studio/script.js", "the page's script, the same for everybody"),
+    (
         "GET /v1/user",
         "a browser without a token is sent to its page; the function calls the verdict on the token",
     ),
@@ -91,6 +104,14 @@ const WITHOUT_AUTHORIZER: &[(&str, &str)] = &[
     ),
     (
         "POST /v1/sign-out",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    (
+        "POST /v1/studio/act",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    (
+        "POST /v1/studio/ticket",
         "a browser brings a cookie; the function calls the verdict",
     ),
     ("POST /v1/workers/register", "a worker proves itself and gets its token"),

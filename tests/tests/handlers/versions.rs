@@ -9,14 +9,14 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity, Id, IdentityOf,
-        InvitationOf, Key, LoraOf, NodesOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, UploadOf,
-        UsageOf,
+        AddressRateOf, AllPools, AuditAt, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity, Id, IdentityOf,
+        InvitationOf, Key, LoraOf, NodesOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, TicketOf,
+        UploadOf, UsageOf,
     },
 };
 use model::{
-    BrowserSession, CatalogEntry, ConnectionId, Deletion, Identity, Invitation, OpenCall, PoolId, PoolNodes, SignedIn,
-    TaskId, TeamId, TeamRate, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, Identity, Invitation, Millis, OpenCall, PoolId,
+    PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -92,6 +92,8 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "open-call" => rewritten(OpenCallAt(item["place"].as_u64().unwrap()), item).await,
         "invitation" => rewritten(InvitationOf(of("secret")), item).await,
         "browser" => rewritten(BrowserOf(of("secret")), item).await,
+        "ticket" => rewritten(TicketOf(of("secret")), item).await,
+        "audit" => rewritten(AuditAt(Millis(item["at"].as_u64().unwrap()), of("id")), item).await,
         "identity" => rewritten(IdentityOf(of("name")), item).await,
         "pool" => rewritten(PoolId::new(of("pool")), item).await,
         "pools" => rewritten(AllPools, item).await,
@@ -223,6 +225,7 @@ fn kind(key: &Key) -> &'static str {
         (Table::Catalog, _) if begins("#deletions") => "deletion",
         (Table::Catalog, _) if begins("#numbers") => "numbers",
         (Table::Catalog, _) => "catalog",
+        (Table::Pools, _) if begins("#audit") => "audit",
         (Table::Pools, Some("now")) if begins("open#") => "open-call",
         (Table::Pools, Some("now")) => "pool",
         (Table::Pools, Some("nodes")) => "nodes",
@@ -238,6 +241,7 @@ fn kind(key: &Key) -> &'static str {
         (Table::Accounts, _) if begins("invitation#") => "invitation",
         (Table::Accounts, _) if begins("identity#") => "identity",
         (Table::Accounts, _) if begins("browser#") => "browser",
+        (Table::Accounts, _) if begins("ticket#") => "ticket",
         other => panic!("an item of no known kind: {other:?}"),
     }
 }
@@ -296,6 +300,20 @@ async fn flow() -> World {
     let user = UserId::new(MARA);
     let browser = BrowserSession::new("cd".repeat(32), "ef".repeat(16), user.clone(), NOW);
     world.put(browser).await;
+    world.put(Ticket::new("12".repeat(32), user.clone(), NOW, NOW)).await;
+    world
+        .put(Audit {
+            at: NOW,
+            id: "0123456789ab".to_owned(),
+            version: 0,
+            who: "noor".to_owned(),
+            what: "pause".to_owned(),
+            on: "pool default".to_owned(),
+            before: "starts as needed".to_owned(),
+            after: "starts paused".to_owned(),
+            ttl: 1,
+        })
+        .await;
     let mut account = world.get(&user).await;
     account.sign_in(SignedIn {
         id: "0123456789abcdef".to_owned(),

@@ -44,6 +44,10 @@ impl StorePort for Watched<dyn StorePort> {
         let on = format!("{:?}", key.table);
         Box::pin(self.faults.call("store.get", on, || self.port.get(key)))
     }
+    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
+        let on = keys.first().map_or(String::new(), |key| format!("{:?}", key.table));
+        Box::pin(self.faults.call("store.get_all", on, || self.port.get_all(keys)))
+    }
     fn query<'a>(
         &'a self,
         query: &'a Query,

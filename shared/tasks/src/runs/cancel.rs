@@ -1,4 +1,4 @@
-use cloud::{Cloud, chain, on_conflict};
+use cloud::{Cloud, StoreError, Write, chain, on_conflict};
 use model::{CancelCause, Canceled, Millis, RunId, Task, TaskId, WorkerId, socket::ServerMessage};
 use tracing::{info, warn};
 
@@ -13,15 +13,29 @@ pub async fn cancel(
     now: Millis,
     wanted: impl Fn(&Task) -> bool,
 ) -> Result<(Canceled, Task), RunError> {
+    cancel_and(cloud, task_id, cause, now, wanted, |_, _| Ok(None)).await
+}
+
+/// The same with another write, made of the task before and after, in the same transaction.
+pub async fn cancel_and(
+    cloud: &Cloud,
+    task_id: TaskId,
+    cause: CancelCause,
+    now: Millis,
+    wanted: impl Fn(&Task) -> bool,
+    also: impl Fn(&Task, &Task) -> Result<Option<Write>, StoreError>,
+) -> Result<(Canceled, Task), RunError> {
     let (done, task) = on_conflict!({
         let mut task = cloud.store.get(&task_id).await?.ok_or(RunError::NoTask)?;
+        let before = task.clone();
         let done = if wanted(&task) {
             task.cancel(cause, now)
         } else {
             Canceled::Already
         };
         if done != Canceled::Already {
-            let writes = settle::writes(cloud, &mut task, None).await?;
+            let mut writes = settle::writes(cloud, &mut task, None).await?;
+            writes.extend(also(&before, &task)?);
             cloud.store.commit_all(&writes).await?;
         }
         Ok::<_, RunError>((done, task))

@@ -1,10 +1,10 @@
-use cloud::{Cloud, Write, chain, on_conflict, queue::Queued};
-use model::{Millis, Outcome, RunEnd, RunId, Task, TaskId, TransitionError, Worker, WorkerId};
+use cloud::{Cloud, StoreError, Write, chain, on_conflict, queue::Queued};
+use model::{Millis, Outcome, RunEnd, RunId, Task, TaskId, TransitionError, Worker, WorkerId, socket::ServerMessage};
 use policy::run;
 use tracing::{error, info, warn};
 
 use super::{RunError, settle, shown};
-use crate::notify::tell_owner;
+use crate::notify::{tell_owner, tell_worker};
 
 /// A run that has ended. Whom it concerns is still to be told.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub async fn end_run(
     let worker_id = by.map(|worker| &worker.worker_id);
     let theirs = |task: &Task| worker_id.is_none_or(|by| task.run.as_ref().is_some_and(|run| run.worker_id == *by));
     let end = |task: &mut Task, worker: Option<&mut Worker>| run::end(task, worker, run_id, outcome.clone(), now);
-    match end_run_if(cloud, task_id, run_id, by, theirs, end).await {
+    match end_run_if(cloud, task_id, run_id, by, theirs, end, |_, _| Ok(None)).await {
         Err(RunError::Changed) => Err(TransitionError::NotThisRun.into()),
         ended => ended,
     }
@@ -66,7 +66,7 @@ pub async fn lose_run(
     still: impl Fn(&Task) -> bool,
 ) -> Result<Option<RunEnd>, RunError> {
     let end = |task: &mut Task, worker: Option<&mut Worker>| run::fell_silent(task, worker, run_id, now);
-    match end_run_if(cloud, task_id, run_id, None, still, end).await {
+    match end_run_if(cloud, task_id, run_id, None, still, end, |_, _| Ok(None)).await {
         Ok(ended) => {
             ended.tell(cloud).await;
             Ok(Some(ended.end))
@@ -77,13 +77,33 @@ pub async fn lose_run(
     }
 }
 
-async fn end_run_if(
+/// Takes a run back at an operator's word, if it is still as it looked, with another write made of the task before and after:
+/// the task waits again at its old place. Its worker is told, and hears it with its next heartbeat.
+pub async fn take_back(
+    cloud: &Cloud,
+    task_id: TaskId,
+    run_id: RunId,
+    now: Millis,
+    still: impl Fn(&Task) -> bool,
+    also: impl Fn(&Task, &Task) -> Result<Option<Write>, StoreError>,
+) -> Result<Ended, RunError> {
+    let end = |task: &mut Task, worker: Option<&mut Worker>| run::taken_back(task, worker, run_id, now);
+    let ended = end_run_if(cloud, task_id, run_id, None, still, end, also).await?;
+    ended.tell(cloud).await;
+    if let Some(worker) = &ended.worker {
+        tell_worker(cloud, worker, &ServerMessage::Cancel { run_id }).await;
+    }
+    Ok(ended)
+}
+
+pub(super) async fn end_run_if(
     cloud: &Cloud,
     task_id: TaskId,
     run_id: RunId,
     by: Option<&Worker>,
     wanted: impl Fn(&Task) -> bool,
     end: impl Fn(&mut Task, Option<&mut Worker>) -> Result<RunEnd, TransitionError>,
+    also: impl Fn(&Task, &Task) -> Result<Option<Write>, StoreError>,
 ) -> Result<Ended, RunError> {
     let mut known = by.cloned();
     let ended = on_conflict!({
@@ -91,6 +111,7 @@ async fn end_run_if(
         if !wanted(&task) {
             return Err(RunError::Changed);
         }
+        let before = task.clone();
         let worker_id: WorkerId = task.run_mut(run_id)?.worker_id.clone();
         // What is known is good for one try, since a conflict may be about it, and only if it shows this run: else it would
         // not be written, and nothing would tell that it was old.
@@ -106,6 +127,7 @@ async fn end_run_if(
         if let Some(worker) = &mut worker {
             writes.push(Write::put(worker)?);
         }
+        writes.extend(also(&before, &task)?);
         cloud.store.commit_all(&writes).await?;
         Ok::<_, RunError>(Ended { end, task, worker })
     })?;

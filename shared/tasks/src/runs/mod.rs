@@ -9,9 +9,9 @@ mod settle;
 mod shown;
 mod workers;
 
-pub use cancel::cancel;
+pub use cancel::{cancel, cancel_and};
 pub use claim::{Claimed, claim};
-pub use end::{Ended, end_run, lose_run};
+pub use end::{Ended, end_run, lose_run, take_back};
 pub use error::RunError;
-pub use fail::{fail, give_back};
-pub use workers::{change_worker, move_worker, outcome};
+pub use fail::fail;
+pub use workers::{change_worker, change_worker_and, move_worker, outcome};

@@ -1,5 +1,5 @@
 use cloud::{Cloud, StoreError, Write, on_conflict, retry::MayConflict};
-use model::{Millis, Worker, WorkerId, WorkerState};
+use model::{Millis, RunEnd, RunId, Task, TransitionError, Worker, WorkerId, WorkerState};
 use policy::{meter, run, start};
 use tracing::info;
 
@@ -11,7 +11,21 @@ pub async fn change_worker<E>(
     cloud: &Cloud,
     worker_id: &WorkerId,
     now: Millis,
+    change: impl FnMut(&mut Worker) -> Result<bool, E>,
+) -> Result<Option<Worker>, E>
+where
+    E: From<StoreError> + From<RunError> + MayConflict,
+{
+    change_worker_and(cloud, worker_id, now, change, |_, _| Ok(None)).await
+}
+
+/// The same with another write, made of the worker before and after, in the same transaction.
+pub async fn change_worker_and<E>(
+    cloud: &Cloud,
+    worker_id: &WorkerId,
+    now: Millis,
     mut change: impl FnMut(&mut Worker) -> Result<bool, E>,
+    also: impl Fn(&Worker, &Worker) -> Result<Option<Write>, StoreError>,
 ) -> Result<Option<Worker>, E>
 where
     E: From<StoreError> + From<RunError> + MayConflict,
@@ -20,17 +34,18 @@ where
         let Some(mut worker) = cloud.store.get(worker_id).await? else {
             return Ok(None);
         };
-        let (held, before) = (worker.run, worker.state);
+        let (held, before, was) = (worker.run, worker.state, worker.clone());
         if !change(&mut worker)? {
             return Ok(None);
         }
         let started = start::outcome(before, &worker);
         let mut writes = Vec::from_iter(outcome(cloud, before, &mut worker, now).await?);
+        writes.extend(also(&was, &worker)?);
         writes.push(Write::put(&mut worker)?);
         let mut ended = None;
         if let Some(lost) = run::dropped(held, &worker)
             && let Some(mut task) = cloud.store.get(&lost.task_id).await?
-            && let Ok(end) = run::machine_lost(&mut task, lost.run_id, now)
+            && let Ok(end) = lose(&worker, &mut task, lost.run_id, now)
         {
             writes.extend(settle::writes(cloud, &mut task, None).await?);
             ended = Some((end, task));
@@ -54,6 +69,15 @@ where
         ended.tell(cloud).await;
     }
     Ok(Some(worker))
+}
+
+/// Ends a run that a worker has dropped: what an operator has taken from it counts as nobody's failure.
+fn lose(worker: &Worker, task: &mut Task, run_id: RunId, now: Millis) -> Result<RunEnd, TransitionError> {
+    if worker.dismissed.is_some() {
+        run::taken_back(task, None, run_id, now)
+    } else {
+        run::machine_lost(task, run_id, now)
+    }
 }
 
 /// The write that tells the pool what this change of the worker shows: what became of a start, and that a machine has

@@ -25,7 +25,8 @@ impl World {
         let event = serde_json::value::to_raw_value(&event).unwrap();
         let mut event = cloud::http::event(&event).unwrap();
         // API Gateway hands the query over in both forms; a test changes one.
-        let pairs = event.query_string_parameters.iter();
+        let mut pairs: Vec<_> = event.query_string_parameters.iter().collect();
+        pairs.sort_unstable();
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(pairs)
             .finish();
@@ -33,7 +34,10 @@ impl World {
         let route = event.route_key.clone().unwrap();
         let response = cloud::http::answer(self.router(&route), event, now).await;
         let page = is_page(&route) || response.status_code == 303;
-        let content_type = if page {
+        let script = route.ends_with(".js") && response.status_code == 200;
+        let content_type = if script {
+            "text/javascript; charset=utf-8"
+        } else if page {
             "text/html; charset=utf-8"
         } else if route == "POST /v1/admin/cost" && response.status_code == 200 {
             "text/plain; charset=utf-8"
@@ -49,7 +53,7 @@ impl World {
             location: location.map(|it| it.to_str().unwrap().to_owned()),
             cookies: response.cookies,
             status: response.status_code,
-            body: if page {
+            body: if page || script {
                 Value::String(text)
             } else {
                 serde_json::from_str(&text).unwrap()
@@ -60,7 +64,9 @@ impl World {
     /// The function that a route belongs to.
     pub(crate) fn router(&self, route: &str) -> &Router {
         let of_account = ["GET /v1/user", "GET /v1/plugin/latest", "GET /v1/openapi.json"].contains(&route);
-        if route.contains("/v1/workers/") {
+        if route.contains("/v1/studio") {
+            &self.studio
+        } else if route.contains("/v1/workers/") {
             &self.claim
         } else if of_account || route.contains("/auth/") || is_page(route) {
             &self.account
@@ -196,5 +202,6 @@ impl World {
 /// Whether a route is one of the pages for browsers.
 pub(crate) fn is_page(route: &str) -> bool {
     let folders = ["/v1/sign-in", "/v1/sign-out", "/v1/account", "/v1/checkout"];
-    folders.iter().any(|it| route.contains(it)) || route == "GET /v1"
+    let studio = route.contains("/v1/studio") && !route.contains("/ticket") && !route.ends_with(".js");
+    folders.iter().any(|it| route.contains(it)) || route == "GET /v1" || studio
 }

@@ -37,6 +37,7 @@ pub(crate) struct World {
     pub(super) generate: Router,
     pub(super) account: Router,
     pub(super) claim: Router,
+    pub(super) studio: Router,
     pub(super) catalog: Router,
     pub(crate) store: Arc<catalog_function::App>,
     pub(super) dispatch: dispatch::App,
@@ -141,6 +142,12 @@ impl World {
             socket_url: SOCKET_URL.to_owned(),
             needs: claim::Needs::default(),
         };
+        let studio = studio::App {
+            cloud: cloud.clone(),
+            settings: settings.clone(),
+            socket_url: SOCKET_URL.to_owned(),
+            plain_http: false,
+        };
         let store = Arc::new(catalog_function::App {
             cloud: cloud.clone(),
             masters: if watched {
@@ -160,6 +167,7 @@ impl World {
             generate: accounts::router(generate::routes(), generate),
             account: account(&cloud, &settings, (&keys.private_pem, &keys.public), None),
             claim: accounts::router(claim::routes(), claim),
+            studio: accounts::router(studio::routes(), studio),
             catalog: accounts::router(catalog_function::routes(), Arc::clone(&store)),
             store,
             dispatch: dispatch::App {
@@ -240,6 +248,7 @@ impl World {
             &mut self.generate,
             &mut self.claim,
             &mut self.catalog,
+            &mut self.studio,
         ] {
             *router = edge.clone().before(router.clone());
         }

@@ -18,26 +18,24 @@ use cloud::{
 };
 use model::{Account, BrowserSession, Millis, UserId};
 
-use crate::{
-    App,
-    visit::{Cookie, Problem, Redirect, Visit},
-};
+use crate::{Cookie, Problem, Site, Visit, visit};
 
 /// The session's cookie.
 const COOKIE: Cookie = Cookie("session");
 
 /// Whoever's browser is signed in. A handler that takes one is called for nobody else.
-pub(crate) struct Visitor {
+#[derive(Debug)]
+pub struct Visitor {
     /// Their account, as it is now.
-    pub(crate) account: Account,
+    pub account: Account,
     session: BrowserSession,
 }
 
 impl Visitor {
     /// Who sent this visit, if their browser is signed in.
-    pub(crate) async fn of(app: &App, visit: &Visit, now: Millis) -> Result<Option<Self>, HttpError> {
-        let store = &app.cloud.store;
-        let Some(session) = known(store, app, visit, now).await? else {
+    pub async fn of(site: &impl Site, visit: &Visit, now: Millis) -> Result<Option<Self>, HttpError> {
+        let store = site.store();
+        let Some(session) = known(store, site, visit, now).await? else {
             return Ok(None);
         };
         let account = store.get(&session.user_id).await?;
@@ -47,13 +45,18 @@ impl Visitor {
         }
     }
 
+    /// When their browser signed in.
+    pub const fn since(&self) -> Millis {
+        self.session.started_at
+    }
+
     /// What a form of theirs must carry.
-    pub(crate) fn form(&self) -> &str {
+    pub fn form(&self) -> &str {
         &self.session.form
     }
 
     /// Refuses a form that no page of this session's has sent.
-    pub(crate) fn wrote(&self, form: &Form) -> Result<(), HttpError> {
+    pub fn wrote(&self, form: &Form) -> Result<(), HttpError> {
         if form.field("form") == self.session.form {
             Ok(())
         } else {
@@ -65,8 +68,8 @@ impl Visitor {
     }
 
     /// Gives the session another secret, if this one is old: the cookie that carries it.
-    pub(crate) async fn renewed(&self, app: &App, now: Millis) -> Result<Option<String>, StoreError> {
-        let store = &app.cloud.store;
+    pub async fn renewed(&self, site: &impl Site, now: Millis) -> Result<Option<String>, StoreError> {
+        let store = site.store();
         on_conflict!({
             let session = store.get(&BrowserOf(self.session.secret.clone())).await?;
             let Some(mut session) = session.filter(|it| now.since(it.renewed_at) >= BrowserSession::RENEWED) else {
@@ -77,35 +80,35 @@ impl Visitor {
             store
                 .commit([Write::put(&mut session)?, Write::put(&mut next)?])
                 .await?;
-            Ok::<_, StoreError>(Some(COOKIE.set(app, &secret, next.ends_at.since(now))))
+            Ok::<_, StoreError>(Some(COOKIE.set(site, &secret, next.ends_at.since(now))))
         })
     }
 
     /// Ends the session: the cookie that takes the secret away.
-    pub(crate) async fn end(mut self, app: &App) -> Result<String, StoreError> {
-        match app.cloud.store.commit([Write::delete(&mut self.session)]).await {
+    pub async fn end(mut self, site: &impl Site) -> Result<String, StoreError> {
+        match site.store().commit([Write::delete(&mut self.session)]).await {
             // Somebody else has ended or renewed it; what it was renewed to is not this browser's any more.
-            Ok(()) | Err(StoreError::Conflict) => Ok(COOKIE.set(app, "", std::time::Duration::ZERO)),
+            Ok(()) | Err(StoreError::Conflict) => Ok(COOKIE.set(site, "", std::time::Duration::ZERO)),
             Err(error) => Err(error),
         }
     }
 }
 
-impl FromRequestParts<Arc<App>> for Visitor {
+impl<S: Site> FromRequestParts<Arc<S>> for Visitor {
     type Rejection = Response;
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<S>) -> Result<Self, Response> {
         let refused = |error: HttpError| Problem::from(error).into_response();
-        let Now(now) = Now::from_request_parts(parts, app).await.map_err(refused)?;
-        let visit = Visit::from_request_parts(parts, app).await.map_err(refused)?;
-        let visitor = Self::of(app, &visit, now).await.map_err(refused)?;
-        visitor.ok_or_else(|| Redirect::to("sign-in").into_response())
+        let Now(now) = Now::from_request_parts(parts, site).await.map_err(refused)?;
+        let visit = Visit::from_request_parts(parts, site).await.map_err(refused)?;
+        let visitor = Self::of(&**site, &visit, now).await.map_err(refused)?;
+        visitor.ok_or_else(|| visit::to_sign_in(&parts.uri).into_response())
     }
 }
 
 /// Signs a browser in: the cookie that it keeps. A session that it had before ends.
-pub(crate) async fn begin(app: &App, visit: &Visit, user: UserId, now: Millis) -> Result<String, StoreError> {
-    let store = &app.cloud.store;
-    if let Some(mut before) = known(store, app, visit, now).await? {
+pub async fn begin(site: &impl Site, visit: &Visit, user: UserId, now: Millis) -> Result<String, StoreError> {
+    let store = site.store();
+    if let Some(mut before) = known(store, site, visit, now).await? {
         match store.commit([Write::delete(&mut before)]).await {
             Ok(()) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error),
@@ -114,11 +117,16 @@ pub(crate) async fn begin(app: &App, visit: &Visit, user: UserId, now: Millis) -
     let (secret, form) = (random(), random());
     let mut session = BrowserSession::new(fingerprint(&secret), form, user, now);
     store.commit([Write::put(&mut session)?]).await?;
-    Ok(COOKIE.set(app, &secret, BrowserSession::LIFE))
+    Ok(COOKIE.set(site, &secret, BrowserSession::LIFE))
 }
 
-async fn known(store: &Store, app: &App, visit: &Visit, now: Millis) -> Result<Option<BrowserSession>, StoreError> {
-    let Some(secret) = COOKIE.of(app, visit) else {
+async fn known(
+    store: &Store,
+    site: &impl Site,
+    visit: &Visit,
+    now: Millis,
+) -> Result<Option<BrowserSession>, StoreError> {
+    let Some(secret) = COOKIE.of(site, visit) else {
         return Ok(None);
     };
     let session = store.get(&BrowserOf(fingerprint(secret))).await?;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::{
     extract::FromRequestParts,
     http::{
-        HeaderName, HeaderValue, StatusCode,
+        HeaderName, HeaderValue, StatusCode, Uri,
         header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, SET_COOKIE},
         request::Parts,
+        uri::PathAndQuery,
     },
     response::{IntoResponse, Response},
 };
@@ -16,13 +17,13 @@ use lambda_http::request::RequestContext;
 
 use maud::Markup;
 
-use crate::{App, page};
+use crate::{Site, frame};
 
 /// What API Gateway and the browser say of a visit.
 #[derive(Debug, Default)]
-pub(crate) struct Visit {
+pub struct Visit {
     /// The caller's address, as API Gateway saw it.
-    pub(crate) address: String,
+    pub address: String,
     cookies: String,
     /// What the browser says of where the request comes from (`Sec-Fetch-Site`); "" from one that does not say.
     from: String,
@@ -30,7 +31,7 @@ pub(crate) struct Visit {
 
 impl Visit {
     /// Refuses a form that a page of another site has sent.
-    pub(crate) fn must_be_ours(&self) -> Result<(), HttpError> {
+    pub fn must_be_ours(&self) -> Result<(), HttpError> {
         if ["", "same-origin", "none"].contains(&self.from.as_str()) {
             Ok(())
         } else {
@@ -45,26 +46,26 @@ impl Visit {
 /// A cookie of this name: only this host sets it, only over HTTPS, for all its paths, and no script reads it. The local
 /// stack speaks plain HTTP, for which browsers take neither the prefix nor `Secure`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Cookie(pub(crate) &'static str);
+pub struct Cookie(pub &'static str);
 
 impl Cookie {
-    fn name(self, app: &App) -> String {
-        let prefix = if app.plain_http { "" } else { "__Host-" };
+    fn name(self, site: &impl Site) -> String {
+        let prefix = if site.plain_http() { "" } else { "__Host-" };
         format!("{prefix}{}", self.0)
     }
 
     /// Its value in this visit.
-    pub(crate) fn of<'a>(self, app: &App, visit: &'a Visit) -> Option<&'a str> {
-        let name = self.name(app);
+    pub fn of<'a>(self, site: &impl Site, visit: &'a Visit) -> Option<&'a str> {
+        let name = self.name(site);
         let mut cookies = visit.cookies.split(';');
         let value = cookies.find_map(|it| it.trim().strip_prefix(&name)?.strip_prefix('='));
         value.filter(|it| !it.is_empty())
     }
 
     /// As `Set-Cookie` has it.
-    pub(crate) fn set(self, app: &App, value: &str, life: Duration) -> String {
-        let (name, seconds) = (self.name(app), life.as_secs());
-        let secure = if app.plain_http { "" } else { "Secure; " };
+    pub fn set(self, site: &impl Site, value: &str, life: Duration) -> String {
+        let (name, seconds) = (self.name(site), life.as_secs());
+        let secure = if site.plain_http() { "" } else { "Secure; " };
         format!("{name}={value}; Path=/; Max-Age={seconds}; {secure}HttpOnly; SameSite=Lax")
     }
 }
@@ -90,9 +91,37 @@ fn text(header: Option<&HeaderValue>) -> String {
     text.unwrap_or_default().to_owned()
 }
 
+/// Where a sign-in leads back to: the address of a page of ours, as seen from `/v1/`. None for anything else, whoever wrote
+/// it.
+pub fn way_back(next: &str) -> Option<&str> {
+    let path = next.split('?').next().unwrap_or_default();
+    let ours = path == "studio" || path.starts_with("studio/");
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%/?&=@:+".contains(&byte);
+    let straight = !path.contains('%') && !path.contains("..") && !next.contains("//");
+    (ours && straight && next.len() <= LONGEST && next.bytes().all(plain)).then_some(next)
+}
+
+/// Longest address that a sign-in leads back to, bytes.
+const LONGEST: usize = 1000;
+
+/// To the sign-in, and from there back to this page.
+pub(crate) fn to_sign_in(uri: &Uri) -> Redirect {
+    let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    match path.split_once("/v1/").and_then(|(_, below)| way_back(below)) {
+        Some(next) => {
+            let up = "../".repeat(next.split('?').next().unwrap_or_default().matches('/').count());
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("next", next)
+                .finish();
+            Redirect::to(format!("{up}sign-in?{query}"))
+        }
+        None => Redirect::to("sign-in"),
+    }
+}
+
 /// A page, perhaps with a cookie as `Set-Cookie` has it.
 #[derive(Debug)]
-pub(crate) struct Page(pub(crate) Markup, pub(crate) Option<String>);
+pub struct Page(pub Markup, pub Option<String>);
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
@@ -102,7 +131,7 @@ impl IntoResponse for Page {
         }
         let headers: [(HeaderName, &'static str); 3] = [
             (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CONTENT_SECURITY_POLICY, page::POLICY),
+            (CONTENT_SECURITY_POLICY, frame::POLICY),
             (REFERRER_POLICY, "no-referrer"),
         ];
         for (name, value) in headers {
@@ -112,9 +141,29 @@ impl IntoResponse for Page {
     }
 }
 
+impl Page {
+    /// The page, which may also load what these directives of a content security policy allow.
+    pub fn with(self, more: &str) -> Response {
+        let mut response = self.into_response();
+        let policy = format!("{}; {more}", frame::POLICY);
+        // What is no header is not added, which allows less.
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        response
+    }
+
+    /// The page with another status than 200.
+    pub fn status(self, status: StatusCode) -> Response {
+        let mut response = self.into_response();
+        *response.status_mut() = status;
+        response
+    }
+}
+
 /// What went wrong, as a page.
 #[derive(Debug)]
-pub(crate) struct Problem(HttpError);
+pub struct Problem(HttpError);
 
 impl<E: Into<HttpError>> From<E> for Problem {
     fn from(error: E) -> Self {
@@ -130,7 +179,7 @@ impl cloud::retry::MayConflict for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = Page(page::problem(&self.0.message), None).into_response();
+        let mut response = Page(frame::problem(&self.0.message), None).into_response();
         *response.status_mut() = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         self.0.note(&mut response);
         response
@@ -139,16 +188,16 @@ impl IntoResponse for Problem {
 
 /// Another page to go to.
 #[derive(Debug)]
-pub(crate) struct Redirect {
+pub struct Redirect {
     /// Its address.
-    pub(crate) location: String,
+    pub location: String,
     /// A cookie for the browser, as `Set-Cookie` has it.
-    pub(crate) cookie: Option<String>,
+    pub cookie: Option<String>,
 }
 
 impl Redirect {
     /// To this address.
-    pub(crate) fn to(location: impl Into<String>) -> Self {
+    pub fn to(location: impl Into<String>) -> Self {
         Self {
             location: location.into(),
             cookie: None,
@@ -166,6 +215,46 @@ impl IntoResponse for Redirect {
                 response
             }
             Err(error) => Problem(HttpError::unavailable(error)).into_response(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_in_leads_back_to_our_own_pages_alone() {
+        for good in ["studio", "studio?pool=a%20b", "studio/act?do=pause&pool=default"] {
+            assert_eq!(way_back(good), Some(good));
+        }
+        let long = format!("studio?{}", "a".repeat(LONGEST));
+        for bad in [
+            "",
+            "account",
+            "studios",
+            "//evil.example",
+            "https://evil.example/studio",
+            "studio//evil.example",
+            "studio/../../x",
+            "studio/%2e%2e/x",
+            "studio?a\r\nset-cookie: x",
+            "studio?\"><script>",
+            "studio\\evil",
+            &long,
+        ] {
+            assert_eq!(way_back(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_way_to_the_sign_in_knows_where_it_began() {
+        for (from, to) in [
+            ("/v1/account", "sign-in"),
+            ("/v1/studio", "sign-in?next=studio"),
+            ("/stage/v1/studio/act?do=x", "../sign-in?next=studio%2Fact%3Fdo%3Dx"),
+        ] {
+            assert_eq!(to_sign_in(&from.parse().unwrap()).location, to);
         }
     }
 }

@@ -1,0 +1,53 @@
+//! What the web pages look like: one file each, readable on a phone and by a screen reader. `maud` escapes whatever is put
+//! into them.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// What a page may load and do: nothing but its own style and its own forms.
+pub(crate) const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const STYLE: &str = include_str!("page.css");
+
+/// What a page needs besides its words.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Frame<'a> {
+    /// More style than every page has.
+    pub style: &'a str,
+    /// The address of its script; "" for none.
+    pub script: &'a str,
+}
+
+impl Frame<'_> {
+    /// A whole page.
+    pub fn page(self, title: &str, body: &Markup) -> Markup {
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width,initial-scale=1";
+                    title { (title) " · Atelier" }
+                    style { (PreEscaped(STYLE)) (PreEscaped(self.style)) }
+                    @if !self.script.is_empty() { script src=(self.script) defer {} }
+                }
+                body { main { p.brand { "Atelier" } h1 { (title) } (body) } }
+            }
+        }
+    }
+}
+
+/// A whole page of the usual kind.
+pub fn page(title: &str, body: &Markup) -> Markup {
+    Frame::default().page(title, body)
+}
+
+/// Something that must not be overlooked.
+pub fn alert(what: &Markup) -> Markup {
+    html! { p.warning role="alert" { (what) } }
+}
+
+/// Says what went wrong.
+pub fn problem(text: &str) -> Markup {
+    page("That did not work", &alert(&html! { (text) }))
+}
