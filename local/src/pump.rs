@@ -401,6 +401,8 @@ async fn start_stand_in(plan: &Plan, models: &Path, port: u16, step_delay: Durat
         .args([
             "--any-model",
             "--optional-nodes",
+            // As the machine image does.
+            "--previews",
             "--exit-with-parent",
             "--port",
             &port.to_string(),

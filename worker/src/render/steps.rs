@@ -44,8 +44,8 @@ impl Renderer {
         };
         // The socket must be open before the graph is posted; it opens while pictures are fetched.
         // Boxed: decoding, uploading and the commands of a host make a large future.
-        let prepared =
-            Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.host.comfy.base()).await) }) });
+        let listening = async { Ok(Listener::open(self.host.comfy.base(), Some(self.previews.eye())).await) };
+        let prepared = Box::pin(async { tokio::try_join!(fetched, listening) });
         let ((inputs, mut uploads, shelf, loras), mut listener) = brake.guard(prepared).await?;
         for lora in &loras.misfits {
             plan.silence(lora);
