@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Set
 
 from krita import Krita
 
@@ -81,6 +81,10 @@ class Atelier(QtCore.QObject):
         self.session.desk.read_blob = self._store.blob
         self.session.link.presence = Krita.instance().readSetting("atelier", "presence", "true") == "true"
         self.results: List[Result] = []
+        self.growing: Optional[QtGui.QImage] = None
+        """The picture of the job that is rendered, as far as it is."""
+        self._grown: Optional[bytes] = None
+        self._lookers: Set[QtWidgets.QWidget] = set()
         self.live_wish: Optional[Callable[[], Optional[Wish]]] = None
         """While live mode is on: what to paint."""
         self._live_seen = b""
@@ -201,6 +205,19 @@ class Atelier(QtCore.QObject):
         else:
             self._preview.show(document, result.image, result.job.place)
 
+    def look(self, looker: QtWidgets.QWidget, on: bool) -> None:
+        """Whether a widget can be seen that shows pictures as they grow."""
+        (self._lookers.add if on else self._lookers.discard)(looker)
+
+    def _is_seen(self) -> bool:
+        for it in list(self._lookers):
+            try:
+                if not it.window().isMinimized():
+                    return True
+            except RuntimeError:  # its window was closed
+                self._lookers.discard(it)
+        return False
+
     def cancel(self, job: str) -> None:
         """Whatever stage it is in."""
         self._do(lambda now: self.session.desk.cancel(now, job))
@@ -247,6 +264,7 @@ class Atelier(QtCore.QObject):
 
     def _tick(self) -> None:
         now, before, self._looked = time.monotonic(), self._looked, time.time()
+        self.session.growing.looks = self._is_seen()
         self._do(self.session.woke if self._looked - before > SLEPT else self.session.tick)
         if now >= self._layers_due:
             self._layers_due = now + LIVE_LOOK
@@ -280,8 +298,10 @@ class Atelier(QtCore.QObject):
                 self.trouble = say(
                     "Nothing can be stored on this computer ({why}). Do not close Krita amid a picture.", why=wrong.strerror
                 )
-        words = self._words()
-        if words != self._said:
+        words, grown = self._words(), self.session.growing.picture
+        if words != self._said or grown is not self._grown:
+            if grown is not self._grown:
+                self._grown, self.growing = grown, canvas.decode(grown) if grown is not None else None
             self._said = words
             self.changed.emit()
 

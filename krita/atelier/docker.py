@@ -15,8 +15,8 @@ from .core.session import Phase
 from .core.tongue import mark, say
 from .form import Form
 from .painting import NotReady
-from .qt import QtCore, QtWidgets
-from .strip import Strip
+from .qt import QtCore, QtGui, QtWidgets
+from .strip import THUMBNAIL, Strip
 from .widgets import Words, button, choice
 
 LEVELS = {Level.SIMPLE: mark("Simple"), Level.STANDARD: mark("Standard"), Level.EXPERT: mark("Expert")}
@@ -60,6 +60,7 @@ class Docker(DockWidget):
         self._form.changed.connect(self._touched)
         self._set_level(self._atelier.level)
         self._atelier.changed.connect(self._refresh)
+        self.visibilityChanged.connect(lambda on: self._atelier.look(self, on))
         self._refresh()
 
     def canvasChanged(self, canvas: Any) -> None:  # noqa: N802, Krita's name
@@ -275,7 +276,8 @@ class Docker(DockWidget):
             if id not in self._row_of:
                 self._row_of[id] = _Row(job)
                 self._rows.addWidget(self._row_of[id])
-            self._row_of[id].show_job(job)
+            grows = id == self._atelier.session.growing.job
+            self._row_of[id].show_job(job, self._atelier.growing if grows else None)
 
 
 class _Area(QtWidgets.QScrollArea):
@@ -300,14 +302,30 @@ class _Row(QtWidgets.QWidget):
         self._stop = button("cancel", say("Cancel"), lambda: atelier().cancel(job.id))
         self._again = button("again", say("Send again"), lambda: atelier().again(job.id))
         self._forget = button("forget", say("Remove"), lambda: atelier().forget(job.id))
+        self._picture = QtWidgets.QLabel()
+        self._picture.setObjectName("growing")
+        self._picture.setAccessibleName(say("The picture as far as it is"))
+        self._picture.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
+        self._picture.setMinimumWidth(1)  # a picture makes no docker wider
         column.addWidget(self._text)
+        column.addWidget(self._picture)
         column.addLayout(below)
         below.addWidget(self._bar, 1)
         for it in (self._stop, self._again, self._forget):
             below.addWidget(it)
 
-    def show_job(self, job: Job) -> None:
-        """Says where it stands."""
+    def show_job(self, job: Job, picture: Optional[QtGui.QImage]) -> None:
+        """Says where it stands, and shows the picture as far as it is."""
+        self._picture.setVisible(picture is not None)
+        if picture is not None:
+            side = 2 * THUMBNAIL
+            small = picture.scaled(
+                min(side, max(1, self.width())),
+                side,
+                QtCore.Qt.AspectRatioMode.KeepAspectRatio,
+                QtCore.Qt.TransformationMode.SmoothTransformation,
+            )
+            self._picture.setPixmap(QtGui.QPixmap.fromImage(small))
         failed = job.state is State.FAILED
         self._text.setText(job.words(time.monotonic()))
         self._bar.setVisible(not failed)

@@ -52,10 +52,10 @@ def running(command, **more):
 
 
 @contextlib.contextmanager
-def stack(command, folder):
+def stack(command, folder, step="150ms", settings=""):
     """The stack; gives API, token and an invitation."""
     said = []
-    options = ["--out", str(folder / "first.png"), "--step-delay", "150ms", "--port", "14590"]
+    options = ["--out", str(folder / "first.png"), "--step-delay", step, "--settings", settings, "--port", "14590"]
     log = open(folder / "stack.log", "wb")
     with running(command + options, stdout=subprocess.PIPE, stderr=log, text=True, cwd=HERE.parent.parent) as process:
         for line in process.stdout:
@@ -145,24 +145,24 @@ def approve(url, invitation):
     urllib.request.urlopen(url.split("?")[0], form)
 
 
-def krita(home, display, scene, address, token="", meanwhile=lambda out: None):
+def krita(home, display, scene, address, token="", meanwhile=lambda out: None, more=None):
     """Plays a scene; gives what the probe wrote. `meanwhile` is asked now and then.
 
     Where Krita itself crashes, outside of any Python, as it does now and then when documents are closed, it is played once more.
     """
     out = home / scene
-    code = play_once(home, display, scene, address, token, meanwhile)
+    code = play_once(home, display, scene, address, token, meanwhile, more)
     if code == -signal.SIGSEGV and "<no Python frame>" in (out / "krita.log").read_text(errors="replace"):
         print(f"{scene}: Krita crashed, not in our code: see {scene}-crashed/krita.log; played once more", flush=True)
         out.rename(home / f"{scene}-crashed")
-        code = play_once(home, display, scene, address, token, meanwhile)
+        code = play_once(home, display, scene, address, token, meanwhile, more)
     assert code == 0, f"{scene}: Krita ended with {code}"
     report = json.loads((out / "report.json").read_text())
     assert "error" not in report, f"{scene}: {report['error']}"
     return report
 
 
-def play_once(home, display, scene, address, token, meanwhile):
+def play_once(home, display, scene, address, token, meanwhile, more):
     """Plays a scene; gives how Krita ended."""
     out = home / scene
     out.mkdir()
@@ -180,6 +180,7 @@ def play_once(home, display, scene, address, token, meanwhile):
         "ATELIER_DRIVE": str(out),
         "ATELIER_SCENE": scene,
         **{name: str(home / folder) for name, folder in paths.items()},
+        **(more or {}),
     }
     end = time.monotonic() + KRITA_LIMIT
     with open(out / "krita.log", "wb") as log:
@@ -207,6 +208,7 @@ def look_at_everything(report):
     # Over the selection, and not beyond the 52 pixels that its soft rim needs.
     green = by_name["a green square (seed 9)"]
     assert contains(green, [100, 120, 200, 160]) and contains([48, 68, 304, 264], green), by_name
+    assert report["grows"] > 50, report
     assert report["after cancel"] == 0, report
     for name in ("CMYKAU16", "RGBAF32", "GRAYAU8"):
         assert jobs[name]["layers"][-1]["bounds"] == whole and jobs[name]["colours"] > 10, jobs[name]

@@ -106,6 +106,12 @@ def picture(hue):
     return image
 
 
+def blurred(image):
+    """As previews are halfway."""
+    smooth = QtCore.Qt.TransformationMode.SmoothTransformation
+    return image.scaled(24, 24).scaled(384, 384, QtCore.Qt.AspectRatioMode.KeepAspectRatio, smooth)
+
+
 docker = Docker()
 docker.resize(WIDTH, 820)
 docker.show()
@@ -150,6 +156,7 @@ for name, it in (
     it.heard = time.monotonic()
     jobs.clear()
     jobs[it.id] = it
+    session.growing.job, one.growing = it.id, blurred(picture(200)) if name == "growing" else None
     one.changed.emit()
     docker._say_price(16)
     look(name)

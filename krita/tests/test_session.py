@@ -1,5 +1,6 @@
 """Connecting, jobs and the socket, on a server in memory."""
 
+import base64
 import json
 import unittest
 
@@ -452,6 +453,87 @@ class Socket(unittest.TestCase):
             two.step()
         self.assertIn(job.id, one.delivered)
         self.assertEqual(two.delivered, {})
+
+
+
+class Grows(unittest.TestCase):
+    """The picture as it grows."""
+
+    JPEG = b"\xff\xd8\xff" + b"picture"
+
+    def running(self, looks=True, **more):
+        world = World(**more).ready()
+        world.session.growing.looks = looks
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING)
+        world.step()
+        return world, job
+
+    def shown(self, world, job, number, jpeg=JPEG, run="run-1", **more):
+        text = base64.b64encode(jpeg).decode() if isinstance(jpeg, bytes) else jpeg
+        event = {"event": "preview", "task_id": job.task, "run_id": run, "seq": number, "jpeg": text, **more}
+        world.session.socket_said(world.now, json.dumps(event))
+        return world.session.growing.picture
+
+    def looks(self, world):
+        return [it for it in world.sent if it["action"] == "look"]
+
+    def test_only_who_looks_asks_and_says_so_again(self):
+        world, job = self.running(looks=False)
+        self.assertEqual(self.looks(world), [])
+        world.session.growing.looks = True
+        for _ in range(4 * 25):
+            world.step()
+        self.assertEqual(self.looks(world), [{"action": "look", "task_id": job.task}] * 3)
+        world.session.growing.looks = False
+        for _ in range(4 * 25):
+            world.step()
+        self.assertEqual(len(self.looks(world)), 3)
+
+    def test_another_connection_is_told_anew(self):
+        world, job = self.running()
+        world.session.socket_closed(world.now)
+        world.until(lambda: world.session.link.is_open, work=False)
+        world.step()
+        self.assertEqual(len(self.looks(world)), 2)
+
+    def test_it_grows_and_never_back(self):
+        world, job = self.running()
+        first, second = self.JPEG + b"1", self.JPEG + b"2"
+        self.assertEqual(self.shown(world, job, 4, first), first)
+        for seq in (4, 3, 0):
+            self.assertEqual(self.shown(world, job, seq, second), first)
+        self.assertEqual(self.shown(world, job, 5, second), second)
+        # The render was interrupted, and another worker begins anew.
+        self.assertEqual(self.shown(world, job, 1, first, run="run-2"), first)
+        calls = len(world.calls)
+        world.until(lambda: job.id in world.delivered)
+        world.step()
+        self.assertIsNone(world.session.growing.picture)
+        self.assertIsNone(self.shown(world, job, 9), "late")
+        self.assertGreater(len(world.calls), calls)
+
+    def test_what_is_no_picture_of_it_is_dropped(self):
+        world, job = self.running()
+        for no in ("", "%%%", "é", 7, None, [], b"", b"<html>", self.JPEG + b"x" * 12 * 1024, "A" * 200_000):
+            self.assertIsNone(self.shown(world, job, 1, no))
+        for more in ({"task_id": "another"}, {"task_id": 7}, {"run_id": None}, {"seq": "1"}, {"seq": None}, {"seq": -1}):
+            self.assertIsNone(self.shown(world, job, 1, **more), more)
+        self.assertEqual(self.shown(world, job, 1), self.JPEG)
+
+    def test_a_live_picture_is_not_watched(self):
+        world = World().ready()
+        world.session.growing.looks = True
+        job = world.job(live=True)
+        world.until(lambda: job.id in world.delivered)
+        self.assertEqual(self.looks(world), [])
+
+    def test_nothing_of_it_is_kept(self):
+        world, job = self.running()
+        self.shown(world, job, 1)
+        world.session.desk.save()
+        world.perform()
+        self.assertNotIn("picture", json.dumps(world.kept))
 
 
 if __name__ == "__main__":

@@ -407,6 +407,8 @@ async fn start_stand_in(
         .args([
             "--any-model",
             "--optional-nodes",
+            // As the machine image does.
+            "--previews",
             "--exit-with-parent",
             "--port",
             &port.to_string(),

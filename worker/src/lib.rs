@@ -23,7 +23,7 @@
 //! | `host` | this machine: its GPU, its boot, its folders, its commands, its dead-man switch |
 //!
 //! Uses point downwards in this list. What stands beside the rooms is used by several of them: `event` is what they tell the
-//! agent, `status` what they tell about the worker.
+//! agent, `status` what they tell about the worker, `preview` the pictures of a run that somebody looks at.
 
 mod agent;
 mod backoff;
@@ -39,6 +39,7 @@ mod images;
 #[cfg(test)]
 mod limits;
 mod loras;
+mod preview;
 mod render;
 mod status;
 mod transfer;

@@ -2,6 +2,8 @@
 //!
 //! Who somebody is was found out at `$connect`; what they may say is checked on each message.
 
+mod look;
+
 use accounts::{AccountError, Caller, access};
 use cloud::{
     Cloud, StoreError, Write, chain,
@@ -88,6 +90,7 @@ impl App {
             team: caller.team.clone(),
             role: caller.role,
             opened_at: now,
+            look: None,
             ttl: (now + SESSION_LIFE).seconds(),
         };
         on_conflict!({
@@ -165,6 +168,20 @@ impl App {
                     self.show(&caller, connection, id, now).await?;
                 }
                 Ok(())
+            }
+            ClientMessage::Look { task_id } => {
+                let caller = caller.clone().must_be(access::PAINTERS)?;
+                self.look(&caller, connection, task_id, now).await
+            }
+            ClientMessage::Preview {
+                task_id,
+                run_id,
+                seq,
+                jpeg,
+            } => {
+                let caller = caller.clone().must_be(access::WORKERS)?;
+                look::check(&jpeg)?;
+                self.preview(&caller, task_id, run_id, seq, jpeg, now).await
             }
             ClientMessage::Active => {
                 let caller = caller.clone().must_be(access::PAINTERS)?;

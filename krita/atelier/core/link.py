@@ -16,6 +16,8 @@ SYNC, PING_BUSY, PING_IDLE, SILENCE = 45.0, 30.0, 240.0, 20.0
 laptop that slept finds out by a ping without an answer."""
 ACTIVE = 60.0
 """Seconds between two signs of presence."""
+LOOK = 10.0
+"""Seconds between two looks at a picture that grows; the cloud takes one for 30 s."""
 MOST_IDS = 20
 """In one `sync`."""
 LONGEST_MESSAGE = 256 * 1024
@@ -32,6 +34,7 @@ class Link:
         self._due = 0.0
         self._synced = self._pinged = self._heard = 0.0
         self._active: Optional[float] = None
+        self._looked, self._look_again = "", 0.0
         self.presence = True
         """Whether the painter lets the studio know that they paint."""
 
@@ -56,7 +59,7 @@ class Link:
         """The handshake went well: what happened in between was not kept for us, so ask."""
         if self._state != "opening":
             return
-        self._state, self._heard, self._pinged = "open", now, now
+        self._state, self._heard, self._pinged, self._looked = "open", now, now, ""
         self._sync(now, tasks)
 
     def closed(self, now: float) -> None:
@@ -107,6 +110,12 @@ class Link:
         if self.is_open and self.presence and (self._active is None or now - self._active >= ACTIVE):
             self._active = now
             self._say({"action": "active"})
+
+    def look(self, now: float, task: str) -> None:
+        """Somebody watches this task's picture grow."""
+        if self.is_open and (task != self._looked or now >= self._look_again):
+            self._looked, self._look_again = task, now + LOOK
+            self._say({"action": "look", "task_id": task})
 
     def _sync(self, now: float, tasks: Sequence[str]) -> None:
         self._synced = now

@@ -12,6 +12,7 @@ from .backoff import Backoff
 from .calls import Calls, endpoint_of, is_passing
 from .desk import Desk
 from .effects import KeepToken, OpenBrowser, Reply
+from .growing import Growing
 from .jobs import Job, State
 from .link import Link
 from .loras import Loras
@@ -45,6 +46,7 @@ class Session:
         self.link = Link(self._effects, chance)
         self.desk = Desk(self._effects, self._calls, chance, stored)
         self.loras = Loras(self._effects, self._calls, chance, loras)
+        self.growing = Growing()
         self._backoff = Backoff(chance)
         self._new_id = new_id
         self._due = 0.0
@@ -80,6 +82,7 @@ class Session:
                 self.link.tick(now, self._socket, self._calls.token, self.desk.unfinished())
             self.desk.socket_is_open = self.link.is_open
             self.desk.tick(now)
+            self.growing.tick(now, self.link, self.desk.jobs.values())
             self.loras.tick(now)
 
     def words(self) -> str:
@@ -275,3 +278,5 @@ class Session:
         if event is not None and event["event"] == "task":
             self.desk.told(now, event)
             self.tick(now)
+        elif event is not None and event["event"] == "preview":
+            self.growing.heard(event, self.desk.jobs)

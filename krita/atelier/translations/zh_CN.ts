@@ -118,6 +118,10 @@
         <translation>无法读取该 JSON。请更正，或清空此栏。</translation>
     </message>
     <message>
+        <source>The picture as far as it is</source>
+        <translation>正在生成的图片</translation>
+    </message>
+    <message>
         <source>There is more: refine, styles, LoRAs and control layers. Show it?</source>
         <translation>还有更多功能：精修、风格、LoRA 和控制图层。要显示吗？</translation>
     </message>

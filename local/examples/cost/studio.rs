@@ -160,6 +160,7 @@ async fn seed(store: &Store, keys: &Keys, now: Millis) -> Result<()> {
         team: seed.team,
         role: Role::Painter,
         opened_at: now,
+        look: None,
         ttl: (now + HOUR).seconds(),
     };
     Ok(put(store, session).await?)

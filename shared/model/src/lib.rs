@@ -39,7 +39,7 @@ pub use scheduling::{
     Breaker, BreakerForce, Demand, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told,
     storable,
 };
-pub use session::Session;
+pub use session::{Look, Session};
 pub use settings::{Setting, Settings, SettingsError};
 pub use sign_in::{AddressRate, BrowserSession, Device, Identified, Identity, Invitation, SignIn, Ticket};
 pub use task::{BacklogEntry, CancelCause, Canceled, Lane, Task, TaskBody, TaskState, TransitionError};

@@ -4,7 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+#[cfg(doc)]
+use crate::Look;
 use crate::{CancelCause, Failure, RunId, RunTimes, Task, TaskId, TaskState};
+
+/// Bytes of a picture as it grows: in base64 and with its message it stays within the 32 KB of a frame of API Gateway.
+pub const MAX_PREVIEW: usize = 12 * 1024;
 
 /// What a client says. The route key of the WebSocket API is `action`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +35,22 @@ pub enum ClientMessage {
     },
     /// A painter: there is activity on the canvas. At most once a minute.
     Active,
+    /// A painter: show me this picture as it grows, for the next [`Look::LIFE`]. Said again for as long as somebody looks.
+    Look {
+        /// The task, which must be running.
+        task_id: TaskId,
+    },
+    /// A worker whose run is looked at: the picture as far as it is.
+    Preview {
+        /// The task.
+        task_id: TaskId,
+        /// The run.
+        run_id: RunId,
+        /// Rising number of the picture within its run.
+        seq: u64,
+        /// A JPEG of at most [`MAX_PREVIEW`] bytes, in base64.
+        jpeg: String,
+    },
     /// Anyone: keep the connection open.
     Ping,
 }
@@ -49,6 +70,26 @@ pub enum ServerMessage {
     Cancel {
         /// The run.
         run_id: RunId,
+    },
+    /// To a worker: somebody looks at this run; send pictures of it for the next [`Look::LIFE`]. Workers that do not know this
+    /// ignore it.
+    Look {
+        /// The task.
+        task_id: TaskId,
+        /// The run.
+        run_id: RunId,
+    },
+    /// To a painter who looks: the picture as far as it is. One of another run replaces what is shown; one of the same run
+    /// only with a larger number.
+    Preview {
+        /// The task.
+        task_id: TaskId,
+        /// The run.
+        run_id: RunId,
+        /// Rising number of the picture within its run.
+        seq: u64,
+        /// A JPEG, in base64.
+        jpeg: String,
     },
     /// To a worker: take no more work.
     Drain,

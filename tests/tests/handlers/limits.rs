@@ -23,7 +23,7 @@ fn rows() -> Vec<(String, usize)> {
     rows.collect()
 }
 
-const CASES: [&str; 36] = [
+const CASES: [&str; 37] = [
     "any_body",
     "submit_body",
     "inline_picture",
@@ -52,6 +52,7 @@ const CASES: [&str; 36] = [
     "plan",
     "tasks_page",
     "sync",
+    "preview",
     "client_id",
     "worker_model",
     "worker_models",
@@ -329,6 +330,22 @@ async fn goes_through(name: &str, n: usize) -> bool {
             let before = world.sent().len();
             assert_eq!(world.push(event, NOW).await, 200);
             world.sent().len() - before == n
+        }
+        "preview" => {
+            let (task, _) = world.running(NOW).await;
+            let socket = world.painter_socket().await;
+            let look = json!({ "action": "look", "task_id": task.task_id });
+            let event = socket_event("sync", socket.as_str(), &painter(MARA), Some(&look));
+            assert_eq!(world.push(event, NOW).await, 200);
+            let mut jpeg = vec![0; n];
+            jpeg[..3].copy_from_slice(&[0xff, 0xd8, 0xff]);
+            let message = json!({
+                "action": "preview", "task_id": task.task_id, "run_id": task.run.unwrap().run_id, "seq": 1,
+                "jpeg": BASE64_STANDARD.encode(jpeg),
+            });
+            let event = socket_event("sync", "workers", &worker_context(WORKER, 1, NOW), Some(&message));
+            world.push(event, NOW).await;
+            !world.sent().is_empty()
         }
         "result" => {
             let (task, worker) = world.running(NOW).await;

@@ -23,9 +23,14 @@ async fn golden_events() {
                 world.ready(WORKER, "i-0", NOW).await;
                 attached(&world, WORKER, WORKER_SOCKET).await;
             }
-            "progress" | "sync" | "ping" => {
+            "progress" | "sync" | "ping" | "preview" => {
                 world.running(NOW - seconds(10)).await;
                 world.painter_socket().await;
+            }
+            "look" => {
+                world.running(NOW - seconds(10)).await;
+                world.painter_socket().await;
+                attached(&world, WORKER, WORKER_SOCKET).await;
             }
             other => unknown(other),
         }
@@ -261,6 +266,125 @@ async fn roles_say_their_own_messages_only() {
     assert_eq!(say(&world, "x", &Value::Null, &sync, NOW).await, 401);
     assert_eq!(world.written(), before);
     assert!(world.sent().is_empty());
+}
+
+// ---------------------------------------------------------------- the picture as it grows
+
+const JPEG: &str = "/9j/4AAQSkZJRgABAQ==";
+
+async fn look(world: &World, connection: &str, user: &str, task: &str, now: Millis) -> i64 {
+    let message = json!({ "action": "look", "task_id": task });
+    say(world, connection, &painter(user), &message, now).await
+}
+
+async fn preview(world: &World, caller: &Value, run: RunId, jpeg: &str, now: Millis) -> i64 {
+    let message = json!({ "action": "preview", "task_id": TASK, "run_id": run, "seq": 3, "jpeg": jpeg });
+    say(world, WORKER_SOCKET, caller, &message, now).await
+}
+
+/// A task that runs on a worker with a WebSocket, and its owner with two.
+async fn looked_at() -> World {
+    let world = World::new().await;
+    world.running(NOW).await;
+    attached(&world, WORKER, WORKER_SOCKET).await;
+    world.painter_socket().await;
+    world.socket("elsewhere", UserId::new(MARA), Role::Painter, NOW).await;
+    world.socket("others", UserId::new(OTHER), Role::Painter, NOW).await;
+    world
+}
+
+#[tokio::test]
+async fn the_picture_as_it_grows_reaches_the_socket_that_looks() {
+    let world = looked_at().await;
+    let me = of_worker(1);
+    assert_eq!(preview(&world, &me, run_id(), JPEG, NOW).await, 200);
+    assert!(world.sent().is_empty(), "nobody looks");
+    assert_eq!(look(&world, PAINTER_SOCKET, MARA, TASK, NOW).await, 200);
+    let asked = json!({ "event": "look", "task_id": TASK, "run_id": RUN });
+    assert_eq!(world.sent(), [(WORKER_SOCKET.to_owned(), asked.clone())]);
+    let before = world.written();
+    for _ in 0..2 {
+        preview(&world, &me, run_id(), JPEG, NOW + seconds(1)).await;
+    }
+    let shown = json!({ "event": "preview", "task_id": TASK, "run_id": RUN, "seq": 3, "jpeg": JPEG });
+    let expected = (PAINTER_SOCKET.to_owned(), shown);
+    assert_eq!(world.sent(), [expected.clone(), expected]);
+    // Said again soon, a look is passed on, and not written.
+    look(&world, PAINTER_SOCKET, MARA, TASK, NOW + seconds(10)).await;
+    assert_eq!(world.sent(), [(WORKER_SOCKET.to_owned(), asked)]);
+    assert_eq!(
+        world.written(),
+        before,
+        "neither pictures nor looks said often are written"
+    );
+    // It is over half a minute after the last look that was noted.
+    preview(&world, &me, run_id(), JPEG, NOW + seconds(31)).await;
+    assert!(world.sent().is_empty());
+    look(&world, PAINTER_SOCKET, MARA, TASK, NOW + seconds(31)).await;
+    preview(&world, &me, run_id(), JPEG, NOW + seconds(60)).await;
+    assert_eq!(world.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_sees_anothers_picture_grow() {
+    let world = looked_at().await;
+    world.ready(WORKER_2, "i-2", NOW).await;
+    let before = world.written();
+    // Another's task; one that nobody knows; another's socket, as nobody can name one.
+    look(&world, "others", OTHER, TASK, NOW).await;
+    look(
+        &world,
+        PAINTER_SOCKET,
+        MARA,
+        "01a05cd7-2a00-7000-8000-0000000000ff",
+        NOW,
+    )
+    .await;
+    look(&world, "others", MARA, TASK, NOW).await;
+    let worker = json!({ "action": "look", "task_id": TASK });
+    assert_eq!(say(&world, WORKER_SOCKET, &of_worker(1), &worker, NOW).await, 403);
+    assert_eq!(world.written(), before);
+    assert!(world.sent().is_empty());
+    look(&world, PAINTER_SOCKET, MARA, TASK, NOW).await;
+    world.sent();
+    // A painter; another worker; an earlier process of this one; another run.
+    assert_eq!(preview(&world, &painter(MARA), run_id(), JPEG, NOW).await, 403);
+    preview(&world, &worker_context(WORKER_2, 1, NOW), run_id(), JPEG, NOW).await;
+    preview(&world, &of_worker(0), run_id(), JPEG, NOW).await;
+    let stale: RunId = "01a05cd7-2a00-7000-8000-0000000000bf".parse().unwrap();
+    preview(&world, &of_worker(1), stale, JPEG, NOW).await;
+    assert!(world.sent().is_empty());
+    // What is no small JPEG.
+    let long = format!("/9j/{}", "A".repeat(16 * 1024));
+    for no in ["", "iVBORw0KGgo=", "/9j/\"<script>", long.as_str()] {
+        assert_eq!(preview(&world, &of_worker(1), run_id(), no, NOW).await, 400, "{no:.20}");
+    }
+    assert!(world.sent().is_empty());
+    // Late: the task waits again, or is over.
+    world
+        .alter_task(&task_id(), |task| {
+            task.cancel(model::CancelCause::User, NOW);
+            task.end_run(run_id(), Outcome::Interrupted, NOW).unwrap();
+        })
+        .await;
+    preview(&world, &of_worker(1), run_id(), JPEG, NOW).await;
+    look(&world, PAINTER_SOCKET, MARA, TASK, NOW).await;
+    assert!(world.sent().is_empty());
+}
+
+#[tokio::test]
+async fn looks_at_once_are_all_noted() {
+    for seed in 0..10 {
+        let world = World::unkind(seed).await;
+        world.running(NOW).await;
+        world.painter_socket().await;
+        world.port.dawdle(seed);
+        let looks = || look(&world, PAINTER_SOCKET, MARA, TASK, NOW);
+        let (one, other) = tokio::join!(looks(), looks());
+        assert_eq!((one, other), (200, 200), "seed {seed}");
+        let session: Session = world.get(&ConnectionId::new(PAINTER_SOCKET)).await;
+        assert!(session.looks_at(task_id(), NOW + seconds(29)), "seed {seed}");
+    }
 }
 
 // ---------------------------------------------------------------- sync, ping, garbage

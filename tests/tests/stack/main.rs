@@ -95,6 +95,7 @@ fn main() -> ExitCode {
         scaling::whoever_connects_wakes_a_machine,
         sockets::dropped_and_resumed,
         sockets::roles_and_garbage,
+        sockets::the_picture_as_it_grows,
         access::tokens,
         access::other_painters,
         access::workers_hold_no_keys,

@@ -1,9 +1,10 @@
 //! WebSockets come and go.
 
 use anyhow::{Result, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use model::{
     TaskState,
-    socket::{ClientMessage, ServerMessage},
+    socket::{ClientMessage, MAX_PREVIEW, ServerMessage},
 };
 
 use crate::studio::{Studio, small};
@@ -79,4 +80,40 @@ pub(crate) async fn roles_and_garbage(studio: Studio) -> Result<()> {
     ensure!(running.progress() < 1.0, "it was over before it began");
     studio.finish(task).await?;
     Ok(())
+}
+
+/// Who looks sees the picture grow, on the socket that looks and no other, and the picture is none the worse for it.
+pub(crate) async fn the_picture_as_it_grows(studio: Studio) -> Result<()> {
+    let mut idle = studio.painter.events().await?;
+    let mut events = studio.painter.events().await?;
+    let task = studio.painter.submit(&small(60, 1)?).await?;
+    studio.until_painting(task).await?;
+    let run = studio.run_of(task).await?;
+    let mut seen = vec![];
+    events.say(&ClientMessage::Look { task_id: task }).await?;
+    while seen.len() < 3 {
+        if let ServerMessage::Preview {
+            task_id,
+            run_id,
+            seq,
+            jpeg,
+        } = events.next().await?
+        {
+            let jpeg = BASE64_STANDARD.decode(jpeg)?;
+            ensure!((task_id, run_id) == (task, run), "another's picture");
+            ensure!(jpeg.len() <= MAX_PREVIEW, "{} bytes", jpeg.len());
+            image::load_from_memory_with_format(&jpeg, image::ImageFormat::Jpeg)?;
+            seen.push(seq);
+        }
+    }
+    ensure!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
+    studio.finish(task).await?;
+    idle.say(&ClientMessage::Ping).await?;
+    loop {
+        match idle.next().await? {
+            ServerMessage::Pong => return Ok(()),
+            ServerMessage::Preview { .. } => anyhow::bail!("shown to a socket that did not look"),
+            _ => {}
+        }
+    }
 }

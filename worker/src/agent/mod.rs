@@ -21,6 +21,7 @@ use crate::{
     event::{Event, send},
     files::{FileCache, SharedFolder},
     host::{DeadMan, Gpu, Storage, shut_down},
+    preview::Previews,
     render::{ComfyHost, Prefetch, Renderer, Stop},
     status::StatusBoard,
     transfer::Fetcher,
@@ -83,6 +84,7 @@ impl Agent {
             host: Arc::new(ComfyHost::new(comfy, restart, storage, timing.clone(), status.clone())),
             status: status.clone(),
             fetcher: fetcher.clone(),
+            previews: Previews::new(),
             timing: timing.clone(),
         };
         Ok(Self {
@@ -175,7 +177,8 @@ impl Agent {
         ));
         let (api, timing) = (Arc::clone(&self.api), self.timing.clone());
         let (status, address) = (self.status.watch(), address.subscribe());
-        tasks.spawn(keep_open(api, address, status, timing, events.clone()));
+        let previews = self.renderer.previews.clone();
+        tasks.spawn(keep_open(api, address, status, previews, timing, events.clone()));
         let comfy = Arc::clone(&self.renderer.host);
         tasks.spawn(async move { comfy.await_first_answer().await });
         if let Some(fetcher) = &self.renderer.fetcher {

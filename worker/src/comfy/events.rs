@@ -9,12 +9,18 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 use tokio_tungstenite::{
     connect_async_with_config,
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 use uuid::Uuid;
+
+use crate::preview::Eye;
 
 /// Something ComfyUI says about a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,8 +58,8 @@ pub(crate) fn frames() -> WebSocketConfig {
 }
 
 impl Listener {
-    /// Opens a socket. Without one the listener stays silent, and the run goes on by polling.
-    pub(crate) async fn open(base: &str) -> Self {
+    /// Opens a socket. Without one the listener stays silent, and the run goes on by polling. Pictures go to the eye.
+    pub(crate) async fn open(base: &str, mut eye: Option<Eye>) -> Self {
         let client = Uuid::new_v4().to_string();
         let (sender, events) = mpsc::channel(256);
         let url = format!("{}/ws?clientId={client}", base.replacen("http", "ws", 1));
@@ -77,7 +83,14 @@ impl Listener {
             let Some(mut socket) = socket else { return };
             // Dropping a report is better than letting ComfyUI's messages pile up, but an end must get through.
             while let Some(Ok(message)) = socket.next().await {
-                let Message::Text(text) = message else { continue };
+                let text = match (message, &mut eye) {
+                    (Message::Text(text), _) => text,
+                    (Message::Binary(frame), Some(eye)) => {
+                        eye.saw(&frame, Instant::now());
+                        continue;
+                    }
+                    _ => continue,
+                };
                 let Some(event) = parse(&text) else { continue };
                 let heard = match event.1 {
                     RunEvent::Ended => sender.send(event).await.is_ok(),

@@ -20,6 +20,7 @@ use crate::{
     config::Timing,
     error::chain,
     event::Event,
+    preview::{self, Previews},
     status::{Share, Status},
 };
 
@@ -50,6 +51,7 @@ pub(crate) async fn keep_open(
     api: Arc<CloudApi>,
     mut address: watch::Receiver<Option<String>>,
     mut status: watch::Receiver<Status>,
+    previews: Previews,
     timing: Timing,
     events: mpsc::Sender<Event>,
 ) {
@@ -76,7 +78,7 @@ pub(crate) async fn keep_open(
                     return;
                 }
                 tokio::select! {
-                    end = talk(socket, &mut status, &timing, &events) => match end {
+                    end = talk(socket, &mut status, &previews, &timing, &events) => match end {
                         Ok(()) => tracing::info!("the WebSocket was closed"),
                         Err(error) => tracing::info!(error = chain(&error), "the WebSocket broke"),
                     },
@@ -112,12 +114,15 @@ async fn open(url: &str, token: &Token) -> Result<Socket, SocketError> {
 async fn talk(
     mut socket: Socket,
     status: &mut watch::Receiver<Status>,
+    previews: &Previews,
     timing: &Timing,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), SocketError> {
     let mut ping = interval_at(Instant::now() + timing.socket_ping, timing.socket_ping);
     let mut told: Option<Share> = None;
     let mut may_tell = Instant::now();
+    // What was seen before this connection is late.
+    let mut latest = previews.watch();
     loop {
         let news = status
             .borrow_and_update()
@@ -126,7 +131,7 @@ async fn talk(
         tokio::select! {
             message = socket.next() => match message {
                 Some(Ok(Message::Text(text))) => {
-                    if let Some(event) = heard(&text) && events.send(event).await.is_err() {
+                    if let Some(event) = heard(&text, previews) && events.send(event).await.is_err() {
                         return Ok(());
                     }
                 }
@@ -141,6 +146,11 @@ async fn talk(
                     say(&mut socket, &ClientMessage::Progress { task_id, run_id, seq, value }).await?;
                     told = news;
                     may_tell = Instant::now() + timing.progress_gap;
+                }
+            }
+            message = preview::next(&mut latest) => {
+                if let Some(message) = message {
+                    say(&mut socket, &message).await?;
                 }
             }
             changed = status.changed() => if changed.is_err() { return Ok(()) },
@@ -158,11 +168,15 @@ async fn say(socket: &mut Socket, message: &ClientMessage) -> Result<(), SocketE
 }
 
 /// What a message means for a worker; none for what is not for it or not known.
-fn heard(text: &str) -> Option<Event> {
+fn heard(text: &str, previews: &Previews) -> Option<Event> {
     match serde_json::from_str(text).ok()? {
         ServerMessage::Wake { task_id } => Some(Event::Wake(task_id)),
         ServerMessage::Cancel { run_id } => Some(Event::Cancel(run_id)),
         ServerMessage::Drain => Some(Event::Drain),
-        ServerMessage::Pong | ServerMessage::Task(_) => None,
+        ServerMessage::Look { task_id, run_id } => {
+            previews.look(task_id, run_id, Instant::now());
+            None
+        }
+        ServerMessage::Pong | ServerMessage::Task(_) | ServerMessage::Preview { .. } => None,
     }
 }

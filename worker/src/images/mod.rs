@@ -6,6 +6,7 @@ mod finish;
 mod fuzz;
 mod inputs;
 mod picture;
+mod preview;
 mod result_blob;
 mod segment;
 
@@ -16,6 +17,7 @@ pub(crate) use finish::finish;
 #[cfg(test)]
 pub(crate) use inputs::count;
 pub(crate) use inputs::{Ready, check_etag, inline, limit, prepare};
+pub(crate) use preview::preview;
 pub(crate) use result_blob::{BadOutput, ResultBlob, check_count};
 #[cfg(test)]
 pub(crate) use segment::picture as read_picture;

@@ -44,8 +44,8 @@ impl Renderer {
         };
         // The socket must be open before the graph is posted; it opens while pictures are fetched.
         // Boxed: decoding, uploading and the commands of a host make a large future.
-        let prepared =
-            Box::pin(async { tokio::try_join!(fetched, async { Ok(Listener::open(self.host.comfy.base()).await) }) });
+        let listening = async { Ok(Listener::open(self.host.comfy.base(), Some(self.previews.eye())).await) };
+        let prepared = Box::pin(async { tokio::try_join!(fetched, listening) });
         // Fetching has its own limit: what it takes is not taken from the rendering.
         let fetch_limit = fetch_limit(run).unwrap_or_default();
         brake.deadline += fetch_limit;

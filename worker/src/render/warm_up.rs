@@ -97,7 +97,7 @@ impl ComfyHost {
     ) -> Result<(), RenderError> {
         let id = RunId::new(Uuid::now_v7());
         let graph = graph(&format!("tasks/{id}/out"))?;
-        let mut listener = Listener::open(self.comfy.base()).await;
+        let mut listener = Listener::open(self.comfy.base(), None).await;
         comfy::submit(&self.comfy, id, &listener.client, &graph).await?;
         let followed = comfy::follow(&self.comfy, id, &mut listener, &self.timing, |_| ());
         let ending = match timeout(self.timing.warm_up_limit, followed).await {

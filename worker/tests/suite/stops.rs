@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use model::{
-    FailureClass, RunId,
-    socket::{ClientMessage, ServerMessage},
+    FailureClass, RunId, TaskId,
+    socket::{ClientMessage, MAX_PREVIEW, ServerMessage},
     worker_api::HeartbeatReply,
 };
 use serde_json::json;
@@ -82,6 +83,40 @@ async fn cancels_by_the_socket(mut bench: Bench) {
             .all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1),
         "{numbers:?}"
     );
+}
+
+#[tokio::test]
+async fn shows_a_picture_as_it_grows_to_who_looks() {
+    let bench = Bench::double().await.ready().await;
+    let run = bench.run(&steps(LONG, fresh_seed()));
+    let is_under_way = |seen: &Seen| matches!(seen, Seen::Said(ClientMessage::Progress { seq: 2.., .. })).then_some(());
+    bench.cloud.wait("progress", is_under_way).await;
+    let task_id = TaskId::new(uuid::Uuid::from_u128(5));
+    bench.cloud.push(ServerMessage::Look { task_id, run_id: run });
+    let said = bench.cloud.wait("pictures", |seen| match seen {
+        Seen::Said(said @ ClientMessage::Preview { seq: 2.., .. }) => Some(said.clone()),
+        _ => None,
+    });
+    let ClientMessage::Preview {
+        task_id: task,
+        run_id,
+        seq,
+        jpeg,
+    } = said.await
+    else {
+        panic!()
+    };
+    assert_eq!((task, run_id, seq), (task_id, run, 2));
+    let jpeg = BASE64_STANDARD.decode(jpeg).unwrap();
+    assert!(jpeg.len() <= MAX_PREVIEW, "{}", jpeg.len());
+    image::load_from_memory_with_format(&jpeg, image::ImageFormat::Jpeg).unwrap();
+    bench.cloud.push(ServerMessage::Cancel { run_id: run });
+    bench.cloud.failure(run).await;
+    let looks = bench.cloud.seen();
+    let first = |is: fn(&Seen) -> bool| looks.iter().position(is).unwrap();
+    let shown = first(|seen| matches!(seen, Seen::Said(ClientMessage::Preview { .. })));
+    let began = first(|seen| matches!(seen, Seen::Said(ClientMessage::Progress { seq: 2.., .. })));
+    assert!(shown > began, "sent before anybody looked");
 }
 
 async fn stops_a_run_that_takes_too_long(bench: Bench) {

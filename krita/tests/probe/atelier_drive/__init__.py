@@ -6,6 +6,7 @@ ATELIER_DRIVE names the folder for the report, ATELIER_SCENE the function below 
 import json
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -55,6 +56,11 @@ class Hands:
     @property
     def results(self):
         return self.at("results").count()
+
+    def grows(self):
+        """Whether a picture is seen as far as it is."""
+        it = self.at("growing", QtWidgets.QLabel)
+        return it is not None and it.isVisible() and it.pixmap() is not None and not it.pixmap().isNull()
 
     def look(self, name):
         for part, widget in (("window", self.main), ("docker", self.docker)):
@@ -132,7 +138,9 @@ def everything(hands, report):
     hands.heard.clear()
     hands.click("go")
     yield lambda: any(it.startswith("Rendering") for it in hands.heard[1:])
-    hands.look("rendering")
+    yield hands.grows
+    report["grows"] = hands.at("growing").pixmap().width()
+    hands.look("growing")
     hands.click("cancel")
     yield lambda: hands.at("cancel") is None
     report["after cancel"] = hands.results - before
@@ -284,6 +292,44 @@ def comes_back(hands, report):
     yield lambda: hands.results == 9
     hands.click("apply")
     report["layers"] = layers(document)
+
+
+def warm(hands, report):
+    """Warm pictures, each from the click to the layer, in milliseconds; by polling if ATELIER_POLLS is set."""
+    document = new_document()
+    yield from ready(hands)
+    app = sys.modules["atelier.app"].atelier()
+    if os.environ.get("ATELIER_POLLS"):
+        app._socket.open = lambda _url, _token: QTimer.singleShot(0, app._socket._closed)
+        app._socket.close()
+        app._socket._closed()
+        yield lambda: app.session.link.is_blocked
+    else:
+        yield lambda: app.session.link.is_open
+    hands.choose("kind", "Generate")
+    hands.at("prompt").setPlainText("a warm picture")
+    report["took"] = []
+    began = None
+
+    def arrived():
+        nonlocal began
+        if began is not None and hands.results > before:
+            since, began = began, None
+            hands.click("apply")
+            document.waitForDone()
+            report["took"].append((time.monotonic() - since) * 1000)
+
+    app.changed.connect(arrived)
+    for number in range(1 + int(os.environ["ATELIER_PICTURES"])):
+        hands.at("seed").setText(str(hash(OUT.name) % 10_000 * 100 + number))
+        before, began = hands.results, time.monotonic()
+        hands.click("go")
+        report["request"] = list(app.session.desk.jobs.values())[-1].workflow
+        yield lambda: began is None
+        document.waitForDone()
+    app.changed.disconnect(arrived)
+    report["took"] = report["took"][1:]  # the first may have woken the machine
+    report["layers"] = len(layers(document))
 
 
 def signs_in(hands, report):

@@ -101,6 +101,7 @@ impl World {
             team: TeamId::new(TEAM),
             role,
             opened_at: now,
+            look: None,
             ttl: 0,
         })
         .await;
