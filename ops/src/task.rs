@@ -129,13 +129,15 @@ pub async fn run(cloud: &Cloud, command: Command, now: Millis) -> Result<String>
             })
         }
         Command::Requeue { task } => {
-            let stands = find(cloud, task).await?.state;
-            if stands != TaskState::Running {
-                bail!("{task} is {}: only what runs can be put back in line", stands.word());
-            }
-            runs::give_back(cloud, task, now)
-                .await
-                .with_context(|| not_done(task))?;
+            let found = find(cloud, task).await?;
+            let Some(run) = found.run.filter(|_| found.state == TaskState::Running) else {
+                bail!("{task} is {}: only what runs can be put back in line", found.state.word());
+            };
+            let still = |task: &Task| task.state == TaskState::Running;
+            let line = |before: &Task, after: &Task| line_of("requeue", now, before, after);
+            let ended = runs::take_back(cloud, task, run.run_id, now, still, line).await;
+            // Whom it concerns is told by now.
+            ended.map(drop).with_context(|| not_done(task))?;
             Ok(format!("{task} waits again, at its old place in line"))
         }
         Command::Fail { task, because } => {
@@ -143,12 +145,19 @@ pub async fn run(cloud: &Cloud, command: Command, now: Millis) -> Result<String>
             if stands.is_terminal() {
                 bail!("{task} is over: it is {}", stands.word());
             }
-            let after = runs::fail(cloud, task, &because, now)
-                .await
-                .with_context(|| not_done(task))?;
+            let line = |before: &Task, after: &Task| line_of("fail", now, before, after);
+            let after = runs::fail(cloud, task, &because, now, line).await;
+            let after = after.with_context(|| not_done(task))?;
             Ok(format!("{task} is {}", after.state.word()))
         }
     }
+}
+
+/// The audit list's line of what was done to a task.
+fn line_of(what: &str, now: Millis, before: &Task, after: &Task) -> Result<Option<Write>, StoreError> {
+    let (was, is) = (audit::of_task(before), audit::of_task(after));
+    let line = by(now).did(what, &format!("task {}", before.task_id), &was, &is)?;
+    Ok(Some(line))
 }
 
 fn not_done(task: TaskId) -> String {
