@@ -33,6 +33,7 @@ fn problem(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 fn every_command_explains_itself() {
     for command in [
         "",
+        "audit",
         "backup",
         "deploy",
         "doctor",

@@ -151,6 +151,16 @@ pub(crate) async fn functions_reach_only_their_keys(studio: Studio) -> Result<()
     ensure!(presence.is_ok(), "idle-reaper does not see who is there: {presence:?}");
     let catalogue = of("ClaimFunction").await?.list(CatalogOf(studio.pool.as_str())).await;
     ensure!(catalogue.is_ok(), "claim does not see a team's models: {catalogue:?}");
+    let studio_page = of("StudioFunction").await?;
+    let both = studio_page.get_all(&[user.clone(), UserId::new("nobody")]).await?;
+    ensure!(
+        both[0].is_some() && both[1].is_none(),
+        "the studio's page does not see who paints: {both:?}"
+    );
+    forbidden(
+        "the studio's page reads invitations",
+        studio_page.get(&invitation).await,
+    )?;
     // Each part of a transaction is looked at by itself.
     let mut usage = accounts::usage(&generate, &user, cloud::now()).await?;
     let Some(mut who) = generate.get(&user).await? else {

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// Checks a page for accessibility. `.ci/run` fetches it from npm, since its licence is not ours.
-const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.atelier/axe/package/axe.min.js");
+pub(crate) const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.atelier/axe/package/axe.min.js");
 /// Where what was seen is left for people to look at.
-const SEEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.atelier/screenshots");
+pub(crate) const SEEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.atelier/screenshots");
 
 pub(crate) async fn signs_in(studio: Studio) -> Result<()> {
     let axe = std::fs::read_to_string(AXE).context("axe-core is not there; .ci/run says how to fetch it")?;
@@ -140,7 +140,7 @@ async fn sees_the_account(page: &mut Page, painter: &Painter, name: &str, axe: &
 }
 
 /// Nothing that axe finds fault with, in light and dark, and nothing to scroll sideways for.
-async fn accessible(page: &mut Page, address: &str, axe: &str) -> Result<()> {
+pub(crate) async fn accessible(page: &mut Page, address: &str, axe: &str) -> Result<()> {
     for scheme in ["light", "dark"] {
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         page.call("Emulation.setEmulatedMedia", media).await?;
@@ -162,6 +162,6 @@ async fn accessible(page: &mut Page, address: &str, axe: &str) -> Result<()> {
         .map(drop)
 }
 
-fn seen(name: &str) -> PathBuf {
+pub(crate) fn seen(name: &str) -> PathBuf {
     Path::new(SEEN).join(format!("{name}.png"))
 }

@@ -26,7 +26,7 @@ use crate::studio::Studio;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is right where it is not 200: the events that nobody can answer well.
-const OTHERS: [(&str, i64); 8] = [
+const OTHERS: [(&str, i64); 13] = [
     // Its parts are not there.
     ("catalog/complete-model", 409),
     // Its token is a fake, which the function itself looks at.
@@ -34,6 +34,11 @@ const OTHERS: [(&str, i64); 8] = [
     // A browser that is not signed in is sent to where it can be.
     ("account/account", 303),
     ("account/sign-out", 303),
+    ("studio/studio", 303),
+    ("studio/audit", 303),
+    ("studio/ask", 303),
+    ("studio/act", 303),
+    ("studio/ticket", 303),
     // It is garbage.
     ("progress-push/default", 400),
     // A proof of identity can be made by an instance only, and is good for minutes.

@@ -5,6 +5,7 @@
 
 mod access;
 mod browser;
+mod browser_studio;
 mod cancel;
 mod chromium;
 mod credits;
@@ -52,7 +53,7 @@ const ON_REAL: [&str; 3] = [
 ];
 /// Run when they are asked for, since they need more than is on every machine:
 /// `cargo test -p system-tests --test stack -- --ignored krita`.
-const NEED_PROGRAMS: [&str; 2] = ["krita::paints", "browser::signs_in"];
+const NEED_PROGRAMS: [&str; 3] = ["krita::paints", "browser::signs_in", "browser_studio::shows_the_studio"];
 
 macro_rules! trials {
     ($($module:ident::$name:ident),* $(,)?) => {
@@ -111,6 +112,7 @@ fn main() -> ExitCode {
         session::of_the_plugin,
         krita::paints,
         browser::signs_in,
+        browser_studio::shows_the_studio,
     ];
     let runtime = Arc::new(
         tokio::runtime::Builder::new_multi_thread()
