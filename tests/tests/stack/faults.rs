@@ -95,6 +95,7 @@ pub(crate) async fn late_result_of_a_lost_run(studio: Studio) -> Result<()> {
         offsets: vec![0, 10],
         size: 20,
         times: RunTimes::default(),
+        reads: Vec::new(),
         lora_warning: false,
         pose: None,
     };
