@@ -96,7 +96,9 @@ pub struct Object {
     pub size: u64,
     /// S3's own sum over an object that came in parts, as [`sum_of`] says.
     pub sum: Option<String>,
-    /// What S3 calls it among all that this key has had; none in a bucket that keeps no versions.
+    /// By what it is told from others that this key has had.
+    pub etag: Option<String>,
+    /// What S3 calls it among those; none in a bucket that keeps no versions.
     pub version: Option<String>,
 }
 
@@ -289,6 +291,7 @@ impl MultipartPort for S3 {
                 Ok(object) => Ok(Some(Object {
                     size: object.content_length.and_then(|it| it.try_into().ok()).unwrap_or(0),
                     sum: object.checksum_sha256,
+                    etag: object.e_tag,
                     // What was put before the bucket kept versions has this for one.
                     version: object.version_id.filter(|it| it != "null"),
                 })),
@@ -311,11 +314,15 @@ impl MultipartPort for S3 {
             check_key(CALL, key)?;
             let last = from.saturating_add(most).saturating_sub(1);
             let get = self.client.get_object().bucket(&self.bucket).key(key);
-            let get = get.set_version_id(object.version.clone());
+            let get = get.set_if_match(object.etag.clone());
             let object = match get.range(format!("bytes={from}-{last}")).send().await {
                 Ok(object) => object,
                 // Behind its end.
                 Err(error) if error.code() == Some("InvalidRange") => return Ok(Bytes::new()),
+                // Another one has come in its place: whoever looks again sees that.
+                Err(error) if error.code() == Some("PreconditionFailed") => {
+                    return Err(CallError::passing(CALL, error).into());
+                }
                 Err(error) => return Err(CallError::of(CALL, error).into()),
             };
             let body = object

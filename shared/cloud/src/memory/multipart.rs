@@ -172,6 +172,7 @@ impl MultipartPort for Memory {
             Ok(state.files.get(key).map(|file| Object {
                 size: file.len() as u64,
                 sum: state.sums.get(key).cloned(),
+                etag: None,
                 version: Some(version_of(file)),
             }))
         })
