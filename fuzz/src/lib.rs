@@ -80,14 +80,24 @@ pub fn corpus(folder: &str) -> Vec<(String, Value)> {
 
 /// Makes so many inputs (or as many as `FUZZ_RUNS` says) and checks each: without a panic, within [`TIME`] and [`SPACE`].
 /// A check says whether the input was taken; some are to be, and some are not.
-pub fn run<I: Debug>(runs: u64, mut make: impl FnMut(&mut Chance) -> I, mut check: impl FnMut(&I) -> bool) {
+pub fn run<I: Debug>(runs: u64, make: impl FnMut(&mut Chance) -> I, check: impl FnMut(&I) -> bool) {
+    run_within(SPACE, runs, make, check);
+}
+
+/// The same where one input may take so much memory, bytes.
+pub fn run_within<I: Debug>(
+    space: usize,
+    runs: u64,
+    mut make: impl FnMut(&mut Chance) -> I,
+    mut check: impl FnMut(&I) -> bool,
+) {
     let asked = setting("FUZZ_RUNS");
     let (runs, seed) = (asked.unwrap_or(runs), setting("FUZZ_SEED").unwrap_or_default());
     let (mut taken, mut slowest, began) = (0, Duration::ZERO, Instant::now());
     for number in 0..runs {
         let input = make(&mut Chance::new(seed, number));
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let (was_taken, time) = measured(|| check(&input));
+            let (was_taken, time) = measured(space, || check(&input));
             taken += u64::from(was_taken);
             slowest = slowest.max(time);
         }));
@@ -106,7 +116,7 @@ pub fn run<I: Debug>(runs: u64, mut make: impl FnMut(&mut Chance) -> I, mut chec
     assert!(0 < taken && taken < runs, "{taken} of {runs} were taken");
 }
 
-fn measured(mut check: impl FnMut() -> bool) -> (bool, Duration) {
+fn measured(most: usize, mut check: impl FnMut() -> bool) -> (bool, Duration) {
     let mut tries = 0;
     loop {
         MEMORY.reset_peak_usage();
@@ -117,7 +127,7 @@ fn measured(mut check: impl FnMut() -> bool) -> (bool, Duration) {
             MEMORY.peak_usage().saturating_sub(before),
         );
         tries += 1;
-        if time <= TIME && space <= SPACE {
+        if time <= TIME && space <= most {
             return (was_taken, time);
         }
         assert!(tries < TRIES, "it takes {time:?} and {space} bytes");

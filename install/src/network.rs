@@ -41,10 +41,16 @@ impl Network {
         look.await.context("the network cannot be looked at")
     }
 
-    /// The subnet that Packer has to be told: in the default VPC it finds one itself.
+    /// The subnet that Packer has to be told: in the default VPC it finds one itself. Rather a public one, since Packer comes to its
+    /// machine by SSH.
     pub fn of_packer(&self) -> Option<&str> {
-        let subnet = self.subnets.iter().find(|it| it.way_out && !self.is_default);
-        subnet.map(|it| it.id.as_str())
+        let mut out: Vec<_> = self
+            .subnets
+            .iter()
+            .filter(|it| it.way_out && !self.is_default)
+            .collect();
+        out.sort_by_key(|it| !it.public);
+        out.first().map(|it| it.id.as_str())
     }
 }
 
@@ -54,18 +60,25 @@ mod tests {
 
     #[test]
     fn packer_is_told_a_subnet_of_ones_own() {
-        let subnet = |id: &str, way_out| Subnet {
+        let subnet = |id: &str, way_out, public| Subnet {
             id: id.to_owned(),
             vpc: "vpc-1".to_owned(),
             zone: "a".to_owned(),
             way_out,
+            public,
         };
         let mut network = Network {
             vpc: Some("vpc-1".to_owned()),
-            subnets: vec![subnet("subnet-1", false), subnet("subnet-2", true)],
+            subnets: vec![subnet("subnet-1", false, true), subnet("subnet-2", true, false)],
             is_default: false,
         };
-        assert_eq!(network.of_packer(), Some("subnet-2"));
+        assert_eq!(
+            network.of_packer(),
+            Some("subnet-2"),
+            "behind a NAT, where there is no other"
+        );
+        network.subnets.push(subnet("subnet-3", true, true));
+        assert_eq!(network.of_packer(), Some("subnet-3"));
         network.is_default = true;
         assert_eq!(network.of_packer(), None);
     }

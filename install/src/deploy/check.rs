@@ -154,7 +154,7 @@ pub(crate) fn concurrency(settings: &str, quota: f64) -> Option<(Ordering, Strin
     let compared = f64::from(reckoned).partial_cmp(&quota).filter(|it| it.is_ne())?;
     let text = format!(
         "the functions reckon with {reckoned} calls at once, and the quota “Concurrent executions” is {quota}; if that is \
-         not meant so: ops deploy --parameter \"Settings={}\"",
+         not meant so: ops deploy --release DIR --parameter \"Settings={}\"",
         with_concurrency(settings, quota)
     );
     Some((compared, text))
@@ -228,6 +228,7 @@ mod tests {
             vpc: "vpc-1".to_owned(),
             zone: zone.to_owned(),
             way_out,
+            public: true,
         }
     }
 
@@ -274,7 +275,7 @@ mod tests {
         one(
             |it| it.quotas.concurrency = Some(2000.0),
             false,
-            "ops deploy --parameter \"Settings=idle_stop=20m concurrency=2000\"",
+            "ops deploy --release DIR --parameter \"Settings=idle_stop=20m concurrency=2000\"",
         );
         one(|it| it.quotas.on_demand = None, false, "could not be asked");
     }

@@ -21,7 +21,7 @@ pub(crate) fn instead(asked: &FirstUser, there: Option<&Account>, outputs: &Path
         "team",
         team.filter(|_| differs(|it, asked| Some(&it.team) == asked.team.as_ref())),
     );
-    let name = asked.name.as_ref().map(|it| format!("{it:?}"));
+    let name = asked.name.as_ref().map(|it| quoted(it));
     option(
         "name",
         name.filter(|_| differs(|it, asked| Some(&it.name) == asked.name.as_ref())),
@@ -37,7 +37,7 @@ pub(crate) fn instead(asked: &FirstUser, there: Option<&Account>, outputs: &Path
         "credits",
         credits.filter(|_| differs(|it, asked| Some(it.credits) == asked.credits)),
     );
-    let (user, outputs) = (asked.id(), outputs.display());
+    let (user, outputs) = (asked.id(), quoted(&outputs.to_string_lossy()));
     match there {
         Some(_) if options.is_empty() => None,
         Some(_) => Some(format!(
@@ -51,12 +51,41 @@ pub(crate) fn instead(asked: &FirstUser, there: Option<&Account>, outputs: &Path
     }
 }
 
+/// One word for a shell: as it is, where nothing in it means anything there.
+fn quoted(text: &str) -> String {
+    let plain = |it: u8| it.is_ascii_alphanumeric() || b"-_./:@=,+%".contains(&it);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use model::{Millis, PoolId, TeamId, UserId};
     use ops::user::UserRole;
 
     use super::*;
+
+    #[test]
+    fn a_word_means_nothing_else_to_a_shell() {
+        for text in [
+            "mara",
+            "Mara Lind",
+            "$(reboot) `reboot` \"$HOME\"",
+            "it's",
+            "!!",
+            "",
+            "a\nb",
+        ] {
+            let echoed = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {}", quoted(text))])
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8_lossy(&echoed.stdout), text);
+        }
+        assert_eq!(quoted("o.json"), "o.json");
+    }
 
     #[test]
     fn what_was_asked_for_has_a_command() {

@@ -60,7 +60,10 @@ pub(crate) async fn all(aws: &Aws, found: &Found, purge: bool, say: &impl Fn(&st
         aws.site.deregister(&it.id).await?;
     }
     for it in found.own_snapshots() {
-        aws.site.delete_disk_snapshot(it).await?;
+        let deleted = aws.site.delete_disk_snapshot(it).await;
+        deleted.with_context(|| {
+            format!("the snapshot {it} stays: an image or a volume that is not this installation's may need it; remove that first")
+        })?;
     }
     remove_log_groups(aws, found).await
 }

@@ -40,6 +40,8 @@ pub struct Subnet {
     pub zone: String,
     /// Whether its machines have a way out to the internet.
     pub way_out: bool,
+    /// Whether its machines get a public address.
+    pub public: bool,
 }
 
 /// EC2, for whoever sets an installation up or looks after it.
@@ -87,11 +89,13 @@ impl Site {
         let tables = tables.map_err(|error| CallError::of("ec2 DescribeRouteTables", error))?;
         let found = subnets.iter().filter_map(|it| {
             let id = it.subnet_id()?;
+            let public = it.map_public_ip_on_launch() == Some(true);
             Some(Subnet {
                 id: id.to_owned(),
                 vpc: it.vpc_id()?.to_owned(),
                 zone: it.availability_zone()?.to_owned(),
-                way_out: way_out(&tables, id, it.map_public_ip_on_launch() == Some(true)),
+                way_out: way_out(&tables, id, public),
+                public,
             })
         });
         Ok(found.collect())

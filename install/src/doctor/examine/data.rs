@@ -98,6 +98,8 @@ fn cost(snapshot: &Snapshot, findings: &mut Findings) {
         .flat_map(std::collections::BTreeMap::values)
         .sum();
     let tables: u64 = snapshot.tables.values().flatten().map(|it| it.bytes).sum();
+    let is_efs = |it: &crate::aws::Resource| it.kind == "AWS::EFS::FileSystem";
+    let shared = snapshot.resources.iter().flatten().any(is_efs);
     let parts = [
         ("disks", MicroUsd(disks)),
         ("snapshots", prices::of_gib(images, prices::SNAPSHOT_GIB_MONTH)),
@@ -114,9 +116,14 @@ fn cost(snapshot: &Snapshot, findings: &mut Findings) {
     findings.note(
         "cost",
         format!(
-            "what lies around costs about {} a month ({}), without pictures, logs and calls; {}",
+            "what lies around costs about {} a month ({}), without pictures, logs and calls{}; {}",
             prices::in_words(sum),
             listed.join(", "),
+            if shared {
+                ", and without the machines' EFS, which is paid for by its size and by what is read"
+            } else {
+                ""
+            },
             prices::SOURCE
         ),
     );

@@ -140,6 +140,7 @@ fn subnet(id: &str, way_out: bool) -> Subnet {
         vpc: "vpc-1".to_owned(),
         zone: "eu-central-1a".to_owned(),
         way_out,
+        public: true,
     }
 }
 
@@ -162,6 +163,25 @@ fn a_healthy_installation_costs_something_and_nothing_else() {
             "note     cost         what lies around costs about US$ 18.85 a month (disks US$ 13.00, snapshots US$ 5.00, \
           tables US$ 0.45, the secret US$ 0.40), without pictures, logs and calls; AWS's list prices in us-east-1, August 2026"
         ]
+    );
+}
+
+#[test]
+fn what_has_no_price_here_is_named() {
+    let mut snapshot = healthy();
+    snapshot.resources.as_mut().unwrap().push(Resource {
+        logical: "FileSystem".to_owned(),
+        physical: "fs-1".to_owned(),
+        kind: "AWS::EFS::FileSystem".to_owned(),
+        status: "CREATE_COMPLETE".to_owned(),
+        reason: None,
+    });
+    let found = examine(&snapshot, NOW);
+    assert!(
+        found
+            .iter()
+            .any(|it| it.to_string().contains("without the machines' EFS")),
+        "{found:?}"
     );
 }
 
