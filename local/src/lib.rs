@@ -1,6 +1,7 @@
 //! The whole stack on one machine: emulator, deploy, instance pump, demo. Tests use it too.
 
 pub mod demo;
+pub mod metrics;
 pub mod painter;
 pub mod pump;
 

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use local::{Options, Renderer, Stack, demo};
+use local::{Options, Renderer, Stack, demo, metrics};
 use model::Role;
 use tokio::sync::mpsc;
 
@@ -141,6 +141,13 @@ async fn up(options: Options, arguments: &Arguments) -> Result<()> {
         write_environments(&stack, file, arguments.listen).await?;
     }
     let painted = demo::paint(&seeded.painter, &arguments.out, arguments.quick).await;
+    if painted.is_ok() {
+        let page = arguments.out.with_extension("metrics.html");
+        let lines = stack.log_lines().await?;
+        std::fs::write(&page, metrics::page(&lines)?)
+            .with_context(|| format!("{} cannot be written", page.display()))?;
+        println!("What the functions measured meanwhile is in {}.", page.display());
+    }
     if arguments.once || painted.is_err() {
         stack.stop().await;
         return painted;

@@ -358,6 +358,32 @@ impl Stack {
         self.calls().log_lines().await
     }
 
+    /// Gives a metric of the stack's a value, as CloudWatch would from a function's log.
+    pub async fn put_metric(&self, name: &str, value: f64) -> Result<()> {
+        let (namespace, value) = (format!("Atelier/{STACK}"), value.to_string());
+        let form = [
+            ("Action", "PutMetricData"),
+            ("Version", "2010-08-01"),
+            ("Namespace", namespace.as_str()),
+            ("MetricData.member.1.MetricName", name),
+            ("MetricData.member.1.Value", value.as_str()),
+        ];
+        self.calls().form("monitoring", &form).await.map(drop)
+    }
+
+    /// Each alarm by its name, and its state as CloudWatch writes it.
+    pub async fn alarms(&self) -> Result<Vec<(String, String)>> {
+        let form = [("Action", "DescribeAlarms"), ("Version", "2010-08-01")];
+        let text = self.calls().form("monitoring", &form).await?;
+        let between = |text: &str, name: &str| {
+            let (_, rest) = text.split_once(&format!("<{name}>"))?;
+            Some(rest.split('<').next()?.to_owned())
+        };
+        let alarms = text.split("<AlarmName>").skip(1);
+        let alarms = alarms.map(|it| Some((it.split('<').next()?.to_owned(), between(it, "StateValue")?)));
+        alarms.collect::<Option<_>>().context("the alarms cannot be read")
+    }
+
     /// What the emulator counted: invocations, calls, units.
     pub async fn counts(&self) -> Result<Value> {
         self.calls().counts().await

@@ -2,8 +2,9 @@
 //! makes metrics by itself. No call is made, and nobody waits.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
-//! Written by hand, since the crates for it (`metrics_cloudwatch_embedded` above all) keep one recorder for the process, in which
-//! tests would meet, and take names and dimensions as text, where here the table of [`model::metrics`] is what can be sent.
+//! Written by hand: `metrics_cloudwatch_embedded` keeps one recorder for the process, in which tests would meet, and takes names
+//! and dimensions as text; `metrique` has a struct for each kind of line. Here the table of [`model::metrics`] is what can be sent,
+//! from wherever a value is known.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt::Display, io::Write as _, sync::OnceLock};
 
@@ -49,8 +50,8 @@ impl Line {
             && self.values.get(sample.row.name).is_none_or(|(_, it)| it.len() < VALUES)
     }
 
-    fn take(&mut self, sample: Sample) {
-        for (name, value) in dimensions(&sample) {
+    fn take(&mut self, sample: &Sample) {
+        for (name, value) in dimensions(sample) {
             self.dimensions.insert(name, value.clone());
         }
         let (_, values) = self.values.entry(sample.row.name).or_insert((sample.row, Vec::new()));
@@ -89,29 +90,28 @@ fn dimensions(sample: &Sample) -> impl Iterator<Item = (&'static str, &String)> 
 }
 
 impl Measured {
-    fn take(&mut self, sample: Sample, properties: &[(&'static str, String)]) {
+    fn take(&mut self, sample: &Sample, properties: &[(&'static str, String)]) {
         if !sample.is_sound() {
             self.dropped += 1;
             return;
         }
-        match self.lines.iter_mut().find(|line| line.fits(properties, &sample)) {
-            Some(line) => line.take(sample),
-            None => {
-                let mut line = Line {
-                    properties: properties.to_vec(),
-                    ..Line::default()
-                };
-                line.take(sample);
-                self.lines.push(line);
-            }
+        if let Some(line) = self.lines.iter_mut().find(|line| line.fits(properties, sample)) {
+            line.take(sample);
+            return;
         }
+        let mut line = Line {
+            properties: properties.to_vec(),
+            ..Line::default()
+        };
+        line.take(sample);
+        self.lines.push(line);
     }
 
     /// The lines, of this namespace and moment.
     pub fn lines(mut self, namespace: &str, at: Millis) -> Vec<String> {
         if self.dropped > 0 {
             let dropped = f64::from(std::mem::take(&mut self.dropped));
-            self.take(VALUES_DROPPED.of(dropped), &[]);
+            self.take(&VALUES_DROPPED.of(dropped), &[]);
         }
         self.lines.into_iter().map(|line| line.text(namespace, at)).collect()
     }
@@ -133,7 +133,7 @@ pub fn note(samples: impl IntoIterator<Item = Sample>, properties: &[(&'static s
         let properties: Vec<_> = properties.iter().map(|(name, value)| (*name, short(*value))).collect();
         let mut held = held.borrow_mut();
         for sample in samples {
-            held.take(sample, &properties);
+            held.take(&sample, &properties);
         }
     });
 }
@@ -148,18 +148,22 @@ pub async fn collect<T>(work: impl Future<Output = T>) -> (T, Measured) {
 }
 
 /// Does what an invocation asks for, and writes what it has measured to the function's log.
-pub async fn measured<T>(work: impl Future<Output = T>) -> T {
-    let Some(namespace) = OWN.get().and_then(Option::as_deref) else {
-        return work.await;
-    };
-    let (done, measured) = collect(work).await;
-    let mut text = measured.lines(namespace, crate::now()).join("\n");
-    if !text.is_empty() {
-        text.push('\n');
-        // Whoever reads no log reads no metric.
-        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+pub fn measured<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    // Handlers are large, and each layer around one would be as large again.
+    let work = Box::pin(work);
+    async move {
+        let Some(namespace) = OWN.get().and_then(Option::as_deref) else {
+            return work.await;
+        };
+        let (done, measured) = collect(work).await;
+        let mut text = measured.lines(namespace, crate::now()).join("\n");
+        if !text.is_empty() {
+            text.push('\n');
+            // Whoever reads no log reads no metric.
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        }
+        done
     }
-    done
 }
 
 /// Reads the namespace.

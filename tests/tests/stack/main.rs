@@ -85,6 +85,7 @@ fn main() -> ExitCode {
         models::brought_and_painted_with,
         models::looked_after_by_an_operator,
         metrics::of_a_picture,
+        metrics::raise_alarms,
         cancel::while_queued,
         cancel::while_running,
         faults::worker_killed,

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use local::metrics;
 use model::metrics::TABLE;
-use serde_json::Value;
 
 use crate::studio::{LOOK, Studio, small};
 
@@ -62,21 +62,38 @@ pub(crate) async fn of_a_picture(studio: Studio) -> Result<()> {
     }
 }
 
-/// The names of all metrics in these lines.
+/// The names of all metrics in these lines, which the table has.
 fn measured(lines: &[String]) -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    for line in lines.iter().filter(|it| it.contains("\"CloudWatchMetrics\"")) {
-        let line: Value = serde_json::from_str(line).with_context(|| line.clone())?;
-        for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
-            ensure!(directive["Namespace"] == "Atelier/atelier", "{directive}");
-            for metric in directive["Metrics"].as_array().into_iter().flatten() {
-                let name = metric["Name"].as_str().unwrap_or_default();
-                let row = TABLE.iter().find(|row| row.name == name);
-                ensure!(row.is_some_and(|row| metric["Unit"] == row.unit.word()), "{metric}");
-                ensure!(line.get(name).is_some(), "{line}");
-                found.insert(name.to_owned());
-            }
-        }
-    }
+    let found: BTreeSet<_> = metrics::read(lines)?.into_keys().map(|(name, _)| name).collect();
+    let unknown: Vec<_> = found
+        .iter()
+        .filter(|name| TABLE.iter().all(|row| row.name != **name))
+        .collect();
+    ensure!(unknown.is_empty(), "{unknown:?} are not declared");
     Ok(found)
+}
+
+/// The alarms are there, and one whose metric is as it should not be is raised.
+pub(crate) async fn raise_alarms(studio: Studio) -> Result<()> {
+    let stack = &studio.stack;
+    let begin = Instant::now();
+    for metric in ["BreakerOpen", "Saturated", "Stranded", "IdleMachines"] {
+        stack.put_metric(metric, 1.0).await?;
+    }
+    loop {
+        let alarms = stack.alarms().await?;
+        ensure!(alarms.len() == 11, "{alarms:?}");
+        let raised = alarms.iter().filter(|(_, state)| state == "ALARM");
+        let raised: Vec<_> = raised.map(|(name, _)| name.as_str()).collect();
+        let is_raised = |part| raised.iter().any(|name| name.contains(part));
+        if ["BreakerOpens", "PoolSaturated", "NobodyServes", "MachineIdles"]
+            .into_iter()
+            .all(is_raised)
+        {
+            ensure!(!is_raised("StartsFail") && !is_raised("PicturesFail"), "{alarms:?}");
+            return Ok(());
+        }
+        ensure!(begin.elapsed() < LATE, "{alarms:?}");
+        tokio::time::sleep(LOOK).await;
+    }
 }
