@@ -316,20 +316,18 @@ async fn sign_browser_in(
         app.cloud.store.commit([Write::delete(&mut invited)]).await?;
         Ok::<_, HttpError>(Some(invited.user_id))
     })?;
-    Ok(match user {
-        Some(user) => Redirect {
-            location: who.next.unwrap_or(ACCOUNT).to_owned(),
-            cookie: Some(web::begin(app, visit, user, now).await?),
-        }
-        .into_response(),
-        None => {
-            let who = Who {
-                problem: Some(BAD_INVITATION),
-                ..who
-            };
-            Page(page::ask_who(app, &who), None).into_response()
-        }
-    })
+    let Some(user) = user else {
+        let who = Who {
+            problem: Some(BAD_INVITATION),
+            ..who
+        };
+        return Ok(Page(page::ask_who(app, &who), None).into_response());
+    };
+    let redirect = Redirect {
+        location: who.next.unwrap_or(ACCOUNT).to_owned(),
+        cookie: Some(web::begin(app, visit, user, now).await?),
+    };
+    Ok(redirect.into_response())
 }
 
 /// The page's form.
