@@ -6,6 +6,7 @@ use crate::signals::Signals;
 
 /// How a studio is run: settings and what its clients show.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of an experiment")]
 pub struct Case {
     /// Its name in tables.
     pub name: String,
