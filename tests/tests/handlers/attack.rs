@@ -882,6 +882,7 @@ async fn whoever_is_revoked_is_hung_up_on() {
         ("ping", json!({ "action": "ping" })),
         ("active", json!({ "action": "active" })),
         ("sync", json!({ "action": "sync", "tasks": [crate::support::TASK] })),
+        ("look", json!({ "action": "look", "task_id": crate::support::TASK })),
     ] {
         let event = socket_event(action, socket.as_str(), &out, Some(&body));
         assert_eq!(world.push(event, later + seconds(1)).await, 401, "{action}");
