@@ -159,6 +159,7 @@ async fn seed(store: &Store, keys: &Keys, now: Millis) -> Result<()> {
         owner: seed.user,
         team: seed.team,
         role: Role::Painter,
+        device: None,
         opened_at: now,
         ttl: (now + HOUR).seconds(),
     };
@@ -210,6 +211,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         cancel: None,
         failures: 0,
         failed_on: None,
+        unpaid_ms: 0,
         result: None,
         error: None,
         claimed_at: None,
@@ -222,6 +224,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
             run_id: RUN.parse()?,
             worker_id: WorkerId::new(WORKER),
             claimed_at: now,
+            generation: Some(1),
             lease_until: now + HOUR,
             deadline: now + HOUR,
             seq: 0,

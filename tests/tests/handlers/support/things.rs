@@ -73,6 +73,7 @@ impl World {
             run_id: run_id(),
             worker_id: worker_id(),
             claimed_at: now,
+            generation: Some(1),
             lease_until: now + self.settings.lease,
             deadline: now + minutes(10),
             seq: 0,
@@ -100,6 +101,7 @@ impl World {
             owner,
             team: TeamId::new(TEAM),
             role,
+            device: None,
             opened_at: now,
             ttl: 0,
         })
@@ -200,6 +202,7 @@ fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         cancel: None,
         failures: 0,
         failed_on: None,
+        unpaid_ms: 0,
         result: None,
         error: None,
         claimed_at: None,
