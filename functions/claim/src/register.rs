@@ -1,18 +1,25 @@
 //! A worker's process begins: it proves which instance it is and gets a token of a new generation.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use accounts::address::{self, Address};
 use axum::extract::State;
 use cloud::http::{ErrorBody, HttpError, Json, Now};
 use model::{
     Millis, Worker, WorkerState,
     worker_api::{PROTOCOL, Register, Registered, is_spoken},
 };
-use policy::watch::may_begin;
+use policy::{rate::Rate, watch::may_begin};
 use tasks::runs::change_worker;
 use tracing::error;
 
 use crate::{App, MAX_NAME, identity, offers};
+
+/// All machines of a studio may come from one address (NAT), and begin a morning at once; after that, one each second.
+const RATE: Rate = Rate {
+    interval: Duration::from_secs(1),
+    burst: 100,
+};
 
 /// A worker's process begins: it proves which instance it is, and gets a token of a new generation.
 #[utoipa::path(
@@ -22,14 +29,23 @@ use crate::{App, MAX_NAME, identity, offers};
         (status = 403, body = ErrorBody, description = "The proof of identity is not good"),
         (status = 409, body = ErrorBody, description = "Not known as a worker (yet), or being stopped"),
         (status = 410, body = ErrorBody, description = "Another version of this protocol"),
+        (status = 429, body = ErrorBody, description = "Too many calls from this address"),
     )
 )]
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
     Now(now): Now,
+    Address(address): Address,
     Json(request): Json<Register>,
 ) -> Result<Json<Registered>, HttpError> {
     let proof = identity::read(&request.proof, app.signer.audience(), now)?;
+    // Before STS is asked, and any worker read.
+    if let Some(wait) = address::take(&app.cloud.store, "register", &address, RATE, now).await {
+        return Err(HttpError::too_many(
+            "Too many workers register from your network at once.",
+            wait,
+        ));
+    }
     let instance = app.identity.instance(&proof).await?;
     let speaks = is_spoken(request.protocol);
     let mut often = false;
@@ -71,7 +87,7 @@ pub(crate) async fn register(
         .worker(&worker, now, app.settings.worker_token)
         .map_err(HttpError::unavailable)?;
     let first = offers::first(&app, &worker.pool, now).await;
-    let milliseconds = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Json(Registered {
         token,
         warm_up: first.plan,

@@ -47,7 +47,13 @@ fn by_pool(event: &SqsEvent) -> BTreeMap<PoolId, Vec<&SqsMessage>> {
     for message in &event.records {
         match serde_json::from_str::<Queued>(message.body.as_deref().unwrap_or_default()) {
             Ok(queued) => pools.entry(queued.pool).or_default().push(message),
-            Err(error) => warn!(message.id = message.message_id, %error, "a malformed message is dropped"),
+            Err(error) => {
+                warn!(
+                    message.id = message.message_id,
+                    error = chain(&error),
+                    "a malformed message is dropped"
+                );
+            }
         }
     }
     pools

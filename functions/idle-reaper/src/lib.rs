@@ -2,10 +2,13 @@
 //!
 //! A claim and a drain are conditioned on the same item, so a worker that is stopped never holds a run.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use cloud::{Cloud, StoreError, chain, metrics, tables::AllPools};
-use fleet::{Fleet, scale::Loaded};
+use fleet::{Fleet, FleetError, scale::Loaded};
 use futures_util::{StreamExt, stream};
 use model::{Millis, PoolId, Settings, WorkerState, metrics::TICK_TIME, socket::ServerMessage};
 use policy::reap::{ReapAction, ReapStep, plan, step};
@@ -69,6 +72,9 @@ pub enum ReapError {
     /// The tables.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// EC2.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// A worker's transition.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -81,13 +87,16 @@ impl App {
     /// Handles a tick.
     pub async fn handle(&self, now: Millis) -> Result<(), ReapError> {
         let started = Instant::now();
-        let pools = self
-            .cloud
-            .store
-            .get(&AllPools)
-            .await?
-            .map(|names| names.pools)
-            .unwrap_or_default();
+        let named = self.cloud.store.get(&AllPools).await;
+        let pools = match &named {
+            Ok(names) => names.as_ref().map(|names| names.pools.clone()).unwrap_or_default(),
+            Err(problem) => {
+                // What runs costs money: the machines themselves say which pools they are of.
+                error!(error = chain(problem), "the list of pools could not be read");
+                let running = self.fleet.describe().await?.into_iter().map(|it| it.pool);
+                running.collect::<BTreeSet<_>>().into_iter().collect()
+            }
+        };
         let mut report = Report {
             pools: pools.len(),
             ..Report::default()
@@ -110,6 +119,7 @@ impl App {
             [TICK_TIME.sample(["idle-reaper"], started.elapsed().as_secs_f64() * 1000.0)],
             &[],
         );
+        named?;
         if report.failed == 0 {
             Ok(())
         } else {

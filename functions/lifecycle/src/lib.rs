@@ -121,13 +121,15 @@ impl App {
 
     async fn tick(&self, now: Millis) -> Result<(), LifecycleError> {
         let started = Instant::now();
-        let pools = self
-            .cloud
-            .store
-            .get(&AllPools)
-            .await?
-            .map(|names| names.pools)
-            .unwrap_or_default();
+        // Without them the pools of the machines that run are looked after all the same.
+        let named = self.cloud.store.get(&AllPools).await;
+        if let Err(problem) = &named {
+            error!(error = chain(problem), "the list of pools could not be read");
+        }
+        let pools = match &named {
+            Ok(Some(names)) => names.pools.clone(),
+            Ok(None) | Err(_) => Vec::new(),
+        };
         // Without EC2's word the tasks are looked after all the same.
         let described = self.fleet.describe().await;
         let mut by_pool: BTreeMap<PoolId, Vec<Instance>> = BTreeMap::new();
@@ -164,6 +166,7 @@ impl App {
             [TICK_TIME.sample(["lifecycle"], started.elapsed().as_secs_f64() * 1000.0)],
             &[],
         );
+        named?;
         described?;
         if report.failed == 0 {
             Ok(())
@@ -203,7 +206,7 @@ impl App {
                 watched = Err(problem);
             }
         }
-        self.hang_up_missed(&loaded.presence, now).await;
+        self.hang_up_missed(&loaded.presence).await;
         let scaled = scale(&self.cloud, &self.fleet, &self.settings, pool, now).await;
         converged?;
         watched?;
@@ -212,10 +215,10 @@ impl App {
     }
 
     /// Hangs up on those who are out and whose sockets could not be closed then, among who was here lately.
-    async fn hang_up_missed(&self, presence: &[Presence], now: Millis) {
+    async fn hang_up_missed(&self, presence: &[Presence]) {
         let looks = presence.iter().map(async |stay| {
             let (store, sockets) = (&self.cloud.store, &self.cloud.sockets);
-            if let Err(error) = accounts::hang_up_missed(store, sockets, &stay.user, now).await {
+            if let Err(error) = accounts::hang_up_missed(store, sockets, &stay.user).await {
                 warn!(user.id = %stay.user, error = chain(&error), "nobody looked whether they are out");
             }
         });

@@ -89,6 +89,7 @@ impl App {
             owner,
             team: caller.team.clone(),
             role: caller.role,
+            device: caller.device.clone(),
             opened_at: now,
             look: None,
             ttl: (now + SESSION_LIFE).seconds(),
@@ -222,7 +223,11 @@ impl App {
             let Some(mut task) = self.cloud.store.get(&task_id).await? else {
                 return Ok(None);
             };
-            let mine = task.run.as_ref().is_some_and(|run| run.worker_id == caller.worker());
+            // Of this process: an earlier one's token may be good for a while yet.
+            let mine = task.run.as_ref().is_some_and(|run| {
+                let of_this_process = run.generation.is_none() || run.generation == caller.generation;
+                run.worker_id == caller.worker() && of_this_process
+            });
             if !mine || !task.take_progress(run_id, seq, value).unwrap_or(false) {
                 return Ok(None);
             }

@@ -1,6 +1,7 @@
 //! Who somebody is and what they may do: accounts, roles, sign-in state, the verdict who is out.
 
 pub mod access;
+pub mod address;
 pub mod audit;
 mod caller;
 pub mod edge;

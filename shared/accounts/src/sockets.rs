@@ -1,7 +1,5 @@
-use std::time::Duration;
-
 use cloud::{Sockets, Store, StoreError, Write, chain, tables::SessionsOf};
-use model::{ConnectionId, Millis, Session, UserId};
+use model::{ConnectionId, Session, UserId};
 use tracing::warn;
 
 /// Hangs up on every socket of a user, so that nothing is pushed to them any more.
@@ -12,17 +10,17 @@ pub async fn hang_up(store: &Store, sockets: &Sockets, user: &UserId) -> Result<
     Ok(())
 }
 
-/// API Gateway closes any connection after two hours.
-const LONGEST: Duration = Duration::from_hours(2);
-
-/// Hangs up on what was missed of a user who is out: sockets from before their account was removed or everything revoked.
-pub async fn hang_up_missed(store: &Store, sockets: &Sockets, user: &UserId, now: Millis) -> Result<(), StoreError> {
-    let valid_from = store.get(user).await?.map(|account| account.tokens_valid_from);
-    if valid_from.is_some_and(|from| now.since(from) > LONGEST) {
-        return Ok(());
-    }
+/// Hangs up on what was missed of a user who is out: sockets from before their account was removed or everything revoked, and
+/// those of devices that were signed out.
+pub async fn hang_up_missed(store: &Store, sockets: &Sockets, user: &UserId) -> Result<(), StoreError> {
+    let account = store.get(user).await?;
+    let is_in = |session: &Session| {
+        account.as_ref().is_some_and(|account| {
+            session.opened_at >= account.tokens_valid_from && account.has(session.device.as_deref())
+        })
+    };
     for session in store.list(SessionsOf(user)).await? {
-        if valid_from.is_none_or(|from| session.opened_at < from) {
+        if !is_in(&session) {
             hang_up_on(store, sockets, session).await?;
         }
     }

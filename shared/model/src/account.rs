@@ -215,6 +215,7 @@ impl Usage {
     /// Takes in a task that has just ended: releases what it reserved, and adds what it used if it succeeded.
     pub fn settle(&mut self, task: &Task) {
         self.reserved.0 = self.reserved.0.saturating_sub(task.reserved.0);
+        self.unpaid_ms = self.unpaid_ms.saturating_add(task.unpaid_ms);
         let run_ms = u64::try_from(task.run_time().as_millis()).unwrap_or(u64::MAX);
         if task.state == TaskState::Succeeded {
             self.spent.0 = self.spent.0.saturating_add(task.cost.0);
@@ -225,14 +226,14 @@ impl Usage {
             .as_ref()
             .is_none_or(|it| it.class == FailureClass::User || it.blame == Blame::Request)
         {
-            self.unpaid_ms += run_ms;
+            self.unpaid_ms = self.unpaid_ms.saturating_add(run_ms);
         }
     }
 }
 
 /// The serializer hands over references.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn is_zero(number: &u64) -> bool {
+pub(crate) const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 

@@ -10,6 +10,9 @@ pub struct Run {
     pub run_id: RunId,
     /// Who renders.
     pub worker_id: WorkerId,
+    /// The generation of the worker's process that renders; absent where an earlier release has claimed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
     /// When the worker claimed it.
     pub claimed_at: Millis,
     /// When the run counts as lost unless the worker renews it. Never a condition of a commit.

@@ -17,6 +17,9 @@ pub struct Session {
     pub team: TeamId,
     /// What the owner may do.
     pub role: Role,
+    /// The owner's device that it was opened with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// When it was opened.
     pub opened_at: Millis,
     /// The picture that its painter watches grow.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, Settings, TaskId,
-    TaskResult, TeamId, UserId, WorkerId,
+    Blame, Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, Settings, TaskId,
+    TaskResult, TeamId, UserId, WorkerId, account::is_zero,
 };
 
 /// Where a task stands.
@@ -186,9 +186,12 @@ pub struct Task {
     /// Infrastructure failures so far.
     #[serde(default)]
     pub failures: u32,
-    /// The worker that said last that it could not render it, for a reason of its own.
+    /// The worker on which its last run failed, or with which it was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_on: Option<WorkerId>,
+    /// Worker time of earlier runs that ended at a limit of time or memory, in milliseconds: nobody pays for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpaid_ms: u64,
     /// The pictures, once it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<TaskResult>,
@@ -322,6 +325,11 @@ impl Task {
                 self.failures >= Self::MAX_FAILURES
             }
         };
+        if !over && failure.blame == Blame::Request {
+            let claimed = self.claimed_at.unwrap_or(now);
+            let took = u64::try_from(now.since(claimed).as_millis()).unwrap_or(u64::MAX);
+            self.unpaid_ms = self.unpaid_ms.saturating_add(took);
+        }
         self.error = Some(failure);
         self.become_state(if over { TaskState::Failed } else { TaskState::Queued }, now)?;
         if !over {

@@ -25,6 +25,7 @@ fn run() -> Run {
         run_id: RunId::new(Uuid::from_u128(0x01a0_5cd7_2a00_7000_8000_0000_0000_00b1)),
         worker_id: WorkerId::new("w-01a05cd72a0070008000000000000001"),
         claimed_at: NOW,
+        generation: Some(1),
         lease_until: NOW + Duration::from_secs(30),
         deadline: NOW + Duration::from_mins(9),
         seq: 41,

@@ -60,6 +60,7 @@ fn run(number: u8, now: Millis) -> Run {
         run_id: run_id(number),
         worker_id: WorkerId::new(format!("w-{number}")),
         claimed_at: now,
+        generation: Some(1),
         lease_until: now,
         deadline: now,
         seq: 0,

@@ -57,6 +57,8 @@ pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
             .gpu
             .and_then(|gpu| gpu.percent)
             .is_none_or(|percent| percent < settings.gpu_quiet_percent);
+    // One that gave its run back, or fell silent, is nobody's until it is heard of again.
+    let counts = worker.silent_since.is_none();
     // Draining can be taken back, so it begins early enough for the second look to fall on the end of the idle time.
     // A tick is a little longer than the least time between the looks.
     let soon = now + settings.drain_confirm * 6 / 5;
@@ -73,10 +75,12 @@ pub fn step(worker: &Worker, snapshot: &PoolSnapshot<'_>) -> Option<ReapStep> {
         WorkerState::Ready if worker.run.is_none() && !wanted && quiet => {
             (ReapAction::Drain, stops(worker, snapshot, soon)?)
         }
-        WorkerState::Draining if wanted && !limited => (ReapAction::Undrain, "work arrived"),
+        WorkerState::Draining if counts && wanted && !limited => (ReapAction::Undrain, "work arrived"),
         WorkerState::Draining if worker.run.is_some() => return None,
-        WorkerState::Draining if !quiet => (ReapAction::Undrain, "the GPU is busy"),
-        WorkerState::Draining if stops(worker, snapshot, soon).is_none() => {
+        // If it is not heard of again, its silence ends it.
+        WorkerState::Draining if !counts && !limited && (wanted || !quiet) => return None,
+        WorkerState::Draining if counts && !quiet => (ReapAction::Undrain, "the GPU is busy"),
+        WorkerState::Draining if counts && stops(worker, snapshot, soon).is_none() => {
             (ReapAction::Undrain, "it is to stay after all")
         }
         WorkerState::Draining if now.since(worker.state_since) >= settings.drain_confirm => {

@@ -14,17 +14,28 @@ pub fn end(
     now: Millis,
 ) -> Result<RunEnd, TransitionError> {
     let good = matches!(outcome, Outcome::Succeeded(..));
-    let broke = matches!(&outcome, Outcome::Failed(failure) if failure.class == FailureClass::Infrastructure && failure.blame != Blame::Request);
+    let failed = match &outcome {
+        Outcome::Failed(failure) => Some((failure.class, failure.blame)),
+        Outcome::Succeeded(..) | Outcome::Interrupted => None,
+    };
+    let here = matches!(failed, Some((FailureClass::Infrastructure, _)));
+    let broke = here && !matches!(failed, Some((_, Blame::Request)));
+    let gives_back = matches!(failed, Some((FailureClass::Capacity, _)));
     let end = task.end_run(run_id, outcome, now)?;
     if let Some(worker) = worker.filter(|it| it.run.is_some_and(|run| run.run_id == run_id)) {
         worker.release(run_id, now);
-        if broke {
+        if here {
             task.failed_on = Some(worker.worker_id.clone());
         }
         if good {
             worker.failed.clear();
         } else if broke && !worker.failed.contains(&task.task_id) {
             worker.failed.push(task.task_id);
+        }
+        if gives_back {
+            // It is about to stop: nobody counts on it until it is heard of again. One that drains already goes on.
+            let _ = worker.become_state(WorkerState::Draining, now);
+            worker.silent_since = Some(now);
         }
         if is_sick(worker) {
             // Another machine takes its place. Cannot fail: whoever rendered may fail.
@@ -50,7 +61,7 @@ pub fn fell_silent(
     run_id: RunId,
     now: Millis,
 ) -> Result<RunEnd, TransitionError> {
-    let end = task.end_run(run_id, infrastructure("The machine that rendered it fell silent."), now)?;
+    let end = lost(task, run_id, "The machine that rendered it fell silent.", now)?;
     if let Some(worker) = worker {
         worker.lose(run_id, now);
     }
@@ -59,7 +70,7 @@ pub fn fell_silent(
 
 /// Ends a run that was lost with its machine: the task waits again at its old place, or is over.
 pub fn machine_lost(task: &mut Task, run_id: RunId, now: Millis) -> Result<RunEnd, TransitionError> {
-    task.end_run(run_id, infrastructure("The machine that rendered it was lost."), now)
+    lost(task, run_id, "The machine that rendered it was lost.", now)
 }
 
 /// Takes a run back at an operator's word: the task waits again at its old place, and it counts as nobody's failure.
@@ -106,8 +117,13 @@ pub fn keep(worker: &mut Worker) -> bool {
     worker.dismissed.take().is_some()
 }
 
-fn infrastructure(message: &str) -> Outcome {
-    Outcome::Failed(Failure::new(FailureClass::Infrastructure, message))
+/// Whatever became of the machine: the task is rather another one's next.
+fn lost(task: &mut Task, run_id: RunId, message: &str, now: Millis) -> Result<RunEnd, TransitionError> {
+    let on = task.run_mut(run_id)?.worker_id.clone();
+    let failure = Failure::new(FailureClass::Infrastructure, message);
+    let end = task.end_run(run_id, Outcome::Failed(failure), now)?;
+    task.failed_on = Some(on);
+    Ok(end)
 }
 
 /// Moves a worker along an edge. Where there is no machine that answers any more there is no run either.

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use model::{
-    BacklogEntry, ConnectionId, Estimates, InstanceId, Millis, Pool, PoolId, Run, RunEnd, RunId, RunRef, Settings,
-    Task, TaskId, TaskState, Worker, WorkerId, WorkerState,
+    BacklogEntry, Blame, ConnectionId, Estimates, Failure, FailureClass, InstanceId, Millis, Outcome, Pool, PoolId,
+    Run, RunEnd, RunId, RunRef, Settings, Task, TaskId, TaskState, Worker, WorkerId, WorkerState,
 };
 use policy::{
     PoolSnapshot, breaker, run,
@@ -70,6 +70,7 @@ fn running(worker: &mut Worker) -> Task {
         run_id: held().run_id,
         worker_id: worker.worker_id.clone(),
         claimed_at: NOW,
+        generation: Some(1),
         lease_until: NOW,
         deadline: NOW,
         seq: 0,
@@ -219,7 +220,21 @@ fn a_worker_that_fell_silent_is_not_counted_on_until_it_speaks() {
     };
     assert_eq!(look(&worker), (0, Grow::Launch, false, 0, "Waiting for a GPU."));
     worker.heard(NOW);
-    assert_eq!(look(&worker), (1, Grow::No, true, 1, "Starting."));
+    // It is counted on again, but not for what it has lost.
+    assert_eq!(look(&worker), (1, Grow::Launch, true, 1, "Starting."));
+    let (other, with_other) = (
+        TaskId::new(Uuid::from_u128(9)),
+        BacklogEntry {
+            failed_on: None,
+            ..backlog[0].clone()
+        },
+    );
+    let backlog = [BacklogEntry {
+        task_id: other,
+        ..with_other
+    }];
+    let workers = [worker];
+    assert_eq!(scale::plan(&snapshot(&pool, &workers, &backlog, &with)).grow, Grow::No);
 }
 
 #[test]
@@ -251,4 +266,48 @@ fn a_run_ends_once_and_goes_with_its_machine() {
         .is_err()
     );
     assert_eq!((task, busy), before);
+}
+
+/// A pool whose only worker drains: it gave its run back, and nobody has heard of it since.
+#[test]
+fn who_gives_a_run_back_drains_and_is_not_counted_on() {
+    let mut worker = worker(WorkerState::Ready);
+    let mut task = running(&mut worker);
+    let given_back = Outcome::Failed(Failure::new(FailureClass::Capacity, "The machine was stopped."));
+    let end = run::end(&mut task, Some(&mut worker), held().run_id, given_back, NOW).unwrap();
+    assert_eq!(
+        (end, task.failures, task.failed_on.clone()),
+        (RunEnd::Requeued, 0, None)
+    );
+    assert_eq!((worker.state, worker.run), (WorkerState::Draining, None));
+    worker.last_seen = NOW;
+    assert!(!worker.answers(Duration::from_mins(1), NOW));
+    worker.heard(NOW);
+    assert!(worker.answers(Duration::from_mins(1), NOW));
+}
+
+#[test]
+fn whatever_becomes_of_a_run_is_noted_against_its_machine() {
+    let too_much = Failure::new(FailureClass::Infrastructure, "Too little memory.").blaming(Blame::Request);
+    let ends: [fn(&mut Task, &mut Worker, Failure); 3] = [
+        |task, worker, failure| {
+            run::end(task, Some(worker), held().run_id, Outcome::Failed(failure), NOW).unwrap();
+        },
+        |task, worker, _| {
+            run::fell_silent(task, Some(worker), held().run_id, NOW).unwrap();
+        },
+        |task, _, _| {
+            run::machine_lost(task, held().run_id, NOW).unwrap();
+        },
+    ];
+    for end in ends {
+        let mut worker = worker(WorkerState::Ready);
+        let mut task = running(&mut worker);
+        end(&mut task, &mut worker, too_much.clone());
+        assert_eq!(task.failed_on, Some(worker.worker_id.clone()));
+        assert!(
+            worker.failed.is_empty(),
+            "nothing of it says that the machine is broken"
+        );
+    }
 }

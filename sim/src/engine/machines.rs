@@ -37,6 +37,7 @@ impl Studio<'_> {
             run_id,
             worker_id: worker.worker_id.clone(),
             claimed_at: now,
+            generation: Some(1),
             lease_until: now + settings.lease,
             deadline: now
                 + estimate::limit(estimates, task.model.as_deref(), task.work, &settings)

@@ -65,6 +65,7 @@ impl Studio<'_> {
             cancel: None,
             failures: 0,
             failed_on: None,
+            unpaid_ms: 0,
             result: None,
             error: None,
             claimed_at: None,

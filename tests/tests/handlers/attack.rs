@@ -456,6 +456,28 @@ async fn canceled_gpu_time_is_bounded_or_at_least_counted() {
     assert!(refused.error().contains("600 min of your rendering"), "{refused:?}");
 }
 
+/// A picture that asks for too much memory costs three tries, not only the last one. The next one begins with the failure's
+/// answer.
+#[tokio::test]
+async fn every_try_that_nobody_pays_for_is_counted() {
+    let world = World::new().await;
+    world.alter_pool(|pool| pool.max_workers = 1).await;
+    let worker = world.ready(WORKER, INSTANCE, NOW).await;
+    world.submitted(NOW).await;
+    for round in 1..=3 {
+        let now = NOW + minutes(round);
+        let run = world.claimed(&worker, now).await.unwrap();
+        let body = json!({ "task_id": run.task_id, "run_id": run.run_id, "class": "infrastructure", "message": "Too little memory.", "blame": "request" });
+        world.work(&worker, "failure", &body, now + seconds(20)).await.ok();
+        let counted = world.usage(MARA).await.unpaid_ms;
+        assert_eq!(
+            counted,
+            if round == 3 { 140_000 } else { 0 },
+            "the month's usage is written with the end"
+        );
+    }
+}
+
 /// What every kind reserves.
 #[tokio::test]
 async fn no_kind_of_picture_has_no_work() {
@@ -1027,6 +1049,28 @@ async fn the_tick_hangs_up_on_whoever_was_missed() {
         );
         assert!(world.cloud.sockets.send(&socket, "{}").await.is_err());
     }
+}
+
+/// A device that was signed out, and whose socket could not be closed then.
+#[tokio::test]
+async fn the_tick_hangs_up_on_a_device_that_was_signed_out() {
+    let world = World::new().await;
+    world.submitted(NOW).await;
+    let (theirs, other) = (
+        world
+            .socket("signed-out=", UserId::new(MARA), model::Role::Painter, NOW)
+            .await,
+        world.painter_socket().await,
+    );
+    let mut session = world.get(&theirs).await;
+    session.device = Some("a-tablet".to_owned());
+    world.put(session).await;
+    world.tick(NOW + minutes(1)).await;
+    assert!(world.cloud.store.get(&theirs).await.unwrap().is_none());
+    assert!(
+        world.cloud.store.get(&other).await.unwrap().is_some(),
+        "nobody else is out"
+    );
 }
 
 /// A machine that says that it is of no use is believed, drained and replaced.

@@ -640,6 +640,7 @@ async fn a_late_result_that_nobody_replaced_counts() {
 #[tokio::test]
 async fn a_result_of_a_lost_run_that_still_waits_changes_nothing() {
     let world = World::new().await;
+    world.alter_pool(|pool| pool.max_workers = 1).await;
     let (_, worker) = world.running(NOW).await;
     world.tick(NOW + seconds(31)).await;
     let ended = result(&world, &worker, run_id(), NOW + seconds(40)).await;
@@ -754,9 +755,56 @@ async fn capacity_failures_are_never_counted() {
     for _ in 0..10 {
         let ended = failure(&world, &worker, run, Some(FailureClass::Capacity), NOW).await;
         assert!(ended.assignment.is_none(), "who gives a run back is about to stop");
+        let after = world.worker(WORKER).await;
+        assert_eq!((after.state, after.silent_since), (WorkerState::Draining, Some(NOW)));
+        world
+            .alter_worker(WORKER, |worker| worker.state = WorkerState::Ready)
+            .await;
         run = run_again(&world, &worker, NOW).await;
     }
     assert_eq!(world.task(&task_id()).await.failures, 0);
+}
+
+/// Its process is about to end: neither the tick nor the reaper takes it back, although somebody waits.
+#[tokio::test]
+async fn who_gives_a_run_back_is_not_counted_on_until_it_is_heard_of_again() {
+    let world = World::new().await;
+    let (_, worker) = world.running(NOW).await;
+    failure(&world, &worker, run_id(), Some(FailureClass::Capacity), NOW).await;
+    world.tick(NOW + seconds(1)).await;
+    world.reap(NOW + seconds(1)).await;
+    assert_eq!(world.worker(WORKER).await.state, WorkerState::Draining);
+    assert_eq!(world.instances.all().len(), 2, "another one is launched for who waits");
+    // It lives on, as a machine does that was only restarted by hand.
+    let reply = beat(&world, &worker, &json!({ "ready": true }), NOW + seconds(5)).await;
+    assert!(reply.drain);
+    world.reap(NOW + seconds(6)).await;
+    assert_eq!(world.worker(WORKER).await.state, WorkerState::Ready);
+}
+
+/// A run that was lost in any way is not offered to the same machine while another may be had; a pool of one machine goes on.
+#[tokio::test]
+async fn a_run_that_was_lost_goes_to_another_machine_if_there_can_be_one() {
+    for (most, taken) in [(1, true), (2, false)] {
+        let world = World::new().await;
+        world.alter_pool(|pool| pool.max_workers = most).await;
+        world.running(NOW).await;
+        world.tick(NOW + seconds(31)).await;
+        assert_eq!(
+            world.task(&task_id()).await.failed_on,
+            Some(worker_id()),
+            "it fell silent"
+        );
+        world
+            .alter_worker(WORKER, |worker| worker.heard(NOW + seconds(40)))
+            .await;
+        let worker = world.worker(WORKER).await;
+        assert_eq!(
+            world.claimed(&worker, NOW + seconds(41)).await.is_some(),
+            taken,
+            "of {most}"
+        );
+    }
 }
 
 #[tokio::test]

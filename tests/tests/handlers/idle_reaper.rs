@@ -1,5 +1,6 @@
 //! `idle-reaper`: drain, look again, stop; never against a claim.
 
+use cloud::fault::{Fault, How};
 use model::{ConnectionId, GpuUse, Millis, TaskState, WorkerState};
 use policy::watch::InstanceState;
 use serde_json::json;
@@ -7,7 +8,10 @@ use tasks::runs;
 
 use crate::{
     golden::{unknown, walk},
-    support::{INSTANCE, MARA, NOW, TASK, WORKER, WORKER_2, World, minutes, seconds, task_id, worker_id},
+    support::{
+        INSTANCE, MARA, NOW, TASK, WORKER, WORKER_2, World, instance_id, minutes, seconds, sqs, task_id, thorough,
+        worker_id,
+    },
 };
 
 const fn gpu(percent: u32) -> GpuUse {
@@ -67,6 +71,76 @@ async fn an_idle_worker_drains_then_stops() {
         assert_eq!(state(&world).await, WorkerState::Stopping);
         assert_eq!(world.power(INSTANCE), InstanceState::Stopping);
     }
+}
+
+/// Between two looks somebody asks: the worker takes the picture without a start, and is told at once.
+#[tokio::test]
+async fn a_worker_that_drains_is_taken_back_and_works_at_once() {
+    let world = World::new().await;
+    idle(&world, NOW).await;
+    let drained = NOW + minutes(9);
+    world.reap(drained).await;
+    let worker = world.worker(WORKER).await;
+    assert_eq!(worker.state, WorkerState::Draining);
+    assert!(world.claimed(&worker, drained + seconds(1)).await.is_none());
+    world
+        .alter_worker(WORKER, |worker| worker.heard(drained + seconds(2)))
+        .await;
+    world.sent();
+    world.take_queued();
+    let task = world.submitted(drained + seconds(3)).await;
+    let queued: Vec<_> = world
+        .take_queued()
+        .iter()
+        .map(|it| serde_json::to_string(it).unwrap())
+        .collect();
+    let done = world.dispatch(sqs(&queued), drained + seconds(3)).await;
+    assert!(done.batch_item_failures.is_empty());
+    assert_eq!(
+        state(&world).await,
+        WorkerState::Ready,
+        "taken back by the submit, not by the next tick"
+    );
+    let woken = world.sent();
+    assert!(
+        woken.iter().any(|(to, what)| to == "s" && what["event"] == "wake"),
+        "{woken:?}"
+    );
+    let run = world
+        .claimed(&world.worker(WORKER).await, drained + seconds(4))
+        .await
+        .unwrap();
+    assert_eq!(run.task_id, task);
+    assert_eq!(world.instances.all().len(), 1, "nothing was launched");
+}
+
+/// A list of pools that cannot be read leaves no machine running for nothing.
+#[tokio::test]
+async fn without_the_list_of_pools_those_of_running_machines_are_looked_after() {
+    let world = World::watched(model::Settings::default()).await;
+    idle(&world, NOW).await;
+    let fail = || Fault {
+        of: Some("store.get"),
+        at: 1,
+        how: How::Fail,
+    };
+    world.faults.plan(fail());
+    assert!(
+        world.try_reap(NOW + minutes(9)).await.is_err(),
+        "it is said all the same"
+    );
+    assert_eq!(state(&world).await, WorkerState::Draining);
+    world.faults.plan(fail());
+    assert!(world.try_reap(NOW + minutes(10)).await.is_err());
+    assert_eq!(state(&world).await, WorkerState::Stopping);
+    // The same of `lifecycle`, which sees that EC2 has stopped it.
+    world.instances.set(&instance_id(), InstanceState::Stopped);
+    world.faults.plan(fail());
+    let tick = world
+        .lifecycle(crate::support::golden("lifecycle", "tick"), NOW + minutes(11))
+        .await;
+    assert!(tick.is_err());
+    assert_eq!(state(&world).await, WorkerState::Stopped);
 }
 
 #[tokio::test]
@@ -214,7 +288,7 @@ async fn a_worker_that_was_needed_between_plan_and_commit_is_never_stopped() {
 #[tokio::test]
 async fn drains_and_claims_at_once_have_one_winner() {
     let (mut claimed, mut drained) = (0, 0);
-    for seed in 0..150 {
+    for seed in 0..if thorough() { 150 } else { 50 } {
         let world = World::unkind(seed).await;
         idle(&world, NOW).await;
         let other = world.ready(WORKER_2, "i-2", NOW + minutes(30)).await;
@@ -249,7 +323,7 @@ async fn drains_and_claims_at_once_have_one_winner() {
         }
         drained += u32::from(worker.state != WorkerState::Busy && worker.state != WorkerState::Ready);
     }
-    assert!(claimed > 10 && drained > 10, "both must happen: {claimed} {drained}");
+    assert!(claimed > 5 && drained > 5, "both must happen: {claimed} {drained}");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! The table of limits in `docs/limits.md`: as much as is allowed goes through whole, one more does not.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use model::{Failure, FailureClass};
 use serde_json::{Value, json};
 
@@ -23,7 +26,7 @@ fn rows() -> Vec<(String, usize)> {
     rows.collect()
 }
 
-const CASES: [&str; 37] = [
+const CASES: [&str; 41] = [
     "any_body",
     "submit_body",
     "inline_picture",
@@ -53,6 +56,10 @@ const CASES: [&str; 37] = [
     "tasks_page",
     "sync",
     "preview",
+    "path",
+    "id",
+    "cursor",
+    "device_name",
     "client_id",
     "worker_model",
     "worker_models",
@@ -354,6 +361,45 @@ async fn goes_through(name: &str, n: usize) -> bool {
         }
         "result_pictures" => ended(&world, (0..n).collect(), n).await,
         "result_bytes" => ended(&world, vec![0], n).await,
+        "path" => {
+            let mut event = http("GET /v1/tasks", "", Some(&painter(MARA)), &json!(null));
+            let path = event["rawPath"].as_str().unwrap().len();
+            event["queryStringParameters"] = json!({ "x": "x".repeat(n - path - 2) });
+            world.http(event, NOW).await.status == 200
+        }
+        "id" => {
+            let caller = worker_context(WORKER, world.ready(WORKER, INSTANCE, NOW).await.generation, NOW);
+            let event = http("POST /v1/workers/{id}/claim", &"x".repeat(n), Some(&caller), &json!({}));
+            world.http(event, NOW).await.status != 404
+        }
+        "cursor" => {
+            let list = async |query: Value| {
+                let mut event = http("GET /v1/tasks", "", Some(&painter(MARA)), &json!(null));
+                event["queryStringParameters"] = query;
+                world.http(event, NOW).await
+            };
+            for _ in 0..2 {
+                world.submitted(NOW).await;
+            }
+            let next = list(json!({ "limit": "1" })).await.ok()["next"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            let mut keys: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(next).unwrap()).unwrap();
+            keys["task_id"] = "x".repeat(n).into();
+            list(json!({ "cursor": BASE64_URL_SAFE_NO_PAD.encode(keys.to_string()) }))
+                .await
+                .status
+                == 200
+        }
+        "device_name" => {
+            let body = json!({ "client_id": "a-client", "client_info": "x".repeat(n) });
+            world
+                .http(http("POST /v1/auth/initiate", "", None, &body), NOW)
+                .await
+                .ok();
+            world.written().contains(&"x".repeat(n))
+        }
         "client_id" => {
             let body = json!({ "client_id": "x".repeat(n), "client_info": "Krita" });
             world

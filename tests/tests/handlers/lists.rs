@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::support::{MARA, NOW, WORKER_2, World, minutes, workspace};
 
 /// The Rust sources below a folder, with their paths.
-fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+pub(crate) fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

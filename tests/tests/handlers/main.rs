@@ -14,6 +14,7 @@ mod credits;
 mod dispatch;
 mod edge;
 mod fair;
+mod forgotten;
 mod fuzz;
 mod generate;
 mod golden;

@@ -82,6 +82,16 @@ async fn seen(world: &World) -> (u64, f32) {
     (run.seq, run.progress)
 }
 
+#[tokio::test]
+async fn progress_of_an_earlier_process_is_not_taken() {
+    let world = World::new().await;
+    world.running(NOW).await;
+    for (generation, expected) in [(0, (0, 0.0)), (2, (0, 0.0)), (1, (1, 0.5))] {
+        progress(&world, &of_worker(generation), run_id(), 1, 0.5).await;
+        assert_eq!(seen(&world).await, expected, "generation {generation}");
+    }
+}
+
 // ---------------------------------------------------------------- connections
 
 #[tokio::test]

@@ -52,12 +52,12 @@ async fn booted() -> World {
     world
 }
 
-/// Nothing may be written.
+/// The worker may not change.
 async fn refused(world: &World, body: &Value, status: i64) -> String {
-    let before = world.written();
+    let before = world.worker(WORKER).await;
     let answer = register(world, body, NOW).await;
     assert_eq!(answer.status, status, "{answer:?} to {body}");
-    assert_eq!(world.written(), before);
+    assert_eq!(world.worker(WORKER).await, before);
     answer.error().to_owned()
 }
 
@@ -98,6 +98,27 @@ async fn a_proof_gives_a_token_of_a_new_generation() {
     assert_eq!((worker.state, worker.generation), (WorkerState::Warming, 1));
     assert_eq!(worker.image.as_deref(), Some("ami-0fedcba9876543210"));
     assert_eq!(worker.release.as_deref(), Some("0.1.0"));
+}
+
+#[tokio::test]
+async fn one_address_registers_only_so_fast_and_stops_no_other() {
+    let world = booted().await;
+    // Signed as it should be, by an instance that is no worker of ours: what a stranger with a machine of their own has.
+    let body = registration(&[("x-atelier-worker", json!(WORKER_2))]);
+    let from = |address: &str| {
+        let mut event = http(REGISTER, "", None, &body);
+        event["requestContext"]["http"]["sourceIp"] = address.into();
+        event
+    };
+    let mut refused = 0;
+    for _ in 0..120 {
+        let answer = world.http(from("192.0.2.1"), NOW).await;
+        refused += u32::from(answer.status == 429);
+    }
+    assert_eq!(refused, 20, "a hundred machines may begin a morning at once");
+    assert_ne!(world.http(from("192.0.2.1"), NOW + seconds(2)).await.status, 429);
+    assert_ne!(world.http(from("192.0.2.2"), NOW).await.status, 429);
+    register(&world, &registration(&[]), NOW).await.ok();
 }
 
 #[tokio::test]

@@ -101,6 +101,7 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         cancel: None,
         failures: 0,
         failed_on: None,
+        unpaid_ms: 0,
         result: None,
         error: None,
         claimed_at: None,

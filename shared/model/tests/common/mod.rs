@@ -51,6 +51,7 @@ pub(crate) fn task(now: Millis) -> Task {
         cancel: None,
         failures: 0,
         failed_on: None,
+        unpaid_ms: 0,
         result: None,
         error: None,
         claimed_at: None,

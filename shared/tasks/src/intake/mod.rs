@@ -148,6 +148,7 @@ fn task(account: &Account, wanted: &Wanted, settings: &Settings, now: Millis) ->
         cancel: None,
         failures: 0,
         failed_on: None,
+        unpaid_ms: 0,
         result: None,
         error: None,
         claimed_at: None,

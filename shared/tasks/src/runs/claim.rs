@@ -42,6 +42,7 @@ pub async fn claim(
         run_id,
         worker_id: worker.worker_id.clone(),
         claimed_at: now,
+        generation: Some(worker.generation),
         lease_until: now + settings.lease,
         deadline: now
             + policy::estimate::limit(&estimates, task.model.as_deref(), task.work, settings)
