@@ -86,12 +86,12 @@ async fn happen(world: &World, what: &str, now: Millis) {
         "two of ten starts failed" => {
             world
                 .alter_pool(|pool| pool.breaker.outcomes = outcomes(2, 10).collect())
-                .await
+                .await;
         }
         "one of five starts failed" => {
             world
                 .alter_pool(|pool| pool.breaker.outcomes = outcomes(1, 5).collect())
-                .await
+                .await;
         }
         "the only machine there may be is hot" => hot(NOW - minutes(5), 1).await,
         "a machine is hot, and there may be another" => hot(NOW - minutes(5), 2).await,
@@ -152,7 +152,7 @@ async fn recorded(alarm: &Alarm, what: &str) -> Vec<(Millis, f64)> {
         let now = NOW + minutes(minute);
         happen(&world, what, now).await;
         let tick = async { world.lifecycle(golden("lifecycle", "tick"), now).await.unwrap() };
-        for ((name, of), value) in emf::values(tick, now).await {
+        for ((name, of), value) in Box::pin(emf::values(tick, now)).await {
             if name == alarm.seen.metric && of.is_empty() {
                 series.push((now, value));
             }
@@ -167,7 +167,7 @@ async fn each_is_raised_by_what_happens_and_not_by_what_is_fine() {
     let mut tried = BTreeSet::new();
     for Case { alarm, what, raises } in CASES {
         let alarm = alarms.iter().find(|it| it.name == alarm).unwrap();
-        let series = recorded(alarm, what).await;
+        let series = Box::pin(recorded(alarm, what)).await;
         // Nothing said would raise nothing, and show nothing.
         assert!(!series.is_empty() || what.ends_with("may cost what it wants"), "{what}");
         let raised = alarm.is_raised_by(&series, NOW, NOW + minutes(35));

@@ -67,7 +67,7 @@ async fn each_metric_that_is_declared_is_written() {
         },
         NOW,
     );
-    let found = found.await;
+    let found = Box::pin(found).await;
     let names: BTreeSet<_> = found.iter().map(|((name, _), _)| name.as_str()).collect();
     for row in TABLE {
         assert!(names.contains(row.name), "nobody writes {}", row.name);
@@ -85,7 +85,7 @@ async fn each_metric_that_is_declared_is_written() {
 #[tokio::test]
 async fn what_a_picture_takes_and_costs_is_as_it_was() {
     let world = World::new().await;
-    let found = emf::values(a_day(&world), NOW).await;
+    let found = Box::pin(emf::values(a_day(&world), NOW)).await;
     let of = |name: &str, of: &str| {
         let values = found
             .iter()
