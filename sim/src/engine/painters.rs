@@ -32,7 +32,7 @@ impl Studio<'_> {
         if lane != Lane::Batch {
             self.at(self.now.0 + self.patience_ms, Event::GivesUp(at));
         }
-        if let Some(worker) = self.to_wake(model.as_deref()) {
+        if let Some(worker) = self.woken(model.as_deref()) {
             self.claim(worker);
         }
         self.scale();
@@ -74,7 +74,7 @@ impl Studio<'_> {
         }
     }
 
-    fn to_wake(&mut self, model: Option<&str>) -> Option<usize> {
+    fn woken(&mut self, model: Option<&str>) -> Option<usize> {
         for at in 0..self.workers.len() {
             self.tell_disk(at);
         }
