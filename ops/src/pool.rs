@@ -254,7 +254,7 @@ async fn breaker(store: &Store, id: &PoolId, position: Position, now: Millis) ->
         Position::Auto => None,
     };
     alter(store, id, "set breaker", now, |pool| {
-        breaker::force(&mut pool.breaker, forced)
+        breaker::force(&mut pool.breaker, forced);
     })
     .await?;
     Ok(match position {

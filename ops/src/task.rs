@@ -131,7 +131,10 @@ pub async fn run(cloud: &Cloud, command: Command, now: Millis) -> Result<String>
         Command::Requeue { task } => {
             let found = find(cloud, task).await?;
             let Some(run) = found.run.filter(|_| found.state == TaskState::Running) else {
-                bail!("{task} is {}: only what runs can be put back in line", found.state.word());
+                bail!(
+                    "{task} is {}: only what runs can be put back in line",
+                    found.state.word()
+                );
             };
             let still = |task: &Task| task.state == TaskState::Running;
             let line = |before: &Task, after: &Task| line_of("requeue", now, before, after);

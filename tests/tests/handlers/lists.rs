@@ -8,8 +8,7 @@ use cloud::{
     store::{Item, StorePort},
     tables::{
         AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, Key, List, LorasOf, PresenceIn, Query,
-        SessionsOf,
-        Table, TasksOf, Uploads, WorkersOf,
+        SessionsOf, Table, TasksOf, Uploads, WorkersOf,
     },
 };
 use model::{PoolId, TeamId, UserId};

@@ -9,9 +9,9 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, AuditAt, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity, Id, IdentityOf,
-        InvitationOf, Key, LoraOf, NodesOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, TicketOf,
-        UploadOf, UsageOf,
+        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity, Id,
+        IdentityOf, InvitationOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table,
+        TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
@@ -107,6 +107,8 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "upload" => rewritten(UploadOf(of("id")), item).await,
         "deletion" => rewritten(DeletionOf(TeamId::new(of("of")), of("what")), item).await,
         "lora" => rewritten(LoraOf(TeamId::new(of("owner")), of("sha256")), item).await,
+        "awaited-lora" => rewritten(AwaitedOf(TeamId::new(of("of")), of("hash")), item).await,
+        "numbers" => rewritten(NumbersOf(TeamId::new(of("of")), of("model")), item).await,
         other => panic!("there is no kind of item {other}"),
     }
 }
