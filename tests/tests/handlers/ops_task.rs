@@ -44,7 +44,7 @@ async fn a_task_is_shown_as_it_waits_and_as_it_runs() {
         said(&world, list(None, Some("default"), None), NOW).await
     );
     let with_plan = said(&world, show(true), NOW).await;
-    assert!(with_plan.contains("{"), "{with_plan}");
+    assert!(with_plan.contains('{'), "{with_plan}");
 
     let world = World::new().await;
     world.running(NOW - seconds(10)).await;

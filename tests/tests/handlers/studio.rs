@@ -98,7 +98,7 @@ async fn each_role_sees_what_concerns_it() {
     world.queued("01a05cd7-2a00-7000-8000-0000000000c1", OTHER, NOW).await;
     world
         .alter_worker(WORKER, |worker| {
-            worker.models = vec!["checkpoints/dreamshaper_8.safetensors".to_owned()]
+            worker.models = vec!["checkpoints/dreamshaper_8.safetensors".to_owned()];
         })
         .await;
     let mut painter = signed_in(&world, MARA, Role::Painter).await;
@@ -512,14 +512,20 @@ async fn whoever_was_signed_out_comes_back_to_the_very_question() {
     assert_eq!(answer.location.as_deref(), Some("account"));
 }
 
+/// A command line of `ops audit`.
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    audit: ops::audit::Command,
+}
+
 /// What the authorizer says to a browser that opens a WebSocket with this ticket.
 async fn connects(world: &World, ticket: &str, now: Millis) -> Value {
     let mut event = crate::support::golden("authorize", "websocket-connect");
     event["headers"].as_object_mut().unwrap().remove("Authorization");
     event["queryStringParameters"] = json!({ "ticket": ticket });
     event["requestContext"]["requestTimeEpoch"] = now.0.into();
-    let answer = world.authorize.handle(&event).await.unwrap();
-    answer
+    world.authorize.handle(&event).await.unwrap()
 }
 
 #[tokio::test]
@@ -715,11 +721,6 @@ async fn the_audit_list_has_pages_and_ops_shows_it() {
         position: ops::pool::Position::Open,
     };
     ops::pool::run(&world.cloud.store, set, NOW + minutes(5)).await.unwrap();
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        audit: ops::audit::Command,
-    }
     let line: Line = clap::Parser::parse_from(["ops", "--lines", "2"]);
     let text = ops::audit::run(&world.cloud.store, line.audit).await.unwrap();
     let (newest, rest) = text.split_once('\n').unwrap();

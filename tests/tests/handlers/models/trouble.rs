@@ -29,7 +29,8 @@ async fn of_two_pins_at_once_one_is_left() {
     let two = find(&world, LEAD, "dream", 2).await.unwrap();
     let pin = json!({ "pinned": true });
     let (first, second) = tokio::join!(patch(&world, LEAD, &one, &pin), patch(&world, LEAD, &two, &pin));
-    (first.ok(), second.ok());
+    first.ok();
+    second.ok();
     let all = list(&world, LEAD, "kind=checkpoint&name=dream").await;
     let pinned = all.iter().filter(|it| it["pinned"] == true).count();
     assert_eq!(pinned, 1, "{all:#?}");
@@ -84,7 +85,7 @@ async fn a_refusal_deletes_the_very_file_that_was_looked_at() {
     world.memory.put_file(&key, checkpoint(1).into());
     assert!(world.memory.read(&key, &looked_at, 0, 8).await.is_err());
     world.memory.discard(&key, &looked_at).await.unwrap();
-    assert_eq!(world.memory.files(), [key.clone()]);
+    assert_eq!(world.memory.files(), std::slice::from_ref(&key));
     let now = world.memory.object(&key).await.unwrap().unwrap();
     world.memory.discard(&key, &now).await.unwrap();
     assert!(world.memory.files().is_empty());

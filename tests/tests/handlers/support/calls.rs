@@ -34,7 +34,7 @@ impl World {
         let route = event.route_key.clone().unwrap();
         let response = cloud::http::answer(self.router(&route), event, now).await;
         let page = is_page(&route) || response.status_code == 303;
-        let script = route.ends_with(".js") && response.status_code == 200;
+        let script = is_script(&route) && response.status_code == 200;
         let content_type = if script {
             "text/javascript; charset=utf-8"
         } else if page {
@@ -199,9 +199,14 @@ impl World {
     }
 }
 
+/// Whether a route is the script of a page.
+fn is_script(route: &str) -> bool {
+    route == "GET /v1/studio/script.js"
+}
+
 /// Whether a route is one of the pages for browsers.
 pub(crate) fn is_page(route: &str) -> bool {
     let folders = ["/v1/sign-in", "/v1/sign-out", "/v1/account", "/v1/checkout"];
-    let studio = route.contains("/v1/studio") && !route.contains("/ticket") && !route.ends_with(".js");
+    let studio = route.contains("/v1/studio") && !route.contains("/ticket") && !is_script(route);
     folders.iter().any(|it| route.contains(it)) || route == "GET /v1" || studio
 }
