@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cloud::Write;
-use model::{RunTimes, TaskState, Worker, worker_api};
+use model::{RunTimes, TaskState, Worker, WorkerId, worker_api};
 use serde_json::json;
 
-use crate::studio::{Studio, small};
+use crate::studio::{LOOK, Studio, small};
 
 /// The worker's process dies and comes back, as systemd does it.
 pub(crate) async fn worker_killed(studio: Studio) -> Result<()> {
@@ -69,22 +69,29 @@ pub(crate) async fn comfyui_killed(studio: Studio) -> Result<()> {
     Ok(())
 }
 
+async fn worker_of(studio: &Studio, id: &WorkerId) -> Result<Worker> {
+    studio.stack.store().get(id).await?.context("no worker")
+}
+
 /// A worker that was thought lost delivers after all: nothing of it counts.
 pub(crate) async fn late_result_of_a_lost_run(studio: Studio) -> Result<()> {
     let task = studio.painter.submit(&small(60, 1)?).await?;
     studio.until_painting(task).await?;
     let lost = studio.run_of(task).await?;
     let machine = studio.until_machines(|machines| machines.len() == 1).await?.remove(0);
+    let killed = worker_of(&studio, &machine.worker_id).await?;
     studio.stack.pump.kill_worker(&machine.worker_id);
     let completed = studio.finish(task).await?;
     let before = studio.painter.pictures(&completed).await?;
 
-    let worker: Worker = studio
-        .stack
-        .store()
-        .get(&machine.worker_id)
-        .await?
-        .context("no worker")?;
+    // Another machine may have painted it before the process came back.
+    let worker = loop {
+        let worker = worker_of(&studio, &machine.worker_id).await?;
+        if worker.generation > killed.generation {
+            break worker;
+        }
+        tokio::time::sleep(LOOK).await;
+    };
     let token = studio
         .stack
         .signer()

@@ -18,7 +18,7 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, process::Command, sync::mpsc};
+use tokio::{io::AsyncReadExt, net::TcpListener, process::Command, sync::mpsc};
 
 use crate::studio::Studio;
 
@@ -112,9 +112,15 @@ async fn invoke(function: &str, variables: &BTreeMap<String, String>, event: Val
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
+    // Read as it comes: whoever writes into a full pipe waits.
+    let mut written = process.stdout.take().context("no output")?;
+    let reader = tokio::spawn(async move {
+        let mut log = Vec::new();
+        written.read_to_end(&mut log).await.map(|_| log)
+    });
     let answer = tokio::time::timeout(PATIENCE, heard.recv()).await;
     process.kill().await?;
-    let log = process.wait_with_output().await?.stdout;
+    let log = reader.await??;
     server.abort();
     let log = String::from_utf8_lossy(&log).into_owned();
     let answer = answer
