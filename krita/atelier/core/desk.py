@@ -14,6 +14,8 @@ from .jobs import MOST_JOBS, Job, State
 from .tongue import mark, say
 
 POLL, POLL_LATER, POLL_BESIDE_SOCKET = 0.4, 1.5, 15.0
+# A picture that is warm is there within a second or two: whoever polls looks often at first, then ever less.
+POLL_AT_FIRST, FIRST = 0.15, 3.0
 """Seconds between two looks at a task: without a socket, the same while it waits in line, and with one."""
 MOST_TRIES = 5
 """To send or fetch pictures by addresses that lead nowhere."""
@@ -34,6 +36,7 @@ class _Work:
     blob: Optional[bytes] = None
     place: Optional[str] = None
     tries: int = 0
+    sent: float = -inf
 
 
 class Desk:
@@ -226,7 +229,9 @@ class Desk:
             images = (said.get("output") or {}).get("images") if isinstance(said.get("output"), dict) else None
             if isinstance(images, dict):
                 self._fetch(job, images)
-        self._tend(job).due = now + self._rhythm(job)
+        work = self._tend(job)
+        work.sent = now
+        work.due = now + self._rhythm(now, job)
         early = self._early.pop(job.task, None)
         if early is not None:
             self.told(now, early)
@@ -245,7 +250,7 @@ class Desk:
         if view is None or view.get("task_id") != job.task:
             return self._garbage(now, job, reply)
         job.told(now, view)
-        self._tend(job).due = now + self._rhythm(job)
+        self._tend(job).due = now + self._rhythm(now, job)
         if job.state is State.CANCELING and view.get("state") in ("queued", "running"):
             return self.cancel(now, job.id)
         self._settle(now, job)
@@ -253,11 +258,13 @@ class Desk:
         if job.state is State.FETCHING and isinstance(result, dict):
             self._fetch(job, result)
 
-    def _rhythm(self, job: Job) -> float:
+    def _rhythm(self, now: float, job: Job) -> float:
         if job.state is State.CANCELING:
             return POLL_LATER
         if self.socket_is_open:
             return POLL_BESIDE_SOCKET
+        if now - self._tend(job).sent < FIRST:
+            return POLL_AT_FIRST
         return POLL if job.state is not State.QUEUED or job.live else POLL_LATER
 
     def _settle(self, now: float, job: Job) -> None:
