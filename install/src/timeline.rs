@@ -13,15 +13,12 @@ const MARGIN: std::time::Duration = std::time::Duration::from_mins(5);
 /// Most lines of one log.
 const MOST: usize = 500;
 
-/// One line of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// When it was written.
-    pub at: Millis,
-    /// By whom: the log group's name in the template, without `Logs`.
-    pub by: String,
-    /// What was written: a JSON object, or anything else.
-    pub text: String,
+struct Line {
+    at: Millis,
+    /// The log group's name in the template, without `Logs`.
+    by: String,
+    /// A JSON object, or anything else.
+    text: String,
 }
 
 /// The lines that name the task, in order of time, and below them the query that finds them in the console. A log that
@@ -82,7 +79,7 @@ async fn read(aws: &Aws, group: &str, by: &str, task: &Task, from: Millis, until
 const KNOWN: [&str; 5] = ["timestamp", "level", "message", "task.id", "target"];
 
 /// The lines in order, each with the time since the submit.
-pub fn draw(mut lines: Vec<Line>, submitted: Millis) -> String {
+fn draw(mut lines: Vec<Line>, submitted: Millis) -> String {
     if lines.is_empty() {
         return "the logs say nothing of it: they are kept for as long as the parameter LogRetentionDays says, and come some \
                 seconds late"

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use accounts::audit;
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use cloud::{Cloud, StoreError, Write, tables::Backlog};
 use model::{CancelCause, Canceled, FailureClass, Millis, PoolId, Task, TaskId, TaskState, UserId};
 use tasks::{
@@ -37,8 +40,8 @@ pub enum Command {
         #[command(flatten)]
         of: Of,
         /// Only those of a user that stand so.
-        #[arg(long, value_enum, conflicts_with = "pool")]
-        state: Option<State>,
+        #[arg(long, value_parser = state(), conflicts_with = "pool")]
+        state: Option<TaskState>,
         /// Most that are listed.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         most: u32,
@@ -75,31 +78,10 @@ pub struct Of {
     pub pool: Option<PoolId>,
 }
 
-/// Where a task stands.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[expect(missing_docs, reason = "the words of `TaskState`")]
-pub enum State {
-    Queued,
-    Running,
-    Canceling,
-    Succeeded,
-    Failed,
-    Canceled,
-    Expired,
-}
-
-impl From<State> for TaskState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Queued => Self::Queued,
-            State::Running => Self::Running,
-            State::Canceling => Self::Canceling,
-            State::Succeeded => Self::Succeeded,
-            State::Failed => Self::Failed,
-            State::Canceled => Self::Canceled,
-            State::Expired => Self::Expired,
-        }
-    }
+/// One of the words of [`TaskState`].
+fn state() -> impl TypedValueParser<Value = TaskState> {
+    let of = |word: String| TaskState::ALL.into_iter().find(|it| it.word() == word);
+    PossibleValuesParser::new(TaskState::ALL.map(TaskState::word)).try_map(move |word| of(word).ok_or("no state"))
 }
 
 /// Carries it out. What the logs have is for whoever can reach them.
@@ -114,7 +96,7 @@ pub async fn run(cloud: &Cloud, command: Command, now: Millis) -> Result<String>
             Ok(text)
         }
         Command::List { of, state, most } => match (of.user, of.pool) {
-            (Some(user), _) => of_user(cloud, &user, state.map(TaskState::from), most).await,
+            (Some(user), _) => of_user(cloud, &user, state, most).await,
             (_, Some(pool)) => waiting(cloud, &pool, most, now).await,
             (None, None) => bail!("say whose: --user or --pool"),
         },

@@ -2,7 +2,7 @@
 
 use model::{Millis, PoolId, TaskState, TeamId, UserId, WorkerState};
 use ops::{
-    task::{self, Command, Of, State},
+    task::{self, Command, Of},
     usage,
 };
 use serde_json::json;
@@ -23,7 +23,7 @@ fn show(plan: bool) -> Command {
     }
 }
 
-fn list(user: Option<&str>, pool: Option<&str>, state: Option<State>) -> Command {
+fn list(user: Option<&str>, pool: Option<&str>, state: Option<TaskState>) -> Command {
     Command::List {
         of: Of {
             user: user.map(UserId::new),
@@ -49,9 +49,9 @@ async fn a_task_is_shown_as_it_waits_and_as_it_runs() {
     let world = World::new().await;
     world.running(NOW - seconds(10)).await;
     insta::assert_snapshot!("ops-task-runs", said(&world, show(false), NOW).await);
-    let of_mara = said(&world, list(Some(MARA), None, Some(State::Running)), NOW).await;
+    let of_mara = said(&world, list(Some(MARA), None, Some(TaskState::Running)), NOW).await;
     assert!(of_mara.contains(TASK) && of_mara.contains("running"), "{of_mara}");
-    let failed = said(&world, list(Some(MARA), None, Some(State::Failed)), NOW).await;
+    let failed = said(&world, list(Some(MARA), None, Some(TaskState::Failed)), NOW).await;
     assert_eq!(failed, "mara has no such tasks");
 }
 
