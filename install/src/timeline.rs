@@ -75,8 +75,8 @@ async fn read(aws: &Aws, group: &str, by: &str, task: &Task, from: Millis, until
     Ok(lines)
 }
 
-/// Fields that every line has, or that say what is said already.
-const KNOWN: [&str; 5] = ["timestamp", "level", "message", "task.id", "target"];
+/// Fields that every line has, that say what is said already, or that only CloudWatch reads.
+const KNOWN: [&str; 7] = ["timestamp", "level", "message", "task.id", "target", "spans", "_aws"];
 
 /// The lines in order, each with the time since the submit.
 fn draw(mut lines: Vec<Line>, submitted: Millis) -> String {
@@ -141,7 +141,12 @@ mod tests {
             line(
                 10_000,
                 "Generate",
-                r#"{"level":"INFO","message":"submitted","task.id":"t","task.work":3.5}"#,
+                r#"{"level":"INFO","message":"submitted","task.id":"t","task.work":3.5,"spans":[{"name":"Lambda runtime invoke"}]}"#,
+            ),
+            line(
+                14_300,
+                "Claim",
+                r#"{"_aws":{"Timestamp":1},"task.id":"t","TaskWait":4200.0}"#,
             ),
             line(9_000, "HttpAccess", "POST /v1/generate t"),
             line(
@@ -155,6 +160,7 @@ mod tests {
             "    -1.0 s  HttpAccess    POST /v1/generate t
     +0.0 s  Generate      submitted task.work=3.5
     +4.2 s  Claim         claimed run.id=r
+    +4.3 s  Claim         TaskWait=4200.0
    +10.0 s  Lifecycle     WARN a run  [2J was lost"
         );
     }
