@@ -1,6 +1,6 @@
 //! Every member on a trace, from its past alone: `cargo run --release -p forecast --example table -- FILE.csv.gz ...`
 //!
-//! Without a file, a painted month. A line of `minute,count`, or with a column `t` in seconds. Seconds taken stand below
+//! Without a file, a painted month. A line of `minute,count`, or with a column `t` in seconds. What it took stands below
 //! each table; what is done already is kept in `$TABLE_KEEP`, if that is a folder, and printed instead.
 
 #![allow(
@@ -53,13 +53,20 @@ fn painted() -> Series {
     Series::new(0, values.collect())
 }
 
+/// What to show of a trace that is longer than a week.
 fn table(name: &str, series: &Series) -> Result<String, Box<dyn Error>> {
+    if series.len() < (FIRST + 1) * DAY {
+        return Err(format!("{name} is shorter than {} days", FIRST + 1).into());
+    }
     let begun = Instant::now();
     let mut trial = Trial::new(1);
     let mut pairs: Vec<Vec<(Quantiles, f64)>> = vec![Vec::new(); trial.names().len() + 1];
     let mut acted = std::collections::BTreeMap::<String, usize>::new();
+    let mut times = Vec::new();
     for at in (FIRST - 3) * DAY..series.len().saturating_sub(HOUR) {
+        let step = Instant::now();
         let said = trial.step(series, at);
+        times.push(step.elapsed().as_secs_f64());
         if at < FIRST * DAY {
             continue;
         }
@@ -86,7 +93,14 @@ fn table(name: &str, series: &Series) -> Result<String, Box<dyn Error>> {
     for (name, count) in acted {
         writeln!(text, "acted: {name} {:.0} %", 100.0 * count as f64 / all as f64)?;
     }
-    writeln!(text, "{} s", begun.elapsed().as_secs())?;
+    times.sort_by(f64::total_cmp);
+    let (usual, longest) = (times[times.len() / 2], times[times.len() - 1]);
+    writeln!(
+        text,
+        "{} s in all; all members: {:.2} ms a forecast, at most {longest:.1} s a training",
+        begun.elapsed().as_secs(),
+        usual * 1e3
+    )?;
     Ok(text)
 }
 

@@ -14,8 +14,6 @@ const QUANTILE: f64 = 0.9;
 /// Days that a member is judged by, and those that it takes until any may act.
 const JUDGED: usize = 14 * DAY;
 const EVIDENCE: usize = 3 * DAY;
-/// By how much a less simple member has to be better, so that chance does not decide.
-const BETTER: f64 = 0.97;
 /// Scores that a correction needs; before, the spread is taken as that of a Poisson process.
 const SCORES: usize = 100;
 const POISSON: f64 = 1.28;
@@ -164,7 +162,7 @@ impl Trial {
     fn choose(&mut self, series: &Series, now: usize) {
         let scores: Vec<Score> = self.given.iter().map(|given| judged(series, given, now)).collect();
         let first = self.given[0].front().map_or(now, |it| it.at);
-        if now - first < EVIDENCE.min(JUDGED) {
+        if now - first < EVIDENCE {
             self.acting = None;
             return;
         }
@@ -174,7 +172,7 @@ impl Trial {
         self.best = order;
         let mut acting = 0;
         for member in 1..scores.len() {
-            if scores[member].pinball < BETTER * scores[acting].pinball {
+            if scores[member].pinball < scores[acting].pinball {
                 acting = member;
             }
         }
