@@ -70,7 +70,8 @@ pub struct Bearer {
 /// Whether whoever bears this token is in: one read, of the account or the worker.
 pub async fn admit(store: &Store, claims: &Claims) -> Result<Bearer, AccountError> {
     if claims.role == Role::Worker {
-        let worker = store.get(&WorkerId::new(&claims.sub)).await?;
+        let id = claims.sub.parse::<WorkerId>().map_err(|_| Out::Earlier)?;
+        let worker = store.get(&id).await?;
         let worker = worker.filter(|it| Some(it.generation) == claims.generation && it.state.is_up());
         let worker = worker.ok_or(Out::Earlier)?;
         return Ok(Bearer {
@@ -87,6 +88,8 @@ pub async fn admit(store: &Store, claims: &Claims) -> Result<Bearer, AccountErro
 
 /// The account of the user who bears this token, if they are in.
 pub async fn user(store: &Store, claims: &Claims) -> Result<Account, AccountError> {
-    let account = store.get(&UserId::new(&claims.sub)).await?;
+    // What is no id was never anybody's, and the tables refuse it as a key.
+    let id = claims.sub.parse::<UserId>().map_err(|_| Out::Removed)?;
+    let account = store.get(&id).await?;
     Ok(verdict(account, claims.iat, claims.device.as_deref())?)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloud::token::Signer;
-use model::{Millis, Role, TeamId};
+use model::{Millis, Role, TeamId, WorkerId};
 use ops::keys;
 use serde_json::{Value, json};
 
@@ -93,6 +93,23 @@ async fn tokens_that_are_not_good_are_refused_with_a_reason() {
     );
     let none = "eyJhbGciOiJub25lIn0"; // {"alg":"none"}
     assert_eq!(refused(&format!("{none}.{payload}.")).await, "the token is not valid");
+}
+
+#[tokio::test]
+async fn a_token_for_what_is_no_id_is_refused_before_a_table_is_asked() {
+    let world = World::new().await;
+    let now = cloud::now();
+    let team = TeamId::new(TEAM);
+    let mut worker = world.ready(WORKER, "i-0", crate::support::NOW).await;
+    for id in ["", "m a r a", &"m".repeat(3_000)] {
+        let token = world.signer.user(id, &team, Role::Painter, now, minutes(5)).unwrap();
+        let reason = refusal(&world, &with_token("http", &token)).await;
+        assert_eq!(reason, "the account does not exist", "{id}");
+        worker.worker_id = WorkerId::new(id);
+        let token = world.signer.worker(&worker, now, minutes(5)).unwrap();
+        let reason = refusal(&world, &with_token("http", &token)).await;
+        assert_eq!(reason, "the token is an earlier process's", "{id}");
+    }
 }
 
 #[tokio::test]
