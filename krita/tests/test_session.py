@@ -68,6 +68,7 @@ class Connecting(unittest.TestCase):
         job = world.job()
         world.until(lambda: job.state is State.RUNNING)
         world.server.out = True
+        world.socket_is_up = False
         world.session.socket_closed(world.now)
         world.until(lambda: world.session.phase is Phase.SIGNED_OUT, work=False)
         self.assertIn("revoked", world.session.words())
@@ -110,6 +111,24 @@ class Jobs(unittest.TestCase):
         world.until(lambda: job.state is State.RUNNING and job.progress == 0.5)
         self.assertEqual(job.words(world.now), "Rendering 50 %")
         self.assertEqual([it for it in world.calls if "/tasks/" in it.url], [])
+
+    def test_no_call_stands_between_the_word_that_a_picture_is_there_and_the_picture(self):
+        world = World().ready()
+        job = world.job()
+        world.until(lambda: job.id in world.delivered)
+        self.assertEqual([it for it in world.calls if "/tasks/" in it.url], [])
+        self.assertEqual(len([it for it in world.calls if "/results/" in it.url]), 1)
+
+    def test_asks_for_an_address_that_did_not_come_or_is_bad(self):
+        for addresses in (True, False):
+            world = World().ready()
+            world.server.says_addresses = addresses
+            view = world.server.view
+            if addresses:
+                world.server.view = lambda task, told=False: {**view(task), **({"result": {"url": 7}} if told else {})}
+            job = world.job()
+            world.until(lambda: job.id in world.delivered)
+            self.assertTrue([it for it in world.calls if "/tasks/" in it.url])
 
     def test_polls_where_the_socket_is_blocked(self):
         world = World()

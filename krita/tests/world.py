@@ -38,6 +38,7 @@ class Server:
         self.out = False
         self.approved = None
         self.said = []
+        self.says_addresses = True
 
     def answer(self, call):
         headers = dict(call.headers)
@@ -90,7 +91,7 @@ class Server:
         task.update(state=state, version=task["version"] + 1)
         if progress is not None:
             task["progress"] = progress
-        self.said.append({"event": "task", **self.view(task, result=False)})
+        self.said.append({"event": "task", **self.view(task, self.says_addresses)})
 
     def work(self):
         """A worker does a step of something."""
@@ -102,9 +103,9 @@ class Server:
                 return self.move(task, "succeeded" if done > 1 else "running", min(1.0, done))
 
     @staticmethod
-    def view(task, result=True):
+    def view(task, with_address=True):
         shown = dict(task)
-        if result and task["state"] == "succeeded":
+        if with_address and task["state"] == "succeeded":
             shown["result"] = {"url": f"{BUCKET}/results/{task['task_id']}", "offsets": [0, len(PICTURES[0])]}
         return shown
 

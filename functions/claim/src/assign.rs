@@ -210,7 +210,7 @@ async fn hand_over(
             // Nobody could ever render it.
             let lost = Failure::new(FailureClass::User, "The request was lost; please send it again.");
             let ended = end_run(&app.cloud, task_id, run_id, Some(worker), &Outcome::Failed(lost), now).await?;
-            ended.tell(&app.cloud).await;
+            ended.tell(&app.cloud, &app.settings).await;
             Ok(None)
         }
         Err(error) => {

@@ -174,7 +174,7 @@ async fn aside(app: &App, ended: Option<&Ended>, reads: &[Read], now: Millis) {
             learn::finished(&app.cloud.store, &ended.task, reads, now).await;
         }
     };
-    tokio::join!(ended.tell(&app.cloud), learned);
+    tokio::join!(ended.tell(&app.cloud, &app.settings), learned);
 }
 
 async fn counts(app: &App, task_id: TaskId, outcome: &Outcome) -> Result<bool, HttpError> {

@@ -112,7 +112,12 @@ class Desk:
         for job in list(self.jobs.values()):
             if job.task == task and job.is_waiting:
                 job.told(now, view)
-                return self._settle(now, job)
+                self._settle(now, job)
+                result = view.get("result")
+                # While a call is on its way, what it brings has the address too.
+                if job.state is State.FETCHING and isinstance(result, dict) and not self._tend(job).busy:
+                    self._fetch(job, result)
+                return
         self._early[task] = view
         if len(self._early) > MOST_EARLY:
             del self._early[next(iter(self._early))]

@@ -124,7 +124,8 @@ pub struct TaskView {
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// The pictures, once the task succeeded. A message over the WebSocket leaves them out: a client asks for them.
+    /// The pictures, once the task succeeded. Over the WebSocket only the message that says so has them, and it not with a
+    /// pose: a client that did not get them asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ResultView>,
 }

@@ -2,10 +2,12 @@
 
 use cloud::{Cloud, Write, chain, sockets::SocketError, tables::SessionsOf};
 use model::{
-    ConnectionId, Session, Task, UserId, Worker,
+    ConnectionId, Session, Settings, Task, UserId, Worker,
     socket::{ServerMessage, TaskView},
 };
 use tracing::warn;
+
+use crate::view;
 
 /// Shows the task's owner how it stands; `note` says in words what is happening.
 pub async fn tell_owner(cloud: &Cloud, task: &Task, note: Option<&str>) {
@@ -13,6 +15,24 @@ pub async fn tell_owner(cloud: &Cloud, task: &Task, note: Option<&str>) {
         note: note.map(str::to_owned),
         ..TaskView::from(task)
     };
+    tell_view(cloud, task, view).await;
+}
+
+/// Shows the task's owner how it ended, with the address of its pictures, so that no call stands between them and the canvas.
+pub async fn tell_pictures(cloud: &Cloud, settings: &Settings, task: &Task) {
+    // A pose may be larger than a message can be: who wants it asks.
+    let fits = task.result.as_ref().is_some_and(|result| result.pose.is_none());
+    let view = match fits.then(|| view::shown(&cloud.bucket, settings, task)) {
+        None => TaskView::from(task),
+        Some(shown) => shown.await.unwrap_or_else(|error| {
+            warn!(task.id = %task.task_id, error = chain(&error), "a result's address could not be signed");
+            TaskView::from(task)
+        }),
+    };
+    tell_view(cloud, task, view).await;
+}
+
+async fn tell_view(cloud: &Cloud, task: &Task, view: TaskView) {
     tell_user(cloud, &task.owner, &ServerMessage::Task(Box::new(view))).await;
 }
 

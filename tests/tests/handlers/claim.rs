@@ -571,6 +571,9 @@ async fn a_result_counts_once_however_often_it_is_said() {
         (told[0].0.as_str(), &told[0].1["state"]),
         (socket.as_str(), &json!("succeeded"))
     );
+    // The address comes along, so that no call stands between.
+    let url = told[0].1["result"]["url"].as_str().unwrap();
+    assert!(url.contains(&format!("results/{TASK}/{RUN}")), "{url}");
 
     for again in [done, done + minutes(20)] {
         assert!(result(&world, &worker, run_id(), again).await.accepted);

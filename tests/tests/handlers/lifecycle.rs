@@ -3,8 +3,8 @@
 use cloud::{Write, aws::CallError};
 use fleet::{Fleet, FleetError, FleetPort, Instance, memory::MemoryFleet};
 use model::{
-    CancelCause, ConnectionId, Failure, FailureClass, InstanceId, Lane, Millis, Outcome, PoolId, Task, TaskState,
-    Worker, WorkerId, WorkerState,
+    CancelCause, ConnectionId, Failure, FailureClass, InstanceId, Lane, Millis, Outcome, PoolId, Settings, Task,
+    TaskState, Worker, WorkerId, WorkerState,
 };
 use policy::watch::{InstanceState, InstanceView};
 use serde_json::{Value, json};
@@ -175,7 +175,7 @@ async fn a_failure_said_between_look_and_write_is_the_last_word() {
         |writes| writes.iter().any(|write| write.key.partition == TASK),
         async move || {
             let ended = tasks::runs::end_run(&cloud, task_id(), run_id(), None, &outcome, late).await;
-            ended.unwrap().tell(&cloud).await;
+            ended.unwrap().tell(&cloud, &Settings::default()).await;
         },
     );
     world.tick(late).await;

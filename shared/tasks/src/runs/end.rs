@@ -1,10 +1,12 @@
 use cloud::{Cloud, StoreError, Write, chain, on_conflict, queue::Queued};
-use model::{Millis, Outcome, RunEnd, RunId, Task, TaskId, TransitionError, Worker, WorkerId, socket::ServerMessage};
+use model::{
+    Millis, Outcome, RunEnd, RunId, Settings, Task, TaskId, TransitionError, Worker, WorkerId, socket::ServerMessage,
+};
 use policy::run;
 use tracing::{error, info, warn};
 
 use super::{RunError, settle, shown};
-use crate::notify::{tell_owner, tell_worker};
+use crate::notify::{tell_owner, tell_pictures, tell_worker};
 
 /// A run that has ended. Whom it concerns is still to be told.
 #[derive(Debug)]
@@ -20,7 +22,15 @@ pub struct Ended {
 
 impl Ended {
     /// Says what it means: to the queue if the task waits again, and to the owner. All of it is a hint.
-    pub async fn tell(&self, cloud: &Cloud) {
+    pub async fn tell(&self, cloud: &Cloud, settings: &Settings) {
+        if self.task.result.is_some() {
+            return tell_pictures(cloud, settings, &self.task).await;
+        }
+        self.tell_in_vain(cloud).await;
+    }
+
+    /// The same of a run that brought no picture.
+    pub(super) async fn tell_in_vain(&self, cloud: &Cloud) {
         let Self { end, task, .. } = self;
         let mut note = None;
         if *end == RunEnd::Requeued {
@@ -68,7 +78,7 @@ pub async fn lose_run(
     let end = |task: &mut Task, worker: Option<&mut Worker>| run::fell_silent(task, worker, run_id, now);
     match end_run_if(cloud, task_id, run_id, None, still, end, |_, _| Ok(None)).await {
         Ok(ended) => {
-            ended.tell(cloud).await;
+            ended.tell_in_vain(cloud).await;
             Ok(Some(ended.end))
         }
         // Somebody else ended it first, the worker spoke after all, or the task is no more.
@@ -89,7 +99,7 @@ pub async fn take_back(
 ) -> Result<Ended, RunError> {
     let end = |task: &mut Task, worker: Option<&mut Worker>| run::taken_back(task, worker, run_id, now);
     let ended = end_run_if(cloud, task_id, run_id, None, still, end, also).await?;
-    ended.tell(cloud).await;
+    ended.tell_in_vain(cloud).await;
     if let Some(worker) = &ended.worker {
         tell_worker(cloud, worker, &ServerMessage::Cancel { run_id }).await;
     }

@@ -23,7 +23,7 @@ pub async fn fail(
             run::end(task, worker, id, Outcome::Failed(failure.clone()), now)
         };
         let ended = end_run_if(cloud, task_id, id, None, |_| true, end, also).await?;
-        ended.tell(cloud).await;
+        ended.tell_in_vain(cloud).await;
         return Ok(ended.task);
     }
     let task = on_conflict!({

@@ -66,7 +66,7 @@ where
             task,
             worker: None,
         };
-        ended.tell(cloud).await;
+        ended.tell_in_vain(cloud).await;
     }
     Ok(Some(worker))
 }
