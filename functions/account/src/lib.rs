@@ -5,11 +5,13 @@ pub mod oidc;
 mod page;
 mod pages;
 mod provider;
+mod refused;
 mod sign_in;
 mod user;
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn;
 use cloud::{
     Cloud, Store,
     token::{Signer, Verifier},
@@ -63,4 +65,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(pages::sign_out))
         .routes(routes!(provider::leave))
         .routes(routes!(provider::come_back))
+        .layer(from_fn(refused::counted))
 }

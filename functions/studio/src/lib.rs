@@ -17,10 +17,11 @@ mod words;
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn;
 use cloud::{Cloud, Store};
 use model::Settings;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use web::Site;
+use web::{Site, in_time};
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -52,4 +53,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::list))
         .routes(routes!(act::ask, act::act))
         .routes(routes!(ticket::give))
+        .layer(from_fn(in_time))
 }

@@ -2,9 +2,9 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
-    Device, Identity, Invitation, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
-    Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage,
-    UserId, Worker, WorkerId,
+    Device, Identity, Invitation, Leaving, LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId,
+    PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket,
+    UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -192,6 +192,13 @@ pub struct AuditAt(pub Millis, pub String);
 /// Where the audit list is. No pool can have this name.
 const AUDIT: &str = "#audit";
 
+/// Names a [`Leaving`] by its user and moment.
+#[derive(Debug, Clone)]
+pub struct LeavingAt(pub UserId, pub Millis);
+
+/// Where everybody is who has just been put out. No pool can have this name.
+const LEAVING: &str = "#leaving";
+
 /// Names an [`Identity`].
 #[derive(Debug, Clone)]
 pub struct IdentityOf(pub String);
@@ -257,6 +264,13 @@ pub struct AwaitedOf(pub TeamId, pub String);
 
 /// Where all LoRAs are that nobody has looked at. Its end is that of the team's LoRAs, since who brings those writes both.
 const AWAITED: &str = "#awaited#loras";
+
+/// Names a [`LoraCount`].
+#[derive(Debug, Clone)]
+pub struct LoraCountOf(pub TeamId);
+
+/// Where all counts of LoRAs are. Its end is as that of [`AWAITED`].
+const COUNTED: &str = "#counted#loras";
 
 /// Apart from what the team's catalogue is read from with each minute: no team can have such a name.
 fn loras_of(team: &TeamId) -> String {
@@ -347,6 +361,11 @@ entity!(Audit, AuditAt, |it| AuditAt(it.at, it.id.clone()), |id| Key {
     // As text it is in order of time.
     sort: Some(format!("{:015}#{}", id.0.0, id.1))
 });
+entity!(Leaving, LeavingAt, |it| LeavingAt(it.who.clone(), it.at), |id| Key {
+    table: Table::Pools,
+    partition: LEAVING.to_owned(),
+    sort: Some(format!("{}#{}", id.0, id.1.0))
+});
 entity!(Identity, IdentityOf, |it| IdentityOf(it.name.clone()), |id| {
     Key::simple(Table::Accounts, format!("identity#{}", id.0))
 });
@@ -401,6 +420,12 @@ entity!(
     }
 );
 
+entity!(LoraCount, LoraCountOf, |it| LoraCountOf(it.of.clone()), |id| Key {
+    table: Table::Catalog,
+    partition: COUNTED.to_owned(),
+    sort: Some(id.0.to_string())
+});
+
 entity!(
     AwaitedLora,
     AwaitedOf,
@@ -454,6 +479,10 @@ pub struct PresenceIn<'a>(pub &'a PoolId);
 /// The audit list, newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditList;
+
+/// Everybody who has just been put out.
+#[derive(Debug, Clone, Copy)]
+pub struct Leavings;
 
 /// The open WebSockets of an owner, as many as anybody has at once.
 #[derive(Debug, Clone, Copy)]
@@ -610,6 +639,20 @@ impl List for AuditList {
             prefix: String::new(),
             first: First::Largest,
             extent: Extent::First(100),
+        }
+    }
+}
+
+impl List for Leavings {
+    type Entry = Leaving;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Pools,
+            index: None,
+            partition: LEAVING.to_owned(),
+            prefix: String::new(),
+            first: First::Smallest,
+            extent: Extent::Whole,
         }
     }
 }

@@ -9,6 +9,7 @@ mod catalog;
 mod failure;
 pub mod guess;
 mod ids;
+mod leaving;
 pub mod metrics;
 mod money;
 mod pool;
@@ -27,10 +28,12 @@ pub mod worker_api;
 pub use account::{Account, Role, SignedIn, TeamRate, Usage};
 pub use audit::Audit;
 pub use catalog::{
-    AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
+    AwaitedLora, CatalogEntry, Deletion, KINDS, LoraCount, Master, ModelUpload, Numbers, UploadState, UploadedLora,
+    folder,
 };
 pub use failure::{Blame, Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use leaving::Leaving;
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;

@@ -7,8 +7,8 @@ use cloud::{
     memory::{Memory, Unkind},
     store::{Item, StorePort},
     tables::{
-        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, Key, List, LorasOf, PresenceIn, Query,
-        SessionsOf, Table, TasksOf, Uploads, WorkersOf,
+        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, Key, Leavings, List, LorasOf, PresenceIn,
+        Query, SessionsOf, Table, TasksOf, Uploads, WorkersOf,
     },
 };
 use model::{PoolId, TeamId, UserId};
@@ -80,6 +80,7 @@ async fn what_cannot_be_read_ends_no_list() {
         ("WorkersOf", entries(WorkersOf(&pool)).await),
         ("PresenceIn", entries(PresenceIn(&pool)).await),
         ("AuditList", entries(AuditList).await),
+        ("Leavings", entries(Leavings).await),
         ("SessionsOf", entries(SessionsOf(&user)).await),
         // Its entries are keys and nothing else, so that there is nothing that cannot be read.
         ("AccountsOf", 0),

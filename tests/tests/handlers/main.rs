@@ -11,6 +11,7 @@ mod authorize;
 mod bad_input;
 mod claim;
 mod credits;
+mod deeds;
 mod dispatch;
 mod edge;
 mod fair;
