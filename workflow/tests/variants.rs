@@ -31,7 +31,11 @@ fn refused(variants: Value, input: &WorkflowInput) -> String {
             Ok(all) => all.collect::<Result<Vec<_>, _>>().unwrap_err(),
         },
     };
-    refused.to_string().strip_prefix("Validation error: ").unwrap().to_owned()
+    refused
+        .to_string()
+        .strip_prefix("Validation error: ")
+        .unwrap()
+        .to_owned()
 }
 
 fn expanded(variants: &Value, input: &WorkflowInput) -> Vec<Expanded> {
@@ -95,30 +99,99 @@ fn what_cannot_be_varied_is_refused_in_words() {
     let mut repeated = base();
     repeated.conditioning.as_mut().unwrap().positive = "{animal}".repeat(2000);
     for (variants, input, words) in [
-        (json!({}), &base(), "the variants name nothing to vary. Give seeds, prompts, checkpoints, samplers, steps, guidance or LoRAs."),
-        (json!({ "sampler": ["euler"] }), &base(), "the variants cannot be read: \"unknown field `sampler`, expected one of `checkpoints`, `lo…\"."),
-        (json!([1]), &base(), "the variants cannot be read: \"invalid type: integer `1`, expected a sequence\"."),
-        (json!({ "seeds": -4 }), &base(), "the variants cannot be read: \"data did not match any variant of untagged enum Seeds\"."),
+        (
+            json!({}),
+            &base(),
+            "the variants name nothing to vary. Give seeds, prompts, checkpoints, samplers, steps, guidance or LoRAs.",
+        ),
+        (
+            json!({ "sampler": ["euler"] }),
+            &base(),
+            "the variants cannot be read: \"unknown field `sampler`, expected one of `checkpoints`, `lo…\".",
+        ),
+        (
+            json!([1]),
+            &base(),
+            "the variants cannot be read: \"invalid type: integer `1`, expected a sequence\".",
+        ),
+        (
+            json!({ "seeds": -4 }),
+            &base(),
+            "the variants cannot be read: \"data did not match any variant of untagged enum Seeds\".",
+        ),
         (json!({ "seeds": 0 }), &base(), "the variants' seeds are empty."),
-        (json!({ "loras": { "ink.safetensors": [] } }), &base(), "the variants' weights of the LoRA \"ink.safetensors\" are empty."),
-        (json!({ "seeds": 10_000 }), &base(), "these are 10,000 variants, and at most 96 may be asked for at once."),
-        (json!({ "seeds": million, "steps": million }), &base(), "these are 1,000,000 variants, and at most 96 may be asked for at once."),
-        (json!({ "seeds": u64::MAX, "steps": million, "samplers": ["a"] }), &base(), "these are 18,446,744,073,709,551,615,000 variants, and at most 96 may be asked for at once."),
-        (json!({ "prompt_parts": many }), &base(), "20 things to vary are too many, the limit is 16."),
-        (json!({ "steps": [20, 30, 20] }), &base(), "the variants' steps have \"20 steps\" twice."),
-        (json!({ "loras": { "wash.safetensors": [1.0] } }), &base(), "this request (generate) has no weights of the LoRA \"wash.safetensors\" to vary."),
-        (json!({ "seeds": 2 }), &upscale, "this request (upscale_simple) has no seeds to vary."),
-        (json!({ "prompt_parts": { "bird": ["owl"] } }), &base(), "\"{bird}\" does not stand in each prompt."),
-        (json!({ "prompt_parts": { "": ["owl"] } }), &base(), "\"{}\" does not stand in each prompt."),
-        (json!({ "prompt_parts": { "animal": ["a {thing}"], "thing": ["mat"] } }), &base(), "\"{thing}\" stands in a prompt part, which cannot be varied itself."),
-        (json!({ "prompt_parts": { "animal": [huge] } }), &repeated, "the prompt is too long with its parts. Shorten it."),
+        (
+            json!({ "loras": { "ink.safetensors": [] } }),
+            &base(),
+            "the variants' weights of the LoRA \"ink.safetensors\" are empty.",
+        ),
+        (
+            json!({ "seeds": 10_000 }),
+            &base(),
+            "these are 10,000 variants, and at most 96 may be asked for at once.",
+        ),
+        (
+            json!({ "seeds": million, "steps": million }),
+            &base(),
+            "these are 1,000,000 variants, and at most 96 may be asked for at once.",
+        ),
+        (
+            json!({ "seeds": u64::MAX, "steps": million, "samplers": ["a"] }),
+            &base(),
+            "these are 18,446,744,073,709,551,615,000 variants, and at most 96 may be asked for at once.",
+        ),
+        (
+            json!({ "prompt_parts": many }),
+            &base(),
+            "20 things to vary are too many, the limit is 16.",
+        ),
+        (
+            json!({ "steps": [20, 30, 20] }),
+            &base(),
+            "the variants' steps have \"20 steps\" twice.",
+        ),
+        (
+            json!({ "loras": { "wash.safetensors": [1.0] } }),
+            &base(),
+            "this request (generate) has no weights of the LoRA \"wash.safetensors\" to vary.",
+        ),
+        (
+            json!({ "seeds": 2 }),
+            &upscale,
+            "this request (upscale_simple) has no seeds to vary.",
+        ),
+        (
+            json!({ "prompt_parts": { "bird": ["owl"] } }),
+            &base(),
+            "\"{bird}\" does not stand in each prompt.",
+        ),
+        (
+            json!({ "prompt_parts": { "": ["owl"] } }),
+            &base(),
+            "\"{}\" does not stand in each prompt.",
+        ),
+        (
+            json!({ "prompt_parts": { "animal": ["a {thing}"], "thing": ["mat"] } }),
+            &base(),
+            "\"{thing}\" stands in a prompt part, which cannot be varied itself.",
+        ),
+        (
+            json!({ "prompt_parts": { "animal": [huge] } }),
+            &repeated,
+            "the prompt is too long with its parts. Shorten it.",
+        ),
     ] {
         assert_eq!(refused(variants, input), words);
     }
     // Beyond what can be counted.
-    let axes: serde_json::Map<_, _> = (0..14).map(|name| (format!("p{name}"), json!(million_words()))).collect();
+    let axes: serde_json::Map<_, _> = (0..14)
+        .map(|name| (format!("p{name}"), json!(million_words())))
+        .collect();
     let words = refused(json!({ "seeds": u64::MAX, "prompt_parts": axes }), &base());
-    assert_eq!(words, "these are more than 10^38 variants, and at most 96 may be asked for at once.");
+    assert_eq!(
+        words,
+        "these are more than 10^38 variants, and at most 96 may be asked for at once."
+    );
 }
 
 fn million_words() -> Vec<String> {

@@ -81,7 +81,9 @@ async fn address(app: &App, task: Option<&Task>) -> Result<Option<String>, HttpE
 fn summary(seen: &Seen) -> Markup {
     let counts = TaskState::ALL.into_iter().map(|it| (it, seen.count(it)));
     let counts = counts.filter(|(_, count)| *count > 0);
-    let words: Vec<_> = counts.map(|(state, count)| format!("{count} {}", word(state))).collect();
+    let words: Vec<_> = counts
+        .map(|(state, count)| format!("{count} {}", word(state)))
+        .collect();
     html! {
         p role="status" {
             (words.join(", ")) ". "

@@ -126,7 +126,11 @@ impl Line {
             ..self.snapshot(settings, now)?
         };
         let etas: HashMap<_, _> = wait::etas(&snapshot).into_iter().collect();
-        tasks.iter().filter_map(|task| etas.get(&task.task_id)).map(|eta| eta.done).max()
+        tasks
+            .iter()
+            .filter_map(|task| etas.get(&task.task_id))
+            .map(|eta| eta.done)
+            .max()
     }
 
     fn eta_in(&self, backlog: &[BacklogEntry], task: TaskId, settings: &Settings, now: Millis) -> Option<Eta> {

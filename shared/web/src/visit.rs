@@ -225,7 +225,12 @@ mod tests {
 
     #[test]
     fn a_sign_in_leads_back_to_our_own_pages_alone() {
-        for good in ["studio", "studio?pool=a%20b", "studio/act?do=pause&pool=default", "groups/01a0/page"] {
+        for good in [
+            "studio",
+            "studio?pool=a%20b",
+            "studio/act?do=pause&pool=default",
+            "groups/01a0/page",
+        ] {
             assert_eq!(way_back(good), Some(good));
         }
         let long = format!("studio?{}", "a".repeat(LONGEST));

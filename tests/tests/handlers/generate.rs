@@ -6,9 +6,8 @@ use cloud::{
     tables::{BodyOf, Table},
 };
 use model::{
-    Account, CancelCause, CatalogEntry, ConnectionId, Failure, FailureClass, Group, Member, Millis, Outcome, PoolId, Role,
-    RunTimes,
-    TaskBody, TaskId, TaskResult, TaskState, TeamId, UserId, Worker,
+    Account, CancelCause, CatalogEntry, ConnectionId, Failure, FailureClass, Group, Member, Millis, Outcome, PoolId,
+    Role, RunTimes, TaskBody, TaskId, TaskResult, TaskState, TeamId, UserId, Worker,
 };
 use serde_json::{Value, json};
 
@@ -40,7 +39,11 @@ async fn golden_events() {
         let before = NOW - seconds(30);
         match name {
             "submit" => drop(reachable(&world, WORKER, WORKER_SOCKET, NOW).await),
-            "submit-refine-inline" | "upload-image" | "upload-lora" | "plugin-resources" | "admin-cost"
+            "submit-refine-inline"
+            | "upload-image"
+            | "upload-lora"
+            | "plugin-resources"
+            | "admin-cost"
             | "submit-variants" => {}
             "submit-refine-uploaded" => world.memory.put_object(UPLOAD, 48_213, ""),
             "status" => {

@@ -42,7 +42,8 @@ impl Browser {
 
     /// Goes to the page of a thing with this id.
     pub(crate) async fn look(&mut self, world: &World, route: &str, id: &str, now: Millis) -> Answer {
-        self.sent(world, http(route, id, None, &json!("")), "same-origin", now).await
+        self.sent(world, http(route, id, None, &json!("")), "same-origin", now)
+            .await
     }
 
     async fn sent(&mut self, world: &World, mut event: Value, from: &str, now: Millis) -> Answer {

@@ -8,7 +8,12 @@ use futures_util::future::join_all;
 use model::{Account, Group, Lane, Settings, TaskBody, TaskId, TaskState, UserId, Worker};
 use serde_json::{Value, json};
 
-use crate::{pages::Browser, support::{Answer, INSTANCE, MARA, NOW, OTHER, TEAM, WORKER, World, http, minutes, painter, seconds, thorough, wire}};
+use crate::{
+    pages::Browser,
+    support::{
+        Answer, INSTANCE, MARA, NOW, OTHER, TEAM, WORKER, World, http, minutes, painter, seconds, thorough, wire,
+    },
+};
 
 const SUBMIT: &str = "POST /v1/generate";
 const GROUP: &str = "GET /v1/groups/{id}";
@@ -65,22 +70,44 @@ async fn a_grid_is_a_group_of_ordinary_tasks_in_the_batch_lane() {
     let submitted = world.submit(MARA, &grid(), NOW).await.ok();
     let tasks = world.tasks();
     assert_eq!(tasks.len(), 4);
-    let labels: Vec<_> = submitted["variants"].as_array().unwrap().iter().map(|it| &it["label"]).collect();
-    assert_eq!(labels, ["euler · seed 1", "euler · seed 2", "dpmpp_2m · seed 1", "dpmpp_2m · seed 2"]);
+    let labels: Vec<_> = submitted["variants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["label"])
+        .collect();
+    assert_eq!(
+        labels,
+        [
+            "euler · seed 1",
+            "euler · seed 2",
+            "dpmpp_2m · seed 1",
+            "dpmpp_2m · seed 2"
+        ]
+    );
     for variant in submitted["variants"].as_array().unwrap() {
         let task = world.task(&variant["id"].as_str().unwrap().parse().unwrap()).await;
         assert_eq!((task.lane, task.state), (Lane::Batch, TaskState::Queued));
         assert_eq!(task.expires_at, NOW + world.settings.batch_expiry);
         let of = task.variant.unwrap();
-        assert_eq!((of.group.to_string(), of.label.as_str()), (id(&submitted), variant["label"].as_str().unwrap()));
+        assert_eq!(
+            (of.group.to_string(), of.label.as_str()),
+            (id(&submitted), variant["label"].as_str().unwrap())
+        );
         let body: TaskBody = world.get(&BodyOf(task.task_id)).await;
         let sampler = of.label.split(' ').next().unwrap();
-        let seed = format!("\"seed\":{}", of.label.rsplit(' ').next().unwrap());
+        let seed = format!("\"noise_seed\":{}", of.label.rsplit(' ').next().unwrap());
         let plan = body.plan.unwrap();
-        assert!(plan.contains(&format!("\"{sampler}\"")) && plan.contains(&seed), "{plan}");
+        assert!(
+            plan.contains(&format!("\"{sampler}\"")) && plan.contains(&seed),
+            "{plan}"
+        );
     }
     // The sum was said before, and is what is reserved.
-    assert_eq!(world.usage(MARA).await.reserved.credits_needed().to_string(), cost.to_string());
+    assert_eq!(
+        world.usage(MARA).await.reserved.credits_needed().to_string(),
+        cost.to_string()
+    );
     // One message: whoever gets it looks at the whole line.
     assert_eq!(world.take_queued().len(), 1);
     // They come after one another, so that others' come between them.
@@ -111,12 +138,23 @@ async fn one_request_may_ask_for_the_batch_lane_and_for_no_other() {
 #[tokio::test]
 async fn whoever_cannot_pay_for_all_gets_none() {
     let world = World::new().await;
-    let cost: u64 = world.paint(MARA, "POST /v1/admin/cost", "", &grid(), NOW).await.ok().as_u64().unwrap();
+    let cost: u64 = world
+        .paint(MARA, "POST /v1/admin/cost", "", &grid(), NOW)
+        .await
+        .ok()
+        .as_u64()
+        .unwrap();
     budget(&world, cost - 1).await;
     let before = world.written();
     let refused = world.submit(MARA, &grid(), NOW).await;
     assert_eq!(refused.status, 402);
-    assert!(refused.error().starts_with(&format!("This needs up to {cost} credits; ")), "{}", refused.error());
+    assert!(
+        refused
+            .error()
+            .starts_with(&format!("This needs up to {cost} credits; ")),
+        "{}",
+        refused.error()
+    );
     assert_eq!(world.written(), before, "nothing is kept");
     budget(&world, cost).await;
     world.submit(MARA, &grid(), NOW).await.ok();
@@ -129,20 +167,49 @@ async fn what_is_too_much_or_senseless_is_refused_before_anything_is_stored() {
     let before = world.written();
     let thousand: Vec<_> = (1..=1000).collect();
     for (variants, words) in [
-        (json!({ "seeds": 10_000 }), "these are 10,000 variants, and at most 96 may be asked for at once."),
-        (json!({ "seeds": thousand, "guidance": thousand }), "these are 1,000,000 variants, and at most 96 may be asked for at once."),
-        (json!({ "seeds": u64::MAX, "steps": thousand, "guidance": thousand, "samplers": ["euler"] }), "these are 18,446,744,073,709,551,615,000,000 variants, and at most 96 may be asked for at once."),
-        (json!({}), "the variants name nothing to vary. Give seeds, prompts, checkpoints, samplers, steps, guidance or LoRAs."),
+        (
+            json!({ "seeds": 10_000 }),
+            "these are 10,000 variants, and at most 96 may be asked for at once.",
+        ),
+        (
+            json!({ "seeds": thousand, "guidance": thousand }),
+            "these are 1,000,000 variants, and at most 96 may be asked for at once.",
+        ),
+        (
+            json!({ "seeds": u64::MAX, "steps": thousand, "guidance": thousand, "samplers": ["euler"] }),
+            "these are 18,446,744,073,709,551,615,000,000 variants, and at most 96 may be asked for at once.",
+        ),
+        (
+            json!({}),
+            "the variants name nothing to vary. Give seeds, prompts, checkpoints, samplers, steps, guidance or LoRAs.",
+        ),
         (json!({ "samplers": [] }), "the variants' samplers are empty."),
-        (json!({ "samplers": ["euler", "euler"] }), "the variants' samplers have \"euler\" twice."),
-        (json!({ "loras": { "ink.safetensors": [0.5] } }), "this request (generate) has no weights of the LoRA \"ink.safetensors\" to vary."),
-        (json!({ "samplers": ["euler", "quick"] }), "variant 2 (quick): the sampler \"quick\" is not on this server. Choose another in the style settings."),
-        (json!({ "steps": [20, -3] }), "variant 2 (-3 steps): the number of steps is -3, but must be from 1 to 1000."),
-        (json!("all"), "the variants cannot be read: \"invalid type: string \"all\", expected struct Variants\"."),
+        (
+            json!({ "samplers": ["euler", "euler"] }),
+            "the variants' samplers have \"euler\" twice.",
+        ),
+        (
+            json!({ "loras": { "ink.safetensors": [0.5] } }),
+            "this request (generate) has no weights of the LoRA \"ink.safetensors\" to vary.",
+        ),
+        (
+            json!({ "samplers": ["euler", "quick"] }),
+            "variant 2 (quick): the sampler \"quick\" is not on this server. Choose another in the style settings.",
+        ),
+        (
+            json!({ "steps": [20, -3] }),
+            "variant 2 (-3 steps): the number of steps is -3, but must be from 1 to 1000.",
+        ),
+        (
+            json!("all"),
+            "the variants cannot be read: \"invalid type: string \"all\", expected struct Variants\".",
+        ),
     ] {
         for answer in [
             world.submit(MARA, &asked(&variants), NOW).await,
-            world.paint(MARA, "POST /v1/admin/cost", "", &asked(&variants), NOW).await,
+            world
+                .paint(MARA, "POST /v1/admin/cost", "", &asked(&variants), NOW)
+                .await,
         ] {
             assert_eq!(answer.status, 400, "{variants}");
             assert_eq!(answer.error(), format!("Validation error: {words}"), "{variants}");
@@ -151,7 +218,10 @@ async fn what_is_too_much_or_senseless_is_refused_before_anything_is_stored() {
     let mut upscale = wire("07_upscale_simple");
     upscale["input"]["variants"] = json!({ "seeds": 2 });
     let refused = world.submit(MARA, &upscale, NOW).await;
-    assert_eq!(refused.error(), "Validation error: this request (upscale_simple) has no seeds to vary.");
+    assert_eq!(
+        refused.error(),
+        "Validation error: this request (upscale_simple) has no seeds to vary."
+    );
     assert_eq!(world.written(), before);
 }
 
@@ -163,7 +233,10 @@ async fn the_largest_group_is_one_transaction_even_with_a_teams_rate() {
     assert_eq!(submitted["variants"].as_array().unwrap().len(), 96);
     assert_eq!(world.tasks().len(), 96);
     // One more is too many, whatever is set: no transaction would take them.
-    assert_eq!(world.submit(MARA, &asked(&json!({ "seeds": 97 })), NOW).await.status, 400);
+    assert_eq!(
+        world.submit(MARA, &asked(&json!({ "seeds": 97 })), NOW).await.status,
+        400
+    );
     let group = seen(&world, &id(&submitted)).await;
     assert_eq!(group["counts"], json!({ "queued": 96 }));
 }
@@ -174,10 +247,14 @@ async fn a_repeated_request_finds_its_group() {
     let first = keyed(&world, "again", &grid()).await.ok();
     // Whatever is in this one.
     let again = keyed(&world, "again", &wire("01_generate")).await.ok();
-    assert_eq!((&first["group"], &first["variants"]), (&again["group"], &again["variants"]));
+    assert_eq!(
+        (&first["group"], &first["variants"]),
+        (&again["group"], &again["variants"])
+    );
     assert_eq!(world.tasks().len(), 4);
     // Many at once, of which each could be the first.
-    let at_once = join_all((0..5).map(|_| keyed(&world, "at once", &grid()))).await;
+    let asked = grid();
+    let at_once = join_all((0..5).map(|_| keyed(&world, "at once", &asked))).await;
     let groups: Vec<_> = at_once.into_iter().map(|it| id(&it.ok())).collect();
     assert!(groups.iter().all(|it| *it == groups[0]), "{groups:?}");
     assert_eq!(world.tasks().len(), 8);
@@ -199,13 +276,22 @@ async fn a_group_shows_its_pictures_as_they_come_and_is_canceled_as_one() {
         assert_eq!(variant["id"], task["task_id"]);
         assert_eq!(task["result"]["url"].is_string(), task["task_id"] == done.to_string());
     }
-    let canceled = world.paint(MARA, CANCEL, &group, &json!({}), NOW + seconds(4)).await.ok();
-    assert_eq!(canceled["counts"], json!({ "canceled": 2, "canceling": 1, "succeeded": 1 }));
+    let canceled = world
+        .paint(MARA, CANCEL, &group, &json!({}), NOW + seconds(4))
+        .await
+        .ok();
+    assert_eq!(
+        canceled["counts"],
+        json!({ "canceled": 2, "canceling": 1, "succeeded": 1 })
+    );
     assert_eq!(world.task(&running).await.state, TaskState::Canceling);
     // What was reserved for those that waited is free again; asking twice changes nothing.
     let reserved = world.usage(MARA).await.reserved;
     assert_eq!(reserved, world.task(&running).await.reserved);
-    let again = world.paint(MARA, CANCEL, &group, &json!({}), NOW + seconds(5)).await.ok();
+    let again = world
+        .paint(MARA, CANCEL, &group, &json!({}), NOW + seconds(5))
+        .await
+        .ok();
     assert_eq!(again, canceled);
     assert_eq!(world.usage(MARA).await.reserved, reserved);
 }
@@ -221,12 +307,19 @@ async fn another_painters_group_does_not_exist_but_a_lead_sees_the_teams() {
         assert_eq!(world.paint(MARA, route, unknown, &json!({}), NOW).await.status, 404);
         assert_eq!(world.paint(MARA, route, "none", &json!({}), NOW).await.status, 404);
     }
-    assert_eq!(world.tasks().iter().filter(|it| it.state == TaskState::Queued).count(), 4);
+    assert_eq!(
+        world.tasks().iter().filter(|it| it.state == TaskState::Queued).count(),
+        4
+    );
     // A task is no group, nor the other way round.
     let task = world.tasks()[0].task_id.to_string();
     assert_eq!(world.paint(MARA, GROUP, &task, &json!({}), NOW).await.status, 404);
     let lead = |team: &str| json!({ "sub": OTHER, "team": team, "role": "lead", "iat": NOW.seconds() });
-    let asks = async |team: &str| world.handled(http(GROUP, &group, Some(&lead(team)), &json!(null)), NOW).await;
+    let asks = async |team: &str| {
+        world
+            .handled(http(GROUP, &group, Some(&lead(team)), &json!(null)), NOW)
+            .await
+    };
     assert_eq!(asks(TEAM).await.ok()["variants"].as_array().unwrap().len(), 4);
     assert_eq!(asks("another").await.status, 404);
 }
@@ -256,7 +349,9 @@ async fn whole(world: &World) {
 
 fn groups(world: &World) -> Vec<Group> {
     let all: Vec<Value> = world.all(Table::TaskBodies);
-    all.into_iter().filter_map(|it| serde_json::from_value(it).ok()).collect()
+    all.into_iter()
+        .filter_map(|it| serde_json::from_value(it).ok())
+        .collect()
 }
 
 #[tokio::test]
@@ -308,7 +403,11 @@ async fn an_account_that_was_removed_has_no_groups() {
     event["headers"]["idempotency-key"] = "one".into();
     assert_eq!(world.http(event, NOW).await.status, 401);
     let accounts: Vec<Value> = world.all(Table::Accounts);
-    assert!(!accounts.iter().any(|it| serde_json::from_value::<Account>(it.clone()).is_ok_and(|it| it.user_id.as_str() == "nobody")));
+    assert!(
+        !accounts
+            .iter()
+            .any(|it| serde_json::from_value::<Account>(it.clone()).is_ok_and(|it| it.user_id.as_str() == "nobody"))
+    );
 }
 
 #[tokio::test]
@@ -325,17 +424,29 @@ async fn the_page_shows_each_variant_to_whom_it_concerns() {
     let page = page.body.as_str().unwrap();
     assert_eq!(page.matches("<figure>").count(), 4);
     assert_eq!(page.matches("<img ").count(), 1, "those that are there");
-    for part in ["3 waiting, 1 done.", "euler · &lt;script&gt;alert(1)&lt;/script&gt; &amp; more · seed 1", "Look again"] {
+    for part in [
+        "2 waiting, 1 being rendered, 1 done.",
+        "euler · &lt;script&gt;alert(1)&lt;/script&gt; &amp; more · seed 1",
+        "Look again",
+    ] {
         assert!(page.contains(part), "no {part}: {page}");
     }
     assert!(!page.contains("<script"), "{page}");
     // Neither another painter nor anybody without a session.
     let mut noor = Browser::signed_in(&world, OTHER, NOW).await;
-    for (browser, id, status) in [(&mut noor, group.as_str(), 404), (&mut Browser::default(), &group, 303), (&mut mara, "none", 404)] {
+    for (browser, id, status) in [
+        (&mut noor, group.as_str(), 404),
+        (&mut Browser::default(), &group, 303),
+        (&mut mara, "none", 404),
+    ] {
         assert_eq!(browser.look(&world, PAGE, id, NOW).await.status, status, "{id}");
     }
     let mut account = world.get(&UserId::new(OTHER)).await;
     account.role = model::Role::Lead;
     world.put(account).await;
-    assert_eq!(noor.look(&world, PAGE, &group, NOW).await.status, 200, "the team's lead");
+    assert_eq!(
+        noor.look(&world, PAGE, &group, NOW).await.status,
+        200,
+        "the team's lead"
+    );
 }

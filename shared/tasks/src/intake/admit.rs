@@ -82,7 +82,11 @@ pub(super) async fn write(
     })
 }
 
-pub(super) async fn team_rate(cloud: &Cloud, settings: &Settings, account: &Account) -> Result<Option<TeamRate>, StoreError> {
+pub(super) async fn team_rate(
+    cloud: &Cloud,
+    settings: &Settings,
+    account: &Account,
+) -> Result<Option<TeamRate>, StoreError> {
     if settings.team_rate_interval.is_zero() {
         return Ok(None);
     }

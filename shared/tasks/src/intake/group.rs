@@ -192,9 +192,11 @@ async fn bodies(
         chunk.push(Write::put(&mut body)?);
     }
     chunks.push(chunk);
-    try_join_all(chunks.iter().map(async |writes| {
-        on_conflict!({ cloud.store.commit_all(writes).await }).map_err(IntakeError::from)
-    }))
+    try_join_all(
+        chunks
+            .iter()
+            .map(async |writes| on_conflict!({ cloud.store.commit_all(writes).await }).map_err(IntakeError::from)),
+    )
     .await?;
     Ok(first)
 }
