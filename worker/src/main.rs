@@ -7,9 +7,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
-use worker::{
-    Agent, Destination, Exit, InstanceIdentity, LogFormat, Options, Shipper, TARGET, Timing, shipping,
-};
+use worker::{Agent, Destination, Exit, InstanceIdentity, LogFormat, Options, Shipper, TARGET, Timing, shipping};
 
 /// Of a host that should have shut down and did not.
 const STILL_HERE: u8 = 75;

@@ -290,7 +290,9 @@ impl Shipper {
             let body = SignableBody::Bytes(body.as_bytes());
             let request = SignableRequest::new("POST", format!("{}/", self.to.endpoint), named, body)?;
             let (signed, _) = sign(request, &params)?.into_parts();
-            let added = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let added = signed
+                .headers()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()));
             Ok(added.collect::<Vec<_>>())
         };
         let added = signed().map_err(ShipError::Sign)?;

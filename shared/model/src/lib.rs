@@ -7,6 +7,7 @@ mod account;
 mod audit;
 mod catalog;
 mod failure;
+mod group;
 pub mod guess;
 mod ids;
 mod leaving;
@@ -32,7 +33,8 @@ pub use catalog::{
     folder,
 };
 pub use failure::{Blame, Failure, FailureClass};
-pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use group::{Group, Member, Variant};
+pub use ids::{ConnectionId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use leaving::Leaving;
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};

@@ -38,12 +38,22 @@ async fn answer(State(logs): State<Shared>, headers: HeaderMap, body: Bytes) -> 
     let text = |name: &str| headers[name].to_str().unwrap().to_owned();
     assert_eq!(text("content-type"), "application/x-amz-json-1.1");
     let signed = text("authorization");
-    assert!(signed.contains("/eu-central-1/logs/aws4_request") && signed.contains("x-amz-target"), "{signed}");
+    assert!(
+        signed.contains("/eu-central-1/logs/aws4_request") && signed.contains("x-amz-target"),
+        "{signed}"
+    );
     let action = text("x-amz-target").replace("Logs_20140328.", "");
     let body: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!((&body["logGroupName"], &body["logStreamName"]), (&json!("group"), &json!("w-1/now")));
+    assert_eq!(
+        (&body["logGroupName"], &body["logStreamName"]),
+        (&json!("group"), &json!("w-1/now"))
+    );
     let mut logs = logs.lock().unwrap();
-    let next = if logs.answers.is_empty() { (200, "") } else { logs.answers.remove(0) };
+    let next = if logs.answers.is_empty() {
+        (200, "")
+    } else {
+        logs.answers.remove(0)
+    };
     if next.0 == 200 {
         logs.calls.push((action, body));
     }
@@ -111,7 +121,13 @@ async fn lines_come_once_and_in_order_whatever_is_refused_meanwhile() {
     let wanted: Vec<_> = (0..1500).map(|it| format!("{{\"line\":{it}}}")).collect();
     assert_eq!(lines, wanted);
     assert_eq!(long.len(), 16 * 1024 - 1, "a line is cut between letters");
-    let largest = logs.lock().unwrap().calls.iter().map(|(_, body)| body.to_string().len()).max();
+    let largest = logs
+        .lock()
+        .unwrap()
+        .calls
+        .iter()
+        .map(|(_, body)| body.to_string().len())
+        .max();
     assert!(largest < Some(1 << 20), "{largest:?}");
 }
 
