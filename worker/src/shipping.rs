@@ -173,6 +173,12 @@ pub fn shipping(
     Ok((intake, shipper))
 }
 
+/// Whether another line fits into the same call. One more than the bound still does: it is half of what CloudWatch takes.
+fn has_room(batch: &[Line]) -> bool {
+    let bytes = batch.iter().map(|line| line.text.len() + 26).sum::<usize>();
+    bytes < BATCH.0 && batch.len() < BATCH.1
+}
+
 impl Shipper {
     /// Sends until `ended` resolves, and then what is left, if that does not take long.
     pub async fn run(mut self, ended: impl Future<Output = ()>) {
@@ -184,7 +190,7 @@ impl Shipper {
         self.lines.close();
         let last = async {
             loop {
-                while batch.len() < BATCH.1
+                while has_room(&batch)
                     && let Ok(line) = self.lines.try_recv()
                 {
                     batch.push(line);
@@ -227,13 +233,9 @@ impl Shipper {
 
     /// What comes within a while, as far as it fits into one call.
     async fn gather(&mut self, batch: &mut Vec<Line>) {
-        let size = |line: &Line| line.text.len() + 26;
-        let mut bytes = batch.iter().map(size).sum::<usize>();
         let more = async {
-            // A line more than the bound still fits: it is half of what CloudWatch takes.
-            while bytes < BATCH.0 && batch.len() < BATCH.1 {
+            while has_room(batch) {
                 let Some(line) = self.lines.recv().await else { return };
-                bytes += size(&line);
                 batch.push(line);
             }
         };
