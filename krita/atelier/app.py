@@ -7,15 +7,17 @@ import os
 import random
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from krita import Krita
 
 from . import canvas
 from .core import effects
+from .core.again import again
+from .core.history import History, Past
 from .core.jobs import Job
 from .core.levels import Level, Use
 from .core.loras import Upload
@@ -24,8 +26,10 @@ from .core.session import Phase, Session
 from .core.tongue import file_for, learn, say
 from .hashing import Hashing
 from .http import Http
+from .overlay import Overlay
 from .painting import NotReady, detection, prepare
 from .qt import QtCore, QtGui, QtWidgets
+from .results import MOST_RESULTS, Result, of_before
 from .socket import Socket
 from .store import Store
 
@@ -35,24 +39,6 @@ SLEPT = 30.0
 """Seconds between two looks at the clock that only a computer which slept lets pass."""
 LIVE_LOOK = 1.0
 """Seconds between two looks of live mode at the canvas without a stroke: an undo, a filter, another prompt."""
-MOST_RESULTS = 60
-"""Pictures that are kept in memory; the oldest go."""
-
-
-@dataclass
-class Result:
-    """A picture that has come."""
-
-    job: Job
-    number: int
-    image: QtGui.QImage
-
-    @property
-    def name(self) -> str:
-        """Of its layer."""
-        prompt = " ".join(self.job.prompt.split())[:60] or say("Picture")
-        seed = f"{self.job.seed}, {self.number + 1}" if self.number else str(self.job.seed)
-        return say("{prompt} (seed {seed})", prompt=prompt, seed=seed)
 
 
 class Atelier(QtCore.QObject):
@@ -75,7 +61,7 @@ class Atelier(QtCore.QObject):
         )
         self.level = Level(_known(Krita.instance().readSetting("atelier", "level", ""), [it.value for it in Level]))
         self._use = Use(self._store.read("use.json"))
-        self._preview = canvas.Preview()
+        self._preview = Overlay()
         self._hashing: Optional[Hashing] = None
         self.session.use_token(self._own_token or self._store.token(self.session.endpoint))
         self.session.desk.read_blob = self._store.blob
@@ -84,6 +70,11 @@ class Atelier(QtCore.QObject):
         self.growing: Optional[QtGui.QImage] = None
         """The picture of the job that is rendered, as far as it is."""
         self._grown: Optional[bytes] = None
+        self._overlay = Overlay(grows=True)
+        self._in_the_way = ""
+        """The job whose picture the painter has painted over."""
+        self.on_canvas = Krita.instance().readSetting("atelier", "on_canvas", "true") == "true"
+        """Whether pictures are shown on the canvas as they grow."""
         self._lookers: Set[QtWidgets.QWidget] = set()
         self.live_wish: Optional[Callable[[], Optional[Wish]]] = None
         """While live mode is on: what to paint."""
@@ -127,6 +118,12 @@ class Atelier(QtCore.QObject):
         """Whether the studio is told that the painter paints."""
         self.session.link.presence = on
         Krita.instance().writeSetting("atelier", "presence", "true" if on else "false")
+
+    def set_on_canvas(self, on: bool) -> None:
+        """Whether pictures are shown on the canvas as they grow."""
+        self.on_canvas = on
+        Krita.instance().writeSetting("atelier", "on_canvas", "true" if on else "false")
+        self._show_growing()
 
     def paint(self, wish: Wish) -> Optional[str]:
         """Sends a request, and gives its job's id; none if live mode would send the same once more. Raises `NotReady`."""
@@ -200,16 +197,18 @@ class Atelier(QtCore.QObject):
     def preview(self, result: Optional[Result]) -> None:
         """Shows a picture on its canvas, or none."""
         document = canvas.document_by(result.job.place.document)[0] if result is not None else None
-        if result is None or document is None or self.live_wish is not None:  # which would paint it once more
+        if result is None or document is None:
             self._preview.hide()
         else:
-            self._preview.show(document, result.image, result.job.place)
+            self._preview.show(result.image, replace(result.job.place, document=canvas.document_id(document)))
 
     def look(self, looker: QtWidgets.QWidget, on: bool) -> None:
         """Whether a widget can be seen that shows pictures as they grow."""
         (self._lookers.add if on else self._lookers.discard)(looker)
 
     def _is_seen(self) -> bool:
+        if self._grows_on_canvas() is not None and not Krita.instance().activeWindow().qwindow().isMinimized():
+            return True
         for it in list(self._lookers):
             try:
                 if not it.window().isMinimized():
@@ -218,11 +217,36 @@ class Atelier(QtCore.QObject):
                 self._lookers.discard(it)
         return False
 
+    def with_history(self, what: Callable[[History], None]) -> None:
+        """Does something with what was painted before."""
+        self._do(lambda _now: what(self.session.history))
+
+    def use_again(self, past: Past, then: Callable[[Wish, Level, List[str]], None]) -> None:
+        """Asks for what an entry was asked with."""
+
+        def came(asked: Optional[Dict[str, Any]]) -> None:
+            if asked is not None:
+                then(*again(asked, self.session.offer, self.session.loras.own))
+
+        self.with_history(lambda it: it.parameters(past, came))
+
+    def bring(self, past: Past, then: Callable[[], None]) -> None:
+        """Puts the pictures of an entry among the results."""
+
+        def came(asked: Optional[Dict[str, Any]], files: Optional[Tuple[bytes, ...]]) -> None:
+            found = list(of_before(past, asked or {}, files or (), self.session.desk.jobs.values()))
+            self.results.extend(found)
+            del self.results[:-MOST_RESULTS]
+            if found:
+                then()
+
+        self.with_history(lambda it: it.pictures(past, came))
+
     def cancel(self, job: str) -> None:
         """Whatever stage it is in."""
         self._do(lambda now: self.session.desk.cancel(now, job))
 
-    def again(self, job: str) -> None:
+    def send_again(self, job: str) -> None:
         """Sends it once more."""
         self._do(lambda now: self.session.again(now, job))
 
@@ -256,11 +280,31 @@ class Atelier(QtCore.QObject):
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802, Qt's name
         """A stroke ends on the canvas, or a tool is used: whoever paints is there."""
+        if event.type() in (QtCore.QEvent.Type.MouseButtonPress, QtCore.QEvent.Type.TabletPress):
+            self._in_the_way = self.session.growing.job or ""
+            self._show_growing()
         kinds = (QtCore.QEvent.Type.MouseButtonRelease, QtCore.QEvent.Type.TabletRelease, QtCore.QEvent.Type.KeyRelease)
         if event.type() in kinds:
             self._live_due = 0.0
             self._do(self.session.link.painted)
         return False
+
+    def _grows_on_canvas(self) -> Optional[Job]:
+        """The job whose picture is to grow on the canvas that the painter looks at."""
+        job = self.session.desk.jobs.get(self.session.growing.job or "")
+        document = Krita.instance().activeDocument()
+        if job is None or document is None or not self.on_canvas or self.session.phase is not Phase.READY:
+            return None
+        # An enlarged canvas grows piece by piece, and a control layer is none of what is painted.
+        elsewhere = job.place.enlarges or job.place.layer or canvas.document_id(document) != job.place.document
+        return None if elsewhere or job.id == self._in_the_way else job
+
+    def _show_growing(self) -> None:
+        job = self._grows_on_canvas()
+        if job is None or self.growing is None:
+            self._overlay.hide()
+        else:
+            self._overlay.show(self.growing, job.place)
 
     def _tick(self) -> None:
         now, before, self._looked = time.monotonic(), self._looked, time.time()
@@ -303,12 +347,16 @@ class Atelier(QtCore.QObject):
             if grown is not self._grown:
                 self._grown, self.growing = grown, canvas.decode(grown) if grown is not None else None
             self._said = words
+            self._show_growing()
             self.changed.emit()
 
     def _words(self) -> str:
         now = time.monotonic()
         jobs = "|".join(f"{it.id}{it.words(now)}" for it in self.session.desk.jobs.values())
-        return f"{self.words()}|{self.session.desk.credits}|{len(self.results)}|{self.upload_words()}|{jobs}"
+        past = self.session.history
+        listed = f"{past.words()}{past.busy}{len(past.thumbnails)}{past.goes_on}{[it.task for it in past.entries]}"
+        results = len(self.results) and id(self.results[-1])
+        return f"{self.words()}|{self.session.desk.credits}|{results}|{self.upload_words()}|{jobs}|{listed}"
 
     def words(self) -> str:
         """Where the connection stands, and what is wrong with this computer."""

@@ -8,12 +8,14 @@ from typing import Any, Dict, List, Optional, Tuple
 from krita import DockWidget
 
 from .app import atelier
+from .core.history import History, Past
 from .core.jobs import Job, State
 from .core.levels import Level
 from .core.requests import Kind, Wish
 from .core.session import Phase
 from .core.tongue import mark, say
 from .form import Form
+from .history import Page
 from .painting import NotReady
 from .qt import QtCore, QtGui, QtWidgets
 from .strip import THUMBNAIL, Strip
@@ -36,6 +38,7 @@ class Docker(DockWidget):
         self._offer: Any = None
         self._price_number = 0
         body = QtWidgets.QWidget()
+        self._past = Page(self._history, self._atelier.with_history, self._use_again, self._bring)
         column = QtWidgets.QVBoxLayout(body)
         column.addWidget(self._connection())
         self._form = Form(lambda: self._atelier.session.offer, self._loras, self._detect)
@@ -48,12 +51,12 @@ class Docker(DockWidget):
         column.addWidget(self._strip, 1)
         column.addLayout(self._settings())
         column.addStretch()
-        area = _Area()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(body)
-        self.setWidget(area)
+        self._tabs = QtWidgets.QTabWidget()
+        self._tabs.setObjectName("tabs")
+        self._tabs.setDocumentMode(True)
+        self._tabs.addTab(_Area(body), say("&Paint"))
+        self._tabs.addTab(_Area(self._past), say("&History"))
+        self.setWidget(self._tabs)
         self._price_timer = QtCore.QTimer(self)
         self._price_timer.setSingleShot(True)
         self._price_timer.timeout.connect(self._ask_price)
@@ -93,13 +96,15 @@ class Docker(DockWidget):
         self._uploading = Words("uploading")
         self._go = button("go", "", self._paint)
         self._cost = Words("cost")
+        self._missing = Words("missing")
+        self._missing.setVisible(False)
         self._suggestion = Words("suggestion")
         self._yes = button("accept", say("Show me"), lambda: self._answer(True))
         self._no = button("decline", say("No"), lambda: self._answer(False))
         answers = QtWidgets.QHBoxLayout()
         answers.addWidget(self._yes)
         answers.addWidget(self._no)
-        for widget in (self._upload, self._uploading, self._go, self._cost, self._suggestion):
+        for widget in (self._upload, self._uploading, self._missing, self._go, self._cost, self._suggestion):
             column.addWidget(widget)
         column.addLayout(answers)
         return column
@@ -126,9 +131,17 @@ class Docker(DockWidget):
         self._absence = Words("absence")
         self._absence.setText(say(WITHOUT_PRESENCE))
         self._absence.setVisible(not self._presence.isChecked())
+        self._on_canvas = QtWidgets.QCheckBox(say("Grow on the canvas"))
+        self._on_canvas.setObjectName("on_canvas")
+        self._on_canvas.setToolTip(
+            say("The picture is seen where it will be, and is no part of the document. It goes when you paint there.")
+        )
+        self._on_canvas.setChecked(self._atelier.on_canvas)
+        self._on_canvas.toggled.connect(self._atelier.set_on_canvas)
         self._sign_out = button("sign_out", say("Sign out"), self._atelier.sign_out)
         column = QtWidgets.QVBoxLayout()
         column.addLayout(row)
+        column.addWidget(self._on_canvas)
         column.addWidget(self._presence)
         column.addWidget(self._absence)
         column.addWidget(self._sign_out)
@@ -149,7 +162,7 @@ class Docker(DockWidget):
         self._level.setCurrentIndex(self._level.findData(level))
         self._atelier.set_level(level)
         self._form.set_level(level)
-        self.widget().updateGeometry()
+        self._tabs.widget(0).updateGeometry()
         self._upload.setVisible(level is not Level.SIMPLE)
         self._suggest()
 
@@ -173,6 +186,7 @@ class Docker(DockWidget):
         if wish is None:
             return
         self._strip.hide_preview()
+        self._missing.setVisible(False)
         try:
             self._atelier.paint(wish)
         except NotReady as why:
@@ -209,6 +223,26 @@ class Docker(DockWidget):
         session = self._atelier.session
         own = [(name.rsplit(".", 1)[0], (name, hash)) for name, hash in session.loras.own]
         return own + [(name.rsplit(".", 1)[0], (name, "")) for name in session.offer.loras]
+
+    def _history(self) -> Optional[History]:
+        """What was painted before, while there is a connection."""
+        session = self._atelier.session
+        return session.history if session.phase is Phase.READY else None
+
+    def _use_again(self, past: Past) -> None:
+        self._atelier.use_again(past, self._fill_in)
+
+    def _fill_in(self, wish: Wish, level: Level, gone: List[str]) -> None:
+        order = list(Level)
+        if order.index(level) > order.index(self._atelier.level):
+            self._set_level(level)
+        self._form.set_wish(wish)
+        self._tabs.setCurrentIndex(0)
+        self._missing.setText(say("Not offered any more: {names}", names=", ".join(gone)) if gone else "")
+        self._missing.setVisible(bool(gone))
+
+    def _bring(self, past: Past) -> None:
+        self._atelier.bring(past, lambda: self._tabs.setCurrentIndex(0))
 
     def _touched(self) -> None:
         if self._atelier.live_wish is not None and self._form.kind is not Kind.LIVE:
@@ -255,6 +289,11 @@ class Docker(DockWidget):
         self._sign_in.setVisible(out)
         self._sign_in.setEnabled(session.phase is not Phase.SIGNING_IN)
         self._sign_out.setVisible(not out)
+        if session.phase is not Phase.READY:
+            self._past.forget()
+        elif self._past.isVisible():
+            self._past.look()
+        self._past.refresh()
         self._go.setEnabled(session.phase is Phase.READY)
         offer = (session.offer, session.loras.own)
         if offer != self._offer:
@@ -283,6 +322,13 @@ class Docker(DockWidget):
 class _Area(QtWidgets.QScrollArea):
     """Scrolls up and down, and is never narrower than what is in it."""
 
+    def __init__(self, body: QtWidgets.QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(body)
+
     def minimumSizeHint(self) -> QtCore.QSize:  # noqa: N802, Qt's name
         """Which grows with the font."""
         needed = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
@@ -300,7 +346,7 @@ class _Row(QtWidgets.QWidget):
         self._bar = QtWidgets.QProgressBar()
         self._bar.setTextVisible(False)
         self._stop = button("cancel", say("Cancel"), lambda: atelier().cancel(job.id))
-        self._again = button("again", say("Send again"), lambda: atelier().again(job.id))
+        self._again = button("again", say("Send again"), lambda: atelier().send_again(job.id))
         self._forget = button("forget", say("Remove"), lambda: atelier().forget(job.id))
         self._picture = QtWidgets.QLabel()
         self._picture.setObjectName("growing")

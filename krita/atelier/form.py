@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Callable, List, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from krita import Krita
 
@@ -180,6 +180,26 @@ class Form(QtWidgets.QWidget):
     def _checkpoint(self) -> Checkpoint:
         return self._model.currentData() or Checkpoint("", "sd15")
 
+    def set_wish(self, wish: Wish) -> None:
+        """Fills all fields in that a wish of before says something about; control layers and regions stay as they are."""
+        self._strengths[wish.kind] = round(wish.strength * 100)
+        self._kind.setCurrentIndex(list(KINDS).index(wish.kind))
+        self._kind_chosen()
+        self._prompt.setPlainText(wish.prompt)
+        self._negative.setPlainText(wish.negative)
+        self._style.setCurrentIndex(STYLES.index(wish.style))
+        self._model.renew()
+        names = [it.name for _, it in self._checkpoints()]
+        if wish.checkpoint.name in names:
+            self._model.setCurrentIndex(names.index(wish.checkpoint.name))
+        self._count.setValue(wish.count)
+        self._seed.setText(str(wish.seed))
+        self._sampler.setCurrentIndex(([None] + SAMPLERS).index(_one_of(SAMPLERS, wish.sampling.sampler)))
+        self._scheduler.setCurrentIndex(([None] + SCHEDULERS).index(_one_of(SCHEDULERS, wish.sampling.scheduler)))
+        self._steps.setValue(wish.sampling.steps or 0)
+        self._guidance.setValue(wish.sampling.guidance or 0.0)
+        self._loras.set_chosen(wish.loras)
+
     # What is wished
 
     @property
@@ -234,6 +254,10 @@ class Form(QtWidgets.QWidget):
         if self.kind is Kind.LIVE:
             name = mark("Stop live") if live_is_on else mark("Start live")
         return say(name), say(what)
+
+
+def _one_of(known: List[str], name: Optional[str]) -> Optional[str]:
+    return name if name in known else None
 
 
 def _random_seed() -> int:

@@ -64,8 +64,18 @@ class Server:
             return self.generate(headers["Idempotency-Key"], json.loads(call.body))
         if path.startswith("cancel/"):
             return self.cancel(path.rsplit("/", 1)[1])
+        if path.startswith("tasks?"):
+            return self.list(dict(it.split("=") for it in path[len("tasks?") :].split("&")))
         task = self.tasks.get(path[len("tasks/") :])
         return reply(self.view(task)) if task else reply({"error": "There is no such task."}, 404)
+
+    def list(self, query):
+        """Newest first; the cursor is how many were listed before."""
+        begin, limit = int(query.get("cursor", 0)), int(query["limit"])
+        tasks = list(self.tasks.values())[::-1]
+        # A list shows no settings; alone a task does.
+        shown = [{k: v for k, v in self.view(it).items() if k != "parameters"} for it in tasks[begin : begin + limit]]
+        return reply({"tasks": shown, **({"next": str(begin + limit)} if begin + limit < len(tasks) else {})})
 
     def generate(self, key, body):
         data = body["input"]["workflow"].get("image_data", {})
@@ -85,6 +95,10 @@ class Server:
         if call.method == "PUT":
             self.uploads[name] = call.body
             return Reply(200)
+        if name.startswith("gone/"):
+            return Reply(404, "application/xml", b"<Error/>")
+        if name.startswith("thumbs/"):
+            return Reply(200, "image/webp", name.encode())
         return Reply(200, "application/octet-stream", b"".join(PICTURES))
 
     def move(self, task, state, progress=None):
@@ -106,7 +120,10 @@ class Server:
     def view(task, with_address=True):
         shown = dict(task)
         if with_address and task["state"] == "succeeded":
-            shown["result"] = {"url": f"{BUCKET}/results/{task['task_id']}", "offsets": [0, len(PICTURES[0])]}
+            where = "gone" if task.get("is_gone") else "results"
+            shown["result"] = {"url": f"{BUCKET}/{where}/{task['task_id']}", "offsets": [0, len(PICTURES[0])]}
+            if "created" in task:
+                shown["result"]["thumbnails"] = [f"{BUCKET}/thumbs/{task['task_id']}/{it}" for it in range(2)]
         return shown
 
 

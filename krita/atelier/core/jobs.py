@@ -45,6 +45,8 @@ class Place:
     """The canvas becomes as large as the result."""
     layer: str = ""
     """Name of the control layer that the result becomes by itself."""
+    context: List[int] = field(default_factory=list)
+    """What the model sees of the canvas, of which the result is a part: x, y, width, height; empty if it is the same."""
 
 
 @dataclass
@@ -171,5 +173,8 @@ class Job:
             and all(type(it) is int for it in numbers)
             and isinstance(job.workflow, dict)
             and isinstance(job.offsets, list)
+            and isinstance(place.context, list)
+            and len(place.context) in (0, 4)
+            and all(type(it) is int for it in place.context)
         )
         return job if sound else None

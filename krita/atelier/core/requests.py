@@ -147,7 +147,7 @@ def build(
         "kind": "generate",
         "images": images,
         "models": _models(wish, offer),
-        "sampling": _sampling(wish, strength),
+        "sampling": sampling(wish, strength),
         "conditioning": _conditioning(wish),
         "batch_count": 1 if wish.kind is Kind.LIVE else min(MOST_PICTURES, max(1, wish.count)),
     }
@@ -191,7 +191,7 @@ def enlarge(wish: Wish, offer: Offer, canvas: Size) -> Tuple[Dict[str, Any], Siz
         "kind": "upscale_tiled",
         "images": {"extent": sizes, "initial_image": 0},
         "models": _models(wish, offer),
-        "sampling": _sampling(wish, wish.strength),
+        "sampling": sampling(wish, wish.strength),
         "conditioning": conditioning,
         "upscale": model,
         "color_match": 1.0,
@@ -247,7 +247,8 @@ def add_regions(workflow: Dict[str, Any], wish: Wish, bounds: Sequence[Rect], fi
         workflow["conditioning"]["regions"].append(region)
 
 
-def _sampling(wish: Wish, strength: float) -> Dict[str, Any]:
+def sampling(wish: Wish, strength: float) -> Dict[str, Any]:
+    """How the model is run, for this share of the picture's making."""
     live, flux = wish.kind is Kind.LIVE, wish.checkpoint.arch.startswith("flux")
     own = Sampling() if live else wish.sampling
     total = LIVE_STEPS if live else own.steps or STEPS

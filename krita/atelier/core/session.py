@@ -13,6 +13,7 @@ from .calls import Calls, endpoint_of, is_passing
 from .desk import Desk
 from .effects import KeepToken, OpenBrowser, Reply
 from .growing import Growing
+from .history import History
 from .jobs import Job, State
 from .link import Link
 from .loras import Loras
@@ -47,6 +48,7 @@ class Session:
         self.desk = Desk(self._effects, self._calls, chance, stored)
         self.loras = Loras(self._effects, self._calls, chance, loras)
         self.growing = Growing()
+        self.history = History(self._calls)
         self._backoff = Backoff(chance)
         self._new_id = new_id
         self._due = 0.0
@@ -137,6 +139,7 @@ class Session:
         self._calls.drop()
         self.desk.interrupt()
         self.loras.interrupt()
+        self.history.interrupt()
         self.link.off()
         self._calls.token, self._asking, self.problem = None, False, None
         self._effects.append(KeepToken(self.endpoint, None))
@@ -215,6 +218,7 @@ class Session:
         self.link.off()
         self.desk.interrupt()
         self.loras.interrupt()
+        self.history.interrupt()
         self._asking = False
         self.phase, self.problem = Phase.SIGNED_OUT, said
 

@@ -16,16 +16,8 @@
         <translation>请先打开一幅图片。</translation>
     </message>
     <message>
-        <source>Picture</source>
-        <translation>图片</translation>
-    </message>
-    <message>
         <source>Reading the file</source>
         <translation>正在读取文件</translation>
-    </message>
-    <message>
-        <source>{prompt} (seed {seed})</source>
-        <translation>{prompt}（种子 {seed}）</translation>
     </message>
 </context>
 <context>
@@ -54,6 +46,14 @@
 <context>
     <name>docker</name>
     <message>
+        <source>&amp;History</source>
+        <translation>历史(&amp;H)</translation>
+    </message>
+    <message>
+        <source>&amp;Paint</source>
+        <translation>绘画(&amp;P)</translation>
+    </message>
+    <message>
         <source>Address of the server</source>
         <translation>服务器地址</translation>
     </message>
@@ -66,6 +66,10 @@
         <translation>专家</translation>
     </message>
     <message>
+        <source>Grow on the canvas</source>
+        <translation>在画布上显示生成过程</translation>
+    </message>
+    <message>
         <source>How much is shown</source>
         <translation>显示多少内容</translation>
     </message>
@@ -76,6 +80,10 @@
     <message>
         <source>No</source>
         <translation>不用</translation>
+    </message>
+    <message>
+        <source>Not offered any more: {names}</source>
+        <translation>已不再提供：{names}</translation>
     </message>
     <message>
         <source>Remove</source>
@@ -120,6 +128,10 @@
     <message>
         <source>The picture as far as it is</source>
         <translation>正在生成的图片</translation>
+    </message>
+    <message>
+        <source>The picture is seen where it will be, and is no part of the document. It goes when you paint there.</source>
+        <translation>图片显示在它将要放置的位置，但不属于文档。您在画布上绘画时它就会消失。</translation>
     </message>
     <message>
         <source>There is more: refine, styles, LoRAs and control layers. Show it?</source>
@@ -302,11 +314,78 @@
     </message>
 </context>
 <context>
-    <name>jobs</name>
+    <name>history</name>
     <message>
         <source>Canceled</source>
         <translation>已取消</translation>
     </message>
+    <message>
+        <source>Control layer</source>
+        <translation>控制图层</translation>
+    </message>
+    <message>
+        <source>Failed</source>
+        <translation>失败</translation>
+    </message>
+    <message>
+        <source>Fills the form in as it was when this was painted</source>
+        <translation>按当时绘制的设置填写表单</translation>
+    </message>
+    <message>
+        <source>Get the pictures</source>
+        <translation>取回图片</translation>
+    </message>
+    <message>
+        <source>Looking</source>
+        <translation>正在查找</translation>
+    </message>
+    <message>
+        <source>Nothing was painted yet.</source>
+        <translation>还没有绘制过图片。</translation>
+    </message>
+    <message>
+        <source>Picture</source>
+        <translation>图片</translation>
+    </message>
+    <message>
+        <source>Puts the pictures of this entry among the results, to be applied once more</source>
+        <translation>把此条目的图片放到结果中，可再次应用</translation>
+    </message>
+    <message>
+        <source>Show more</source>
+        <translation>显示更多</translation>
+    </message>
+    <message>
+        <source>The pictures of this entry are not on the server any more.</source>
+        <translation>此条目的图片已不在服务器上。</translation>
+    </message>
+    <message>
+        <source>The settings of this entry are not known any more.</source>
+        <translation>此条目的设置已无法得知。</translation>
+    </message>
+    <message>
+        <source>Took too long</source>
+        <translation>耗时过长</translation>
+    </message>
+    <message>
+        <source>Use these settings</source>
+        <translation>使用这些设置</translation>
+    </message>
+    <message>
+        <source>What was painted before; Enter uses its settings again</source>
+        <translation>以前绘制的图片；按 Enter 键再次使用其设置</translation>
+    </message>
+    <message>
+        <source>{name} ({count} pictures)</source>
+        <translation>{name}（{count} 幅图片）</translation>
+    </message>
+    <message>
+        <source>{name}: {how}</source>
+        <translation>{name}：{how}</translation>
+    </message>
+</context>
+<context>
+    <name>jobs</name>
     <message>
         <source>Canceling</source>
         <translation>正在取消</translation>
@@ -380,6 +459,13 @@
     <message>
         <source>The layer “{name}” is empty. Paint on it, or choose another layer.</source>
         <translation>图层“{name}”是空的。请在上面绘画，或选择另一个图层。</translation>
+    </message>
+</context>
+<context>
+    <name>results</name>
+    <message>
+        <source>{prompt} (seed {seed})</source>
+        <translation>{prompt}（种子 {seed}）</translation>
     </message>
 </context>
 <context>

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 
 from krita import Extension, Krita, Selection
-from PyQt5 import QtWidgets
+from PyQt5 import QtCore, QtGui, QtWidgets
 from PyQt5.QtCore import QByteArray, QTimer
 
 OUT = Path(os.environ["ATELIER_DRIVE"])
@@ -61,6 +61,10 @@ class Hands:
         """Whether a picture is seen as far as it is."""
         it = self.at("growing", QtWidgets.QLabel)
         return it is not None and it.isVisible() and it.pixmap() is not None and not it.pixmap().isNull()
+
+    def overlay(self):
+        """Whether a picture is seen over the canvas."""
+        return any(it.isVisible() for it in self.main.findChildren(QtWidgets.QWidget, "atelier_overlay"))
 
     def look(self, name):
         for part, widget in (("window", self.main), ("docker", self.docker)):
@@ -140,9 +144,16 @@ def everything(hands, report):
     yield lambda: any(it.startswith("Rendering") for it in hands.heard[1:])
     yield hands.grows
     report["grows"] = hands.at("growing").pixmap().width()
+    yield hands.overlay
+    report["layers while it grows"] = len(layers(document))
     hands.look("growing")
+    hands.click("on_canvas")
+    report["off the canvas"] = hands.overlay()
+    hands.click("on_canvas")
+    yield hands.overlay
     hands.click("cancel")
     yield lambda: hands.at("cancel") is None
+    yield lambda: not hands.overlay()
     report["after cancel"] = hands.results - before
     hands.at("count").setValue(1)
     for model, depth in (("CMYKA", "U16"), ("RGBA", "F32"), ("GRAYA", "U8")):
@@ -200,10 +211,12 @@ def guided(hands, report):
     report["bad json"] = hands.at("cost").text()
     hands.at("raw").setPlainText("")
     hands.at("preview").setChecked(True)
-    report["preview"] = [it["name"] for it in layers(document)]
+    yield hands.overlay
+    report["layers below"] = [it["name"] for it in layers(document)]
     hands.look("preview")
     hands.at("preview").setChecked(False)
-    report["no preview"] = [it["name"] for it in layers(document)]
+    report["no preview"] = hands.overlay()
+    yield from placed(hands, report)
     group.remove()
     document.waitForDone()
     hands.click("go")
@@ -265,6 +278,59 @@ def guided(hands, report):
     yield lambda: hands.results > before
     hands.click("apply")
     report["closed"] = hands.at("cost").text()
+
+
+def placed(hands, report):
+    """What is shown over a canvas lies where its layer would, however the painter looks at it: the share that does not."""
+    canvas, place = sys.modules["atelier.canvas"], sys.modules["atelier.core.jobs"].Place
+    document = new_document()
+    yield lambda: Krita.instance().activeDocument() == document
+    x, y, width, height = SELECTION
+    document.topLevelNodes()[0].setPixelData(QByteArray(b"\xff\x00\x00\xff" * (width * height)), *SELECTION)
+    document.refreshProjection()
+    document.waitForDone()
+    picture = QtGui.QImage(width, height, QtGui.QImage.Format_RGB32)
+    picture.fill(QtGui.QColor(0, 255, 0))
+    overlay = sys.modules["atelier.overlay"].Overlay()
+    view, area = sys.modules["atelier.overlay"]._looked_at()
+    seen, across, down = view.canvas(), area.horizontalScrollBar(), area.verticalScrollBar()
+
+    def pan():
+        across.setValue(across.value() + 37)
+        down.setValue(down.value() - 21)
+
+    report["misplaced"] = {}
+    ways = (
+        ("zoom", lambda: seen.setZoomLevel(3.0)),
+        ("pan", pan),
+        ("small", lambda: seen.setZoomLevel(1.0)),
+        ("turn", lambda: seen.setRotation(30)),
+        ("mirror", lambda: seen.setMirror(True)),
+        ("mirror alone", seen.resetRotation),
+    )
+    for name, look in ways:
+        look()
+        yield later(10)
+        below = hands.main.grab().toImage()
+        overlay.show(picture, place(canvas.document_id(document), *SELECTION))
+        yield later(10)
+        above = hands.main.grab().toImage()
+        overlay.hide()
+        port, at = area.viewport(), area.viewport().mapTo(hands.main, QtCore.QPoint(0, 0))
+        spots = [(at.x() + i, at.y() + j) for i in range(0, port.width(), 3) for j in range(0, port.height(), 3)]
+        blue = {it for it in spots if QtGui.QColor(below.pixel(*it)).getRgb()[:3] == (0, 0, 255)}
+        green = {it for it in spots if QtGui.QColor(above.pixel(*it)).getRgb()[:3] == (0, 255, 0)}
+        report["misplaced"][name] = len(blue ^ green) / max(1, len(blue))
+        report["misplaced"][name] += not blue
+    document.setModified(False)
+    document.close()
+    yield later(10)
+
+
+def later(turns):
+    """A few turns of Krita's event loop."""
+    left = iter(range(turns))
+    return lambda: next(left, None) is None
 
 
 def closes_amid(hands, report):
