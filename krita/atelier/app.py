@@ -24,6 +24,7 @@ from .core.loras import Upload
 from .core.requests import Kind, Wish, join
 from .core.session import Phase, Session
 from .core.tongue import file_for, learn, say
+from .growth import Growth
 from .hashing import Hashing
 from .http import Http
 from .overlay import Overlay
@@ -67,14 +68,7 @@ class Atelier(QtCore.QObject):
         self.session.desk.read_blob = self._store.blob
         self.session.link.presence = Krita.instance().readSetting("atelier", "presence", "true") == "true"
         self.results: List[Result] = []
-        self.growing: Optional[QtGui.QImage] = None
-        """The picture of the job that is rendered, as far as it is."""
-        self._grown: Optional[bytes] = None
-        self._overlay = Overlay(grows=True)
-        self._in_the_way = ""
-        """The job whose picture the painter has painted over."""
-        self.on_canvas = Krita.instance().readSetting("atelier", "on_canvas", "true") == "true"
-        """Whether pictures are shown on the canvas as they grow."""
+        self.growth = Growth(self.session)
         self._lookers: Set[QtWidgets.QWidget] = set()
         self.live_wish: Optional[Callable[[], Optional[Wish]]] = None
         """While live mode is on: what to paint."""
@@ -118,12 +112,6 @@ class Atelier(QtCore.QObject):
         """Whether the studio is told that the painter paints."""
         self.session.link.presence = on
         Krita.instance().writeSetting("atelier", "presence", "true" if on else "false")
-
-    def set_on_canvas(self, on: bool) -> None:
-        """Whether pictures are shown on the canvas as they grow."""
-        self.on_canvas = on
-        Krita.instance().writeSetting("atelier", "on_canvas", "true" if on else "false")
-        self._show_growing()
 
     def paint(self, wish: Wish) -> Optional[str]:
         """Sends a request, and gives its job's id; none if live mode would send the same once more. Raises `NotReady`."""
@@ -207,7 +195,7 @@ class Atelier(QtCore.QObject):
         (self._lookers.add if on else self._lookers.discard)(looker)
 
     def _is_seen(self) -> bool:
-        if self._grows_on_canvas() is not None and not Krita.instance().activeWindow().qwindow().isMinimized():
+        if self.growth.is_seen():
             return True
         for it in list(self._lookers):
             try:
@@ -281,30 +269,12 @@ class Atelier(QtCore.QObject):
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802, Qt's name
         """A stroke ends on the canvas, or a tool is used: whoever paints is there."""
         if event.type() in (QtCore.QEvent.Type.MouseButtonPress, QtCore.QEvent.Type.TabletPress):
-            self._in_the_way = self.session.growing.job or ""
-            self._show_growing()
+            self.growth.painted()
         kinds = (QtCore.QEvent.Type.MouseButtonRelease, QtCore.QEvent.Type.TabletRelease, QtCore.QEvent.Type.KeyRelease)
         if event.type() in kinds:
             self._live_due = 0.0
             self._do(self.session.link.painted)
         return False
-
-    def _grows_on_canvas(self) -> Optional[Job]:
-        """The job whose picture is to grow on the canvas that the painter looks at."""
-        job = self.session.desk.jobs.get(self.session.growing.job or "")
-        document = Krita.instance().activeDocument()
-        if job is None or document is None or not self.on_canvas or self.session.phase is not Phase.READY:
-            return None
-        # An enlarged canvas grows piece by piece, and a control layer is none of what is painted.
-        elsewhere = job.place.enlarges or job.place.layer or canvas.document_id(document) != job.place.document
-        return None if elsewhere or job.id == self._in_the_way else job
-
-    def _show_growing(self) -> None:
-        job = self._grows_on_canvas()
-        if job is None or self.growing is None:
-            self._overlay.hide()
-        else:
-            self._overlay.show(self.growing, job.place)
 
     def _tick(self) -> None:
         now, before, self._looked = time.monotonic(), self._looked, time.time()
@@ -342,19 +312,17 @@ class Atelier(QtCore.QObject):
                 self.trouble = say(
                     "Nothing can be stored on this computer ({why}). Do not close Krita amid a picture.", why=wrong.strerror
                 )
-        words, grown = self._words(), self.session.growing.picture
-        if words != self._said or grown is not self._grown:
-            if grown is not self._grown:
-                self._grown, self.growing = grown, canvas.decode(grown) if grown is not None else None
+        words, grown = self._words(), self.growth.renew()
+        if words != self._said or grown:
             self._said = words
-            self._show_growing()
+            self.growth.show()
             self.changed.emit()
 
     def _words(self) -> str:
         now = time.monotonic()
         jobs = "|".join(f"{it.id}{it.words(now)}" for it in self.session.desk.jobs.values())
         past = self.session.history
-        listed = f"{past.words()}{past.busy}{len(past.thumbnails)}{past.goes_on}{[it.task for it in past.entries]}"
+        listed = f"{past.words()}{past.busy}{len(past.thumbnails)}{len(past.asked)}{past.goes_on}{[it.task for it in past.entries]}"
         results = len(self.results) and id(self.results[-1])
         return f"{self.words()}|{self.session.desk.credits}|{results}|{self.upload_words()}|{jobs}|{listed}"
 

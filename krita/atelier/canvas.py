@@ -186,5 +186,4 @@ def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, in
     if not plain:
         layer.setColorSpace(*own)
     document.rootNode().addChildNode(layer, None)
-    document.refreshProjection()
     return layer

@@ -136,8 +136,8 @@ class Docker(DockWidget):
         self._on_canvas.setToolTip(
             say("The picture is seen where it will be, and is no part of the document. It goes when you paint there.")
         )
-        self._on_canvas.setChecked(self._atelier.on_canvas)
-        self._on_canvas.toggled.connect(self._atelier.set_on_canvas)
+        self._on_canvas.setChecked(self._atelier.growth.on_canvas)
+        self._on_canvas.toggled.connect(self._set_on_canvas)
         self._sign_out = button("sign_out", say("Sign out"), self._atelier.sign_out)
         column = QtWidgets.QVBoxLayout()
         column.addLayout(row)
@@ -157,6 +157,9 @@ class Docker(DockWidget):
     def _set_presence(self, on: bool) -> None:
         self._atelier.set_presence(on)
         self._absence.setVisible(not on)
+
+    def _set_on_canvas(self, on: bool) -> None:
+        self._atelier.growth.on_canvas = on
 
     def _set_level(self, level: Level) -> None:
         self._level.setCurrentIndex(self._level.findData(level))
@@ -316,7 +319,7 @@ class Docker(DockWidget):
                 self._row_of[id] = _Row(job)
                 self._rows.addWidget(self._row_of[id])
             grows = id == self._atelier.session.growing.job
-            self._row_of[id].show_job(job, self._atelier.growing if grows else None)
+            self._row_of[id].show_job(job, self._atelier.growth.picture if grows else None)
 
 
 class _Area(QtWidgets.QScrollArea):

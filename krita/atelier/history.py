@@ -43,7 +43,7 @@ class Page(QtWidgets.QWidget):
         self._list.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setMinimumHeight(4 * side)
         self._list.itemActivated.connect(lambda item: again(item.data(_Role)))
-        self._list.currentItemChanged.connect(lambda _now, _before: self._choose())
+        self._list.currentItemChanged.connect(lambda now, _before: self._look_at(now))
         self._words = Words("history_words")
         self._more = button("more", say("Show more"), lambda: self._do(lambda it: it.more()))
         self._again = button("use_again", say("Use these settings"), lambda: self._with_current(again))
@@ -84,14 +84,14 @@ class Page(QtWidgets.QWidget):
         history = self._history()
         entries = history.entries if history is not None else []
         small = history.thumbnails if history is not None else {}
-        listed = [(it, small.get(it.task)) for it in entries]
+        listed = [(it, history.name(it) if history is not None else "", small.get(it.task)) for it in entries]
         if listed != self._listed:
             chosen = self._current
             self._listed = listed
             self._list.blockSignals(True)
             self._list.clear()
-            for past, file in listed:
-                self._list.addItem(self._item(past, file))
+            for entry in listed:
+                self._list.addItem(self._item(*entry))
             rows = [row for row, it in enumerate(entries) if chosen is not None and it.task == chosen.task]
             self._list.setCurrentRow(rows[0] if rows else -1)
             self._list.blockSignals(False)
@@ -105,6 +105,11 @@ class Page(QtWidgets.QWidget):
         item = self._list.currentItem()
         return item.data(_Role) if item is not None else None
 
+    def _look_at(self, item: Optional["QtWidgets.QListWidgetItem"]) -> None:
+        if item is not None:
+            self._do(lambda it: it.choose(item.data(_Role)))
+        self._choose()
+
     def _choose(self) -> None:
         past, history = self._current, self._history()
         free = history is not None and not history.busy
@@ -117,15 +122,14 @@ class Page(QtWidgets.QWidget):
             act(self._current)
 
     @staticmethod
-    def _item(past: Past, file: Optional[bytes]) -> "QtWidgets.QListWidgetItem":
+    def _item(past: Past, name: str, file: Optional[bytes]) -> "QtWidgets.QListWidgetItem":
         when = QtCore.QDateTime.fromMSecsSinceEpoch(round(past.created * 1000))
         text = QtCore.QLocale().toString(when, QtCore.QLocale.FormatType.ShortFormat)
-        name = past.words()
-        name = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-        item = QtWidgets.QListWidgetItem(f"{name}\n{text}")
+        short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+        item = QtWidgets.QListWidgetItem(f"{short}\n{text}")
         image = canvas.decode(file) if file is not None else None
         if image is not None:
             item.setIcon(QtGui.QIcon(QtGui.QPixmap.fromImage(image)))
-        item.setToolTip(past.prompt or past.words())
+        item.setToolTip(name)
         item.setData(_Role, past)
         return item

@@ -211,6 +211,9 @@ def look_at_everything(report):
     assert report["grows"] > 50, report
     assert report["layers while it grows"] == 4 and not report["off the canvas"], report
     assert report["after cancel"] == 0, report
+    assert report["past"].startswith("a green square\n"), report
+    assert report["brought"] == "a green square (seed 9)", report
+    assert report["again"] == ["Fill", "a green square", "9", "dreamshaper_8"], report
     for name in ("CMYKAU16", "RGBAF32", "GRAYAU8"):
         assert jobs[name]["layers"][-1]["bounds"] == whole and jobs[name]["colours"] > 10, jobs[name]
         assert name.startswith(jobs[name]["model"]), jobs[name]

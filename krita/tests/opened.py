@@ -162,7 +162,7 @@ for name, it in (
     it.heard = time.monotonic()
     jobs.clear()
     jobs[it.id] = it
-    session.growing.job, one.growing = it.id, blurred(picture(200)) if name == "growing" else None
+    session.growing.job, one.growth.picture = it.id, blurred(picture(200)) if name == "growing" else None
     one.changed.emit()
     docker._say_price(16)
     look(name)

@@ -156,6 +156,15 @@ class AnEntry(unittest.TestCase):
         self.assertEqual(self.wait(), (None,))
         self.assertIn("not known any more", self.history.words())
 
+    def test_who_looks_at_it_reads_its_prompt(self):
+        self.assertEqual(self.history.name(self.entry), "Generate (2 pictures)")
+        self.history.choose(self.entry)
+        self.world.until(lambda: not self.history.busy, work=False)
+        self.assertEqual(self.history.name(self.entry), "picture 2 (2 pictures)")
+        before = len(self.world.calls)
+        self.history.choose(self.entry)
+        self.assertEqual(len(self.world.calls), before)
+
     def test_its_pictures_come_by_a_fresh_address(self):
         before = len(self.world.calls)
         self.history.pictures(self.entry, lambda *it: self.got.append(it))

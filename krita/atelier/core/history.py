@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, Optional, Tuple
 from urllib.parse import quote
 
@@ -87,6 +87,8 @@ class History:
         self.entries: List[Past] = []
         self.thumbnails: Dict[str, bytes] = {}
         """Small pictures by their task."""
+        self.asked: Dict[str, Dict[str, Any]] = {}
+        """What was asked for, by the task, as far as somebody looked."""
         self.busy = False
         self.problem: Optional[str] = None
         self._next: Optional[str] = None
@@ -118,7 +120,7 @@ class History:
 
     def interrupt(self) -> None:
         """No call that is on its way will be answered; somebody else may sign in."""
-        self.entries, self.thumbnails, self._wanted = [], {}, []
+        self.entries, self.thumbnails, self.asked, self._wanted = [], {}, {}, []
         self.busy, self.problem, self._next, self._fetching = False, None, None, 0
         self._asked += 1
 
@@ -168,14 +170,24 @@ class History:
 
     # What is done with an entry
 
+    def choose(self, past: Past) -> None:
+        """Somebody looks at this one: what it was asked with is shown, if that is known."""
+        if past.task not in self.asked and not self.busy:
+            self._view(past, lambda _view: None)
+
+    def name(self, past: Past) -> str:
+        """Its words, with the prompt if that is known by now."""
+        prompt = untrusted.text(self.asked.get(past.task, {}).get("prompt"))
+        return (replace(past, prompt=prompt) if prompt else past).words()
+
     def parameters(self, past: Past, then: Callable[[Optional[Dict[str, Any]]], None]) -> None:
         """What it was asked with; none if that is not known any more, or not to be had, which is said."""
 
         def came(view: Optional[Dict[str, Any]]) -> None:
-            asked = view.get("parameters") if view is not None else None
-            if view is not None and not isinstance(asked, dict):
+            asked = self.asked.get(past.task)
+            if view is not None and asked is None:
                 self.problem = say("The settings of this entry are not known any more.")
-            then(asked if isinstance(asked, dict) else None)
+            then(asked if view is not None else None)
 
         self._view(past, came)
 
@@ -188,7 +200,7 @@ class History:
             result = view.get("result") if view is not None else None
             result = result if isinstance(result, dict) else {}
             url = untrusted.address(result.get("url"), "https", "http")
-            asked = view.get("parameters") if view is not None else None
+            asked = self.asked.get(past.task)
             if url is None:
                 self.problem = self.problem or say(GONE)
                 return then(None, None)
@@ -200,7 +212,7 @@ class History:
                 if found is None:
                     passing = reply.trouble is not None or reply.status >= 500
                     self.problem = words.of_reply(reply, self._calls.endpoint) if passing else say(GONE)
-                then(asked if isinstance(asked, dict) else None, found)
+                then(asked, found)
 
             self._calls.blob("GET", url, came)
 
@@ -215,6 +227,11 @@ class History:
             if not reply.ok or view is None or view.get("task_id") != past.task:
                 self.problem = say(GONE) if reply.status == 404 else words.of_reply(reply, self._calls.endpoint)
                 view = None
+            asked = view.get("parameters") if view is not None else None
+            if isinstance(asked, dict):
+                self.asked[past.task] = asked
+            elif view is not None:
+                self.asked.pop(past.task, None)
             then(view)
 
         self._calls.api("GET", f"tasks/{past.task}", came)

@@ -18,7 +18,7 @@ from .jobs import Job, State
 from .link import Link
 from .loras import Loras
 from .offer import Offer
-from .tongue import say
+from .tongue import language, say
 
 CONFIRM, CONFIRM_LIMIT = 2.0, 300.0
 """Seconds between two looks whether somebody has let us in, and in all."""
@@ -154,7 +154,8 @@ class Session:
             self.phase, self.problem = Phase.SIGNED_OUT, words.of_reply(reply, self.endpoint)
             return
         self._due = now + CONFIRM
-        self._effects.append(OpenBrowser(self.endpoint + page))
+        asked = f"{'&' if '?' in page else '?'}lang={language()}" if language() else ""
+        self._effects.append(OpenBrowser(self.endpoint + page + asked))
 
     def _confirm(self, now: float) -> None:
         if now >= self._until:

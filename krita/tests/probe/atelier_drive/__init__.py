@@ -11,11 +11,11 @@ import traceback
 from pathlib import Path
 
 from krita import Extension, Krita, Selection
-from PyQt5 import QtCore, QtGui, QtWidgets
+from PyQt5 import QtCore, QtGui, QtTest, QtWidgets
 from PyQt5.QtCore import QByteArray, QTimer
 
 OUT = Path(os.environ["ATELIER_DRIVE"])
-PATIENCE = 45.0  # seconds for anything
+PATIENCE = float(os.environ.get("ATELIER_PATIENCE", "45"))  # seconds for anything
 LOOK = 20  # milliseconds
 SIDE = 512
 SELECTION = (100, 120, 200, 160)
@@ -156,12 +156,45 @@ def everything(hands, report):
     yield lambda: not hands.overlay()
     report["after cancel"] = hands.results - before
     hands.at("count").setValue(1)
+    yield from remembers(hands, report)
     for model, depth in (("CMYKA", "U16"), ("RGBA", "F32"), ("GRAYA", "U8")):
         other = new_document(model, depth)
         yield from painted(hands, other, report, model + depth, "a red square")
         report["jobs"][model + depth]["model"] = other.topLevelNodes()[-1].colorModel()
         seen = other.projection(0, 0, SIDE, SIDE)
         report["jobs"][model + depth]["colours"] = len({seen.pixel(x, x) for x in range(0, SIDE, 8)})
+
+
+def remembers(hands, report):
+    """What was painted before: its settings and its pictures."""
+    past = sys.modules["atelier.app"].atelier().session.history
+    hands.at("tabs").setCurrentIndex(1)
+    listed = hands.at("history")
+    # The index of tasks may be behind what was painted a moment ago.
+    yield lambda: past.busy or len([it for it in past.entries if it.state == "succeeded"]) >= 4 or past.look()
+    for row in range(listed.count()):
+        listed.setCurrentRow(row)
+        yield lambda: not past.busy
+        if listed.item(row).text().startswith("a green square\n"):
+            break
+    report["past"] = listed.item(row).text()
+    hands.look("history")
+    before = hands.results
+    hands.click("bring")
+    yield lambda: hands.results > before
+    report["brought"] = hands.at("results").item(before).toolTip()
+    hands.at("tabs").setCurrentIndex(1)
+    hands.at("prompt").setPlainText("something else")
+    yield lambda: not past.busy
+    hands.click("use_again")
+    yield lambda: hands.at("tabs").currentIndex() == 0
+    report["again"] = [
+        hands.at("kind").currentText(),
+        hands.at("prompt").toPlainText(),
+        hands.at("seed").text(),
+        hands.at("checkpoint").currentText(),
+    ]
+    hands.choose("kind", "Generate")
 
 
 def covered(document, name, rect):
@@ -400,6 +433,54 @@ def warm(hands, report):
         (OUT / "workflow").rename(turn)
         yield lambda: not turn.exists()
     app.changed.disconnect(arrived)
+
+
+def session(hands, report):
+    """A painter's few minutes: strokes in bursts, pauses between them, a key, a layer; and what is said of it when."""
+    document = new_document()
+    yield from ready(hands)
+    app = sys.modules["atelier.app"].atelier()
+    yield lambda: app.session.link.is_open and app._layers is not None
+    hands.docker.setFloating(False)
+    canvas = next(
+        it for it in hands.main.findChildren(QtWidgets.QWidget) if it.metaObject().className().endswith("Canvas2")
+    )
+    lines, began, send = [], time.monotonic(), app._socket.send
+
+    def note(what):
+        lines.append([round((time.monotonic() - began) * 1000), what])
+
+    def said(text):
+        if json.loads(text)["action"] == "active":
+            note("active")
+        send(text)
+
+    def stroke():
+        note("painted")
+        at, none = QtCore.QPoint(60, 60), QtCore.Qt.KeyboardModifier.NoModifier
+        QtTest.QTest.mousePress(canvas, QtCore.Qt.MouseButton.LeftButton, none, at)
+        QtTest.QTest.mouseRelease(canvas, QtCore.Qt.MouseButton.LeftButton, none, at + QtCore.QPoint(30, 10))
+
+    def layer():
+        note("painted")
+        document.rootNode().addChildNode(document.createNode("more", "paintlayer"), None)
+
+    app._socket.send = said
+    # Seconds until each, and what: a burst, a pause, a second burst past the minute, and ever longer pauses.
+    acts = [(2.3, stroke)] * 35 + [(25, stroke), (55, stroke), (3, stroke), (59, stroke)] + [(4, stroke)] * 12 + [(75, layer)]
+    due = time.monotonic()
+    for pause, act in acts:
+        due += pause
+        yield past(due)
+        act()
+    yield past(due + 5)
+    app._socket.send = send
+    report["session"] = lines
+
+
+def past(due):
+    """A time that has come."""
+    return lambda: time.monotonic() >= due
 
 
 def signs_in(hands, report):
