@@ -171,7 +171,7 @@ def remembers(hands, report):
     hands.at("tabs").setCurrentIndex(1)
     listed = hands.at("history")
     # The index of tasks may be behind what was painted a moment ago.
-    yield lambda: past.busy or len([it for it in past.entries if it.state == "succeeded"]) >= 4 or past.look()
+    yield lambda: not past.busy and (len([it for it in past.entries if it.state == "succeeded"]) >= 4 or past.look())
     for row in range(listed.count()):
         listed.setCurrentRow(row)
         yield lambda: not past.busy
