@@ -322,7 +322,7 @@ class Atelier(QtCore.QObject):
         now = time.monotonic()
         jobs = "|".join(f"{it.id}{it.words(now)}" for it in self.session.desk.jobs.values())
         past = self.session.history
-        listed = f"{past.words()}{past.busy}{len(past.thumbnails)}{len(past.asked)}{past.goes_on}{[it.task for it in past.entries]}"
+        listed = f"{past.words()}{past.busy}{len(past.thumbnails)}{len(past.asked)}{past.goes_on}{[(it.task, it.kept) for it in past.entries]}"
         results = len(self.results) and id(self.results[-1])
         return f"{self.words()}|{self.session.desk.credits}|{results}|{self.upload_words()}|{jobs}|{listed}"
 

@@ -48,11 +48,12 @@ class Page(QtWidgets.QWidget):
         self._more = button("more", say("Show more"), lambda: self._do(lambda it: it.more()))
         self._again = button("use_again", say("Use these settings"), lambda: self._with_current(again))
         self._bring = button("bring", say("Get the pictures"), lambda: self._with_current(bring))
+        self._keep = button("keep", say("Keep"), self._keep_current)
         self._again.setToolTip(say("Fills the form in as it was when this was painted"))
         self._bring.setToolTip(say("Puts the pictures of this entry among the results, to be applied once more"))
         column = QtWidgets.QVBoxLayout(self)
         column.addWidget(self._list, 1)
-        for widget in (self._words, self._more, self._again, self._bring):
+        for widget in (self._words, self._more, self._again, self._bring, self._keep):
             column.addWidget(widget)
         self._later = QtCore.QTimer(self)
         self._later.timeout.connect(self._look_again)
@@ -115,7 +116,21 @@ class Page(QtWidgets.QWidget):
         free = history is not None and not history.busy
         self._more.setEnabled(free)
         self._again.setEnabled(free and past is not None)
-        self._bring.setEnabled(free and past is not None and past.pictures > 0)
+        has_pictures = past is not None and past.pictures > 0
+        self._bring.setEnabled(free and has_pictures)
+        self._keep.setEnabled(free and has_pictures)
+        kept = past is not None and past.kept
+        self._keep.setText(say("Keep no longer") if kept else say("Keep"))
+        self._keep.setToolTip(
+            say("The pictures go when their days are over")
+            if kept
+            else say("The pictures stay until you keep them no longer, and not for some days only")
+        )
+
+    def _keep_current(self) -> None:
+        past = self._current
+        if past is not None:
+            self._do(lambda it: it.keep(past, not past.kept))
 
     def _with_current(self, act: Callable[[Past], None]) -> None:
         if self._current is not None:

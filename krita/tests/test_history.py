@@ -173,6 +173,17 @@ class AnEntry(unittest.TestCase):
         fetched = [it.url for it in self.world.calls[before:] if "thumbs" not in it.url]
         self.assertEqual(fetched, [f"{API}/tasks/task-2", f"{BUCKET}/results/task-2"])
 
+    def test_its_pictures_are_kept_and_no_longer(self):
+        for on in (True, False):
+            self.history.keep(self.history.entries[0], on)
+            self.world.until(lambda: not self.history.busy, work=False)
+            self.assertEqual([it.kept for it in self.history.entries], [on, False, False])
+            self.assertEqual(self.world.server.tasks["task-2"]["is_kept"], on)
+        self.world.server.tasks["task-2"]["is_gone"] = True
+        self.history.keep(self.history.entries[0], True)
+        self.world.until(lambda: not self.history.busy, work=False)
+        self.assertEqual(self.history.words(), "The pictures are gone already.")
+
     def test_pictures_that_are_gone(self):
         for change in ({"is_gone": True}, {"state": "failed"}):
             self.world.server.tasks["task-2"].update(change)

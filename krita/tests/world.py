@@ -66,8 +66,16 @@ class Server:
             return self.cancel(path.rsplit("/", 1)[1])
         if path.startswith("tasks?"):
             return self.list(dict(it.split("=") for it in path[len("tasks?") :].split("&")))
+        if path.endswith("/keep"):
+            return self.keep(call.method, self.tasks[path.split("/")[1]])
         task = self.tasks.get(path[len("tasks/") :])
         return reply(self.view(task)) if task else reply({"error": "There is no such task."}, 404)
+
+    def keep(self, method, task):
+        if task.get("is_gone"):
+            return reply({"error": "The pictures are gone already."}, 410)
+        task["is_kept"] = method == "POST"
+        return reply(self.view(task))
 
     def list(self, query):
         """Newest first; the cursor is how many were listed before."""
@@ -122,6 +130,8 @@ class Server:
         if with_address and task["state"] == "succeeded":
             where = "gone" if task.get("is_gone") else "results"
             shown["result"] = {"url": f"{BUCKET}/{where}/{task['task_id']}", "offsets": [0, len(PICTURES[0])]}
+            if task.get("is_kept"):
+                shown["result"]["kept"] = "always"
             if "created" in task:
                 shown["result"]["thumbnails"] = [f"{BUCKET}/thumbs/{task['task_id']}/{it}" for it in range(2)]
         return shown

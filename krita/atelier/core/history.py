@@ -44,6 +44,8 @@ class Past:
     pictures: int
     thumbnail: str
     """Address of a small picture; empty where there is none."""
+    kept: bool = False
+    """The pictures stay until somebody deletes them."""
 
     @staticmethod
     def parse(document: Any) -> Optional["Past"]:
@@ -69,6 +71,7 @@ class Past:
             prompt=untrusted.text(document.get("prompt")) or "",
             pictures=len(offsets) if isinstance(offsets, list) else 0,
             thumbnail=untrusted.address(first, "https", "http") or "",
+            kept=result.get("kept") == "always",
         )
 
     def words(self) -> str:
@@ -217,6 +220,20 @@ class History:
             self._calls.blob("GET", url, came)
 
         self._view(past, seen)
+
+    def keep(self, past: Past, on: bool) -> None:
+        """Keeps its pictures until somebody deletes them, or no longer than all."""
+        self.busy, self.problem = True, None
+
+        def came(_now: float, reply: Reply) -> None:
+            self.busy = False
+            found = Past.parse({"created": round(past.created * 1000), **(reply.json() or {})}) if reply.ok else None
+            if found is None or found.task != past.task:
+                self.problem = words.of_reply(reply, self._calls.endpoint)
+                return
+            self.entries = [replace(it, kept=found.kept) if it.task == past.task else it for it in self.entries]
+
+        self._calls.api("POST" if on else "DELETE", f"tasks/{past.task}/keep", came)
 
     def _view(self, past: Past, then: Callable[[Optional[Dict[str, Any]]], None]) -> None:
         self.busy, self.problem = True, None

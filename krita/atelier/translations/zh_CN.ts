@@ -336,6 +336,14 @@
         <translation>取回图片</translation>
     </message>
     <message>
+        <source>Keep</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Keep no longer</source>
+        <translation>不再保留</translation>
+    </message>
+    <message>
         <source>Looking</source>
         <translation>正在查找</translation>
     </message>
@@ -356,8 +364,16 @@
         <translation>显示更多</translation>
     </message>
     <message>
+        <source>The pictures go when their days are over</source>
+        <translation>图片到期后会被删除</translation>
+    </message>
+    <message>
         <source>The pictures of this entry are not on the server any more.</source>
         <translation>此条目的图片已不在服务器上。</translation>
+    </message>
+    <message>
+        <source>The pictures stay until you keep them no longer, and not for some days only</source>
+        <translation>图片会一直保留，直到您不再保留，而不是只保留几天</translation>
     </message>
     <message>
         <source>The settings of this entry are not known any more.</source>
