@@ -124,6 +124,7 @@ class Atelier(QtCore.QObject):
                 return None
             self._live_seen = seen
         job = Job(str(uuid.uuid4()), wish.prompt, wish.seed, request.place, request.workflow, offsets, live=live)
+        job.variants = wish.variants.document()
         self._do(lambda now: self.session.submit(now, job, blob))
         return job.id
 
@@ -234,6 +235,14 @@ class Atelier(QtCore.QObject):
         """Whatever stage it is in."""
         self._do(lambda now: self.session.desk.cancel(now, job))
 
+    def cancel_group(self, group: str) -> None:
+        """All that is to come of a group of variants."""
+        self._do(lambda now: self.session.desk.groups.cancel(now, group))
+
+    def forget_group(self, group: str) -> None:
+        """Takes its variants off the list that are over."""
+        self._do(lambda _now: self.session.desk.groups.forget(group))
+
     def send_again(self, job: str) -> None:
         """Sends it once more."""
         self._do(lambda now: self.session.again(now, job))
@@ -246,7 +255,7 @@ class Atelier(QtCore.QObject):
         """Asks what a wish may cost."""
         with contextlib.suppress(NotReady):
             request = prepare(Krita.instance().activeDocument(), wish, self.session.offer)
-            self._do(lambda now: self.session.price(request.workflow, then))
+            self._do(lambda now: self.session.price(request.workflow, wish.variants.document(), then))
 
     def apply(self, result: Result) -> Optional[str]:
         """Puts a picture where it belongs, as a layer; gives words if that is not quite so."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from krita import DockWidget
 
 from .app import atelier
+from .core.groups import standings
 from .core.history import History, Past
 from .core.jobs import Job, State
 from .core.levels import Level
@@ -16,9 +16,10 @@ from .core.session import Phase
 from .core.tongue import mark, say
 from .form import Form
 from .history import Page
+from .jobs import GroupRow, Row
 from .painting import NotReady
 from .qt import QtCore, QtGui, QtWidgets
-from .strip import THUMBNAIL, Strip
+from .strip import Strip
 from .widgets import Words, button, choice
 
 LEVELS = {Level.SIMPLE: mark("Simple"), Level.STANDARD: mark("Standard"), Level.EXPERT: mark("Expert")}
@@ -45,7 +46,7 @@ class Docker(DockWidget):
         column.addWidget(self._form)
         column.addLayout(self._painting())
         self._rows = QtWidgets.QVBoxLayout()
-        self._row_of: Dict[str, "_Row"] = {}
+        self._row_of: Dict[str, QtWidgets.QWidget] = {}
         column.addLayout(self._rows)
         self._strip = Strip(self._apply, self._atelier.preview)
         column.addWidget(self._strip, 1)
@@ -311,15 +312,23 @@ class Docker(DockWidget):
             self._touched()
 
     def _refresh_jobs(self, jobs: Dict[str, Job]) -> None:
-        shown = {id: it for id, it in jobs.items() if it.state not in (State.DONE, State.CANCELED)}
-        for gone in [id for id in self._row_of if id not in shown]:
+        groups = {it.group: it for it in standings(jobs.values())}
+        shown = {id: it for id, it in jobs.items() if it.state not in (State.DONE, State.CANCELED) and not it.group}
+        for gone in [id for id in self._row_of if id not in shown and id not in groups]:
             self._row_of.pop(gone).setParent(None)
+        growing = jobs.get(self._atelier.session.growing.job or "")
+        picture = self._atelier.growth.picture
         for id, job in shown.items():
-            if id not in self._row_of:
-                self._row_of[id] = _Row(job)
-                self._rows.addWidget(self._row_of[id])
-            grows = id == self._atelier.session.growing.job
-            self._row_of[id].show_job(job, self._atelier.growth.picture if grows else None)
+            self._row(id, lambda job=job: Row(job)).show_job(job, picture if job is growing else None)
+        for id, group in groups.items():
+            grows = growing is not None and growing.group == id
+            self._row(id, lambda id=id: GroupRow(id)).show_group(group, picture if grows else None)
+
+    def _row(self, id: str, make: Callable[[], QtWidgets.QWidget]) -> Any:
+        if id not in self._row_of:
+            self._row_of[id] = make()
+            self._rows.addWidget(self._row_of[id])
+        return self._row_of[id]
 
 
 class _Area(QtWidgets.QScrollArea):
@@ -336,52 +345,3 @@ class _Area(QtWidgets.QScrollArea):
         """Which grows with the font."""
         needed = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
         return QtCore.QSize(needed, super().minimumSizeHint().height())
-
-
-class _Row(QtWidgets.QWidget):
-    """A job that is on its way, or has failed."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        column, below = QtWidgets.QVBoxLayout(self), QtWidgets.QHBoxLayout()
-        column.setContentsMargins(0, 0, 0, 0)
-        self._text = Words("job")
-        self._bar = QtWidgets.QProgressBar()
-        self._bar.setTextVisible(False)
-        self._stop = button("cancel", say("Cancel"), lambda: atelier().cancel(job.id))
-        self._again = button("again", say("Send again"), lambda: atelier().send_again(job.id))
-        self._forget = button("forget", say("Remove"), lambda: atelier().forget(job.id))
-        self._picture = QtWidgets.QLabel()
-        self._picture.setObjectName("growing")
-        self._picture.setAccessibleName(say("The picture as far as it is"))
-        self._picture.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
-        self._picture.setMinimumWidth(1)  # a picture makes no docker wider
-        column.addWidget(self._text)
-        column.addWidget(self._picture)
-        column.addLayout(below)
-        below.addWidget(self._bar, 1)
-        for it in (self._stop, self._again, self._forget):
-            below.addWidget(it)
-
-    def show_job(self, job: Job, picture: Optional[QtGui.QImage]) -> None:
-        """Says where it stands, and shows the picture as far as it is."""
-        self._picture.setVisible(picture is not None)
-        if picture is not None:
-            side = 2 * THUMBNAIL
-            small = picture.scaled(
-                min(side, max(1, self.width())),
-                side,
-                QtCore.Qt.AspectRatioMode.KeepAspectRatio,
-                QtCore.Qt.TransformationMode.SmoothTransformation,
-            )
-            self._picture.setPixmap(QtGui.QPixmap.fromImage(small))
-        failed = job.state is State.FAILED
-        self._text.setText(job.words(time.monotonic()))
-        self._bar.setVisible(not failed)
-        rendering = job.state is State.RUNNING
-        self._bar.setRange(0, 100 if rendering else 0)
-        self._bar.setValue(round(job.progress * 100))
-        self._stop.setVisible(not failed)
-        self._stop.setEnabled(job.state is not State.CANCELING)
-        self._again.setVisible(failed)
-        self._forget.setVisible(failed)

@@ -31,6 +31,9 @@ class Result:
     def name(self) -> str:
         """Of its layer."""
         prompt = " ".join(self.job.prompt.split())[:60] or say("Picture")
+        if self.job.group:
+            label = f"{self.job.label}, {self.number + 1}" if self.number else self.job.label
+            return say("{prompt} ({label})", prompt=prompt, label=label[:60])
         seed = f"{self.job.seed}, {self.number + 1}" if self.number else str(self.job.seed)
         return say("{prompt} (seed {seed})", prompt=prompt, seed=seed)
 

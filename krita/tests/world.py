@@ -34,6 +34,7 @@ class Server:
 
     def __init__(self):
         self.tasks = {}
+        self.groups = {}
         self.uploads, self.places = {}, 0
         self.out = False
         self.approved = None
@@ -62,6 +63,11 @@ class Server:
             return reply({"url": f"{BUCKET}/up/{self.places}", "object": f"up/{self.places}"})
         if path == "generate":
             return self.generate(headers["Idempotency-Key"], json.loads(call.body))
+        if path.startswith("groups/"):
+            name = path.split("/")[1]
+            if name not in self.groups:
+                return reply({"error": "There is no such group."}, 404)
+            return self.group(name, path.endswith("/cancel"))
         if path.startswith("cancel/"):
             return self.cancel(path.rsplit("/", 1)[1])
         if path.startswith("tasks?"):
@@ -88,9 +94,26 @@ class Server:
     def generate(self, key, body):
         data = body["input"]["workflow"].get("image_data", {})
         assert not data or ("base64" in data) or data["s3_object"] in self.uploads, data
+        variants = body["input"].get("variants")
+        if variants:
+            return self.vary(key, variants)
         name = "task-" + key
         self.tasks.setdefault(name, {"task_id": name, "state": "queued", "progress": 0.0, "version": 1})
         return reply({"id": name, "worker_id": "pool", "status": "IN_QUEUE", "user": {"credits": 880}})
+
+    def vary(self, key, variants):
+        names = [f"task-{key}-{it}" for it in range(variants.get("seeds", 1) * len(variants.get("prompts", [0])))]
+        for name in names:
+            self.tasks.setdefault(name, {"task_id": name, "state": "queued", "progress": 0.0, "version": 1})
+        self.groups[f"group-{key}"] = names
+        shown = [{"id": it, "label": f"seed {number}"} for number, it in enumerate(names)]
+        return reply({"group": f"group-{key}", "variants": shown, "user": {"credits": 700}})
+
+    def group(self, name, canceled):
+        for it in self.groups[name] if canceled else ():
+            self.cancel(it)
+        shown = [{"label": it, "task": self.view(self.tasks[it])} for it in self.groups[name]]
+        return reply({"id": name, "variants": shown})
 
     def cancel(self, name):
         task = self.tasks[name]
@@ -170,9 +193,9 @@ class World:
         self.ids += 1
         return f"id-{self.ids}"
 
-    def job(self, pictures=b"", live=False):
+    def job(self, pictures=b"", live=False, variants=None):
         job = Job(self.new_id(), "a cat", 7, Place("doc", 1, 2, 3, 4), {"kind": "generate"}, [0] if pictures else [])
-        job.live = live
+        job.live, job.variants = live, variants or {}
         self.session.submit(self.now, job, pictures)
         return job
 

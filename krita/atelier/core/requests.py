@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import untrusted
+from .groups import Variants
 from .offer import Checkpoint, Offer
 from .sizes import Area, Extent, Rect, Size, extent, upscaled
 from .styles import STYLES, Style
@@ -108,6 +109,7 @@ class Wish:
     sampling: Sampling = Sampling()
     factor: float = 2.0
     """How much larger, of an upscale."""
+    variants: Variants = Variants()
     extra: str = "{}"
     """JSON to merge into the request."""
 
@@ -285,16 +287,22 @@ def split(blob: bytes, offsets: Any) -> Optional[Tuple[bytes, ...]]:
     return tuple(blob[begin:end] for begin, end in zip(offsets, ends))
 
 
-def with_pictures(workflow: Dict[str, Any], blob: bytes, offsets: List[int], place: Optional[str]) -> bytes:
+def with_pictures(
+    workflow: Dict[str, Any],
+    blob: bytes,
+    offsets: List[int],
+    place: Optional[str],
+    variants: Optional[Dict[str, Any]] = None,
+) -> bytes:
     """The body of `generate`; a blob without a place to lie in travels along."""
     data: Dict[str, Any] = {"offsets": offsets}
     if place is None:
         data["base64"] = base64.b64encode(blob).decode()
     else:
         data["s3_object"] = place
-    return body({**workflow, "image_data": data} if blob else workflow)
+    return body({**workflow, "image_data": data} if blob else workflow, variants)
 
 
-def body(workflow: Dict[str, Any]) -> bytes:
+def body(workflow: Dict[str, Any], variants: Optional[Dict[str, Any]] = None) -> bytes:
     """The body of `generate`."""
-    return json.dumps({"input": {"workflow": workflow}}).encode()
+    return json.dumps({"input": {"workflow": workflow, **({"variants": variants} if variants else {})}}).encode()

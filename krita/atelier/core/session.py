@@ -7,7 +7,7 @@ from enum import Enum
 from math import inf
 from typing import Any, Callable, Dict, List, Optional
 
-from . import untrusted, words
+from . import requests, untrusted, words
 from .backoff import Backoff
 from .calls import Calls, endpoint_of, is_passing
 from .desk import Desk
@@ -235,15 +235,18 @@ class Session:
         self.desk.again(job_id, self._new_id())
         self.tick(now)
 
-    def price(self, workflow: Dict[str, Any], then: Callable[[Optional[int]], None]) -> None:
-        """Asks what a request may cost, in credits."""
+    def price(
+        self, workflow: Dict[str, Any], variants: Dict[str, Any], then: Callable[[Optional[int]], None]
+    ) -> None:
+        """Asks what a request may cost with all that is varied in it, in credits."""
 
         def told(now: float, reply: Reply) -> None:
             text = reply.body[:20].decode(errors="replace").strip()
             then(int(text) if reply.ok and text.isdecimal() else None)
 
         if self.phase is Phase.READY:
-            self._calls.api("POST", "admin/cost", told, json.dumps(workflow).encode())
+            asked = requests.body(workflow, variants) if variants else json.dumps(workflow).encode()
+            self._calls.api("POST", "admin/cost", told, asked)
 
     def moved(self, number: int, share: float) -> None:
         """So much of a call's body is sent, 0 to 1."""

@@ -58,10 +58,6 @@
         <translation>服务器地址</translation>
     </message>
     <message>
-        <source>Cancel</source>
-        <translation>取消</translation>
-    </message>
-    <message>
         <source>Expert</source>
         <translation>专家</translation>
     </message>
@@ -84,14 +80,6 @@
     <message>
         <source>Not offered any more: {names}</source>
         <translation>已不再提供：{names}</translation>
-    </message>
-    <message>
-        <source>Remove</source>
-        <translation>移除</translation>
-    </message>
-    <message>
-        <source>Send again</source>
-        <translation>重新发送</translation>
     </message>
     <message>
         <source>Sho&amp;w</source>
@@ -124,10 +112,6 @@
     <message>
         <source>The JSON cannot be read. Correct it, or empty the field.</source>
         <translation>无法读取该 JSON。请更正，或清空此栏。</translation>
-    </message>
-    <message>
-        <source>The picture as far as it is</source>
-        <translation>正在生成的图片</translation>
     </message>
     <message>
         <source>The picture is seen where it will be, and is no part of the document. It goes when you paint there.</source>
@@ -163,6 +147,13 @@
     </message>
 </context>
 <context>
+    <name>following</name>
+    <message>
+        <source>The server does not know these variants any more. Send them again.</source>
+        <translation>服务器已不认识这些变体。请重新发送。</translation>
+    </message>
+</context>
+<context>
     <name>form</name>
     <message>
         <source>&amp;Guidance</source>
@@ -171,6 +162,10 @@
     <message>
         <source>&amp;Model</source>
         <translation>模型(&amp;M)</translation>
+    </message>
+    <message>
+        <source>&amp;Seeds</source>
+        <translation>种子数(&amp;S)</translation>
     </message>
     <message>
         <source>A new picture from the prompt, as large as the canvas or the selection</source>
@@ -253,6 +248,10 @@
         <translation>大小(&amp;Z)</translation>
     </message>
     <message>
+        <source>So many variants, each with a seed of its own, painted beside all else</source>
+        <translation>绘制这么多个变体，每个使用不同的种子，与其他任务并行</translation>
+    </message>
+    <message>
         <source>St&amp;rength</source>
         <translation>强度(&amp;R)</translation>
     </message>
@@ -289,6 +288,10 @@
         <translation>放大</translation>
     </message>
     <message>
+        <source>Variants of the prompt, one a line</source>
+        <translation>提示词的变体，每行一个</translation>
+    </message>
+    <message>
         <source>What not to paint</source>
         <translation>不要画什么</translation>
     </message>
@@ -311,6 +314,17 @@
     <message>
         <source>random</source>
         <translation>随机</translation>
+    </message>
+</context>
+<context>
+    <name>groups</name>
+    <message>
+        <source>{failed} of {all} variants failed: {error}</source>
+        <translation>{all} 个变体中有 {failed} 个失败：{error}</translation>
+    </message>
+    <message>
+        <source>{left} of {all} variants to come</source>
+        <translation>{all} 个变体中还有 {left} 个</translation>
     </message>
 </context>
 <context>
@@ -403,6 +417,10 @@
 <context>
     <name>jobs</name>
     <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
         <source>Canceling</source>
         <translation>正在取消</translation>
     </message>
@@ -419,8 +437,16 @@
         <translation>失败了。</translation>
     </message>
     <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
         <source>Rendering {percent} %</source>
         <translation>正在渲染 {percent} %</translation>
+    </message>
+    <message>
+        <source>Send again</source>
+        <translation>重新发送</translation>
     </message>
     <message>
         <source>Sending</source>
@@ -429,6 +455,10 @@
     <message>
         <source>Sending the canvas</source>
         <translation>正在发送画布</translation>
+    </message>
+    <message>
+        <source>The picture as far as it is</source>
+        <translation>正在生成的图片</translation>
     </message>
     <message>
         <source>The picture failed. Send it again.</source>
@@ -482,6 +512,10 @@
     <message>
         <source>{prompt} (seed {seed})</source>
         <translation>{prompt}（种子 {seed}）</translation>
+    </message>
+    <message>
+        <source>{prompt} ({label})</source>
+        <translation>{prompt}（{label}）</translation>
     </message>
 </context>
 <context>
