@@ -40,6 +40,7 @@ class Page(QtWidgets.QWidget):
         self._list.setAccessibleName(say("What was painted before; Enter uses its settings again"))
         self._list.setIconSize(QtCore.QSize(side, side))
         self._list.setWordWrap(True)
+        self._list.setSpacing(3)
         self._list.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setMinimumHeight(4 * side)
         self._list.itemActivated.connect(lambda item: again(item.data(_Role)))

@@ -167,8 +167,18 @@ for name, it in (
     docker._say_price(16)
     look(name)
 jobs.clear()
+for number in range(12):
+    state = (State.DONE, State.RUNNING, State.QUEUED)[min(number // 4, 2)]
+    it = job(20 + number, state, progress=0.4, group="group-1", label=f"seed {number}", task=f"variant-{number}")
+    jobs[it.id] = it
+jobs["job-31"].state, jobs["job-31"].error = State.FAILED, "The render ran out of memory. Ask for a smaller picture."
+session.growing.job, one.growth.picture = "job-24", blurred(picture(20))
+one.changed.emit()
+look("variants")
+jobs.clear()
 one.changed.emit()
 past = session.history
+past.look = lambda: None
 for number, (state, prompt, pictures) in enumerate(
     (
         ("succeeded", "a lighthouse at dusk, gulls, a storm far out over the sea, oil on canvas", 1),
