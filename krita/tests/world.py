@@ -290,4 +290,5 @@ class World:
 
     def ready(self):
         self.until(lambda: self.session.phase is Phase.READY and (self.session.link.is_open or not self.socket_works))
+        self.until(lambda: not self.session.records.busy, work=False)
         return self
