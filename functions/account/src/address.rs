@@ -10,9 +10,9 @@ use axum::{
 };
 use cloud::http::{HttpError, Now};
 use policy::rate::Rate;
-use web::Problem;
+use web::{Problem, Tongue};
 
-use crate::App;
+use crate::{App, words};
 
 /// A studio behind one address may begin a morning at once; after that, one each two seconds.
 const BEGUN: Rate = Rate {
@@ -61,7 +61,7 @@ async fn count(parts: &mut Parts, app: &Arc<App>, path: &str) -> Result<Counted,
         Some(wait) => {
             let seconds = wait.as_secs() + 1;
             Err(HttpError::too_many(
-                format!("Too many sign-ins came from your network at once. Try again in {seconds} s."),
+                words::TOO_MANY.fill(Tongue::English, &[&seconds.to_string()]),
                 Duration::from_secs(seconds),
             ))
         }

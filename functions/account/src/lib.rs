@@ -8,6 +8,7 @@ mod provider;
 mod refused;
 mod sign_in;
 mod user;
+mod words;
 
 use std::sync::Arc;
 
@@ -66,4 +67,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(provider::leave))
         .routes(routes!(provider::come_back))
         .layer(from_fn(refused::counted))
+        .layer(from_fn(|request, next| web::translated(words::PROBLEMS, request, next)))
 }

@@ -3,14 +3,16 @@
 mod frame;
 mod patience;
 mod sessions;
+mod tongue;
 mod visit;
 mod words;
 
 use cloud::Store;
 
-pub use frame::{Frame, alert, page, problem};
+pub use frame::{Frame, PROBLEM, alert, page};
 pub use patience::{PATIENCE, in_time};
 pub use sessions::{Visitor, begin};
+pub use tongue::{Phrase, Tongue, translated};
 pub use visit::{Cookie, Page, Problem, Redirect, Visit, way_back};
 pub use words::{DATE, written};
 
