@@ -247,7 +247,7 @@ async fn the_pages_speak_chinese_to_whoever_asks_for_it() {
     const SEND: &str = "POST /v1/sign-in";
     // Names, and whom this studio says to ask: Ada <ada@studio.example>.
     const KNOWN: [&str; 8] = ["Krita", "Atelier", "Ada", "lt", "ada", "studio", "example", "gt"];
-    let world = World::new().await;
+    let world = World::watched(Settings::default()).await;
     let code = initiate(&world, CLIENT, "Krita", NOW).await;
     let with = |lang: &str| match lang {
         "" => json!({ "code": code }),
@@ -312,8 +312,8 @@ async fn the_pages_speak_chinese_to_whoever_asks_for_it() {
             .collect();
         assert!(left.is_empty(), "{left:?} in {page}");
     }
-    // A failure of ours too, and a client is still told when to try again.
-    let (of, at, how) = (None, 1, How::Fail);
+    // A failure of ours too, and a client is still told when to try again: the third call, as the first two count the address.
+    let (of, at, how) = (None, 3, How::Fail);
     world.faults.plan(Fault { of, at, how });
     let answer = visit(&world, SHOW, with("zh-CN"), "", english, "none").await;
     assert_eq!(answer.status, 503);
