@@ -9,7 +9,9 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use cloud::{Cloud, StoreError, Write, tables::Backlog};
-use model::{CancelCause, Canceled, FailureClass, Millis, PoolId, Task, TaskId, TaskState, UserId};
+use model::{
+    CancelCause, Canceled, FailureClass, LoraStrength, Millis, Parameters, PoolId, Task, TaskId, TaskState, UserId,
+};
 use tasks::{
     bodies::{self, PlanPlace},
     list, runs,
@@ -90,6 +92,10 @@ pub async fn run(cloud: &Cloud, command: Command, now: Millis) -> Result<String>
         Command::Show { task, plan, .. } => {
             let found = find(cloud, task).await?;
             let mut text = lines(&found, now);
+            let asked = bodies::parameters(&cloud.store, task).await.context(TABLES)?;
+            if let Some(asked) = &asked {
+                let _ = write!(text, "\n{}", asked_with(asked));
+            }
             if plan {
                 let _ = write!(text, "\n\n{}", plan_of(cloud, task).await?);
             }
@@ -245,6 +251,9 @@ fn lines(task: &Task, now: Millis) -> String {
             ),
         ));
     }
+    if let Some(last) = &task.last_run {
+        rows.push(("last run", format!("{} on {}", last.run_id, last.worker_id)));
+    }
     if task.failures > 0 {
         rows.push((
             "failures",
@@ -273,8 +282,58 @@ fn lines(task: &Task, now: Millis) -> String {
             ),
         ));
     }
+    in_rows(&rows)
+}
+
+fn in_rows(rows: &[(&str, String)]) -> String {
     let rows: Vec<_> = rows.iter().map(|(name, value)| format!("{name:<9} {value}")).collect();
     rows.join("\n")
+}
+
+/// What it was asked with.
+fn asked_with(asked: &Parameters) -> String {
+    let size = format!("{} × {}, pictures: {}", asked.width, asked.height, asked.count);
+    let mut rows = vec![("kind", asked.kind.clone()), ("size", size)];
+    for (name, text) in [
+        ("prompt", &asked.prompt),
+        ("negative", &asked.negative_prompt),
+        ("style", &asked.style_prompt),
+        ("upscaler", &asked.upscaler),
+    ] {
+        if !text.is_empty() {
+            rows.push((name, one_line(text)));
+        }
+    }
+    rows.extend(asked.regions.iter().map(|text| ("region", one_line(text))));
+    if !asked.control.is_empty() {
+        rows.push(("control", asked.control.join(", ")));
+    }
+    if let Some(steps) = asked.steps {
+        let number = |number: Option<f64>| number.map_or_else(|| "–".to_owned(), |it| it.to_string());
+        rows.push((
+            "sampling",
+            format!(
+                "{} ({}), steps: {steps}, guidance: {}, strength: {}, seed: {}",
+                asked.sampler,
+                asked.scheduler,
+                number(asked.guidance),
+                number(asked.strength),
+                asked.seed.map_or_else(|| "–".to_owned(), |it| it.to_string()),
+            ),
+        ));
+    }
+    if !asked.checkpoint.is_empty() {
+        rows.push(("base", one_line(&asked.checkpoint)));
+    }
+    let lora = |it: &LoraStrength| ("LoRA", format!("{} at {}", one_line(&it.name), it.strength));
+    rows.extend(asked.loras.iter().map(lora));
+    in_rows(&rows)
+}
+
+/// A text of somebody's own, which must not look like rows of ours.
+fn one_line(text: &str) -> String {
+    let plain = |it: char| if it.is_control() { ' ' } else { it };
+    text.chars().map(plain).collect()
 }
 
 async fn of_user(cloud: &Cloud, user: &UserId, state: Option<TaskState>, most: u32) -> Result<String> {

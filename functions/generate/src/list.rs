@@ -9,12 +9,12 @@ use cloud::{
     http::{ErrorBody, HttpError, Json, Query},
     page::Cursor,
 };
-use model::{Millis, TaskState, socket::TaskView};
+use model::{TaskState, socket::TaskView};
 use serde::Serialize;
 use tasks::{list, view};
 use utoipa::ToSchema;
 
-use crate::App;
+use crate::{App, task::History};
 
 /// Tasks of a page for which nobody said how many.
 const USUAL: u32 = 20;
@@ -35,13 +35,8 @@ pub(crate) struct TaskPage {
 pub(crate) struct ListedTask {
     #[serde(flatten)]
     task: TaskView,
-    /// When it was submitted, milliseconds since 1970.
-    #[schema(value_type = u64)]
-    created: Millis,
-    /// When it ended, milliseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
-    ended_at: Option<Millis>,
+    #[serde(flatten)]
+    history: History,
 }
 
 /// The caller's own tasks, newest first, a page at a time.
@@ -84,8 +79,7 @@ pub(crate) async fn tasks(
     for task in page.entries {
         tasks.push(ListedTask {
             task: view::shown(&app.cloud.bucket, &app.settings, &task).await?,
-            created: task.created,
-            ended_at: task.ended_at,
+            history: History::from(&task),
         });
     }
     Ok(Json(TaskPage { tasks, next: page.next }))

@@ -105,6 +105,7 @@ pub(crate) async fn submit(
     plan.output.webp = body.pointer("/input/options/useWebpCompression") == Some(&Value::Bool(true));
     let lane = hold::lane(plan.output.count, plan.work.steps, plan.work.units());
     let credits = workflow::credits(&input);
+    let parameters = intake::parameters(&input);
     let files = input.image_data.map_or(Files::None, files);
     let language = input.conditioning.map_or_else(String::new, |it| it.language);
     let wanted = Wanted {
@@ -112,6 +113,7 @@ pub(crate) async fn submit(
         language: language.chars().filter(|it| !it.is_control()).take(20).collect(),
         fresh,
         plan,
+        parameters,
         files,
         models,
         lane,

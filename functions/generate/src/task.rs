@@ -8,11 +8,11 @@ use cloud::{
     Write, chain,
     http::{ErrorBody, HttpError, Json, Now, PathId},
 };
-use model::{CancelCause, Millis, Task, TaskId, socket::TaskView};
+use model::{CancelCause, Millis, Parameters, Task, TaskId, socket::TaskView};
 use policy::{hold, presence::Sign};
 use serde::Serialize;
 use serde_json::Value;
-use tasks::{held, presence, runs, view};
+use tasks::{bodies, held, presence, runs, view};
 use tracing::info;
 use utoipa::ToSchema;
 
@@ -55,19 +55,71 @@ async fn left(app: &App, caller: &Caller, now: Millis) -> Option<Spent> {
     Some(Spent::of(&usage.ok()?, &account.ok()?))
 }
 
-/// Where a task stands, as a whole snapshot with words, place in line, time left, and its pictures.
+/// A task as a whole.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WholeTask {
+    #[serde(flatten)]
+    task: TaskView,
+    #[serde(flatten)]
+    history: History,
+    /// What it was asked with, once it is over; absent where that is not known any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Parameters>,
+}
+
+/// What is said of a task beside where it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct History {
+    /// Kind of picture, as the request named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// When it was submitted, milliseconds since 1970.
+    #[schema(value_type = u64)]
+    created: Millis,
+    /// When it ended, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    ended_at: Option<Millis>,
+}
+
+impl From<&Task> for History {
+    fn from(task: &Task) -> Self {
+        Self {
+            kind: task.kind.clone(),
+            created: task.created,
+            ended_at: task.ended_at,
+        }
+    }
+}
+
+/// Where a task stands, as a whole snapshot with words, place in line, time left, and its pictures; once it is over with what it
+/// was asked with.
 #[utoipa::path(
     get, path = "/v1/tasks/{id}", tag = "painters", params(("id" = TaskId, Path)),
-    responses((status = 200, body = TaskView))
+    responses((status = 200, body = WholeTask))
 )]
 pub(crate) async fn task(
     State(app): State<Arc<App>>,
     caller: Caller,
     Now(now): Now,
     PathId(id): PathId<TaskId>,
-) -> Result<Json<TaskView>, HttpError> {
+) -> Result<Json<WholeTask>, HttpError> {
     let task = own(&app, &caller, id, now).await?;
-    Ok(Json(view::whole(&app.cloud, &app.settings, &task, now).await?))
+    let view = async { Ok::<_, HttpError>(view::whole(&app.cloud, &app.settings, &task, now).await?) };
+    let parameters = async {
+        // Whoever waits asks often, and knows what for.
+        if task.state.is_terminal() {
+            Ok(bodies::parameters(&app.cloud.store, id).await?)
+        } else {
+            Ok(None)
+        }
+    };
+    let (view, parameters) = tokio::try_join!(view, parameters)?;
+    Ok(Json(WholeTask {
+        task: view,
+        history: History::from(&task),
+        parameters,
+    }))
 }
 
 /// What a cancel came to.

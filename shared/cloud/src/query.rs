@@ -116,6 +116,12 @@ pub(crate) const BACKLOG: Index = Index {
         "seen_at",
     ]),
 };
+pub(crate) const UNARCHIVED: Index = Index {
+    name: "unarchived",
+    partition: "unarchived",
+    sort: Some("offer_at"),
+    shows: Shows::Keys,
+};
 pub(crate) const WORKERS_BY_POOL: Index = Index {
     name: "by_pool",
     partition: "pool",

@@ -112,6 +112,13 @@ text_id!(
     InstanceId
 );
 
+impl TaskId {
+    /// The last of its bytes, as random as any.
+    pub const fn last_byte(self) -> u8 {
+        self.0.as_bytes()[15]
+    }
+}
+
 impl UserId {
     /// The owner under which a worker's WebSocket sessions are kept.
     pub fn of_worker(worker: &WorkerId) -> Self {

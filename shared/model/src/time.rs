@@ -33,6 +33,11 @@ impl Millis {
         self.date().strftime("%Y-%m").to_string()
     }
 
+    /// The day, `yyyy-mm-dd`, UTC. A later day is a greater text.
+    pub fn day(self) -> String {
+        self.date().strftime("%Y-%m-%d").to_string()
+    }
+
     /// As people write it: `2026-09-01 12:00:00 UTC`.
     pub fn written(self) -> String {
         let seconds = i64::try_from(self.seconds()).unwrap_or(i64::MAX);

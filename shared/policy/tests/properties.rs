@@ -496,6 +496,7 @@ proptest! {
 }
 
 fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Task {
+        kind: None,
     let id = TaskId::new(Uuid::nil());
     let held = matches!(state, TaskState::Running | TaskState::Canceling);
     Task {
@@ -535,6 +536,11 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
     }
 }
 

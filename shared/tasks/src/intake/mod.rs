@@ -4,13 +4,14 @@ mod admit;
 mod error;
 mod inputs;
 mod key;
+mod parameters;
 mod uploads;
 
 use std::time::Duration;
 
 use cloud::{Cloud, chain, metrics, queue::Queued};
 use model::{
-    Account, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage,
+    Account, Lane, MicroUsd, Millis, Parameters, Settings, Task, TaskState, Usage,
     metrics::{REFUSALS, SUBMITS},
     socket::ServerMessage,
     worker_api::ModelFile,
@@ -29,6 +30,7 @@ use crate::{
 pub use error::IntakeError;
 pub use inputs::Files;
 pub use key::{Fresh, Ticket, ticket};
+pub use parameters::parameters;
 pub use uploads::{ImagePlace, UPLOADS, image_place};
 
 /// How long request and plan are kept after the task's time, for whoever asks what happened.
@@ -48,6 +50,8 @@ pub struct Wanted {
     pub fresh: Fresh,
     /// The compiled request.
     pub plan: Plan,
+    /// What it asks for, for whoever looks at the task later; [`parameters`] makes them.
+    pub parameters: Parameters,
     /// Its input pictures.
     pub files: Files,
     /// The files of the studio's store that the plan loads.
@@ -107,7 +111,8 @@ async fn let_in(
     let task = task(account, &wanted, settings, now);
     let plan = serde_json::to_string(&wanted.plan)?;
     let ttl = (task.expires_at + BODY_LIFE).seconds();
-    let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.models.clone(), ttl).await?;
+    let (parameters, models) = (wanted.parameters.clone(), wanted.models.clone());
+    let body = bodies::make(&cloud.bucket, task_id, plan, Some(parameters), inputs, models, ttl).await?;
     let admitted = admit::write(cloud, settings, account, &line, &task, &body, &wanted).await?;
     if admitted.is_new {
         recent.lines.joined(&admitted.task);
@@ -135,6 +140,7 @@ fn task(account: &Account, wanted: &Wanted, settings: &Settings, now: Millis) ->
         backlog: Some(account.pool.clone()),
         start_tag: 0, // `admit::write` gives the place
         lane: wanted.lane,
+        kind: Some(wanted.parameters.kind.clone()),
         state: TaskState::Queued,
         model: wanted.plan.models.first().cloned(),
         work: wanted.plan.work.units(),
@@ -154,6 +160,11 @@ fn task(account: &Account, wanted: &Wanted, settings: &Settings, now: Millis) ->
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
     }
 }
 

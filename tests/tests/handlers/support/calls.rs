@@ -190,6 +190,12 @@ impl World {
         self.reaper.handle(now).await
     }
 
+    /// A batch of the stream of tasks.
+    pub(crate) async fn stream(&self, event: Value, now: Millis) -> cloud::stream::StreamResponse {
+        let event = serde_json::from_value(event).unwrap();
+        self.archive.handle(&event, now).await
+    }
+
     pub(crate) async fn tick(&self, now: Millis) {
         self.lifecycle(golden("lifecycle", "tick"), now).await.unwrap();
     }
