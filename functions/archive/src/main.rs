@@ -2,8 +2,9 @@
 use std::process::ExitCode;
 
 use archive::App;
-use cloud::{Cloud, Config, config::process_env, metrics::measured, stream::StreamEvent};
+use cloud::{Cloud, Config, config::process_env, metrics::measured};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -19,8 +20,8 @@ async fn start() -> Result<(), Error> {
         settings: config.settings,
     };
     let app = &app;
-    run(service_fn(async |event: LambdaEvent<StreamEvent>| {
-        Ok::<_, Error>(measured(app.handle(&event.payload, cloud::now())).await)
+    run(service_fn(async |event: LambdaEvent<Value>| {
+        Ok::<_, Error>(measured(app.handle(event.payload, cloud::now())).await?)
     }))
     .await
 }

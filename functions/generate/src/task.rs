@@ -1,6 +1,6 @@
 //! How a task stands, canceling it, and what may be asked for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use accounts::Caller;
 use axum::extract::State;
@@ -8,6 +8,7 @@ use cloud::{
     Write, chain,
     http::{ErrorBody, HttpError, Json, Now, PathId},
 };
+use history::index::{self, Scope};
 use model::{CancelCause, Millis, Parameters, Task, TaskId, socket::TaskView};
 use policy::{hold, presence::Sign};
 use serde::Serialize;
@@ -18,6 +19,7 @@ use utoipa::ToSchema;
 
 use crate::{
     App,
+    list::leads,
     reply::{Spent, Status, StatusWord},
 };
 
@@ -104,7 +106,10 @@ pub(crate) async fn task(
     Now(now): Now,
     PathId(id): PathId<TaskId>,
 ) -> Result<Json<WholeTask>, HttpError> {
-    let task = own(&app, &caller, id, now).await?;
+    let task = match own(&app, &caller, id, now).await {
+        Err(error) if error.status == 404 => return past(&app, &caller, id).await.map(Json),
+        found => found?,
+    };
     let view = async { Ok::<_, HttpError>(view::whole(&app.cloud, &app.settings, &task, now).await?) };
     let parameters = async {
         // Whoever waits asks often, and knows what for.
@@ -121,6 +126,47 @@ pub(crate) async fn task(
         parameters,
     }))
 }
+
+/// A task that the table has no more, or for a lead one of the team, as the archive or the table has it.
+async fn past(app: &App, caller: &Caller, id: TaskId) -> Result<WholeTask, HttpError> {
+    let mut scopes = vec![Scope::Owner(caller.user())];
+    if leads(caller) {
+        let found = app.cloud.store.get_readable(&id).await?;
+        if let Some(task) = found.filter(|task| task.team == caller.team) {
+            let parameters = bodies::parameters(&app.cloud.store, id).await?;
+            return Ok(WholeTask {
+                task: view::shown(&app.cloud.bucket, &app.settings, &task).await?,
+                history: History::from(&task),
+                parameters,
+            });
+        }
+        scopes.push(Scope::Team(caller.team.clone()));
+    }
+    // Clocks differ, and a request may have waited; one that an idempotency key names does not say when it was made.
+    let about = |made: Millis| made - ABOUT..=made + ABOUT;
+    let created = id.made_at().map_or(Millis(0)..=Millis(u64::MAX), about);
+    for scope in scopes {
+        let found = index::find(&app.cloud.bucket, &scope, id, created.clone()).await?;
+        if let Some(entry) = found {
+            let record = history::find_record(&app.cloud.bucket, &entry.task).await;
+            let record = record.inspect_err(|error| info!(task.id = %id, error = chain(error), "its record is not there"));
+            let task = Task {
+                // Gone by now.
+                result: None,
+                ..entry.task
+            };
+            return Ok(WholeTask {
+                task: TaskView::from(&task),
+                history: History::from(&task),
+                parameters: record.ok().flatten().and_then(|record| record.parameters),
+            });
+        }
+    }
+    Err(HttpError::new(404, "There is no such task."))
+}
+
+/// How far the time in a task's id may be from that of its submit.
+const ABOUT: Duration = Duration::from_hours(24);
 
 /// What a cancel came to.
 #[derive(Debug, Serialize, ToSchema)]

@@ -59,6 +59,8 @@ pub enum First {
     Smallest,
     /// The one with the largest.
     Largest,
+    /// The one with the largest that is at most this, where that is a number.
+    UpTo(u64),
 }
 
 /// How much of a list is wanted.

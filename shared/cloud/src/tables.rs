@@ -469,6 +469,22 @@ pub struct OwnTask {
     pub task_id: TaskId,
     /// Where it stood when the index saw it last.
     pub state: TaskState,
+    /// When it was submitted.
+    pub created: Millis,
+}
+
+/// The tasks of an owner that were submitted no later than this, newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct TasksUpTo<'a>(pub &'a UserId, pub Millis);
+
+impl List for TasksUpTo<'_> {
+    type Entry = OwnTask;
+    fn query(&self) -> Query {
+        Query {
+            first: First::UpTo(self.1.0),
+            ..TasksOf(self.0).query()
+        }
+    }
 }
 
 /// The workers of a pool.

@@ -187,7 +187,7 @@ async fn index(bucket: &Bucket, lines: &[String]) -> Result<(), HistoryError> {
         let record: Record = match serde_json::from_str(line) {
             Ok(record) => record,
             Err(problem) => {
-                error!(error = %problem, "a record cannot be read and is in no index");
+                error!(error = chain(&problem), "a record cannot be read and is in no index");
                 continue;
             }
         };

@@ -35,6 +35,7 @@ mod oidc;
 mod openapi;
 mod ops_task;
 mod pages;
+mod past;
 mod pools;
 mod port;
 mod presence;

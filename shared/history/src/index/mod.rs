@@ -13,7 +13,7 @@ mod head;
 mod read;
 mod write;
 
-use cloud::{Bucket, bucket::Expect};
+use cloud::{Bucket, bucket::Expect, chain};
 use model::{Task, TeamId, UserId, WorkerId};
 
 pub use entry::{Entry, Place};
@@ -94,7 +94,9 @@ async fn part(bucket: &Bucket, scope: &Scope, part: &Part) -> Result<Option<Vec<
     let lines = lines(&key, &object.bytes)?;
     let entry = |line: &String| {
         let entry = serde_json::from_str(line);
-        entry.inspect_err(|error| tracing::error!(key, error = %error, "an entry of an index cannot be read")).ok()
+        entry
+            .inspect_err(|error| tracing::error!(key, error = chain(error), "an entry of an index cannot be read"))
+            .ok()
     };
     Ok(Some(lines.iter().filter_map(entry).collect()))
 }
