@@ -1,8 +1,9 @@
 //! One list over the table and the archive, and a task that the table has no more.
 
 use cloud::{Write, bucket::Expect, store::StorePort, tables::Id};
-use history::index::Scope;
+use history::index::{Entry, PART, Scope, take_in};
 use model::{CancelCause, Millis, Parameters, Task, TaskId, TeamId, UserId};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, MARA, NOW, OTHER, World, changes, http, minutes, painter, seconds};
@@ -282,4 +283,53 @@ async fn cursors_are_good_for_their_own_list() {
     let old = "eyJjcmVhdGVkIjoxLCJvd25lciI6Im1hcmEiLCJ0YXNrX2lkIjoiMDFhMDVjZDcifQ";
     let refused = list(&world, &painter(MARA), json!({ "cursor": old })).await;
     assert!(refused.status == 400 && refused.error().contains("Leave it out"), "{refused:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However entries come, an index has each task once, newest first, in parts of which a page needs few.
+    #[test]
+    fn an_index_has_each_task_once_however_they_come(
+        batches in prop::collection::vec((0_u64..1500, 1_u64..700, 1_u64..90), 1..6),
+        page in 1_usize..120,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let faults = cloud::fault::Faults::default();
+            let memory = cloud::memory::Memory::new(cloud::memory::Unkind::NOT);
+            let bucket = faults.cloud(&memory.cloud()).bucket;
+            let scope = Scope::Owner(UserId::new(MARA));
+            let mut all = std::collections::BTreeSet::new();
+            for (first, many, apart) in batches {
+                let entry = |number: u64| {
+                    let task_id = id(number).parse().unwrap();
+                    // Three at once, over some months.
+                    let created = NOW - minutes(number / 3 * 60 * 80);
+                    let task = crate::support::task(task_id, MARA, created);
+                    Entry { task, prompt: String::new() }
+                };
+                let entries: Vec<_> = (0..many).map(|at| entry((first + at * apart) % 1500)).collect();
+                all.extend(entries.iter().map(Entry::place));
+                take_in(&bucket, &scope, &entries).await.unwrap();
+                // Once more.
+                take_in(&bucket, &scope, &entries[..entries.len() / 2]).await.unwrap();
+            }
+            let (head, _) = history::index::head(&bucket, &scope).await.unwrap();
+            assert!(head.parts.iter().all(|part| (1..=PART).contains(&part.count)));
+            assert_eq!(head.parts.iter().map(|part| part.count).sum::<usize>(), all.len());
+            let keys = bucket.list(&scope.folder(), None).await.unwrap();
+            assert_eq!(keys.len(), head.parts.len() + 1, "nothing is left behind");
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let looked = history::index::after(&bucket, &scope, after, Millis(0), page).await.unwrap();
+                let places: Vec<_> = looked.entries.iter().map(Entry::place).take(page).collect();
+                let Some(last) = places.last() else { break };
+                after = Some(*last);
+                found.extend(places);
+            }
+            let wanted: Vec<_> = all.into_iter().rev().collect();
+            assert_eq!(found, wanted);
+        });
+    }
 }

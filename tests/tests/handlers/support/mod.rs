@@ -16,6 +16,7 @@ pub(crate) use events::{changes, claims, golden, http, painter, socket_event, sq
 pub(crate) use names::*;
 pub(crate) use scrub::scrubbed;
 pub(crate) use sts::FakeSts;
+pub(crate) use things::task;
 pub(crate) use world::World;
 
 /// Whether everything is to be tried that may be, which takes minutes: `.ci/run` does, `cargo test` tries a part of it.

@@ -181,7 +181,7 @@ impl World {
 }
 
 /// A waiting task.
-fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
+pub(crate) fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
     Task {
         task_id,
         version: 0,
