@@ -6,7 +6,7 @@ use accounts::Caller;
 use axum::extract::State;
 use cloud::http::{ErrorBody, HttpError, Json, Query};
 use history::index::Scope;
-use model::{Millis, Role, TaskState, UserId, socket::TaskView};
+use model::{GroupId, Millis, Role, TaskState, UserId, socket::TaskView};
 use serde::Serialize;
 use tasks::{
     list::{self, Choice, Found, cursor},
@@ -61,6 +61,7 @@ pub(crate) struct ListedTask {
         ("state" = Option<TaskState>, Query, description = "Only tasks of this state"),
         ("kind" = Option<String>, Query, description = "Only tasks of this kind of picture, such as `generate`"),
         ("day" = Option<String>, Query, description = "Only tasks that were submitted on this day, `yyyy-mm-dd`, UTC"),
+        ("group" = Option<GroupId>, Query, description = "Only variants of this group"),
         ("text" = Option<String>, Query, description = "Only tasks whose prompt has this text; at most 200 characters"),
         ("team" = Option<bool>, Query, description = "`true`: those of the whole team; for leads and operators"),
     ),
@@ -134,6 +135,10 @@ fn choice(query: &Query) -> Result<Choice, HttpError> {
             format!("`text` is too long, the limit is {LONGEST} characters. Search for less."),
         ));
     }
+    let group = query.first("group").map(|text| {
+        let group = text.parse();
+        group.map_err(|_| HttpError::new(400, "`group` must be the id of a group."))
+    });
     let day = query.first("day").map(|text| {
         let day = day(&text);
         day.ok_or_else(|| HttpError::new(400, "`day` must be a day, such as 2026-11-29."))
@@ -141,6 +146,7 @@ fn choice(query: &Query) -> Result<Choice, HttpError> {
     Ok(Choice {
         state: state.transpose()?,
         kind: query.first("kind"),
+        group: group.transpose()?,
         text,
         created: day.transpose()?.unwrap_or(Choice::ALL.created),
     })

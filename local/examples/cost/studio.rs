@@ -224,6 +224,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         offer_at: None,
         archived_at: None,
         ttl: None,
+        variant: None,
     };
     match moment {
         Moment::Quiet | Moment::Waiting => task.backlog = Some(pool),

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Blame, Failure, FailureClass, LastRun, MicroUsd, Millis, Outcome, Parameters, PoolId, Run, RunEnd, RunId, RunTimes,
-    Settings, TaskId, TaskResult, TeamId, UserId, WorkerId, account::is_zero,
+    Settings, TaskId, TaskResult, TeamId, UserId, Variant, WorkerId, account::is_zero,
 };
 
 /// Where a task stands.
@@ -226,6 +226,9 @@ pub struct Task {
     /// When DynamoDB may delete the item, seconds: some time after `archived_at`, and never without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u64>,
+    /// Which variant it is, if it was asked for with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
 }
 
 impl Task {

@@ -541,6 +541,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         offer_at: None,
         archived_at: None,
         ttl: None,
+        variant: None,
     }
 }
 

@@ -10,6 +10,7 @@
 
 pub mod archive;
 pub mod bodies;
+pub mod groups;
 pub mod held;
 pub mod intake;
 pub mod learn;

@@ -77,6 +77,7 @@ impl Studio<'_> {
             offer_at: None,
             archived_at: None,
             ttl: None,
+            variant: None,
         }
     }
 

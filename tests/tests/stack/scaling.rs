@@ -113,6 +113,7 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         offer_at: None,
         archived_at: None,
         ttl: None,
+        variant: None,
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn task(now: Millis) -> Task {
         offer_at: None,
         archived_at: None,
         ttl: None,
+        variant: None,
     }
 }
 

@@ -20,7 +20,7 @@ use history::{
     HistoryError,
     index::{self, Entry, Place, Scope},
 };
-use model::{Millis, Task, TaskId, TaskState, UserId};
+use model::{GroupId, Millis, Task, TaskId, TaskState, UserId};
 
 /// Most tasks that a search in prompts looks through at once.
 pub const SEARCHED: usize = 500;
@@ -54,6 +54,8 @@ pub struct Choice {
     pub state: Option<TaskState>,
     /// Only those of this kind of picture.
     pub kind: Option<String>,
+    /// Only variants of this group.
+    pub group: Option<GroupId>,
     /// Only those whose prompt has this text, in whatever case.
     pub text: Option<String>,
     /// Only those that were submitted in this time.
@@ -65,6 +67,7 @@ impl Choice {
     pub const ALL: Self = Self {
         state: None,
         kind: None,
+        group: None,
         text: None,
         created: Millis(0)..=Millis(u64::MAX),
     };
@@ -73,7 +76,7 @@ impl Choice {
     fn looks(&self, limit: usize) -> usize {
         if self.text.is_some() {
             SEARCHED
-        } else if self.state.is_some() || self.kind.is_some() {
+        } else if self.state.is_some() || self.kind.is_some() || self.group.is_some() {
             CHOSEN.max(limit)
         } else {
             limit
@@ -82,8 +85,10 @@ impl Choice {
 
     fn has(&self, task: &Task, prompt: &str) -> bool {
         let text = self.text.as_ref().map(|text| text.to_lowercase());
+        let group = task.variant.as_ref().map(|variant| variant.group);
         self.state.is_none_or(|state| state == task.state)
             && self.kind.as_ref().is_none_or(|kind| Some(kind) == task.kind.as_ref())
+            && self.group.is_none_or(|wanted| Some(wanted) == group)
             && text.is_none_or(|text| prompt.to_lowercase().contains(&text))
             && self.created.contains(&task.created)
     }

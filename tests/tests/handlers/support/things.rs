@@ -216,5 +216,6 @@ pub(crate) fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         offer_at: None,
         archived_at: None,
         ttl: None,
+        variant: None,
     }
 }
