@@ -11,8 +11,8 @@ use clap::{
 use cloud::{Cloud, StoreError, Write, tables::Backlog};
 use history::index::Scope;
 use model::{
-    CancelCause, Canceled, FailureClass, LoraStrength, Millis, Parameters, PoolId, Task, TaskId, TaskState, TeamId, UserId,
-    WorkerId,
+    CancelCause, Canceled, FailureClass, LoraStrength, Millis, Parameters, PoolId, Task, TaskId, TaskState, TeamId,
+    UserId, WorkerId,
 };
 use tasks::{
     bodies::{self, PlanPlace},
@@ -387,7 +387,10 @@ async fn newest(cloud: &Cloud, of: &Scope, state: Option<TaskState>, most: u32) 
         text = format!("{name} has no such tasks\n");
     }
     if damaged > 0 {
-        let _ = writeln!(text, "parts of the archive cannot be read, so some may be missing; the log says which");
+        let _ = writeln!(
+            text,
+            "parts of the archive cannot be read, so some may be missing; the log says which"
+        );
     }
     Ok(text.trim_end().to_owned())
 }

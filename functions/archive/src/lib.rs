@@ -45,7 +45,12 @@ impl App {
             return Ok(self.changes(&serde_json::from_value(event)?, now).await);
         }
         let done = history::compact(&self.cloud.bucket, now).await;
-        info!(records = done.records, records.damaged = done.damaged, days.failed = done.failed, "put together");
+        info!(
+            records = done.records,
+            records.damaged = done.damaged,
+            days.failed = done.failed,
+            "put together"
+        );
         if done.failed == 0 {
             Ok(StreamResponse::default())
         } else {
@@ -84,7 +89,13 @@ impl App {
             }
         }
         let failed = response.failures.len();
-        info!(changes, tasks, records.written = written, changes.failed = failed, "archive");
+        info!(
+            changes,
+            tasks,
+            records.written = written,
+            changes.failed = failed,
+            "archive"
+        );
         response
     }
 }

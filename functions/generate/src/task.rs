@@ -149,7 +149,8 @@ async fn past(app: &App, caller: &Caller, id: TaskId) -> Result<WholeTask, HttpE
         let found = index::find(&app.cloud.bucket, &scope, id, created.clone()).await?;
         if let Some(entry) = found {
             let record = history::find_record(&app.cloud.bucket, &entry.task).await;
-            let record = record.inspect_err(|error| info!(task.id = %id, error = chain(error), "its record is not there"));
+            let record =
+                record.inspect_err(|error| info!(task.id = %id, error = chain(error), "its record is not there"));
             let task = Task {
                 // Gone by now.
                 result: None,

@@ -86,12 +86,8 @@ pub trait BucketPort: std::fmt::Debug + Send + Sync {
     /// Gets a text.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>>;
     /// Puts bytes, if what is expected is there. False if it is not: somebody else was first.
-    fn put_if<'a>(
-        &'a self,
-        key: &'a str,
-        bytes: Bytes,
-        expect: Expect<'a>,
-    ) -> BoxFuture<'a, Result<bool, BucketError>>;
+    fn put_if<'a>(&'a self, key: &'a str, bytes: Bytes, expect: Expect<'a>)
+    -> BoxFuture<'a, Result<bool, BucketError>>;
     /// Gets the object as a whole; none if it is not there.
     fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>>;
     /// Keys that begin so, in order of their bytes, from behind `after` on: at most [`LISTED`], and fewer only at the end.
@@ -296,7 +292,12 @@ impl BucketPort for S3 {
         expect: Expect<'a>,
     ) -> BoxFuture<'a, Result<bool, BucketError>> {
         Box::pin(async move {
-            let put = self.client.put_object().bucket(&self.bucket).key(key).body(bytes.into());
+            let put = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .body(bytes.into());
             let put = match expect {
                 Expect::Anything => put,
                 Expect::Nothing => put.if_none_match("*"),
@@ -337,7 +338,12 @@ impl BucketPort for S3 {
             let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
             let list = list.set_start_after(after.map(str::to_owned)).send().await;
             let list = list.map_err(|error| CallError::of(LIST, error))?;
-            Ok(list.contents.unwrap_or_default().into_iter().filter_map(|it| it.key).collect())
+            Ok(list
+                .contents
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|it| it.key)
+                .collect())
         })
     }
 

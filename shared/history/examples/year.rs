@@ -111,7 +111,10 @@ async fn main() {
     let faults = Faults::default();
     let cloud = faults.cloud(&Memory::new(Unkind::NOT).cloud());
     let bucket = &cloud.bucket;
-    let (team, owner) = (Scope::Team(TeamId::new("studio")), Scope::Owner(UserId::new("painter-0")));
+    let (team, owner) = (
+        Scope::Team(TeamId::new("studio")),
+        Scope::Owner(UserId::new("painter-0")),
+    );
     let began = Instant::now();
     // A week at a time, so that parts are put together as they would be, but not as often.
     for week in 0..=52 {
@@ -119,11 +122,18 @@ async fn main() {
         let entries: Vec<_> = (from..tasks * (week + 1) / 53)
             .map(|number| Entry::from(&record(number, tasks, painters)))
             .collect();
-        let own: Vec<_> = entries.iter().filter(|it| it.task.owner.as_str() == "painter-0").cloned().collect();
+        let own: Vec<_> = entries
+            .iter()
+            .filter(|it| it.task.owner.as_str() == "painter-0")
+            .cloned()
+            .collect();
         take_in(bucket, &owner, &own).await.unwrap();
         take_in(bucket, &team, &entries).await.unwrap();
     }
-    println!("{tasks} tasks of {painters} painters, taken in within {:.0?}\n", began.elapsed());
+    println!(
+        "{tasks} tasks of {painters} painters, taken in within {:.0?}\n",
+        began.elapsed()
+    );
     println!("| index | entries | parts | bytes of the head | bytes of all |\n|---|---|---|---|---|");
     for (name, scope) in [("team", &team), ("a painter", &owner)] {
         let (found, _) = head(bucket, scope).await.unwrap();
@@ -150,6 +160,8 @@ async fn main() {
         let reads = faults.take().iter().filter(|call| call.name == "bucket.read").count();
         println!("| {name} | {reads} | {} | {took:.1?} |", found.entries.len().min(most));
     }
-    let records: u64 = (0..1000).map(|number| record(number * tasks / 1000, tasks, painters).line().unwrap().len() as u64).sum();
+    let records: u64 = (0..1000)
+        .map(|number| record(number * tasks / 1000, tasks, painters).line().unwrap().len() as u64)
+        .sum();
     println!("\na record has {} bytes before it is packed", records / 1000);
 }

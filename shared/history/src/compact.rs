@@ -57,12 +57,23 @@ pub async fn compact(bucket: &Bucket, now: Millis) -> Compacted {
         for (team, keys) in teams {
             match put_together(bucket, &day, &team, &keys).await {
                 Ok(done) => {
-                    info!(day, team, records = done.records, damaged = done.damaged, "records put together");
+                    info!(
+                        day,
+                        team,
+                        records = done.records,
+                        damaged = done.damaged,
+                        "records put together"
+                    );
                     all.records += done.records;
                     all.damaged += done.damaged;
                 }
                 Err(problem) => {
-                    error!(day, team, error = chain(&problem), "the records of a day could not be put together");
+                    error!(
+                        day,
+                        team,
+                        error = chain(&problem),
+                        "the records of a day could not be put together"
+                    );
                     all.failed += 1;
                 }
             }
@@ -137,7 +148,9 @@ async fn write_day(bucket: &Bucket, key: &str, new: &[String]) -> Result<(), His
             None => Vec::new(),
         };
         let all = newest(old.iter().chain(new));
-        let expect = found.as_ref().map_or(Expect::Nothing, |object| Expect::Etag(&object.etag));
+        let expect = found
+            .as_ref()
+            .map_or(Expect::Nothing, |object| Expect::Etag(&object.etag));
         if bucket.put_if(key, packed(all), expect).await? {
             return Ok(());
         }
@@ -197,6 +210,8 @@ async fn index(bucket: &Bucket, lines: &[String]) -> Result<(), HistoryError> {
             scopes.entry(scope).or_default().push(entry.clone());
         }
     }
-    let taken = scopes.iter().map(async |(scope, entries)| take_in(bucket, scope, entries).await);
+    let taken = scopes
+        .iter()
+        .map(async |(scope, entries)| take_in(bucket, scope, entries).await);
     stream::iter(taken).buffer_unordered(AT_ONCE).try_collect().await
 }

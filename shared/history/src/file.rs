@@ -32,7 +32,11 @@ pub fn lines(key: &str, bytes: &[u8]) -> Result<Vec<String>, HistoryError> {
         key: key.to_owned(),
         source,
     })?;
-    Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    Ok(text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect())
 }
 
 #[cfg(test)]

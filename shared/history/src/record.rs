@@ -71,7 +71,9 @@ pub async fn find_record(bucket: &Bucket, task: &Task) -> Result<Option<Record>,
             continue;
         };
         let id = task.task_id.to_string();
-        let found = lines(&key, &object.bytes)?.into_iter().filter(|line| line.contains(&id));
+        let found = lines(&key, &object.bytes)?
+            .into_iter()
+            .filter(|line| line.contains(&id));
         let read = |line: String| serde_json::from_str::<Record>(&line).ok();
         if let Some(record) = found.filter_map(read).find(|it| it.task.task_id == task.task_id) {
             return Ok(Some(record));

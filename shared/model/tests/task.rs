@@ -124,7 +124,10 @@ fn check(task: &Task) {
     assert_eq!(task.result.is_some(), task.state == TaskState::Succeeded, "{task:?}");
     assert_eq!(task.times.is_some(), task.result.is_some(), "{task:?}");
     assert_eq!(task.ended_at.is_some(), task.state.is_terminal(), "{task:?}");
-    let waits = task.unarchived.as_deref().is_some_and(|part| Task::PARTS.contains(&part));
+    let waits = task
+        .unarchived
+        .as_deref()
+        .is_some_and(|part| Task::PARTS.contains(&part));
     assert_eq!(waits, task.state.is_terminal(), "{task:?}");
     assert_eq!(task.offer_at.is_some(), waits, "{task:?}");
     assert!(task.last_run.is_none() || task.state.is_terminal(), "{task:?}");
@@ -336,7 +339,10 @@ fn what_is_over_is_offered_each_hour_until_it_has_its_record() {
     assert_eq!(again.offer_at, Some(due + Task::OFFERED_AFTER));
     assert_eq!(again.unarchived, waits.unarchived);
     let done = again.archived(std::time::Duration::from_hours(1), due);
-    assert_eq!((done.archived_at, done.ttl), (Some(due), Some((due.0 + 3_600_000) / 1000)));
+    assert_eq!(
+        (done.archived_at, done.ttl),
+        (Some(due), Some((due.0 + 3_600_000) / 1000))
+    );
     assert_eq!((&done.unarchived, done.offer_at), (&None, None));
     assert_eq!(done.offered(Millis(u64::MAX)), None, "it has its record");
 }

@@ -496,7 +496,6 @@ proptest! {
 }
 
 fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Task {
-        kind: None,
     let id = TaskId::new(Uuid::nil());
     let held = matches!(state, TaskState::Running | TaskState::Canceling);
     Task {
@@ -508,6 +507,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         backlog: None,
         start_tag: 0,
         lane,
+        kind: None,
         state,
         model: None,
         work: 1.0,

@@ -104,7 +104,8 @@ async fn a_record_has_all_that_is_known_and_the_item_goes_a_week_later() {
                 progress: 0.0,
             };
             task.start(run).unwrap();
-            task.end_run(run_id(), Outcome::Succeeded(done, RunTimes::default()), NOW).unwrap();
+            task.end_run(run_id(), Outcome::Succeeded(done, RunTimes::default()), NOW)
+                .unwrap();
         })
         .await;
     assert_eq!(world.stream(changes(&[task]), NOW).await.failures, []);
@@ -138,14 +139,26 @@ async fn what_cannot_be_handled_holds_up_nothing_else() {
     let gone: TaskId = id(2).parse().unwrap();
     // A state of a later release, after a roll-back.
     let broken = canceled(&world, 3).await;
-    let (key, mut item) = world.memory.items().into_iter().find(|(key, _)| *key == broken.key()).unwrap();
+    let (key, mut item) = world
+        .memory
+        .items()
+        .into_iter()
+        .find(|(key, _)| *key == broken.key())
+        .unwrap();
     item.insert("state".to_owned(), json!("dreaming"));
     item.insert("version".to_owned(), json!(9));
     let expect = 2;
     let item = Some(item);
-    StorePort::commit(&world.memory, &[Write { key, expect, item }]).await.unwrap();
+    StorePort::commit(&world.memory, &[Write { key, expect, item }])
+        .await
+        .unwrap();
     let mut event = changes(&[gone, broken, good]);
-    let odd = [json!(null), json!({}), json!("text"), json!({ "dynamodb": { "Keys": { "task_id": { "N": "1" } } } })];
+    let odd = [
+        json!(null),
+        json!({}),
+        json!("text"),
+        json!({ "dynamodb": { "Keys": { "task_id": { "N": "1" } } } }),
+    ];
     event["Records"].as_array_mut().unwrap().splice(0..0, odd);
     assert_eq!(world.stream(event, NOW).await.failures, []);
     assert!(noted(&world, &good).await);
@@ -159,9 +172,18 @@ async fn one_that_fails_is_reported_alone_and_comes_again() {
         for number in 1..=3 {
             tasks.push(canceled(&world, number).await);
         }
-        world.faults.plan(Fault { of: Some(of), at, how: How::Fail });
+        world.faults.plan(Fault {
+            of: Some(of),
+            at,
+            how: How::Fail,
+        });
         let event = changes(&tasks);
-        let failures = world.faults.run(world.stream(event.clone(), NOW)).await.unwrap().failures;
+        let failures = world
+            .faults
+            .run(world.stream(event.clone(), NOW))
+            .await
+            .unwrap()
+            .failures;
         assert_eq!(failures.len(), 1, "{of}");
         let failed: usize = failures[0].number.parse().unwrap();
         for (task, number) in tasks.iter().zip(1..) {
@@ -183,9 +205,15 @@ async fn no_item_goes_before_its_record_is_there() {
             let task = canceled(&world, 1).await;
             world.faults.plan(Fault { of: None, at, how });
             let _ = world.faults.run(world.stream(changes(&[task]), NOW)).await;
-            assert!(!noted(&world, &task).await || record(&world, &task).await.is_some(), "{how:?} {at}");
+            assert!(
+                !noted(&world, &task).await || record(&world, &task).await.is_some(),
+                "{how:?} {at}"
+            );
             world.stream(changes(&[task]), NOW + seconds(1)).await;
-            assert!(noted(&world, &task).await && record(&world, &task).await.is_some(), "{how:?} {at}");
+            assert!(
+                noted(&world, &task).await && record(&world, &task).await.is_some(),
+                "{how:?} {at}"
+            );
         }
     }
 }

@@ -24,7 +24,10 @@ async fn what_a_task_was_asked_with_is_told_once_it_is_over() {
         assert_eq!(json!(kept.steps), asked["sampling"]["total_steps"]);
         let start = asked["sampling"]["start_step"].as_f64().unwrap_or(0.0);
         let total = asked["sampling"]["total_steps"].as_f64().unwrap();
-        assert!((kept.strength.unwrap() - (1.0 - start / total)).abs() < 1e-9, "{kept:?}");
+        assert!(
+            (kept.strength.unwrap() - (1.0 - start / total)).abs() < 1e-9,
+            "{kept:?}"
+        );
         assert_eq!(json!([kept.width, kept.height]), asked["images"]["extent"]["target"]);
 
         let look = async |at| world.paint(MARA, "GET /v1/tasks/{id}", id, &json!(null), at).await.ok();

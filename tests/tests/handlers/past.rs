@@ -72,7 +72,10 @@ async fn expired(world: &World, task: TaskId) {
         expect: version,
         item: None,
     };
-    while StorePort::commit(&world.memory, std::slice::from_ref(&write)).await.is_err() {}
+    while StorePort::commit(&world.memory, std::slice::from_ref(&write))
+        .await
+        .is_err()
+    {}
 }
 
 /// A studio whose painters have asked for one picture every five hours for twelve days: the older half is archived, put together
@@ -89,7 +92,10 @@ async fn studio(seed: u64) -> (World, Vec<(TaskId, &'static str)>) {
         tasks.push((over(&world, number, owner, created, prompt).await, owner));
     }
     let ids: Vec<_> = tasks.iter().map(|(task, _)| *task).collect();
-    assert_eq!(world.stream(changes(&ids[..46]), NOW - minutes(3 * DAY)).await.failures, []);
+    assert_eq!(
+        world.stream(changes(&ids[..46]), NOW - minutes(3 * DAY)).await.failures,
+        []
+    );
     world.put_together(NOW - minutes(2 * DAY)).await.unwrap();
     for task in &ids[..30] {
         expired(&world, *task).await;
@@ -124,7 +130,10 @@ async fn the_list_goes_on_from_the_table_into_the_archive() {
         let every: Vec<_> = tasks.iter().map(|(task, _)| task.to_string()).collect();
         assert_eq!(team, every, "by {limit}");
     }
-    assert_eq!(list(&world, &painter(MARA), json!({ "team": "true" })).await.status, 403);
+    assert_eq!(
+        list(&world, &painter(MARA), json!({ "team": "true" })).await.status,
+        403
+    );
     assert_eq!(list(&world, &lead(MARA), json!({ "team": "all" })).await.status, 400);
 }
 
@@ -137,19 +146,41 @@ async fn tasks_are_found_by_day_kind_state_and_words_of_their_prompt() {
         .filter(|task| u64::from_str_radix(&task[24..], 16).unwrap() % 5 == 0)
         .collect();
     assert_eq!(all(&world, &mara, json!({ "text": "fOX in" })).await, foxes);
-    assert_eq!(all(&world, &mara, json!({ "text": "a whale" })).await, Vec::<String>::new());
-    assert_eq!(all(&world, &mara, json!({ "kind": "generate" })).await, of(&tasks, MARA));
-    assert_eq!(all(&world, &mara, json!({ "kind": "refine" })).await, Vec::<String>::new());
-    assert_eq!(all(&world, &mara, json!({ "state": "canceled", "limit": "2" })).await, of(&tasks, MARA));
-    assert_eq!(all(&world, &mara, json!({ "state": "failed" })).await, Vec::<String>::new());
+    assert_eq!(
+        all(&world, &mara, json!({ "text": "a whale" })).await,
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        all(&world, &mara, json!({ "kind": "generate" })).await,
+        of(&tasks, MARA)
+    );
+    assert_eq!(
+        all(&world, &mara, json!({ "kind": "refine" })).await,
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        all(&world, &mara, json!({ "state": "canceled", "limit": "2" })).await,
+        of(&tasks, MARA)
+    );
+    assert_eq!(
+        all(&world, &mara, json!({ "state": "failed" })).await,
+        Vec::<String>::new()
+    );
     let mut by_day = Vec::new();
     for before in 0..=12 {
         let day = (NOW - minutes(before * DAY)).day();
         by_day.extend(all(&world, &mara, json!({ "day": day, "limit": "2" })).await);
     }
     assert_eq!(by_day, of(&tasks, MARA), "each is in the list of one day");
-    assert_eq!(all(&world, &mara, json!({ "day": "2019-02-01" })).await, Vec::<String>::new());
-    for wrong in [json!({ "day": "yesterday" }), json!({ "day": "2026-02-30" }), json!({ "text": "x".repeat(201) })] {
+    assert_eq!(
+        all(&world, &mara, json!({ "day": "2019-02-01" })).await,
+        Vec::<String>::new()
+    );
+    for wrong in [
+        json!({ "day": "yesterday" }),
+        json!({ "day": "2026-02-30" }),
+        json!({ "text": "x".repeat(201) }),
+    ] {
         assert_eq!(list(&world, &mara, wrong.clone()).await.status, 400, "{wrong}");
     }
 }
@@ -166,7 +197,11 @@ async fn a_task_that_the_table_has_no_more_is_found_with_what_it_was_asked_with(
     assert_eq!(found["parameters"]["prompt"], "A Fox in the snow");
     assert_eq!((&found["state"], found.get("result")), (&json!("canceled"), None));
     let other = if owner == MARA { OTHER } else { MARA };
-    assert_eq!(look(&painter(other), oldest).await.status, 404, "another painter's does not exist");
+    assert_eq!(
+        look(&painter(other), oldest).await.status,
+        404,
+        "another painter's does not exist"
+    );
     assert_eq!(look(&lead(other), oldest).await.status, 200);
     assert_eq!(look(&lead(other), id(999).parse().unwrap()).await.status, 404);
     // One that the table still has, for the lead of the team.
@@ -206,7 +241,10 @@ async fn what_is_damaged_or_gone_takes_nothing_else_along() {
     let head = bucket.read(&scope.head_key()).await.unwrap().unwrap();
     for damaged in [&b"not gzip"[..], &head.bytes[..head.bytes.len() - 9]] {
         let damaged = axum::body::Bytes::copy_from_slice(damaged);
-        bucket.put_if(&scope.head_key(), damaged, Expect::Anything).await.unwrap();
+        bucket
+            .put_if(&scope.head_key(), damaged, Expect::Anything)
+            .await
+            .unwrap();
         let page = list(&world, &mara, json!({ "limit": "50" })).await.ok();
         assert_eq!(page["incomplete"], true);
     }
@@ -234,7 +272,9 @@ async fn a_record_that_comes_late_or_twice_counts_once() {
         let day = bucket.read(&keys[0]).await.unwrap().unwrap();
         assert_eq!(history::lines(&keys[0], &day.bytes).unwrap().len(), 2 * round + 1);
         for scope in [Scope::Owner(UserId::new(MARA)), Scope::Team(TeamId::new("studio"))] {
-            let found = history::index::after(bucket, &scope, None, Millis(0), 100).await.unwrap();
+            let found = history::index::after(bucket, &scope, None, Millis(0), 100)
+                .await
+                .unwrap();
             assert_eq!(found.entries.len(), 2 * round + 1);
         }
     }
@@ -252,14 +292,25 @@ async fn nothing_is_lost_when_the_putting_together_breaks_off() {
             world.stream(changes(&tasks), NOW).await;
             world.faults.take();
             // The first forty calls are the lists of days.
-            world.faults.plan(cloud::fault::Fault { of: Some("bucket.put_if"), at, how });
+            world.faults.plan(cloud::fault::Fault {
+                of: Some("bucket.put_if"),
+                at,
+                how,
+            });
             let _ = world.faults.run(world.put_together(NOW)).await;
-            let calls = world.faults.take().iter().filter(|it| it.name == "bucket.put_if").count();
+            let calls = world
+                .faults
+                .take()
+                .iter()
+                .filter(|it| it.name == "bucket.put_if")
+                .count();
             world.put_together(NOW + minutes(1)).await.unwrap();
             let bucket = &world.cloud.bucket;
             assert_eq!(bucket.list("archive/", None).await.unwrap().len(), 1);
             let scope = Scope::Owner(UserId::new(MARA));
-            let found = history::index::after(bucket, &scope, None, Millis(0), 10).await.unwrap();
+            let found = history::index::after(bucket, &scope, None, Millis(0), 10)
+                .await
+                .unwrap();
             assert_eq!((found.entries.len(), found.damaged), (3, 0), "{how:?} {at}");
             if calls < at {
                 break;
@@ -276,13 +327,24 @@ async fn cursors_are_good_for_their_own_list() {
     assert_eq!(page["looked_until"], page["tasks"][0]["created"]);
     let team = json!({ "cursor": cursor, "team": "true" });
     assert_eq!(list(&world, &lead(MARA), team).await.status, 400);
-    assert_eq!(list(&world, &painter(OTHER), json!({ "cursor": cursor })).await.status, 400);
+    assert_eq!(
+        list(&world, &painter(OTHER), json!({ "cursor": cursor })).await.status,
+        400
+    );
     // Whatever is chosen, the place is one.
-    assert_eq!(list(&world, &painter(MARA), json!({ "cursor": cursor, "text": "fox" })).await.status, 200);
+    assert_eq!(
+        list(&world, &painter(MARA), json!({ "cursor": cursor, "text": "fox" }))
+            .await
+            .status,
+        200
+    );
     // That of an earlier release.
     let old = "eyJjcmVhdGVkIjoxLCJvd25lciI6Im1hcmEiLCJ0YXNrX2lkIjoiMDFhMDVjZDcifQ";
     let refused = list(&world, &painter(MARA), json!({ "cursor": old })).await;
-    assert!(refused.status == 400 && refused.error().contains("Leave it out"), "{refused:?}");
+    assert!(
+        refused.status == 400 && refused.error().contains("Leave it out"),
+        "{refused:?}"
+    );
 }
 
 proptest! {

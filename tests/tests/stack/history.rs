@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use ::history::index::{Scope, after};
 use anyhow::{Context, Result, bail, ensure};
 use cloud::{Write, bucket::BucketPort};
-use ::history::index::{Scope, after};
 use model::Millis;
 use serde_json::Value;
 use tokio::process::Command;
@@ -34,7 +34,9 @@ pub(crate) async fn painted_archived_listed_and_read_by_others(studio: Studio) -
             tokio::time::sleep(LOOK).await;
         };
         ensure!(archived.ttl.is_some() && archived.unarchived.is_none(), "{archived:?}");
-        let record = ::history::find_record(bucket, &archived).await?.context("there is no record")?;
+        let record = ::history::find_record(bucket, &archived)
+            .await?
+            .context("there is no record")?;
         ensure!(record.gpu_ms > 0 && record.task.last_run.is_some(), "{record:?}");
         let asked = record.parameters.context("nobody knows what it was asked with")?;
         ensure!(asked.kind == "generate" && asked.seed.is_some(), "{asked:?}");
@@ -51,11 +53,25 @@ pub(crate) async fn painted_archived_listed_and_read_by_others(studio: Studio) -
     let mut gone = first.clone();
     studio.stack.store().commit([Write::delete(&mut gone)]).await?;
     let page = studio.painter.ok("GET", "/v1/tasks", None).await?;
-    let listed: Vec<_> = page["tasks"].as_array().context("no list")?.iter().map(|it| it["task_id"].as_str()).collect();
+    let listed: Vec<_> = page["tasks"]
+        .as_array()
+        .context("no list")?
+        .iter()
+        .map(|it| it["task_id"].as_str())
+        .collect();
     let wanted: Vec<_> = tasks.iter().rev().map(ToString::to_string).collect();
-    ensure!(listed == wanted.iter().map(|it| Some(it.as_str())).collect::<Vec<_>>(), "{page}");
-    let whole = studio.painter.ok("GET", &format!("/v1/tasks/{}", first.task_id), None).await?;
-    ensure!(whole["parameters"]["seed"] == 1 && whole["state"] == "succeeded", "{whole}");
+    ensure!(
+        listed == wanted.iter().map(|it| Some(it.as_str())).collect::<Vec<_>>(),
+        "{page}"
+    );
+    let whole = studio
+        .painter
+        .ok("GET", &format!("/v1/tasks/{}", first.task_id), None)
+        .await?;
+    ensure!(
+        whole["parameters"]["seed"] == 1 && whole["state"] == "succeeded",
+        "{whole}"
+    );
     read_by_others(bucket.port().as_ref(), first.owner.as_str(), first.team.as_str()).await
 }
 
@@ -76,7 +92,9 @@ async fn read_by_others(bucket: &dyn BucketPort, owner: &str, team: &str) -> Res
     ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     let answers: Vec<Vec<Value>> = serde_json::from_slice(&said.stdout)?;
     ensure!(answers.len() == 3, "{answers:?}");
-    let of_painter = answers[0].iter().find(|row| row["owner"] == owner && row["team"] == team);
+    let of_painter = answers[0]
+        .iter()
+        .find(|row| row["owner"] == owner && row["team"] == team);
     let of_painter = of_painter.with_context(|| format!("{owner} is not in {answers:?}"))?;
     ensure!(
         of_painter["tasks"] == 2 && of_painter["gpu_seconds"].as_f64().is_some_and(|it| it > 0.0),

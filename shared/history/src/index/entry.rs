@@ -50,7 +50,10 @@ impl Entry {
 
 impl From<&Record> for Entry {
     fn from(record: &Record) -> Self {
-        let mut prompt = record.parameters.as_ref().map_or_else(String::new, |it| it.prompt.clone());
+        let mut prompt = record
+            .parameters
+            .as_ref()
+            .map_or_else(String::new, |it| it.prompt.clone());
         prompt.truncate(prompt.floor_char_boundary(PROMPT));
         Self {
             task: record.task.clone(),

@@ -41,7 +41,9 @@ impl Scope {
     /// Whose indexes list this task.
     pub fn of(task: &Task) -> impl Iterator<Item = Self> {
         let worker = task.last_run.as_ref().map(|run| Self::Worker(run.worker_id.clone()));
-        [Self::Owner(task.owner.clone()), Self::Team(task.team.clone())].into_iter().chain(worker)
+        [Self::Owner(task.owner.clone()), Self::Team(task.team.clone())]
+            .into_iter()
+            .chain(worker)
     }
 
     /// Where its index lies.
@@ -82,7 +84,9 @@ pub async fn head(bucket: &Bucket, scope: &Scope) -> Result<(Head, Option<String
 async fn put_head(bucket: &Bucket, scope: &Scope, head: &Head, read: Option<&str>) -> Result<bool, HistoryError> {
     let text = serde_json::to_string(head)?;
     let expect = read.map_or(Expect::Nothing, Expect::Etag);
-    Ok(bucket.put_if(&scope.head_key(), packed([text.as_str()]), expect).await?)
+    Ok(bucket
+        .put_if(&scope.head_key(), packed([text.as_str()]), expect)
+        .await?)
 }
 
 /// The entries of a part, newest first; none if it is gone. What cannot be read of it is left out and logged.

@@ -31,7 +31,10 @@ pub async fn after(
     let head = match head(bucket, scope).await {
         Ok((head, _)) => head,
         Err(problem @ HistoryError::Damaged { .. }) => {
-            error!(error = chain(&problem), "the head of an index is damaged: what it lists is left out");
+            error!(
+                error = chain(&problem),
+                "the head of an index is damaged: what it lists is left out"
+            );
             looked.damaged = 1;
             return Ok(looked);
         }
@@ -41,7 +44,12 @@ pub async fn after(
     for part in head.parts.iter().filter(behind) {
         // Some of this moment may be in the next part.
         let enough = looked.entries.len() >= most;
-        if enough && looked.entries.last().is_some_and(|last: &Entry| last.task.created > part.newest) {
+        if enough
+            && looked
+                .entries
+                .last()
+                .is_some_and(|last: &Entry| last.task.created > part.newest)
+        {
             break;
         }
         let Some(entries) = readable(bucket, scope, part).await? else {
@@ -77,7 +85,11 @@ async fn readable(bucket: &Bucket, scope: &Scope, which: &Part) -> Result<Option
     match part(bucket, scope, which).await {
         Ok(Some(entries)) => Ok(Some(entries)),
         Ok(None) => {
-            error!(index = scope.folder(), part = which.name, "a part of an index is gone and is left out");
+            error!(
+                index = scope.folder(),
+                part = which.name,
+                "a part of an index is gone and is left out"
+            );
             Ok(None)
         }
         Err(problem @ HistoryError::Damaged { .. }) => {

@@ -33,9 +33,16 @@ async fn attempt(bucket: &Bucket, scope: &Scope, entries: &[Entry]) -> Result<bo
             // What is damaged stays as it is, for whoever can mend it, and takes nothing along.
             match part(bucket, scope, &before.parts[at]).await {
                 Ok(Some(found)) => old.extend(found),
-                Ok(None) => warn!(index = scope.folder(), part = before.parts[at].name, "a part of an index is gone"),
+                Ok(None) => warn!(
+                    index = scope.folder(),
+                    part = before.parts[at].name,
+                    "a part of an index is gone"
+                ),
                 Err(problem @ HistoryError::Damaged { .. }) => {
-                    error!(error = chain(&problem), "a part of an index cannot be read and stays as it is");
+                    error!(
+                        error = chain(&problem),
+                        "a part of an index cannot be read and stays as it is"
+                    );
                     continue;
                 }
                 Err(problem) => return Err(problem),

@@ -141,7 +141,9 @@ pub async fn all(
         }
         Scope::Worker(_) => Vec::new(),
     };
-    let live = users.iter().map(|user| live(&cloud.store, user, after, first..=from, looks));
+    let live = users
+        .iter()
+        .map(|user| live(&cloud.store, user, after, first..=from, looks));
     let live = async { try_join_all(live).await.map_err(ListError::from) };
     let past = async { Ok(index::after(&cloud.bucket, of, after, first, looks + 1).await?) };
     let (live, past) = tokio::try_join!(live, past)?;
@@ -169,7 +171,10 @@ pub async fn all(
         at = Some(*place);
         let now = whole.remove(&place.task_id);
         let past = now.is_none();
-        let entry = candidate.past.as_ref().map(|entry| (entry.task.clone(), entry.prompt.clone()));
+        let entry = candidate
+            .past
+            .as_ref()
+            .map(|entry| (entry.task.clone(), entry.prompt.clone()));
         let Some((task, prompt)) = now.or(entry) else {
             continue;
         };
@@ -201,7 +206,9 @@ async fn live(
     let (mut found, mut cursor): (Vec<OwnTask>, _) = (Vec::new(), None);
     let limit = u32::try_from(looks + 1).unwrap_or(u32::MAX);
     loop {
-        let page = store.page(TasksUpTo(user, *created.end()), cursor.as_ref(), limit).await?;
+        let page = store
+            .page(TasksUpTo(user, *created.end()), cursor.as_ref(), limit)
+            .await?;
         for task in page.entries {
             // Those of one moment come in no order.
             let enough = found.get(looks).is_some_and(|last| task.created < last.created);
@@ -230,7 +237,11 @@ async fn whole(
     choice: &Choice,
 ) -> Result<HashMap<TaskId, (Task, String)>, ListError> {
     // The index may be behind: a task that it shows unfinished may have ended, but not the other way round.
-    let may_be = |it: &OwnTask| choice.state.is_none_or(|wanted| it.state == wanted || !it.state.is_terminal());
+    let may_be = |it: &OwnTask| {
+        choice
+            .state
+            .is_none_or(|wanted| it.state == wanted || !it.state.is_terminal())
+    };
     let live = found.iter().filter_map(|(_, it)| it.live.as_ref());
     let ids: Vec<_> = live.filter(|it| may_be(it)).map(|it| it.task_id).collect();
     let bodies = async {
