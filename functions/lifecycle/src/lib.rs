@@ -1,5 +1,5 @@
-//! EC2 events and the minute tick: converges instances, expires tasks, requeues lost runs, scales. S3 events: deletes
-//! uploads that are too large.
+//! EC2 events and the minute tick: converges instances, expires tasks, requeues lost runs, scales, offers tasks again that are
+//! over and have no record. S3 events: deletes uploads that are too large.
 //!
 //! An event only says which instance or object to look at. The tick looks at everything but uploads, so whatever was lost
 //! on the way is made good within a minute; an upload that nobody looked at is gone after a day.
@@ -18,10 +18,11 @@ use futures_util::{StreamExt, stream};
 use model::{Canceled, InstanceId, Millis, PoolId, Presence, RunEnd, Settings, Task, TaskId, metrics::TICK_TIME};
 use policy::{
     measure,
-    watch::{expiry, may_expire, run_lost},
+    watch::{expiry, may_expire, offers_records, run_lost},
 };
 use serde_json::Value;
 use tasks::{
+    archive,
     intake::UPLOADS,
     runs::{RunError, cancel, lose_run},
 };
@@ -160,6 +161,13 @@ impl App {
         let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
         while let Some(of_pool) = looks.next().await {
             report += of_pool;
+        }
+        // A record may wait, and whatever keeps it from being written is no reason to look after nothing else.
+        if offers_records(now) {
+            match archive::offer(&self.cloud.store, now).await {
+                Ok(offered) => report.offered = offered,
+                Err(problem) => error!(error = chain(&problem), "tasks without a record were not offered again"),
+            }
         }
         report.log(started.elapsed());
         metrics::note(

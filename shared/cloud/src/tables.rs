@@ -8,7 +8,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, SESSIONS_BY_OWNER, TASKS_BY_OWNER, WORKERS_BY_POOL};
+use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, SESSIONS_BY_OWNER, TASKS_BY_OWNER, UNARCHIVED, WORKERS_BY_POOL};
 pub use crate::query::{Extent, First, Index, Query, Shows};
 
 /// A table.
@@ -70,7 +70,7 @@ impl Table {
     /// The other ways into the table.
     pub const fn indexes(self) -> &'static [Index] {
         match self {
-            Self::Tasks => &[TASKS_BY_OWNER, BACKLOG],
+            Self::Tasks => &[TASKS_BY_OWNER, BACKLOG, UNARCHIVED],
             Self::Fleet => &[WORKERS_BY_POOL],
             Self::Sessions => &[SESSIONS_BY_OWNER],
             Self::Accounts => &[ACCOUNTS_BY_TEAM],
@@ -435,6 +435,34 @@ pub trait List {
 #[derive(Debug, Clone, Copy)]
 pub struct Backlog<'a>(pub &'a PoolId, pub u32);
 
+/// The tasks of one of [`Task::PARTS`] that are over and have no record, as many as said, those first that are to be offered
+/// first.
+#[derive(Debug, Clone, Copy)]
+pub struct UnarchivedIn<'a>(pub &'a str, pub u32);
+
+/// A task that is over and has no record, as the index shows it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct UnarchivedTask {
+    /// Which.
+    pub task_id: TaskId,
+    /// When it is to be offered again.
+    pub offer_at: Millis,
+}
+
+impl List for UnarchivedIn<'_> {
+    type Entry = UnarchivedTask;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Tasks,
+            index: Some(UNARCHIVED),
+            partition: self.0.to_owned(),
+            prefix: String::new(),
+            first: First::Smallest,
+            extent: Extent::First(self.1),
+        }
+    }
+}
+
 /// The tasks of an owner, newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct TasksOf<'a>(pub &'a UserId);
@@ -446,6 +474,22 @@ pub struct OwnTask {
     pub task_id: TaskId,
     /// Where it stood when the index saw it last.
     pub state: TaskState,
+    /// When it was submitted.
+    pub created: Millis,
+}
+
+/// The tasks of an owner that were submitted no later than this, newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct TasksUpTo<'a>(pub &'a UserId, pub Millis);
+
+impl List for TasksUpTo<'_> {
+    type Entry = OwnTask;
+    fn query(&self) -> Query {
+        Query {
+            first: First::UpTo(self.1.0),
+            ..TasksOf(self.0).query()
+        }
+    }
 }
 
 /// The workers of a pool.

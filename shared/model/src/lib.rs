@@ -12,6 +12,7 @@ pub mod guess;
 mod ids;
 pub mod metrics;
 mod money;
+mod parameters;
 mod pool;
 mod pose;
 mod run;
@@ -34,9 +35,10 @@ pub use failure::{Blame, Failure, FailureClass};
 pub use group::{Group, Member, Variant};
 pub use ids::{ConnectionId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;
+pub use parameters::{LoraStrength, Parameters};
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;
-pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
+pub use run::{LastRun, Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
     Breaker, BreakerForce, Demand, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told,
     storable,

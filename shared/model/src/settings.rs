@@ -176,6 +176,9 @@ settings! {
     /// How many functions the account may run at once (Lambda's concurrent executions; a new account has 10). At most a
     /// third of them are calls that are kept open.
     concurrency: u32 = 10;
+    /// How long a task stays in the table after its record was written. Keep it at several days: what is newer than a few
+    /// days is listed from there.
+    task_life: Duration = minutes(7 * 24 * 60);
     /// Life of presigned URLs; they may die earlier with the credentials that signed them.
     url_life: Duration = minutes(60);
     /// Most worker time of a painter in a month that ends without a picture by their own doing, as by a cancel; `0s`: no

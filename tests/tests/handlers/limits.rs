@@ -330,7 +330,7 @@ async fn goes_through(name: &str, n: usize) -> bool {
         }
         "plan" => {
             let bucket = &world.cloud.bucket;
-            tasks::bodies::make(bucket, task_id(), " ".repeat(n), None, vec![], 0)
+            tasks::bodies::make(bucket, task_id(), " ".repeat(n), None, None, vec![], 0)
                 .await
                 .is_ok()
         }

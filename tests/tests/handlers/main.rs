@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod account;
+mod archive;
 mod attack;
 mod authorize;
 mod bad_input;
@@ -19,6 +20,7 @@ mod fuzz;
 mod generate;
 mod golden;
 mod held;
+mod history;
 mod idle_reaper;
 mod lifecycle;
 mod limits;
@@ -33,6 +35,7 @@ mod oidc;
 mod openapi;
 mod ops_task;
 mod pages;
+mod past;
 mod pools;
 mod port;
 mod presence;
