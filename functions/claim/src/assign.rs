@@ -49,11 +49,6 @@ async fn can_do(app: &App, task_id: TaskId) -> Result<bool, HttpError> {
     }
 }
 
-/// Where a run's pictures lie: the run is in the name, so that a lost worker's late upload overwrites nothing.
-pub(crate) fn result_key(task_id: TaskId, run_id: RunId) -> String {
-    format!("results/{task_id}/{run_id}")
-}
-
 /// The run that the worker holds already (its answer was lost), or else the best waiting task that it can claim.
 /// The task that a wake named is tried first, by its key, since the index may not show it yet. `worker`: its item as it was
 /// read a moment ago; it is read again only after a conflict.
@@ -244,15 +239,12 @@ pub(crate) async fn urls(app: &App, body: &Body) -> Result<RunUrls, HttpError> {
         loras: addresses(&body.loras).await?,
         models: addresses(&body.models).await?,
         upload: String::new(),
+        thumbnails: Vec::new(),
     })
 }
 
-/// Where to put the result, signed for its size in bytes.
-pub(crate) async fn upload_url(app: &App, task_id: TaskId, run_id: RunId, size: u64) -> Result<String, HttpError> {
-    let key = result_key(task_id, run_id);
-    Ok(app
-        .cloud
-        .bucket
-        .presign_put(&key, Some(size), app.settings.url_life)
-        .await?)
+/// Where to put something of a run, signed for its size in bytes.
+pub(crate) async fn upload_url(app: &App, key: &str, size: u64) -> Result<String, HttpError> {
+    let life = app.settings.url_life;
+    Ok(app.cloud.bucket.presign_put(key, Some(size), life).await?)
 }

@@ -34,7 +34,7 @@ pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, 
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;
-pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
+pub use run::{MAX_THUMBNAIL, Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
     Breaker, BreakerForce, Demand, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told,
     storable,

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Failure, Millis, Pose, RunId, WorkerId};
+use crate::{Failure, Millis, Pose, RunId, TaskId, WorkerId};
 
 /// One attempt at a task, kept on the task while it lasts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,8 +27,8 @@ pub struct Run {
     pub progress: f32,
 }
 
-/// The pictures of a finished run: one blob in the bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The pictures of a finished run: one blob in the bucket, and beside it a small one of each.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResult {
     /// Bucket key, `results/<task>/<run>`.
     pub key: String,
@@ -42,6 +42,30 @@ pub struct TaskResult {
     /// The people in the picture, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pose: Option<Pose>,
+    /// Size of each picture's thumbnail in bytes, in their order; none where the worker made none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<u64>,
+}
+
+/// Largest thumbnail, bytes.
+pub const MAX_THUMBNAIL: u64 = 20_000;
+
+impl TaskResult {
+    /// Where a run's pictures lie: the run is in the name, so that a lost worker's late upload overwrites nothing.
+    pub fn key_of(task_id: TaskId, run_id: RunId) -> String {
+        format!("results/{task_id}/{run_id}")
+    }
+
+    /// Where the thumbnail of a run's picture lies, by the picture's place among them.
+    pub fn thumbnail_key(task_id: TaskId, run_id: RunId, place: usize) -> String {
+        format!("thumbs/{task_id}/{run_id}/{place}.webp")
+    }
+
+    /// The bucket keys of the thumbnails, in the order of the pictures.
+    pub fn thumbnail_keys(&self) -> impl Iterator<Item = String> {
+        let run = self.key.strip_prefix("results/").unwrap_or(&self.key);
+        (0..self.thumbnails.len()).map(move |place| format!("thumbs/{run}/{place}.webp"))
+    }
 }
 
 /// How long the parts of a run took on the worker, in milliseconds.

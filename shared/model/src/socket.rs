@@ -146,6 +146,10 @@ pub struct ResultView {
     /// How long the parts of the run took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<RunTimes>,
+    /// A presigned GET of a small WebP of each picture, in their order; none where there are none. Messages of the WebSocket,
+    /// which are small, leave them out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<String>,
 }
 
 impl From<&Task> for TaskView {

@@ -48,6 +48,7 @@ fn succeeded(pictures: u64) -> Task {
         lora_warning: false,
         size: pictures * 1_301_220,
         pose: None,
+        ..TaskResult::default()
     };
     let times = RunTimes {
         fetch: 120,

@@ -34,7 +34,7 @@ pub async fn whole(cloud: &Cloud, settings: &Settings, task: &Task, now: Millis)
         let line = Line::read(cloud, &task.pool).await?;
         return Ok(waiting(&line, settings, task, now));
     }
-    Ok(shown(&cloud.bucket, settings, task).await?)
+    Ok(with_thumbnails(&cloud.bucket, settings, task).await?)
 }
 
 /// The view of a task that waits in this line.
@@ -48,6 +48,17 @@ pub fn waiting(line: &Line, settings: &Settings, task: &Task, now: Millis) -> Ta
     }
 }
 
+/// The view without a look at the line, with the thumbnails of its pictures.
+pub async fn with_thumbnails(bucket: &Bucket, settings: &Settings, task: &Task) -> Result<TaskView, BucketError> {
+    let mut view = shown(bucket, settings, task).await?;
+    if let (Some(shown), Some(result)) = (&mut view.result, &task.result) {
+        for key in result.thumbnail_keys() {
+            shown.thumbnails.push(bucket.presign_get(&key, settings.url_life).await?);
+        }
+    }
+    Ok(view)
+}
+
 /// The view without a look at the line.
 pub async fn shown(bucket: &Bucket, settings: &Settings, task: &Task) -> Result<TaskView, BucketError> {
     let mut view = TaskView::from(task);
@@ -58,6 +69,7 @@ pub async fn shown(bucket: &Bucket, settings: &Settings, task: &Task) -> Result<
             lora_warning: result.lora_warning,
             pose: result.pose.as_ref().map(model::Pose::openpose),
             times: task.times,
+            thumbnails: Vec::new(),
         });
     }
     Ok(view)

@@ -537,6 +537,7 @@ async fn each_state_has_its_words() {
         size: 9,
         lora_warning: false,
         pose: None,
+        ..TaskResult::default()
     };
     let failure = |class, message: &str| Outcome::Failed(Failure::new(class, message));
     let times = RunTimes {
@@ -714,6 +715,7 @@ async fn a_cancel_that_comes_too_late_says_how_it_ended() {
         size: 1,
         lora_warning: false,
         pose: None,
+        ..TaskResult::default()
     };
     world
         .alter_task(&task_id(), |task| {
