@@ -31,7 +31,7 @@ use ops::{
     outputs::Outputs,
     pool,
     seed::{self, FirstUser},
-    task, usage, user,
+    task, team, usage, user,
 };
 
 /// Looks after an Atelier installation. AWS region and credentials come from the environment, as for the AWS CLI.
@@ -87,6 +87,14 @@ enum Command {
         outputs: PathBuf,
         #[command(subcommand)]
         command: task::Command,
+    },
+    /// Show and set what holds for a whole team.
+    Team {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json", global = true)]
+        outputs: PathBuf,
+        #[command(subcommand)]
+        command: team::Command,
     },
     /// What a team's painters used in a month, as a table or CSV.
     Usage {
@@ -183,6 +191,7 @@ async fn main() -> ExitCode {
         Command::Audit { outputs, arguments } => show_audit(&outputs, arguments).await,
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Task { outputs, command } => run_task(&outputs, command).await,
+        Command::Team { outputs, command } => run_team(&outputs, command).await,
         Command::Usage { outputs, arguments } => run_usage(&outputs, &arguments).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
         Command::Model { outputs, command } => run_model(&outputs, command).await,
@@ -305,6 +314,10 @@ async fn run_task(outputs: &Path, command: task::Command) -> Result<String> {
     let Some((id, stack)) = logs else { return Ok(text) };
     let task = task::find(&cloud, id).await?;
     Ok(format!("{text}\n\n{}", timeline::of(&aws, &stack, &task, now).await?))
+}
+
+async fn run_team(outputs: &Path, command: team::Command) -> Result<String> {
+    team::run(&store(outputs).await?, command, cloud::now()).await
 }
 
 async fn run_usage(outputs: &Path, arguments: &usage::Arguments) -> Result<String> {

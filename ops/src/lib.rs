@@ -9,5 +9,6 @@ pub mod outputs;
 pub mod pool;
 pub mod seed;
 pub mod task;
+pub mod team;
 pub mod usage;
 pub mod user;

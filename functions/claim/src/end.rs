@@ -69,7 +69,8 @@ pub(crate) async fn result(
         size: result.size,
         lora_warning: result.lora_warning,
         pose: result.pose,
-        thumbnails: result.thumbnails,
+        thumbnails: !result.thumbnails.is_empty(),
+        kept: None,
     };
     let outcome = Outcome::Succeeded(pictures, result.times);
     Box::pin(end(

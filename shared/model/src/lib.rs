@@ -9,6 +9,7 @@ mod catalog;
 mod failure;
 pub mod guess;
 mod ids;
+mod keep;
 pub mod metrics;
 mod money;
 mod pool;
@@ -31,6 +32,7 @@ pub use catalog::{
 };
 pub use failure::{Blame, Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use keep::{Keep, KeepRule, Kept};
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{task, worker};
 use model::{
-    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Load, Millis, Outcome, PoolId, Run, RunId,
+    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Keep, Kept, Load, Millis, Outcome, PoolId, Run, RunId,
     RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
     socket::{ClientMessage, ServerMessage, TaskView},
     storable,
@@ -48,7 +48,11 @@ fn succeeded(pictures: u64) -> Task {
         lora_warning: false,
         size: pictures * 1_301_220,
         pose: None,
-        ..TaskResult::default()
+        thumbnails: true,
+        kept: Some(Kept {
+            how: Keep::Always,
+            at: NOW,
+        }),
     };
     let times = RunTimes {
         fetch: 120,

@@ -2,7 +2,7 @@
 
 use cloud::{Bucket, Cloud, StoreError, bucket::BucketError, http::HttpError};
 use model::{
-    Millis, Settings, Task, TaskState,
+    Keep, Millis, Settings, Task, TaskState,
     socket::{ResultView, TaskView},
 };
 
@@ -64,12 +64,14 @@ pub async fn shown(bucket: &Bucket, settings: &Settings, task: &Task) -> Result<
     let mut view = TaskView::from(task);
     if let Some(result) = &task.result {
         view.result = Some(ResultView {
-            url: bucket.presign_get(&result.key, settings.url_life).await?,
+            url: bucket.presign_get(&result.place(), settings.url_life).await?,
             offsets: result.offsets.clone(),
             lora_warning: result.lora_warning,
             pose: result.pose.as_ref().map(model::Pose::openpose),
             times: task.times,
             thumbnails: Vec::new(),
+            kept: result.kept.map(|kept| kept.how).filter(|how| *how != Keep::Nothing),
+            gone_at: task.ended_at.and_then(|ended| result.gone_at(ended)),
         });
     }
     Ok(view)

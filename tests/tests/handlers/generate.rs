@@ -59,6 +59,7 @@ async fn golden_events() {
                 world.painter_socket().await;
             }
             "task" => drop(world.queued(TASK, MARA, before).await),
+            "keep" | "keep-no-longer" | "delete-task" => drop(crate::keep::finished(&world, before).await),
             "tasks" => {
                 for (number, owner) in [(1, MARA), (2, OTHER), (3, MARA), (4, MARA)] {
                     let id = format!("01a05cd7-2a00-7000-8000-0000000000a{number}");

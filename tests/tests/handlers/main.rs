@@ -20,6 +20,7 @@ mod generate;
 mod golden;
 mod held;
 mod idle_reaper;
+mod keep;
 mod lifecycle;
 mod limits;
 mod list;

@@ -167,6 +167,8 @@ pub(super) struct Names {
     delete: &'static str,
     put: &'static str,
     get: &'static str,
+    copy: &'static str,
+    list: &'static str,
 }
 
 macro_rules! names {
@@ -179,6 +181,8 @@ macro_rules! names {
             delete: concat!($bucket, ".delete"),
             put: concat!($bucket, ".put"),
             get: concat!($bucket, ".get"),
+            copy: concat!($bucket, ".copy"),
+            list: concat!($bucket, ".list"),
         }
     };
 }
@@ -246,6 +250,14 @@ impl BucketPort for Objects {
     }
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>> {
         Box::pin(self.faults.call(self.names.get, key.to_owned(), || self.port.get(key)))
+    }
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>> {
+        let make = move || self.port.copy(from, to);
+        Box::pin(self.faults.call(self.names.copy, from.to_owned(), make))
+    }
+    fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>> {
+        let make = move || self.port.list(prefix, after);
+        Box::pin(self.faults.call(self.names.list, prefix.to_owned(), make))
     }
     fn prime(&self) -> BoxFuture<'_, ()> {
         self.port.prime()

@@ -6,7 +6,7 @@ use super::Memory;
 use crate::{
     BoxFuture,
     aws::CallError,
-    bucket::{self, BucketError, BucketPort, Stored, check_file, check_key, check_presign},
+    bucket::{self, BucketError, BucketPort, LISTED, Stored, check_file, check_key, check_presign},
 };
 
 impl BucketPort for Memory {
@@ -73,6 +73,26 @@ impl BucketPort for Memory {
             check_key(bucket::GET, key)?;
             let text = self.state().objects.get(key).map(|(_, text)| text.clone());
             text.ok_or_else(|| CallError::refused(bucket::GET, "there is no such object").into())
+        })
+    }
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>> {
+        Box::pin(async move {
+            check_key(bucket::COPY, from)?;
+            check_key(bucket::COPY, to)?;
+            let mut state = self.state();
+            let Some(object) = state.objects.get(from).cloned() else {
+                return Ok(false);
+            };
+            state.objects.insert(to.to_owned(), object);
+            Ok(true)
+        })
+    }
+    fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>> {
+        Box::pin(async move {
+            let state = self.state();
+            let keys = state.objects.keys();
+            let keys = keys.filter(|key| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after));
+            Ok(keys.take(LISTED).cloned().collect())
         })
     }
 }
