@@ -27,7 +27,7 @@ use model::{PoolId, Settings, UserId};
 use ops::{
     audit,
     connect::connect,
-    keys, lora,
+    erase, export, keys, lora,
     outputs::Outputs,
     pool,
     seed::{self, FirstUser},
@@ -62,7 +62,7 @@ enum Command {
         #[arg(long, default_value = "outputs.json", global = true)]
         outputs: PathBuf,
         #[command(subcommand)]
-        command: user::Command,
+        command: OfUser,
     },
     /// Show what those who run the studio have done, newest first.
     Audit {
@@ -154,6 +154,17 @@ enum Command {
         #[arg(long, default_value_t = 72, value_parser = clap::value_parser!(u64).range(1..=8760))]
         hours: u64,
     },
+}
+
+/// `ops user`.
+#[derive(Debug, Subcommand)]
+enum OfUser {
+    #[command(flatten)]
+    Account(user::Command),
+    /// Write all that is stored of what a user painted into a folder: tasks as JSON Lines, pictures, thumbnails.
+    Export(export::Arguments),
+    /// Delete all that was stored of what a user painted. Says first what goes and what stays, and asks.
+    Erase(erase::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -267,22 +278,42 @@ async fn restore(outputs: &Path, arguments: &Restore) -> Result<String> {
 
 async fn take_down(arguments: &Teardown) -> Result<String> {
     let say = |text: &str| drop(writeln!(std::io::stdout(), "{text}"));
-    let ask = |question: &str| {
-        write!(std::io::stdout(), "{question}")?;
-        std::io::stdout().flush()?;
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        Ok(answer.trim() == arguments.stack)
-    };
+    let ask = |question: &str| asked(question, &arguments.stack);
     teardown::run(&Aws::connect().await?, arguments, say, ask).await
 }
 
-async fn run_user(outputs: &Path, command: user::Command) -> Result<String> {
+async fn run_user(outputs: &Path, command: OfUser) -> Result<String> {
     let outputs = Outputs::read(outputs)?;
-    let (tables, callback) = (outputs.tables()?, outputs.callback_url()?);
-    let sdk = connect().await?;
-    let sockets = Sockets::api_gateway(&sdk, &callback);
-    user::run(&Store::dynamo(&sdk, tables), &sockets, command, cloud::now()).await
+    let cloud = cloud_of(&connect().await?, &outputs)?;
+    let now = cloud::now();
+    match command {
+        OfUser::Account(command) => user::run(&cloud.store, &cloud.sockets, command, now).await,
+        OfUser::Export(arguments) => export::run(&cloud, &arguments).await,
+        OfUser::Erase(arguments) => {
+            let ask = |question: &str| asked(question, arguments.user.as_str());
+            erase::run(&cloud, &arguments, now, ask).await
+        }
+    }
+}
+
+/// Asks a question; whether the answer is this word.
+fn asked(question: &str, word: &str) -> Result<bool> {
+    write!(std::io::stdout(), "{question}")?;
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == word)
+}
+
+/// The installation with these outputs.
+fn cloud_of(sdk: &aws_config::SdkConfig, outputs: &Outputs) -> Result<Cloud> {
+    Ok(Cloud {
+        store: Store::dynamo(sdk, outputs.tables()?),
+        queue: Queue::sqs(sdk, outputs.get("TaskQueueUrl")?.to_owned()),
+        bucket: Bucket::s3(sdk, outputs.get("Bucket")?.to_owned()),
+        models: Bucket::s3(sdk, outputs.get("ModelsBucket")?.to_owned()),
+        sockets: Sockets::api_gateway(sdk, &outputs.callback_url()?),
+    })
 }
 
 async fn run_pool(outputs: &Path, command: pool::Command) -> Result<String> {
@@ -292,14 +323,7 @@ async fn run_pool(outputs: &Path, command: pool::Command) -> Result<String> {
 async fn run_task(outputs: &Path, command: task::Command) -> Result<String> {
     let outputs = Outputs::read(outputs)?;
     let aws = Aws::connect().await?;
-    let sdk = &aws.sdk;
-    let cloud = Cloud {
-        store: Store::dynamo(sdk, outputs.tables()?),
-        queue: Queue::sqs(sdk, outputs.get("TaskQueueUrl")?.to_owned()),
-        bucket: Bucket::s3(sdk, outputs.get("Bucket")?.to_owned()),
-        models: Bucket::s3(sdk, outputs.get("ModelsBucket")?.to_owned()),
-        sockets: Sockets::api_gateway(sdk, &outputs.callback_url()?),
-    };
+    let cloud = cloud_of(&aws.sdk, &outputs)?;
     let now = cloud::now();
     let logs = match &command {
         task::Command::Show {

@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod connect;
+pub mod erase;
+pub mod export;
 pub mod invite;
 pub mod keys;
 pub mod lora;

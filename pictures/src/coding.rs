@@ -28,13 +28,7 @@ pub fn webp_of(pixels: &[u8], width: u32, height: u32, alpha: bool, quality: f32
     })
 }
 
-fn coded(
-    pixels: &[u8],
-    width: u32,
-    height: u32,
-    alpha: bool,
-    set: impl FnOnce(&mut WebPConfig),
-) -> Option<Vec<u8>> {
+fn coded(pixels: &[u8], width: u32, height: u32, alpha: bool, set: impl FnOnce(&mut WebPConfig)) -> Option<Vec<u8>> {
     let layout = if alpha { PixelLayout::Rgba } else { PixelLayout::Rgb };
     let bytes = u64::from(width) * u64::from(height) * if alpha { 4 } else { 3 };
     if bytes == 0 || bytes != pixels.len() as u64 || width.max(height) > WEBP_SIDE {

@@ -8,8 +8,7 @@ use cloud::{
     tables::{Backlog, PaceOf, WorkersOf},
 };
 use model::{
-    BacklogEntry, Estimates, Failure, FailureClass, Millis, Outcome, PoolId, RunId, Task, TaskId, TeamId, Worker,
-    WorkerState,
+    BacklogEntry, Estimates, Failure, FailureClass, Millis, Outcome, PoolId, Task, TaskId, TeamId, Worker, WorkerState,
     worker_api::{Assignment, ModelFile, RunUrls},
 };
 use policy::load;

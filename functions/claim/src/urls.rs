@@ -43,7 +43,10 @@ pub(crate) async fn fresh(
         ));
     }
     if !fit(&wanted.thumbnails) {
-        return Err(HttpError::new(400, "These are more thumbnails, or larger ones, than a run may have."));
+        return Err(HttpError::new(
+            400,
+            "These are more thumbnails, or larger ones, than a run may have.",
+        ));
     }
     if wanted.size.is_some() || !wanted.thumbnails.is_empty() {
         // The GPU waits: whoever has a result needs no inputs any more.

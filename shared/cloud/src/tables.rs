@@ -2,9 +2,9 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
-    Device, Identity, Invitation, KeepRule, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
-    Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage,
-    UserId, Worker, WorkerId,
+    Device, Identity, Invitation, KeepRule, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames,
+    PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora,
+    Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use common::{task, worker};
 use model::{
-    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Keep, Kept, Load, Millis, Outcome, PoolId, Run, RunId,
-    RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
+    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Keep, Kept, Load, Millis, Outcome, PoolId,
+    Run, RunId, RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
     socket::{ClientMessage, ServerMessage, TaskView},
     storable,
     worker_api::{Claim, Heartbeat, HeartbeatReply, RunFailure},

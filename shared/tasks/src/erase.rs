@@ -1,6 +1,13 @@
 //! Deleting a task: all that was stored of it, its item last, since that names the rest.
 
-use cloud::{Bucket, Cloud, StoreError, Write, bucket::{BucketError, LISTED}, http::HttpError, on_conflict, retry::MayConflict, tables::BodyOf};
+use cloud::{
+    Bucket, Cloud, StoreError, Write,
+    bucket::{BucketError, LISTED},
+    http::HttpError,
+    on_conflict,
+    retry::MayConflict,
+    tables::BodyOf,
+};
 use model::{Keep, Task, TaskId, UserId};
 use tracing::info;
 
@@ -35,7 +42,10 @@ impl From<EraseError> for HttpError {
     fn from(error: EraseError) -> Self {
         match error {
             EraseError::NoTask => Self::new(404, "There is no such task."),
-            EraseError::NotOver => Self::new(409, "This picture is not finished yet. Cancel it first, then delete it."),
+            EraseError::NotOver => Self::new(
+                409,
+                "This picture is not finished yet. Cancel it first, then delete it.",
+            ),
             EraseError::Store(error) => error.into(),
             EraseError::Bucket(error) => error.into(),
         }

@@ -1,6 +1,9 @@
 //! Pictures that stay: copied, within the bucket, to where no rule or a later one ends them.
 
-use cloud::{Bucket, Cloud, StoreError, Write, bucket::BucketError, chain, http::HttpError, on_conflict, retry::MayConflict, tables::KeepRuleOf};
+use cloud::{
+    Bucket, Cloud, StoreError, Write, bucket::BucketError, chain, http::HttpError, on_conflict, retry::MayConflict,
+    tables::KeepRuleOf,
+};
 use model::{Keep, Kept, Millis, Task, TaskId, TaskResult, UserId};
 use tracing::{info, warn};
 
@@ -48,14 +51,11 @@ impl From<KeepError> for HttpError {
 
 /// Keeps the pictures of this user's task so long, or no longer; gives the task as it is then. Saying it again changes
 /// nothing. With [`Keep::Nothing`] what was kept is deleted at once; what every result has of its days is left.
-pub async fn keep(
-    cloud: &Cloud,
-    task_id: TaskId,
-    owner: &UserId,
-    how: Keep,
-    now: Millis,
-) -> Result<Task, KeepError> {
-    decide(cloud, task_id, owner, how, now, |kept| kept.is_none_or(|kept| kept.how != how)).await
+pub async fn keep(cloud: &Cloud, task_id: TaskId, owner: &UserId, how: Keep, now: Millis) -> Result<Task, KeepError> {
+    decide(cloud, task_id, owner, how, now, |kept| {
+        kept.is_none_or(|kept| kept.how != how)
+    })
+    .await
 }
 
 /// Keeps the pictures of a task as its team's rule says, unless its painter has decided. What is no more is not kept.

@@ -53,7 +53,9 @@ pub async fn with_thumbnails(bucket: &Bucket, settings: &Settings, task: &Task) 
     let mut view = shown(bucket, settings, task).await?;
     if let (Some(shown), Some(result)) = (&mut view.result, &task.result) {
         for key in result.thumbnail_keys() {
-            shown.thumbnails.push(bucket.presign_get(&key, settings.url_life).await?);
+            shown
+                .thumbnails
+                .push(bucket.presign_get(&key, settings.url_life).await?);
         }
     }
     Ok(view)

@@ -998,7 +998,7 @@ async fn thumbnails_are_signed_for_their_sizes_and_shown_with_their_task() {
         ])
     );
     assert_eq!(urls["upload"], "", "{urls}");
-    for sizes in [json!([0]), json!([1, 20_001]), json!([1; 17])] {
+    for sizes in [json!([0]), json!([1, 20_001]), json!(vec![1; 17])] {
         assert_eq!(ask(sizes).await.status, 400);
     }
     let report = |thumbnails: Value| {
@@ -1013,11 +1013,20 @@ async fn thumbnails_are_signed_for_their_sizes_and_shown_with_their_task() {
     }
     assert_eq!(world.task(&task_id).await.state, TaskState::Running);
     world.painter_socket().await;
-    world.work(&worker, "result", &report(json!([4000, 5000])), NOW).await.ok();
+    world
+        .work(&worker, "result", &report(json!([4000, 5000])), NOW)
+        .await
+        .ok();
     // A message of the socket may be too small for them.
-    assert!(world.sent().iter().all(|(_, said)| !said.to_string().contains("thumbs/")));
+    assert!(
+        world
+            .sent()
+            .iter()
+            .all(|(_, said)| !said.to_string().contains("thumbs/"))
+    );
     let wanted = json!([format!("memory:get/{}", key(0)), format!("memory:get/{}", key(1))]);
-    let shown = world.paint(MARA, "GET /v1/tasks/{id}", &task_id.to_string(), &Value::Null, NOW);
+    let id = task_id.to_string();
+    let shown = world.paint(MARA, "GET /v1/tasks/{id}", &id, &Value::Null, NOW);
     assert_eq!(shown.await.ok()["result"]["thumbnails"], wanted);
     let listed = world.paint(MARA, "GET /v1/tasks", "", &Value::Null, NOW).await.ok();
     assert_eq!(listed["tasks"][0]["result"]["thumbnails"], wanted);

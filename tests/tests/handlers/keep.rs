@@ -7,12 +7,13 @@ use cloud::{
     tables::{BodyOf, Table},
 };
 use model::{
-    Keep, KeepRule, Millis, Outcome, RunTimes, Settings, TaskBody, TaskId, TaskResult, TaskState, TeamId, worker_api::InputBlob,
+    Keep, KeepRule, Millis, Outcome, RunTimes, Settings, TaskBody, TaskId, TaskResult, TaskState, TeamId, WorkerState,
+    worker_api::InputBlob,
 };
 use serde_json::{Value, json};
 use tasks::keep;
 
-use crate::support::{Answer, MARA, NOW, OTHER, TEAM, World, minutes, run_id, seconds, task_id};
+use crate::support::{Answer, MARA, NOW, OTHER, TEAM, WORKER, World, minutes, run_id, seconds, task_id};
 
 const KEEP: &str = "POST /v1/tasks/{id}/keep";
 const KEEP_NO_LONGER: &str = "DELETE /v1/tasks/{id}/keep";
@@ -50,6 +51,12 @@ pub(crate) async fn finished(world: &World, ended: Millis) -> TaskId {
             task.end_run(run_id(), end, ended).unwrap();
         })
         .await;
+    world
+        .alter_worker(WORKER, |worker| {
+            worker.run = None;
+            worker.state = WorkerState::Ready;
+        })
+        .await;
     let mut body: TaskBody = world.get(&BodyOf(id)).await;
     body.inputs = Some(InputBlob {
         base64: None,
@@ -63,14 +70,21 @@ pub(crate) async fn finished(world: &World, ended: Millis) -> TaskId {
 }
 
 async fn call(world: &World, user: &str, route: &str, now: Millis) -> Answer {
-    world.paint(user, route, &task_id().to_string(), &Value::Null, now).await
+    world
+        .paint(user, route, &task_id().to_string(), &Value::Null, now)
+        .await
 }
 
 /// Every object of the bucket.
 async fn objects(world: &World) -> Vec<String> {
     let mut found = Vec::new();
     for place in ["kept/", "plans/", "results/", "thumbs/", "uploads/"] {
-        found.extend(cloud::Bucket::new(world.memory.clone()).list(place, None).await.unwrap());
+        found.extend(
+            cloud::Bucket::new(world.memory.clone())
+                .list(place, None)
+                .await
+                .unwrap(),
+        );
     }
     found
 }
@@ -105,7 +119,11 @@ async fn kept_pictures_outlive_the_week() {
     assert_eq!(world.cloud.bucket.get(&kept_key()).await.unwrap(), "pictures");
     let status = call(&world, MARA, "POST /v1/status/{id}", late).await.ok();
     assert_eq!(status["output"]["images"]["url"], format!("memory:get/{}", kept_key()));
-    assert_eq!(call(&world, MARA, KEEP, late).await.status, 200, "doubled, and long after");
+    assert_eq!(
+        call(&world, MARA, KEEP, late).await.status,
+        200,
+        "doubled, and long after"
+    );
 }
 
 #[tokio::test]
@@ -149,7 +167,11 @@ async fn another_painters_task_is_no_task() {
         let id = "01a05cd7-2a00-7000-8000-0000000000ff";
         let unknown = world.paint(MARA, route, id, &Value::Null, NOW).await;
         for answer in [theirs, unknown] {
-            assert_eq!((answer.status, answer.error()), (404, "There is no such task."), "{route}");
+            assert_eq!(
+                (answer.status, answer.error()),
+                (404, "There is no such task."),
+                "{route}"
+            );
         }
         let odd = world.paint(MARA, route, "no-id", &Value::Null, NOW).await;
         assert_eq!(odd.status, 404, "{route}");
@@ -176,7 +198,10 @@ async fn without_pictures_there_is_nothing_to_keep_and_nothing_unfinished_is_del
         let answer = call(&world, MARA, DELETE, NOW).await;
         assert_eq!(
             (answer.status, answer.error()),
-            (409, "This picture is not finished yet. Cancel it first, then delete it.")
+            (
+                409,
+                "This picture is not finished yet. Cancel it first, then delete it."
+            )
         );
     }
 }
@@ -188,7 +213,9 @@ async fn deleting_leaves_nothing() {
     finished(&world, NOW).await;
     call(&world, MARA, KEEP, NOW).await.ok();
     assert_eq!(objects(&world).await.len(), 8);
-    world.memory.put_object("results/01a05cd7-2a00-7000-8000-0000000000ff/r", 1, "another's");
+    world
+        .memory
+        .put_object("results/01a05cd7-2a00-7000-8000-0000000000ff/r", 1, "another's");
     let answer = call(&world, MARA, DELETE, NOW + minutes(1)).await.ok();
     assert!(answer["left"].as_str().unwrap().contains("35 days"), "{answer}");
     assert_eq!(
@@ -203,7 +230,10 @@ async fn deleting_leaves_nothing() {
     for route in [DELETE, SHOW, KEEP] {
         assert_eq!(call(&world, MARA, route, NOW + minutes(2)).await.status, 404, "{route}");
     }
-    let listed = world.paint(MARA, "GET /v1/tasks", "", &Value::Null, NOW + minutes(2)).await.ok();
+    let listed = world
+        .paint(MARA, "GET /v1/tasks", "", &Value::Null, NOW + minutes(2))
+        .await
+        .ok();
     assert!(!listed.to_string().contains(&task_id().to_string()), "{listed}");
 }
 
@@ -262,7 +292,10 @@ async fn any_call_may_go_wrong_and_saying_it_again_mends_it() {
 fn the_buckets_rules_are_those_that_are_told() {
     let template = std::fs::read_to_string(crate::support::workspace().join("template.yaml")).unwrap();
     let ends = |prefix: &str, life: std::time::Duration| {
-        let rule = format!("Prefix: {prefix}/, Status: Enabled, ExpirationInDays: {} }}", life.as_secs() / 86_400);
+        let rule = format!(
+            "Prefix: {prefix}/, Status: Enabled, ExpirationInDays: {} }}",
+            life.as_secs() / 86_400
+        );
         assert!(template.contains(&rule), "no rule {rule}");
     };
     ends("results", TaskResult::LIFE);
@@ -307,18 +340,27 @@ async fn a_teams_rule_keeps_what_nobody_has_decided() {
     };
     finished(&world, NOW).await;
     assert_eq!(apply().await, None, "no rule");
-    assert_eq!(rule(Keep::Quarter).await, "team studio: from now on pictures are kept for 90 days");
+    assert_eq!(
+        rule(Keep::Quarter).await,
+        "team studio: from now on pictures are kept for 90 days"
+    );
     for _ in 0..2 {
         assert_eq!(apply().await, Some(Keep::Quarter));
     }
     let shown = call(&world, MARA, SHOW, NOW).await.ok();
     let place = format!("memory:get/kept/90d/{}/{}", task_id(), run_id());
-    assert_eq!((&shown["result"]["url"], &shown["result"]["kept"]), (&json!(place), &json!("90d")));
+    assert_eq!(
+        (&shown["result"]["url"], &shown["result"]["kept"]),
+        (&json!(place), &json!("90d"))
+    );
     assert_eq!(shown["result"]["gone_at"], (NOW + days(90)).0);
     // A painter's word is above the rule's, whichever.
     call(&world, MARA, KEEP, NOW).await.ok();
     let found = objects(&world).await;
-    assert!(found.contains(&kept_key()) && !found.iter().any(|key| key.starts_with("kept/90d")), "{found:?}");
+    assert!(
+        found.contains(&kept_key()) && !found.iter().any(|key| key.starts_with("kept/90d")),
+        "{found:?}"
+    );
     assert_eq!(apply().await, Some(Keep::Always));
     call(&world, MARA, KEEP_NO_LONGER, NOW).await.ok();
     assert_eq!(apply().await, Some(Keep::Nothing));
@@ -328,7 +370,11 @@ async fn a_teams_rule_keeps_what_nobody_has_decided() {
 async fn a_rule_does_without_what_is_gone() {
     let world = World::new().await;
     finished(&world, NOW).await;
-    let rule = KeepRule { team: TeamId::new(TEAM), version: 0, keep: Keep::Always };
+    let rule = KeepRule {
+        team: TeamId::new(TEAM),
+        version: 0,
+        keep: Keep::Always,
+    };
     world.put(rule).await;
     world.cloud.bucket.delete(&result_key()).await.unwrap();
     let task = world.task(&task_id()).await;

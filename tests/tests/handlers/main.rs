@@ -13,6 +13,7 @@ mod claim;
 mod credits;
 mod dispatch;
 mod edge;
+mod erase;
 mod fair;
 mod forgotten;
 mod fuzz;

@@ -217,7 +217,11 @@ impl Port {
             new.result.is_some() == (new.state == TaskState::Succeeded),
         );
         holds("a task has an end", new.ended_at.is_some() == new.state.is_terminal());
-        if let Some(result) = new.result.as_ref().filter(|_| !old.is_some_and(|old| old.state.is_terminal())) {
+        if let Some(result) = new
+            .result
+            .as_ref()
+            .filter(|_| !old.is_some_and(|old| old.state.is_terminal()))
+        {
             let run = old.and_then(|old| old.run.as_ref()).map(|run| run.run_id);
             let key = run.map(|run| format!("results/{}/{run}", new.task_id));
             holds("a result is not the run's", key.as_ref() == Some(&result.key));

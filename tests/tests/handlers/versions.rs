@@ -10,13 +10,13 @@ use cloud::{
     store::{Item, StorePort},
     tables::{
         AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity, Id,
-        IdentityOf, InvitationOf, KeepRuleOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table,
-        TeamRateOf, TicketOf, UploadOf, UsageOf,
+        IdentityOf, InvitationOf, KeepRuleOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf,
+        SignInOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, Identity, Invitation, Keep, KeepRule, Millis, OpenCall, PoolId,
-    PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, Identity, Invitation, Keep, KeepRule, Millis,
+    OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };

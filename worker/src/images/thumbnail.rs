@@ -92,7 +92,9 @@ mod tests {
     fn they_look_like_their_pictures_in_their_order() {
         let plain = |colour| file(RgbImage::from_pixel(300, 300, image::Rgb(colour)), ImageFormat::Png);
         let made = thumbnails(&[plain([250, 10, 10]), plain([10, 10, 250])]).unwrap();
-        let colours = made.iter().map(|it| image::load_from_memory(it).unwrap().to_rgb8()[(128, 128)].0);
+        let colours = made
+            .iter()
+            .map(|it| image::load_from_memory(it).unwrap().to_rgb8()[(128, 128)].0);
         let colours: Vec<_> = colours.collect();
         assert!(colours[0][0] > 200 && colours[0][2] < 60, "{colours:?}");
         assert!(colours[1][2] > 200 && colours[1][0] < 60, "{colours:?}");

@@ -14,7 +14,7 @@ use model::ConnectionId;
 use super::Faults;
 use crate::{
     BoxFuture,
-    bucket::{BucketError, BucketPort, Stored},
+    bucket::{BucketError, BucketPort, Stored, Whole},
     multipart::{Completed, MultipartPort, NewPart, Object, Part},
     page::{Cursor, Page},
     queue::{QueueError, QueuePort, Queued},
@@ -168,6 +168,7 @@ pub(super) struct Names {
     put: &'static str,
     get: &'static str,
     copy: &'static str,
+    read: &'static str,
     list: &'static str,
 }
 
@@ -182,6 +183,7 @@ macro_rules! names {
             put: concat!($bucket, ".put"),
             get: concat!($bucket, ".get"),
             copy: concat!($bucket, ".copy"),
+            read: concat!($bucket, ".read"),
             list: concat!($bucket, ".list"),
         }
     };
@@ -254,6 +256,12 @@ impl BucketPort for Objects {
     fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>> {
         let make = move || self.port.copy(from, to);
         Box::pin(self.faults.call(self.names.copy, from.to_owned(), make))
+    }
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>> {
+        Box::pin(
+            self.faults
+                .call(self.names.read, key.to_owned(), || self.port.read(key)),
+        )
     }
     fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>> {
         let make = move || self.port.list(prefix, after);

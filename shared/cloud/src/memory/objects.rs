@@ -2,12 +2,28 @@
 
 use std::time::Duration;
 
-use super::Memory;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::{Memory, State};
 use crate::{
     BoxFuture,
     aws::CallError,
-    bucket::{self, BucketError, BucketPort, LISTED, Stored, check_file, check_key, check_presign},
+    bucket::{self, BucketError, BucketPort, LISTED, Stored, Whole, check_file, check_key, check_presign},
 };
+
+impl State {
+    fn whole(&self, key: &str) -> Option<Whole> {
+        let (_, text) = self.objects.get(key)?;
+        let bytes = self.files.get(key).cloned();
+        let bytes = bytes.unwrap_or_else(|| Bytes::copy_from_slice(text.as_bytes()));
+        let etag = u64::from_be_bytes(std::array::from_fn(|at| Sha256::digest(&bytes)[at]));
+        Some(Whole {
+            bytes,
+            etag: format!("{etag:016x}"),
+        })
+    }
+}
 
 impl BucketPort for Memory {
     fn presign_put<'a>(
@@ -85,6 +101,12 @@ impl BucketPort for Memory {
             };
             state.objects.insert(to.to_owned(), object);
             Ok(true)
+        })
+    }
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>> {
+        Box::pin(async move {
+            check_key(bucket::GET, key)?;
+            Ok(self.state().whole(key))
         })
     }
     fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>> {
