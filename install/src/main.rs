@@ -284,14 +284,18 @@ async fn take_down(arguments: &Teardown) -> Result<String> {
 
 async fn run_user(outputs: &Path, command: OfUser) -> Result<String> {
     let outputs = Outputs::read(outputs)?;
-    let cloud = cloud_of(&connect().await?, &outputs)?;
     let now = cloud::now();
     match command {
-        OfUser::Account(command) => user::run(&cloud.store, &cloud.sockets, command, now).await,
-        OfUser::Export(arguments) => export::run(&cloud, &arguments).await,
+        OfUser::Account(command) => {
+            let (tables, callback) = (outputs.tables()?, outputs.callback_url()?);
+            let sdk = connect().await?;
+            let sockets = Sockets::api_gateway(&sdk, &callback);
+            user::run(&Store::dynamo(&sdk, tables), &sockets, command, now).await
+        }
+        OfUser::Export(arguments) => export::run(&cloud_of(&connect().await?, &outputs)?, &arguments).await,
         OfUser::Erase(arguments) => {
             let ask = |question: &str| asked(question, arguments.user.as_str());
-            erase::run(&cloud, &arguments, now, ask).await
+            erase::run(&cloud_of(&connect().await?, &outputs)?, &arguments, now, ask).await
         }
     }
 }

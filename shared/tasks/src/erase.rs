@@ -12,8 +12,9 @@ use model::{Keep, Task, TaskId, UserId};
 use tracing::info;
 
 /// What deleting a task does not reach, and for how long that is there.
-pub const LEFT: &str = "Backups of the tables hold the request, without pictures, for 35 days more, and no longer. Logs name the task, \
-     without what it showed, for as long as the studio keeps logs. What it cost stays in the month's sum.";
+pub const LEFT: &str = "Backups of the tables hold when it was painted and how that ended, without prompts and pictures, for 35 days \
+     more. Logs name the task, without what it showed, for as long as the studio keeps logs. What it cost stays in the \
+     month's sum.";
 
 /// A task could not be deleted.
 #[derive(Debug, thiserror::Error)]
