@@ -7,6 +7,7 @@ mod account;
 mod audit;
 mod catalog;
 mod failure;
+mod group;
 pub mod guess;
 mod ids;
 mod keep;
@@ -31,7 +32,8 @@ pub use catalog::{
     AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
 };
 pub use failure::{Blame, Failure, FailureClass};
-pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use group::{Group, Member, Variant};
+pub use ids::{ConnectionId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use keep::{Keep, KeepRule, Kept};
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};

@@ -12,9 +12,9 @@ use model::{Keep, Task, TaskId, UserId};
 use tracing::info;
 
 /// What deleting a task does not reach, and for how long that is there.
-pub const LEFT: &str = "Backups of the tables hold when it was painted and how that ended, without prompts and pictures, for 35 days \
-     more. Logs name the task, without what it showed, for as long as the studio keeps logs. What it cost stays in the \
-     month's sum.";
+pub const LEFT: &str = "Backups of the tables hold when it was painted, how that ended and, of a variant, what was special about it, \
+     without pictures, for 35 days more. Logs name the task, without what it showed, for as long as the studio keeps logs. \
+     What it cost stays in the month's sum.";
 
 /// A task could not be deleted.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,7 @@ pub async fn erase(cloud: &Cloud, task_id: TaskId, owner: &UserId) -> Result<(),
     }
     objects(cloud, task_id).await?;
     body(cloud, task_id).await?;
+    variant(cloud, &task).await?;
     last(cloud, &task).await?;
     info!(task.id = %task_id, "deleted, with all that was stored of it");
     Ok(())
@@ -101,6 +102,24 @@ async fn body(cloud: &Cloud, task_id: TaskId) -> Result<(), EraseError> {
             cloud.bucket.delete(key).await?;
         }
         cloud.store.commit([Write::delete(&mut body)]).await?;
+        Ok::<_, EraseError>(())
+    })
+}
+
+/// What its group says of it: a label may be a prompt.
+async fn variant(cloud: &Cloud, task: &Task) -> Result<(), EraseError> {
+    let Some(variant) = &task.variant else { return Ok(()) };
+    on_conflict!({
+        let Some(mut group) = cloud.store.get(&variant.group).await? else {
+            return Ok(());
+        };
+        group.members.retain(|member| member.task_id != task.task_id);
+        let write = if group.members.is_empty() {
+            Write::delete(&mut group)
+        } else {
+            Write::put(&mut group)?
+        };
+        cloud.store.commit([write]).await?;
         Ok::<_, EraseError>(())
     })
 }

@@ -10,6 +10,7 @@
 
 pub mod bodies;
 pub mod erase;
+pub mod groups;
 pub mod held;
 pub mod intake;
 pub mod keep;

@@ -7,13 +7,13 @@ use cloud::{
     tables::{BodyOf, Table},
 };
 use model::{
-    Keep, KeepRule, Millis, Outcome, RunTimes, Settings, TaskBody, TaskId, TaskResult, TaskState, TeamId, WorkerState,
-    worker_api::InputBlob,
+    Group, GroupId, Keep, KeepRule, Member, Millis, Outcome, RunTimes, Settings, TaskBody, TaskId, TaskResult,
+    TaskState, TeamId, UserId, Variant, WorkerState, worker_api::InputBlob,
 };
 use serde_json::{Value, json};
 use tasks::keep;
 
-use crate::support::{Answer, MARA, NOW, OTHER, TEAM, WORKER, World, minutes, run_id, seconds, task_id};
+use crate::support::{Answer, MARA, NOW, OTHER, TASK, TEAM, WORKER, World, minutes, run_id, seconds, task_id};
 
 const KEEP: &str = "POST /v1/tasks/{id}/keep";
 const KEEP_NO_LONGER: &str = "DELETE /v1/tasks/{id}/keep";
@@ -380,4 +380,35 @@ async fn a_rule_does_without_what_is_gone() {
     let task = world.task(&task_id()).await;
     keep::by_rule(&world.cloud, &task, NOW).await.unwrap();
     assert_eq!(world.task(&task_id()).await.result.unwrap().kept, None);
+}
+
+#[tokio::test]
+async fn a_deleted_variant_has_no_label_in_its_group() {
+    let world = World::new().await;
+    finished(&world, NOW).await;
+    let group_id: GroupId = "01a05cd7-2a00-7000-8000-0000000000c1".parse().unwrap();
+    let member = |id: &str, label: &str| Member {
+        task_id: id.parse().unwrap(),
+        label: label.to_owned(),
+    };
+    let other = "01a05cd7-2a00-7000-8000-0000000000a2";
+    world
+        .put(Group {
+            group_id,
+            version: 0,
+            owner: UserId::new(MARA),
+            team: TeamId::new(TEAM),
+            created: NOW,
+            members: vec![member(TASK, "a cat"), member(other, "a dog")],
+            ttl: 1,
+        })
+        .await;
+    let variant = Variant {
+        group: group_id,
+        label: "a cat".to_owned(),
+    };
+    world.alter_task(&task_id(), |task| task.variant = Some(variant)).await;
+    call(&world, MARA, DELETE, NOW).await.ok();
+    let written = world.written();
+    assert!(!written.contains("a cat") && written.contains("a dog"), "{written}");
 }
