@@ -91,7 +91,7 @@ pub(crate) async fn tasks(
             task.result = None;
         }
         tasks.push(ListedTask {
-            task: view::shown(&app.cloud.bucket, &app.settings, &task).await?,
+            task: view::with_thumbnails(&app.cloud.bucket, &app.settings, &task).await?,
             history: History::from(&task),
             owner: matches!(of, Scope::Team(_)).then_some(task.owner),
         });

@@ -6,15 +6,19 @@ use std::{sync::Arc, time::Duration};
 use aws_sdk_s3::{
     Client,
     config::Builder,
+    error::ProvideErrorMetadata,
     operation::{get_object::GetObjectError, head_object::HeadObjectError},
     presigning::PresigningConfig,
     primitives::ByteStream,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{BoxFuture, aws::CallError};
+use crate::{
+    BoxFuture,
+    aws::{CallError, time_outs},
+};
 
 /// Something went wrong with the bucket.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +92,8 @@ pub trait BucketPort: std::fmt::Debug + Send + Sync {
     /// Puts bytes, if what is expected is there. False if it is not: somebody else was first.
     fn put_if<'a>(&'a self, key: &'a str, bytes: Bytes, expect: Expect<'a>)
     -> BoxFuture<'a, Result<bool, BucketError>>;
+    /// Copies an object within the bucket, whose bytes stay there; false if there is none at `from`.
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>>;
     /// Gets the object as a whole; none if it is not there.
     fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>>;
     /// Keys that begin so, in order of their bytes, from behind `after` on: at most [`LISTED`], and fewer only at the end.
@@ -149,6 +155,18 @@ const PRESIGN: &str = "s3 presign";
 const PUT: &str = "s3 PutObject";
 const LIST: &str = "s3 ListObjectsV2";
 pub(crate) const GET: &str = "s3 GetObject";
+pub(crate) const COPY: &str = "s3 CopyObject";
+
+/// What stands in the name of a copy's source as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Longest time for a copy: S3 answers when it has copied all bytes.
+const COPYING: Duration = Duration::from_secs(8);
 
 /// Longest key, bytes.
 const LONGEST_KEY: usize = 1024;
@@ -311,6 +329,22 @@ impl BucketPort for S3 {
                     Some(404) if matches!(expect, Expect::Etag(_)) => Ok(false),
                     _ => Err(CallError::of(PUT, error).into()),
                 },
+            }
+        })
+    }
+
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>> {
+        Box::pin(async move {
+            check_key(COPY, from)?;
+            check_key(COPY, to)?;
+            let source = utf8_percent_encode(from, PLAIN);
+            let copy = self.client.copy_object().bucket(&self.bucket).key(to);
+            let copy = copy.copy_source(format!("{}/{source}", self.bucket)).customize();
+            let patient = Builder::new().timeout_config(time_outs(COPYING, COPYING));
+            match copy.config_override(patient).send().await {
+                Ok(_) => Ok(true),
+                Err(error) if error.code() == Some("NoSuchKey") => Ok(false),
+                Err(error) => Err(CallError::of(COPY, error).into()),
             }
         })
     }

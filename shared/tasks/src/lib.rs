@@ -10,9 +10,11 @@
 
 pub mod archive;
 pub mod bodies;
+pub mod erase;
 pub mod groups;
 pub mod held;
 pub mod intake;
+pub mod keep;
 pub mod learn;
 pub mod line;
 pub mod list;

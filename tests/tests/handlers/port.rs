@@ -31,6 +31,8 @@ struct Inner {
     chance: Mutex<Option<fastrand::Rng>>,
     hook: Mutex<Option<Hook>>,
     story: Mutex<Vec<String>>,
+    /// What deleted tasks have cost, by owner.
+    deleted: Mutex<BTreeMap<UserId, u64>>,
 }
 
 /// The in-memory tables with an eye on every commit.
@@ -55,6 +57,7 @@ impl Port {
             chance: Mutex::new(None),
             hook: Mutex::new(None),
             story: Mutex::new(Vec::new()),
+            deleted: Mutex::default(),
         }))
     }
 
@@ -151,7 +154,7 @@ impl Port {
             Table::Tasks => {
                 let (old, new) = (old.map(read), write.item.clone().map(read));
                 let Some(new) = new else {
-                    self.fail("a task was deleted")
+                    return self.check_deleted(old);
                 };
                 self.check_task(old.as_ref(), &new).await;
             }
@@ -172,6 +175,14 @@ impl Port {
         }
     }
 
+    /// A task is deleted only when it is over; what it cost stays spent.
+    fn check_deleted(&self, old: Option<Task>) {
+        let Some(old) = old.filter(|it| it.state.is_terminal()) else {
+            self.fail("a task was deleted that is not over")
+        };
+        *locked(&self.0.deleted).entry(old.owner).or_default() += old.cost.0;
+    }
+
     async fn check_task(&self, old: Option<&Task>, new: &Task) {
         let holds = |what: &str, is: bool| {
             if !is {
@@ -185,7 +196,7 @@ impl Port {
             );
             holds(
                 "a task that is over changed",
-                !old.state.is_terminal() || same_but_its_record(old, new),
+                !old.state.is_terminal() || same_but_its_record(&for_good(old), &for_good(new)),
             );
             holds("a task lost its place in line", old.start_tag == new.start_tag);
             holds(
@@ -239,6 +250,9 @@ impl Port {
             return;
         }
         let zero = (0, 0);
+        for (owner, cost) in &*locked(&self.0.deleted) {
+            tasks.insert(owner.clone(), (*cost, 0));
+        }
         for (key, item) in items {
             if key.table == Table::Tasks {
                 let task: Task = read(item);
@@ -317,6 +331,16 @@ fn same_but_its_record(old: &Task, new: &Task) -> bool {
         ..old.clone()
     };
     noted == *new
+}
+
+/// What of a task that is over never changes: all but how long its pictures are kept.
+fn for_good(task: &Task) -> Task {
+    let mut task = task.clone();
+    task.version = 0;
+    if let Some(result) = &mut task.result {
+        result.kept = None;
+    }
+    task
 }
 
 fn same_run(old: &Task, new: &Task) -> bool {

@@ -168,6 +168,7 @@ pub(super) struct Names {
     put: &'static str,
     get: &'static str,
     put_if: &'static str,
+    copy: &'static str,
     read: &'static str,
     list: &'static str,
 }
@@ -183,6 +184,7 @@ macro_rules! names {
             put: concat!($bucket, ".put"),
             get: concat!($bucket, ".get"),
             put_if: concat!($bucket, ".put_if"),
+            copy: concat!($bucket, ".copy"),
             read: concat!($bucket, ".read"),
             list: concat!($bucket, ".list"),
         }
@@ -261,6 +263,10 @@ impl BucketPort for Objects {
     ) -> BoxFuture<'a, Result<bool, BucketError>> {
         let make = move || self.port.put_if(key, bytes.clone(), expect);
         Box::pin(self.faults.call(self.names.put_if, key.to_owned(), make))
+    }
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>> {
+        let make = move || self.port.copy(from, to);
+        Box::pin(self.faults.call(self.names.copy, from.to_owned(), make))
     }
     fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>> {
         Box::pin(

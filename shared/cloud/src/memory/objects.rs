@@ -114,6 +114,21 @@ impl BucketPort for Memory {
             Ok(holds)
         })
     }
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>> {
+        Box::pin(async move {
+            check_key(bucket::COPY, from)?;
+            check_key(bucket::COPY, to)?;
+            let mut state = self.state();
+            let Some(object) = state.objects.get(from).cloned() else {
+                return Ok(false);
+            };
+            state.objects.insert(to.to_owned(), object);
+            if let Some(bytes) = state.files.get(from).cloned() {
+                state.files.insert(to.to_owned(), bytes);
+            }
+            Ok(true)
+        })
+    }
     fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>> {
         Box::pin(async move {
             check_key(bucket::GET, key)?;
