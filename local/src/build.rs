@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
 /// The functions of the template.
-pub(crate) const FUNCTIONS: [&str; 10] = [
+pub(crate) const FUNCTIONS: [&str; 11] = [
     "authorize",
     "account",
     "studio",
@@ -21,6 +21,7 @@ pub(crate) const FUNCTIONS: [&str; 10] = [
     "progress-push",
     "lifecycle",
     "idle-reaper",
+    "forecast",
 ];
 
 /// What was built.

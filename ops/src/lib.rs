@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod connect;
+pub mod forecast;
 pub mod invite;
 pub mod keys;
 pub mod lora;

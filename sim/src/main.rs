@@ -21,7 +21,7 @@ use serde::Serialize;
 use sim::{
     cases::{self, OURS, compare},
     demand::Demand,
-    draw,
+    draw, foreseen,
     goals::{self, Goal},
     models, sensitivity,
     stats::Report,
@@ -57,6 +57,10 @@ struct Args {
     /// What it is worth to begin with the models that are asked for most: 20 and 86 models.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity"])]
     warm_up: bool,
+    /// What the hourly forecast is worth that learns from this demand's past, by each signal. Takes a second or two for each
+    /// day of the demand.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
+    forecast: bool,
     /// How long a month of this demand, and a claim over 1000 waiting tasks, take to compute.
     #[arg(long)]
     speed: bool,
@@ -98,6 +102,9 @@ fn main() -> Result<()> {
     }
     if args.sensitivity {
         return print(args.json, &sensitivity::all(&demand, &world), table);
+    }
+    if args.forecast {
+        return print(args.json, &foreseen::all(&demand, &world), table);
     }
     if args.affinity {
         return print(args.json, &models::choices(&demand, &world), models_table);

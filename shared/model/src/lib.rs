@@ -6,6 +6,7 @@
 mod account;
 mod audit;
 mod catalog;
+mod demand;
 mod failure;
 pub mod guess;
 mod ids;
@@ -29,6 +30,7 @@ pub use audit::Audit;
 pub use catalog::{
     AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
 };
+pub use demand::{Band, DemandCount, DemandCounted, DemandDay, HourForecast, Judged, NextHour, NextStep};
 pub use failure::{Blame, Failure, FailureClass};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;

@@ -44,6 +44,7 @@ pub(crate) struct World {
     pub(super) push: progress_push::App,
     pub(super) lifecycle: lifecycle::App,
     pub(super) reaper: idle_reaper::App,
+    pub(super) forecast: forecast_function::App,
 }
 
 fn signer(key: &str) -> Signer {
@@ -189,6 +190,7 @@ impl World {
                 fleet,
                 settings: settings.clone(),
             },
+            forecast: forecast_function::App { cloud: cloud.clone() },
             signer: signer(&keys.private_pem),
             faults,
             private_key: keys.private_pem,
