@@ -8,6 +8,7 @@ mod audit;
 mod catalog;
 mod demand;
 mod failure;
+mod group;
 pub mod guess;
 mod ids;
 pub mod metrics;
@@ -32,7 +33,8 @@ pub use catalog::{
 };
 pub use demand::{Band, DemandCount, DemandCounted, DemandDay, HourForecast, Judged, NextHour, NextStep};
 pub use failure::{Blame, Failure, FailureClass};
-pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use group::{Group, Member, Variant};
+pub use ids::{ConnectionId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;

@@ -10,6 +10,7 @@
 
 pub mod bodies;
 pub mod demand;
+pub mod groups;
 pub mod held;
 pub mod intake;
 pub mod learn;

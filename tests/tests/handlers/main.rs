@@ -49,4 +49,5 @@ mod support;
 mod sweep;
 mod user_data;
 mod users;
+mod variants;
 mod versions;
