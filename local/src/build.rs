@@ -22,6 +22,7 @@ pub(crate) const FUNCTIONS: [&str; 11] = [
     "lifecycle",
     "archive",
     "idle-reaper",
+    "forecast",
 ];
 
 /// What was built.

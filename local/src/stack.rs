@@ -358,6 +358,16 @@ impl Stack {
             .map(drop)
     }
 
+    /// What the next hour will ask for, or a training of the forecasters, now.
+    pub async fn forecast(&self, trains: bool) -> Result<()> {
+        let event = if trains { json!({ "train": true }) } else { tick() };
+        let calls = self.calls();
+        calls
+            .invoke(self.outputs.get("ForecastFunction")?, &event)
+            .await
+            .map(drop)
+    }
+
     /// What the functions have written to their logs.
     pub async fn log_lines(&self) -> Result<Vec<String>> {
         self.calls().log_lines().await

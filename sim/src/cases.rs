@@ -22,6 +22,7 @@ pub fn ours(name: &str, signals: Signals) -> Case {
         signals,
         presence: true,
         forecast: None,
+        foreseen: None,
         always: 0,
         choosing: true,
         knows_disks: true,

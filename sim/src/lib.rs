@@ -9,6 +9,7 @@ pub mod clairvoyant;
 pub mod demand;
 pub mod draw;
 pub mod engine;
+pub mod foreseen;
 pub mod goals;
 pub mod models;
 pub mod sensitivity;

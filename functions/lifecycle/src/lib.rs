@@ -8,7 +8,7 @@ mod report;
 
 use std::{collections::BTreeMap, time::Instant};
 
-use cloud::{Cloud, StoreError, bucket::BucketError, chain, metrics, tables::AllPools};
+use cloud::{Cloud, StoreError, Write, bucket::BucketError, chain, metrics, tables::AllPools};
 use fleet::{
     Fleet, FleetError, Instance,
     converge::{converge_all, converge_one},
@@ -23,6 +23,7 @@ use policy::{
 use serde_json::Value;
 use tasks::{
     archive,
+    demand::next_hour,
     intake::UPLOADS,
     runs::{RunError, cancel, lose_run},
 };
@@ -215,11 +216,34 @@ impl App {
             }
         }
         self.hang_up_missed(&loaded.presence).await;
+        self.believe(&loaded, now).await;
         let scaled = scale(&self.cloud, &self.fleet, &self.settings, pool, now).await;
         converged?;
         watched?;
         report.planned += usize::from(scaled?);
         Ok(())
+    }
+
+    /// Takes over what the forecast asks for, and settles its credit. Whoever changes the pool at the same time goes first:
+    /// the next tick settles for this one.
+    async fn believe(&self, loaded: &Loaded, now: Millis) {
+        let pool = &loaded.pool;
+        if pool.forecast.is_none() && self.settings.forecast_workers == 0 {
+            return;
+        }
+        let hour = next_hour(&self.cloud.store, &pool.pool, now).await;
+        let Some(forecast) = policy::forecast::looked(&loaded.snapshot(&self.settings, now), hour.as_ref()) else {
+            return;
+        };
+        let mut pool = pool.clone();
+        pool.forecast = Some(forecast);
+        let write = match Write::put(&mut pool) {
+            Ok(write) => self.cloud.store.commit([write]).await,
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = write {
+            warn!(pool = %pool.pool, error = chain(&problem), "what the forecast asks for was not noted");
+        }
     }
 
     /// Hangs up on those who are out and whose sockets could not be closed then, among who was here lately.

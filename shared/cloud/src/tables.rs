@@ -2,9 +2,9 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
-    Device, Group, GroupId, Identity, Invitation, KeepRule, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId,
-    PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket,
-    UploadedLora, Usage, UserId, Worker, WorkerId,
+    DemandCount, DemandCounted, DemandDay, Device, Group, GroupId, HourForecast, Identity, Invitation, KeepRule, Millis,
+    ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody,
+    TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -217,6 +217,37 @@ fn presence(pool: &PoolId) -> String {
     format!("presence#{pool}")
 }
 
+/// Names a pool's [`DemandCount`] by when its five minutes began.
+#[derive(Debug, Clone)]
+pub struct DemandAt(pub PoolId, pub Millis);
+
+/// The partition of a pool's counts. No pool can have this name.
+fn demand(pool: &PoolId) -> String {
+    format!("demand#{pool}")
+}
+
+/// Names a pool's [`DemandDay`] by when the day began.
+#[derive(Debug, Clone)]
+pub struct DemandDayAt(pub PoolId, pub Millis);
+
+/// The partition of a pool's days. No pool can have this name.
+fn demand_days(pool: &PoolId) -> String {
+    format!("demand-days#{pool}")
+}
+
+/// Names the [`DemandCounted`] of a task.
+#[derive(Debug, Clone, Copy)]
+pub struct CountedOf(pub TaskId);
+
+/// A moment as a sort key: as text it is in order of time.
+fn in_order(at: Millis) -> String {
+    format!("{:015}", at.0)
+}
+
+/// Names a pool's [`HourForecast`].
+#[derive(Debug, Clone)]
+pub struct ForecastOf(pub PoolId);
+
 /// Names an [`OpenCall`] by its place.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenCallAt(pub u64);
@@ -302,6 +333,12 @@ entity!(PoolNodes, NodesOf, |it| NodesOf(it.pool.clone()), |id| Key {
     partition: id.0.to_string(),
     sort: Some("nodes".to_owned())
 });
+entity!(HourForecast, ForecastOf, |it| ForecastOf(it.pool.clone()), |id| Key {
+    table: Table::Pools,
+    // No pool can have this name.
+    partition: format!("forecast#{}", id.0),
+    sort: Some("now".to_owned())
+});
 entity!(TeamRate, TeamRateOf, |it| TeamRateOf(it.team.clone()), |id| {
     Key::simple(Table::Accounts, format!("team#{}", id.0))
 });
@@ -323,6 +360,32 @@ entity!(
         sort: Some(id.1.to_string())
     }
 );
+entity!(
+    DemandCount,
+    DemandAt,
+    |it| DemandAt(PoolId::new(it.pool.clone()), it.at),
+    |id| Key {
+        table: Table::Pools,
+        partition: demand(&id.0),
+        sort: Some(in_order(id.1))
+    }
+);
+entity!(
+    DemandDay,
+    DemandDayAt,
+    |it| DemandDayAt(PoolId::new(it.pool.clone()), it.at),
+    |id| Key {
+        table: Table::Pools,
+        partition: demand_days(&id.0),
+        sort: Some(in_order(id.1))
+    }
+);
+entity!(DemandCounted, CountedOf, |it| CountedOf(it.task), |id| Key {
+    table: Table::Pools,
+    // No pool can have this name.
+    partition: format!("counted#{}", id.0),
+    sort: Some("now".to_owned())
+});
 entity!(OpenCall, OpenCallAt, |it| OpenCallAt(it.place), |id| Key {
     table: Table::Pools,
     // No pool can have this name.
@@ -356,8 +419,7 @@ entity!(Ticket, TicketOf, |it| TicketOf(it.secret.clone()), |id| Key::simple(
 entity!(Audit, AuditAt, |it| AuditAt(it.at, it.id.clone()), |id| Key {
     table: Table::Pools,
     partition: AUDIT.to_owned(),
-    // As text it is in order of time.
-    sort: Some(format!("{:015}#{}", id.0.0, id.1))
+    sort: Some(format!("{}#{}", in_order(id.0), id.1))
 });
 entity!(Identity, IdentityOf, |it| IdentityOf(it.name.clone()), |id| {
     Key::simple(Table::Accounts, format!("identity#{}", id.0))
@@ -507,6 +569,14 @@ pub struct WorkersOf<'a>(pub &'a PoolId);
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceIn<'a>(pub &'a PoolId);
 
+/// What was asked of a pool, newest first: so many counts of five minutes in which anything was.
+#[derive(Debug, Clone, Copy)]
+pub struct DemandOf<'a>(pub &'a PoolId, pub u32);
+
+/// The sums of a pool's days, newest first: so many days on which anything was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct DemandDaysOf<'a>(pub &'a PoolId, pub u32);
+
 /// The audit list, newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditList;
@@ -652,6 +722,28 @@ impl List for PresenceIn<'_> {
             prefix: String::new(),
             first: First::Smallest,
             extent: Extent::Whole,
+        }
+    }
+}
+
+impl List for DemandOf<'_> {
+    type Entry = DemandCount;
+    fn query(&self) -> Query {
+        Query {
+            partition: demand(self.0),
+            extent: Extent::First(self.1),
+            ..AuditList.query()
+        }
+    }
+}
+
+impl List for DemandDaysOf<'_> {
+    type Entry = DemandDay;
+    fn query(&self) -> Query {
+        Query {
+            partition: demand_days(self.0),
+            extent: Extent::First(self.1),
+            ..AuditList.query()
         }
     }
 }

@@ -6,6 +6,7 @@
 mod account;
 mod audit;
 mod catalog;
+mod demand;
 mod failure;
 mod group;
 pub mod guess;
@@ -32,6 +33,7 @@ pub use audit::Audit;
 pub use catalog::{
     AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
 };
+pub use demand::{Band, DemandCount, DemandCounted, DemandDay, HourForecast, Judged, NextHour, NextStep};
 pub use failure::{Blame, Failure, FailureClass};
 pub use group::{Group, Member, Variant};
 pub use ids::{ConnectionId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};

@@ -123,6 +123,9 @@ settings! {
     /// The same after this long where every painter of the last hour has a client that reports the canvas, and for a
     /// second worker: the time in which idling has cost as much as the next start (break-even).
     idle_watched: Duration = minutes(2);
+    /// Most workers that the hourly forecast starts and keeps up ahead of demand, as far as its credit goes; `0`: it starts
+    /// none.
+    forecast_workers: u32 = 0;
     /// How long a painter counts as present after the last sign of it.
     presence: Duration = minutes(5);
     /// Longest predicted wait that needs no further worker.

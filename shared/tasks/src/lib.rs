@@ -10,6 +10,7 @@
 
 pub mod archive;
 pub mod bodies;
+pub mod demand;
 pub mod erase;
 pub mod groups;
 pub mod held;

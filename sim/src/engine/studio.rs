@@ -15,7 +15,7 @@ use super::{case::Case, disk::Disk};
 use crate::{demand::Demand, signals::millis, stats::Stats, world::World};
 
 /// The demand's first midnight: far enough from zero for every age.
-pub(super) const MIDNIGHT: u64 = 30 * 86_400_000;
+pub(crate) const MIDNIGHT: u64 = 30 * 86_400_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
@@ -90,6 +90,7 @@ impl<'a> Studio<'a> {
                 workers: case.always,
                 until: Millis(u64::MAX),
                 credit_ms: i64::MAX,
+                settled_at: Millis(0),
             });
         }
         Self {

@@ -7,8 +7,8 @@ use cloud::{
     memory::{Memory, Unkind},
     store::{Item, StorePort},
     tables::{
-        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, Key, List, LorasOf, PresenceIn, Query,
-        SessionsOf, Table, TasksOf, TasksUpTo, UnarchivedIn, Uploads, WorkersOf,
+        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DemandDaysOf, DemandOf, Key, List,
+        LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf, TasksUpTo, UnarchivedIn, Uploads, WorkersOf,
     },
 };
 use model::{PoolId, TeamId, UserId};
@@ -81,6 +81,8 @@ async fn what_cannot_be_read_ends_no_list() {
         ("TasksOf", entries(TasksOf(&user)).await),
         ("WorkersOf", entries(WorkersOf(&pool)).await),
         ("PresenceIn", entries(PresenceIn(&pool)).await),
+        ("DemandOf", entries(DemandOf(&pool, 10)).await),
+        ("DemandDaysOf", entries(DemandDaysOf(&pool, 10)).await),
         ("AuditList", entries(AuditList).await),
         ("SessionsOf", entries(SessionsOf(&user)).await),
         // Its entries are keys and nothing else, so that there is nothing that cannot be read.

@@ -167,7 +167,7 @@ pub(crate) async fn each_event_by_the_environment_that_is_written(studio: Studio
             let good = match function.as_str() {
                 "authorize" => answer["isAuthorized"] == true || answer["policyDocument"].is_object(),
                 "dispatch" | "archive" => answer["batchItemFailures"] == json!([]),
-                "lifecycle" | "idle-reaper" => answer.is_null(),
+                "lifecycle" | "idle-reaper" | "forecast" => answer.is_null(),
                 // What comes from S3 and by the clock.
                 "catalog" if !is_call => answer.is_null(),
                 _ => answer["statusCode"] == wanted,

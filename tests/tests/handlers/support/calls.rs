@@ -185,6 +185,16 @@ impl World {
         self.lifecycle.handle(&event, now).await
     }
 
+    /// What the next hour will ask for, or a training, of which something may go wrong.
+    pub(crate) async fn try_forecast(&self, trains: bool, now: Millis) -> Result<(), forecast_function::ForecastError> {
+        let event = if trains { "train" } else { "look" };
+        self.forecast.handle(&golden("forecast", event), now).await
+    }
+
+    pub(crate) async fn forecast(&self, trains: bool, now: Millis) {
+        self.try_forecast(trains, now).await.unwrap();
+    }
+
     /// A tick of the reaper, of which something may go wrong.
     pub(crate) async fn try_reap(&self, now: Millis) -> Result<(), idle_reaper::ReapError> {
         self.reaper.handle(now).await

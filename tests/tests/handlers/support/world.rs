@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(super) lifecycle: lifecycle::App,
     pub(super) archive: archive::App,
     pub(super) reaper: idle_reaper::App,
+    pub(super) forecast: forecast_function::App,
 }
 
 fn signer(key: &str) -> Signer {
@@ -194,6 +195,7 @@ impl World {
                 fleet,
                 settings: settings.clone(),
             },
+            forecast: forecast_function::App { cloud: cloud.clone() },
             signer: signer(&keys.private_pem),
             faults,
             private_key: keys.private_pem,
