@@ -376,7 +376,8 @@ async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {
     let outputs = Outputs::read(outputs)?;
     let sdk = connect().await?;
     let models = Bucket::s3(&sdk, outputs.get("ModelsBucket")?.to_owned());
-    lora::run(&Store::dynamo(&sdk, outputs.tables()?), &models, command).await
+    let store = Store::dynamo(&sdk, outputs.tables()?);
+    lora::run(&store, &models, command, cloud::now()).await
 }
 
 async fn run_model(outputs: &Path, command: models::Command) -> Result<String> {

@@ -159,6 +159,12 @@ impl App {
             }
             of_pool
         });
+        if let Err(problem) = accounts::hang_up_leaving(&self.cloud.store, &self.cloud.sockets, now).await {
+            warn!(
+                error = chain(&problem),
+                "sockets of those who are out were not all looked for; the next tick goes on"
+            );
+        }
         let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
         while let Some(of_pool) = looks.next().await {
             report += of_pool;

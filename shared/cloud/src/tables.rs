@@ -2,9 +2,9 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
-    DemandCount, DemandCounted, DemandDay, Device, Group, GroupId, HourForecast, Identity, Invitation, KeepRule, Millis,
-    ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody,
-    TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
+    DemandCount, DemandCounted, DemandDay, Device, Group, GroupId, HourForecast, Identity, Invitation, KeepRule, Leaving,
+    LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn,
+    Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -192,6 +192,13 @@ pub struct AuditAt(pub Millis, pub String);
 /// Where the audit list is. No pool can have this name.
 const AUDIT: &str = "#audit";
 
+/// Names a [`Leaving`] by its user and moment.
+#[derive(Debug, Clone)]
+pub struct LeavingAt(pub UserId, pub Millis);
+
+/// Where everybody is who has just been put out. No pool can have this name.
+const LEAVING: &str = "#leaving";
+
 /// Names an [`Identity`].
 #[derive(Debug, Clone)]
 pub struct IdentityOf(pub String);
@@ -292,6 +299,13 @@ pub struct AwaitedOf(pub TeamId, pub String);
 
 /// Where all LoRAs are that nobody has looked at. Its end is that of the team's LoRAs, since who brings those writes both.
 const AWAITED: &str = "#awaited#loras";
+
+/// Names a [`LoraCount`].
+#[derive(Debug, Clone)]
+pub struct LoraCountOf(pub TeamId);
+
+/// Where all counts of LoRAs are. Its end is as that of [`AWAITED`].
+const COUNTED: &str = "#counted#loras";
 
 /// Apart from what the team's catalogue is read from with each minute: no team can have such a name.
 fn loras_of(team: &TeamId) -> String {
@@ -421,6 +435,11 @@ entity!(Audit, AuditAt, |it| AuditAt(it.at, it.id.clone()), |id| Key {
     partition: AUDIT.to_owned(),
     sort: Some(format!("{}#{}", in_order(id.0), id.1))
 });
+entity!(Leaving, LeavingAt, |it| LeavingAt(it.who.clone(), it.at), |id| Key {
+    table: Table::Pools,
+    partition: LEAVING.to_owned(),
+    sort: Some(format!("{}#{}", id.0, id.1.0))
+});
 entity!(Identity, IdentityOf, |it| IdentityOf(it.name.clone()), |id| {
     Key::simple(Table::Accounts, format!("identity#{}", id.0))
 });
@@ -474,6 +493,12 @@ entity!(
         sort: Some(format!("{}#{}", id.0, id.1))
     }
 );
+
+entity!(LoraCount, LoraCountOf, |it| LoraCountOf(it.of.clone()), |id| Key {
+    table: Table::Catalog,
+    partition: COUNTED.to_owned(),
+    sort: Some(id.0.to_string())
+});
 
 entity!(
     AwaitedLora,
@@ -580,6 +605,10 @@ pub struct DemandDaysOf<'a>(pub &'a PoolId, pub u32);
 /// The audit list, newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditList;
+
+/// Everybody who has just been put out.
+#[derive(Debug, Clone, Copy)]
+pub struct Leavings;
 
 /// The open WebSockets of an owner, as many as anybody has at once.
 #[derive(Debug, Clone, Copy)]
@@ -758,6 +787,20 @@ impl List for AuditList {
             prefix: String::new(),
             first: First::Largest,
             extent: Extent::First(100),
+        }
+    }
+}
+
+impl List for Leavings {
+    type Entry = Leaving;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Pools,
+            index: None,
+            partition: LEAVING.to_owned(),
+            prefix: String::new(),
+            first: First::Smallest,
+            extent: Extent::Whole,
         }
     }
 }

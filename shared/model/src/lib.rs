@@ -12,6 +12,7 @@ mod group;
 pub mod guess;
 mod ids;
 mod keep;
+mod leaving;
 pub mod metrics;
 mod money;
 mod parameters;
@@ -31,13 +32,15 @@ pub mod worker_api;
 pub use account::{Account, Role, SignedIn, TeamRate, Usage};
 pub use audit::Audit;
 pub use catalog::{
-    AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
+    AwaitedLora, CatalogEntry, Deletion, KINDS, LoraCount, Master, ModelUpload, Numbers, UploadState, UploadedLora,
+    folder,
 };
 pub use demand::{Band, DemandCount, DemandCounted, DemandDay, HourForecast, Judged, NextHour, NextStep};
 pub use failure::{Blame, Failure, FailureClass};
 pub use group::{Group, Member, Variant};
 pub use ids::{ConnectionId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use keep::{Keep, KeepRule, Kept};
+pub use leaving::Leaving;
 pub use money::MicroUsd;
 pub use parameters::{LoraStrength, Parameters};
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};

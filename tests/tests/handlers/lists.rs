@@ -7,8 +7,8 @@ use cloud::{
     memory::{Memory, Unkind},
     store::{Item, StorePort},
     tables::{
-        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DemandDaysOf, DemandOf, Key, List,
-        LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf, TasksUpTo, UnarchivedIn, Uploads, WorkersOf,
+        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DemandDaysOf, DemandOf, Key, Leavings,
+        List, LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf, TasksUpTo, UnarchivedIn, Uploads, WorkersOf,
     },
 };
 use model::{PoolId, TeamId, UserId};
@@ -84,6 +84,7 @@ async fn what_cannot_be_read_ends_no_list() {
         ("DemandOf", entries(DemandOf(&pool, 10)).await),
         ("DemandDaysOf", entries(DemandDaysOf(&pool, 10)).await),
         ("AuditList", entries(AuditList).await),
+        ("Leavings", entries(Leavings).await),
         ("SessionsOf", entries(SessionsOf(&user)).await),
         // Its entries are keys and nothing else, so that there is nothing that cannot be read.
         ("AccountsOf", 0),

@@ -12,6 +12,7 @@ mod authorize;
 mod bad_input;
 mod claim;
 mod credits;
+mod deeds;
 mod demand;
 mod dispatch;
 mod edge;

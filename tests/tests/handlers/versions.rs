@@ -10,12 +10,14 @@ use cloud::{
     store::{Item, StorePort},
     tables::{
         AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, CountedOf, DeletionOf, DemandAt,
-        DemandDayAt, DemandOf, DeviceOf, Entity, ForecastOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key, LoraOf,
-        NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
+        DemandDayAt, DemandOf, DeviceOf, Entity, ForecastOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key, LeavingAt,
+        LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, TicketOf,
+        UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Keep, KeepRule, Millis,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Keep, KeepRule, Leaving,
+    Millis,
     OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
@@ -118,6 +120,14 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "upload" => rewritten(UploadOf(of("id")), item).await,
         "deletion" => rewritten(DeletionOf(TeamId::new(of("of")), of("what")), item).await,
         "lora" => rewritten(LoraOf(TeamId::new(of("owner")), of("sha256")), item).await,
+        "lora-count" => rewritten(LoraCountOf(TeamId::new(of("of"))), item).await,
+        "leaving" => {
+            rewritten(
+                LeavingAt(UserId::new(of("who")), Millis(item["at"].as_u64().unwrap())),
+                item,
+            )
+            .await
+        }
         "awaited-lora" => rewritten(AwaitedOf(TeamId::new(of("of")), of("hash")), item).await,
         "numbers" => rewritten(NumbersOf(TeamId::new(of("of")), of("model")), item).await,
         other => panic!("there is no kind of item {other}"),
@@ -233,6 +243,8 @@ fn kind(key: &Key) -> &'static str {
         (Table::TaskBodies, _) => "body",
         (Table::Fleet, _) => "worker",
         (Table::Sessions, _) => "session",
+        (Table::Catalog, _) if begins("#counted") => "lora-count",
+        (Table::Pools, _) if begins("#leaving") => "leaving",
         (Table::Catalog, _) if begins("#awaited") => "awaited-lora",
         (Table::Catalog, _) if key.partition.ends_with("#loras") => "lora",
         (Table::Catalog, _) if begins("#uploads") => "upload",
@@ -344,6 +356,7 @@ async fn flow() -> World {
             ttl: 1,
         })
         .await;
+    world.put(Leaving::new(user.clone(), NOW)).await;
     let mut account = world.get(&user).await;
     account.sign_in(SignedIn {
         id: "0123456789abcdef".to_owned(),
