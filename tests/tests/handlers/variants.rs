@@ -300,10 +300,7 @@ async fn a_group_shows_its_pictures_as_they_come_and_is_canceled_as_one() {
 async fn whoever_asks_for_a_picture_is_before_a_group_that_waits() {
     let world = World::new().await;
     budget(&world, 10_000).await;
-    world
-        .submit(MARA, &asked(&json!({ "seeds": 40 })), NOW)
-        .await
-        .ok();
+    world.submit(MARA, &asked(&json!({ "seeds": 40 })), NOW).await.ok();
     let worker = world.ready(WORKER, INSTANCE, NOW).await;
     let begun = world.claimed(&worker, NOW).await.unwrap();
     let stroke = world.submit(OTHER, &wire("01_generate"), NOW).await.ok();
