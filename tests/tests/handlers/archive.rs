@@ -23,7 +23,9 @@ fn id(number: u64) -> String {
 /// A task that is over by its painter's wish.
 async fn canceled(world: &World, number: u64) -> TaskId {
     let task = world.queued(&id(number), MARA, NOW - minutes(2)).await;
-    let cancel = |task: &mut Task| drop(task.cancel(CancelCause::User, NOW));
+    let cancel = |task: &mut Task| {
+        task.cancel(CancelCause::User, NOW);
+    };
     world.alter_task(&task, cancel).await;
     task
 }
@@ -59,7 +61,9 @@ async fn golden_events() {
             }
             "stream" => {
                 let task = world.queued(TASK, MARA, NOW - seconds(9)).await;
-                let cancel = |task: &mut Task| drop(task.cancel(CancelCause::User, NOW));
+                let cancel = |task: &mut Task| {
+        task.cancel(CancelCause::User, NOW);
+    };
                 world.alter_task(&task, cancel).await;
             }
             other => unknown(other),
@@ -145,7 +149,7 @@ async fn what_cannot_be_handled_holds_up_nothing_else() {
         .into_iter()
         .find(|(key, _)| *key == broken.key())
         .unwrap();
-    item.insert("state".to_owned(), json!("dreaming"));
+    item.insert("state".to_owned(), json!("rehearsing"));
     item.insert("version".to_owned(), json!(9));
     let expect = 2;
     let item = Some(item);
