@@ -5,11 +5,13 @@
 
 pub mod cases;
 pub mod chance;
+mod changed;
 pub mod clairvoyant;
 pub mod demand;
 pub mod draw;
 pub mod engine;
 pub mod goals;
+pub mod minutes;
 pub mod models;
 pub mod sensitivity;
 pub mod signals;

@@ -23,6 +23,7 @@ use sim::{
     demand::Demand,
     draw,
     goals::{self, Goal},
+    minutes::{self, Pair, Side},
     models, sensitivity,
     stats::Report,
     world::World,
@@ -57,6 +58,12 @@ struct Args {
     /// What it is worth to begin with the models that are asked for most: 20 and 86 models.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity"])]
     warm_up: bool,
+    /// What it is worth to know painters' pauses, with each kind of client.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
+    pauses: bool,
+    /// Of that, the first lines only.
+    #[arg(long, requires = "pauses")]
+    brief: bool,
     /// How long a month of this demand, and a claim over 1000 waiting tasks, take to compute.
     #[arg(long)]
     speed: bool,
@@ -104,6 +111,14 @@ fn main() -> Result<()> {
     }
     if args.warm_up {
         return print(args.json, &models::warm_ups(&demand, &world), models_table);
+    }
+    if args.pauses {
+        let mut pairs = minutes::kinds(&demand, &world);
+        if !args.brief {
+            pairs.extend(minutes::worths(&demand, &world));
+            pairs.extend(minutes::wrong(&demand, &world));
+        }
+        return print(args.json, &pairs, pairs_table);
     }
     if args.speed {
         return print(args.json, &speed(&demand, &world), goals_table);
@@ -264,6 +279,22 @@ fn models_table(reports: &[Report]) {
             it.timeouts_pct,
             it.hours_month,
         );
+    }
+}
+
+fn pairs_table(pairs: &[Pair]) {
+    println!(
+        "| circumstances | fixed times: time-outs % | h/month | × clairvoyant | learned: time-outs % | h/month | × clairvoyant |"
+    );
+    println!("|---|{}", "--:|".repeat(6));
+    for it in pairs {
+        let side = |side: Side| {
+            format!(
+                "{:.2} | {:.1} | {:.2}",
+                side.timeouts_pct, side.hours_month, side.clairvoyant_ratio
+            )
+        };
+        println!("| {} | {} | {} |", it.what, side(it.fixed), side(it.learned));
     }
 }
 

@@ -8,7 +8,7 @@ mod report;
 
 use std::{collections::BTreeMap, time::Instant};
 
-use cloud::{Cloud, StoreError, bucket::BucketError, chain, metrics, tables::AllPools};
+use cloud::{Cloud, StoreError, Write, bucket::BucketError, chain, metrics, tables::AllPools};
 use fleet::{
     Fleet, FleetError, Instance,
     converge::{converge_all, converge_one},
@@ -17,7 +17,7 @@ use fleet::{
 use futures_util::{StreamExt, stream};
 use model::{Canceled, InstanceId, Millis, PoolId, Presence, RunEnd, Settings, Task, TaskId, metrics::TICK_TIME};
 use policy::{
-    measure,
+    hazard, measure,
     watch::{expiry, may_expire, run_lost},
 };
 use serde_json::Value;
@@ -207,11 +207,25 @@ impl App {
             }
         }
         self.hang_up_missed(&loaded.presence).await;
+        self.learn(&loaded, now).await;
         let scaled = scale(&self.cloud, &self.fleet, &self.settings, pool, now).await;
         converged?;
         watched?;
         report.planned += usize::from(scaled?);
         Ok(())
+    }
+
+    /// Notes what the tick shows of painters' pauses. Losing one loses nothing else.
+    async fn learn(&self, loaded: &Loaded, now: Millis) {
+        let Some(mut learned) = hazard::observed(&loaded.snapshot(&self.settings, now)) else {
+            return;
+        };
+        let noted = async { self.cloud.store.commit([Write::put(&mut learned)?]).await };
+        match noted.await {
+            // Another tick at the same time has seen the same.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => warn!(pool = %learned.pool, error = chain(&error), "painters' pauses were not noted"),
+        }
     }
 
     /// Hangs up on those who are out and whose sockets could not be closed then, among who was here lately.

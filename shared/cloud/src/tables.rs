@@ -2,9 +2,9 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
-    Device, Identity, Invitation, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
-    Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage,
-    UserId, Worker, WorkerId,
+    Device, Hazard, Identity, Invitation, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames,
+    PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora,
+    Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -204,6 +204,10 @@ pub struct TeamRateOf(pub TeamId);
 #[derive(Debug, Clone)]
 pub struct PaceOf(pub PoolId);
 
+/// Names a pool's [`Hazard`].
+#[derive(Debug, Clone)]
+pub struct HazardOf(pub PoolId);
+
 /// Names a painter's [`Presence`] in a pool.
 #[derive(Debug, Clone)]
 pub struct PresenceOf(pub PoolId, pub UserId);
@@ -300,6 +304,11 @@ entity!(Pace, PaceOf, |it| PaceOf(it.pool.clone()), |id| Key {
     table: Table::Pools,
     partition: id.0.to_string(),
     sort: Some("pace".to_owned())
+});
+entity!(Hazard, HazardOf, |it| HazardOf(it.pool.clone()), |id| Key {
+    table: Table::Pools,
+    partition: id.0.to_string(),
+    sort: Some("hazard".to_owned())
 });
 entity!(
     Presence,

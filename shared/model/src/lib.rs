@@ -8,6 +8,7 @@ mod audit;
 mod catalog;
 mod failure;
 pub mod guess;
+mod hazard;
 mod ids;
 pub mod metrics;
 mod money;
@@ -30,6 +31,7 @@ pub use catalog::{
     AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
 };
 pub use failure::{Blame, Failure, FailureClass};
+pub use hazard::{Course, Frailty, Hazard, Painter, Tally};
 pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};

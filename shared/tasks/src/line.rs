@@ -132,6 +132,7 @@ impl Line {
             backlog: &self.backlog,
             presence: &[],
             estimates: &self.pace.estimates,
+            hazard: None,
             settings,
             now,
         })

@@ -9,9 +9,9 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity, Id,
-        IdentityOf, InvitationOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table,
-        TeamRateOf, TicketOf, UploadOf, UsageOf,
+        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity,
+        HazardOf, Id, IdentityOf, InvitationOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf,
+        SignInOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
@@ -99,6 +99,7 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "pools" => rewritten(AllPools, item).await,
         "nodes" => rewritten(NodesOf(PoolId::new(of("pool"))), item).await,
         "pace" => rewritten(PaceOf(PoolId::new(of("pool"))), item).await,
+        "hazard" => rewritten(HazardOf(PoolId::new(of("pool"))), item).await,
         "presence" => {
             let pool = of("pool").strip_prefix("presence#").unwrap().to_owned();
             rewritten(PresenceOf(PoolId::new(pool), UserId::new(of("user"))), item).await
@@ -232,6 +233,7 @@ fn kind(key: &Key) -> &'static str {
         (Table::Pools, Some("now")) => "pool",
         (Table::Pools, Some("nodes")) => "nodes",
         (Table::Pools, Some("pace")) => "pace",
+        (Table::Pools, Some("hazard")) => "hazard",
         (Table::Pools, Some("names")) => "pools",
         (Table::Pools, _) => "presence",
         (Table::Accounts, _) if begins("user#") => "account",
