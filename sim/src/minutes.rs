@@ -1,29 +1,32 @@
 //! What it is worth to know painters' pauses: the first worker kept and started by what was learned of them, against fixed
 //! times.
 
-use model::{Hazard, MicroUsd, Settings};
+use model::{Course, Hazard, MicroUsd, Millis, Settings};
 use serde::Serialize;
 
 use crate::{
     cases::ours,
     clairvoyant::clairvoyant,
     demand::Demand,
-    engine::{Case, run},
+    engine::{Case, MIDNIGHT, run},
     signals::Signals,
     stats::Stats,
     world::World,
 };
 
-/// What clients show, by name.
-pub const KINDS: [(&str, Signals); 4] = [
+/// What clients show, by name: only of those that report the canvas pauses are known.
+const KINDS: [(&str, Signals); 4] = [
     ("presence with pauses", Signals::Canvas),
     ("presence without pauses", Signals::Unbroken),
     ("presence at start only", Signals::Start),
     ("no signal", Signals::None),
 ];
 
+/// Those that report it.
+const WATCHED: [(&str, Signals); 2] = [KINDS[0], KINDS[1]];
+
 /// Dollars that an avoided wait is worth, beside the default; millionths.
-const WORTHS: [u64; 4] = [50_000, 100_000, 400_000, 800_000];
+const WORTHS: [u64; 3] = [50_000, 100_000, 400_000];
 
 /// Both rules under the same circumstances.
 #[derive(Debug, Clone, Serialize)]
@@ -80,16 +83,25 @@ fn pair(what: &str, demand: &Demand, world: &World, case: &Case, flooder: Option
 
 /// Both rules with each kind of client.
 pub fn kinds(demand: &Demand, world: &World) -> Vec<Pair> {
-    KINDS
-        .iter()
-        .map(|(name, signals)| pair(name, demand, world, &ours(name, *signals), None))
-        .collect()
+    let mut pairs = Vec::new();
+    for (name, signals) in KINDS {
+        pairs.push(pair(name, demand, world, &ours(name, signals), None));
+    }
+    for (name, signals) in WATCHED {
+        let knows = Case {
+            hazard: learned(demand, world, &ours(name, signals)),
+            ..ours(name, signals)
+        };
+        let name = format!("{name}, knowing the same month beforehand");
+        pairs.push(pair(&name, demand, world, &knows, None));
+    }
+    pairs
 }
 
 /// What other prices of a wait would do.
 pub fn worths(demand: &Demand, world: &World) -> Vec<Pair> {
     let mut pairs = Vec::new();
-    for (name, signals) in KINDS {
+    for (name, signals) in WATCHED {
         for worth in WORTHS {
             let case = Case {
                 settings: Settings {
@@ -109,7 +121,7 @@ pub fn worths(demand: &Demand, world: &World) -> Vec<Pair> {
 pub fn wrong(demand: &Demand, world: &World) -> Vec<Pair> {
     let (third, half) = (demand.days / 3, demand.days / 2);
     let mut pairs = Vec::new();
-    for (name, signals) in [KINDS[0], KINDS[3]] {
+    for (name, signals) in WATCHED {
         let case = ours(name, signals);
         let mut with = |what: &str, demand: &Demand, case: &Case, flooder| {
             pairs.push(pair(&format!("{name}: {what}"), demand, world, case, flooder));
@@ -153,5 +165,24 @@ pub fn wrong(demand: &Demand, world: &World) -> Vec<Pair> {
 fn another(world: &World, signals: Signals) -> Option<Hazard> {
     const SEED: u64 = 77;
     let other = Demand::painted(20, 28, SEED)?;
-    run(&other, world, &ours("another studio", signals)).hazard
+    learned(&other, world, &ours("another studio", signals))
+}
+
+/// What this demand teaches, as it is known before the first day of another one.
+fn learned(demand: &Demand, world: &World, case: &Case) -> Option<Hazard> {
+    let hazard = run(demand, world, case).hazard?;
+    Some(Hazard {
+        at: Millis(MIDNIGHT),
+        painters: Vec::new(),
+        worked: Millis(0),
+        fixed: Course {
+            on: None,
+            ..hazard.fixed
+        },
+        learned: Course {
+            on: None,
+            ..hazard.learned
+        },
+        ..hazard
+    })
 }

@@ -85,21 +85,31 @@ fn regular(days: u32, signs: bool) -> Studio {
 
 #[test]
 fn who_asks_every_three_minutes_is_waited_for_and_who_has_gone_is_not() {
-    for signs in [true, false] {
-        // The last hour of work ended three hours ago.
-        let mut studio = regular(6, signs);
-        assert!(hazard::acts(studio.hazard.as_ref().unwrap()), "{:#?}", studio.hazard);
-        assert_eq!(hazard::starts(&studio.snapshot()), Some(false));
-        studio.shows(Sign::Ask);
-        for (minutes, kept) in [(1, true), (2, true), (20, false)] {
-            let at = studio.now + MINUTE * minutes;
-            assert_eq!(
-                hazard::keeps(&studio.snapshot(), at),
-                Some(kept),
-                "signs: {signs}, {minutes}"
-            );
-        }
+    // The last hour of work ended three hours ago.
+    let mut studio = regular(6, true);
+    assert!(hazard::acts(studio.hazard.as_ref().unwrap()), "{:#?}", studio.hazard);
+    studio.shows(Sign::Canvas);
+    assert_eq!(hazard::starts(&studio.snapshot()), Some(true));
+    studio.tick();
+    studio.shows(Sign::Ask);
+    for (minutes, kept) in [(1, true), (2, true), (20, false)] {
+        let at = studio.now + MINUTE * minutes;
+        assert_eq!(hazard::keeps(&studio.snapshot(), at), Some(kept), "{minutes} min");
     }
+    for _ in 0..20 {
+        studio.tick();
+    }
+    assert_eq!(hazard::starts(&studio.snapshot()), Some(false));
+}
+
+#[test]
+fn where_the_canvas_is_not_reported_times_are_fixed() {
+    let mut studio = regular(6, false);
+    studio.shows(Sign::Ask);
+    studio.hazard.as_mut().unwrap().fixed.usd = 1e6;
+    assert!(hazard::acts(studio.hazard.as_ref().unwrap()));
+    assert_eq!(hazard::keeps(&studio.snapshot(), studio.now), None);
+    assert_eq!(hazard::starts(&studio.snapshot()), None);
 }
 
 #[test]

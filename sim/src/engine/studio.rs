@@ -16,7 +16,7 @@ use super::{case::Case, disk::Disk};
 use crate::{demand::Demand, signals::millis, stats::Stats, world::World};
 
 /// The demand's first midnight: far enough from zero for every age.
-pub(super) const MIDNIGHT: u64 = 30 * 86_400_000;
+pub(crate) const MIDNIGHT: u64 = 30 * 86_400_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {

@@ -177,18 +177,18 @@ fn compare(hazard: &mut Hazard, snapshot: &PoolSnapshot<'_>, asked: u32, passed:
     if asked > 0 || busy || snapshot.wanted().next().is_some() {
         hazard.worked = now;
     }
+    if !presence::all_watched(snapshot.presence, now) {
+        // Fixed times decide, whatever was learned.
+        (hazard.fixed.on, hazard.learned.on) = (None, None);
+        return;
+    }
     let idle = now.since(hazard.worked);
     let present = snapshot
         .presence
         .iter()
         .any(|stay| presence::keeps_worker(stay, settings, now));
-    let limit = if presence::all_watched(snapshot.presence, now) {
-        settings.idle_watched
-    } else {
-        settings.idle_blind
-    };
     let long = idle >= settings.idle_stop;
-    let fixed = present || hazard.fixed.on.is_some() && idle < limit;
+    let fixed = present || hazard.fixed.on.is_some() && idle < settings.idle_watched;
     let learned = match hazard.learned.on {
         Some(_) => idle.is_zero() || is_kept(hazard, snapshot, now),
         None => is_started(hazard, snapshot, now),

@@ -10,6 +10,10 @@
 //! for which that is a gain, and is started where it is more than the start costs. So a wait that is worth more never stops a
 //! machine sooner.
 //!
+//! Whoever was at their canvas within the last minute is not weighed: for them a machine is there, as without this rule. And
+//! where a painter's client does not report the canvas, the times are fixed: what was learned of requests alone has shown to be
+//! worth no more.
+//!
 //! The same is decided for two machines that exist on paper only, by this rule and by that with fixed times. The rule acts
 //! while its machine is the cheaper one, waits included.
 
@@ -18,20 +22,23 @@ mod learn;
 mod outlook;
 mod painters;
 
+use std::time::Duration;
+
 use model::{Hazard, Millis};
 
 pub use cell::FORMAT;
 pub use learn::observed;
 
-use crate::{estimate, price, snapshot::PoolSnapshot};
+use crate::{estimate, presence, price, snapshot::PoolSnapshot};
 
 /// Requests seen before anybody acts on them.
 const EVIDENCE: f64 = 60.0;
 
 /// What is known, if it is to be acted on: it can be read, is of enough requests, and would have cost less than the rule
-/// with fixed times.
+/// with fixed times; and everybody who was here lately has a client that reports the canvas.
 fn acting<'a>(snapshot: &PoolSnapshot<'a>) -> Option<&'a Hazard> {
-    snapshot.hazard.filter(|it| acts(it))
+    let watched = presence::all_watched(snapshot.presence, snapshot.now);
+    snapshot.hazard.filter(|it| watched && acts(it))
 }
 
 /// Whether this is acted on.
@@ -44,24 +51,31 @@ pub fn evidence(hazard: &Hazard) -> f64 {
     hazard.cells.values().chain(&hazard.comers).map(|it| it.asks).sum()
 }
 
-/// Whether the first worker is worth keeping at that time, if it is idle until then; none where nothing is known.
+/// Whether the first worker is worth keeping at that time, if it is idle until then; none where fixed times decide.
 pub fn keeps(snapshot: &PoolSnapshot<'_>, at: Millis) -> Option<bool> {
     Some(is_kept(acting(snapshot)?, snapshot, at))
 }
 
-/// Whether a first worker is worth starting though nobody waits; none where nothing is known.
+/// Whether a first worker is worth starting though nobody waits; none where fixed times decide.
 pub fn starts(snapshot: &PoolSnapshot<'_>) -> Option<bool> {
     Some(is_started(acting(snapshot)?, snapshot, snapshot.now))
 }
 
 fn is_kept(hazard: &Hazard, snapshot: &PoolSnapshot<'_>, at: Millis) -> bool {
     let prices = Prices::of(snapshot);
-    outlook::gain(hazard, snapshot, at, prices, 0.0) > 0.0
+    is_shown(snapshot, at) || outlook::gain(hazard, snapshot, at, prices, 0.0) > 0.0
 }
 
 fn is_started(hazard: &Hazard, snapshot: &PoolSnapshot<'_>, at: Millis) -> bool {
     let prices = Prices::of(snapshot);
-    outlook::gain(hazard, snapshot, at, prices, prices.start_minutes) > prices.start()
+    is_shown(snapshot, at) || outlook::gain(hazard, snapshot, at, prices, prices.start_minutes) > prices.start()
+}
+
+/// Whether somebody whose stay is worth a worker was at their canvas within the last minute.
+fn is_shown(snapshot: &PoolSnapshot<'_>, at: Millis) -> bool {
+    const LATELY: Duration = Duration::from_mins(1);
+    let mut stays = snapshot.presence.iter();
+    stays.any(|stay| at.since(stay.at) < LATELY && presence::keeps_worker(stay, snapshot.settings, at))
 }
 
 /// What things cost, dollars.
