@@ -68,6 +68,7 @@ impl Side {
 fn fixed(case: Case) -> Case {
     Case {
         learning: false,
+        hazard: None,
         ..case
     }
 }

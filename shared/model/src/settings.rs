@@ -43,9 +43,8 @@ impl Value for u64 {
 /// Dollars.
 impl Value for MicroUsd {
     fn read(text: &str) -> Option<Self> {
-        const MOST: f64 = 1e6;
         let usd: f64 = text.parse().ok()?;
-        (0.0..=MOST).contains(&usd).then(|| Self((usd * 1e6).round() as u64))
+        (0.0..=1e6).contains(&usd).then(|| Self((usd * 1e6).round() as u64))
     }
     fn text(&self) -> String {
         (self.0 as f64 / 1e6).to_string()

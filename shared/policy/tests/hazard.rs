@@ -18,6 +18,7 @@ use proptest::prelude::*;
 const NOW: Millis = Millis(1_788_264_000_000);
 const MINUTE: Duration = Duration::from_mins(1);
 
+#[derive(Debug)]
 struct Studio {
     pool: Pool,
     workers: Vec<Worker>,

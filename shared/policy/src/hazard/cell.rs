@@ -25,6 +25,10 @@ const ALIKE: f64 = 20.0;
 /// A painter or an hour counts as any other, until so many requests show otherwise.
 const AVERAGE: f64 = 8.0;
 
+/// As many times as often as others, at least and at most.
+pub(super) const LEAST_OFTEN: f64 = 0.25;
+pub(super) const MOST_OFTEN: f64 = 4.0;
+
 /// A painter's situation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Situation {
@@ -144,7 +148,7 @@ pub(super) fn shrunk(seen: Tally, believed: Chances, strength: f64) -> Chances {
 
 /// How many times as often as others.
 pub(super) fn times(frailty: Frailty) -> f64 {
-    ((amount(frailty.asks) + AVERAGE) / (amount(frailty.expected) + AVERAGE)).clamp(0.25, 4.0)
+    ((amount(frailty.asks) + AVERAGE) / (amount(frailty.expected) + AVERAGE)).clamp(LEAST_OFTEN, MOST_OFTEN)
 }
 
 /// A table may hold anything.

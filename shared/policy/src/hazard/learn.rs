@@ -110,7 +110,9 @@ fn learn(hazard: &mut Hazard, snapshot: &PoolSnapshot<'_>) -> u32 {
             .iter()
             .position(|it| it.user == stay.user)
             .map(|at| painters.swap_remove(at));
-        let asks = stay.asked_at.is_some_and(|at| at > then && at <= now);
+        // Against what the tick before saw of them, not against its time: a request may have been written just after it.
+        let before = known.as_ref().map_or(Some(then - FAR), |it| it.asked_at);
+        let asks = stay.asked_at > before && stay.asked_at <= Some(now);
         asked += u32::from(asks);
         let mut next = seen(known.as_ref(), stay);
         match known.filter(|it| is_here(it.at, then)) {

@@ -1,12 +1,12 @@
 //! The next half hour, minute by minute, and what a machine is worth in it.
 
-use model::{Hazard, Millis};
+use model::{Hazard, Millis, Painter};
 
 use crate::snapshot::PoolSnapshot;
 
 use super::{
     Prices,
-    cell::{Chances, QUIET, Situation, hour, shrunk, times},
+    cell::{Chances, LEAST_OFTEN, MOST_OFTEN, QUIET, Situation, hour, shrunk, times},
     painters::known,
 };
 
@@ -25,8 +25,14 @@ const GUESSED: f64 = 60.0;
 /// What is gained at best by having a machine from `ready_in` minutes on, for as long as it pays, dollars: what the next
 /// request, or the return of somebody who was silent, is spared by it, less the idling until then. Never below zero.
 pub(super) fn gain(hazard: &Hazard, snapshot: &PoolSnapshot<'_>, at: Millis, prices: Prices, ready_in: f64) -> f64 {
+    // Half an hour without a request ends what a stay is worth.
+    let asks = |painter: &&Painter| {
+        let asked = painter.asked_at.unwrap_or(painter.since).max(painter.since);
+        at.since(asked) < snapshot.settings.idle_stop
+    };
     let painters: Vec<_> = known(hazard, snapshot)
         .iter()
+        .filter(asks)
         .map(|painter| (Situation::of(painter, at), times(painter.frailty)))
         .collect();
     let of_hour = hazard.hours.get(hour(at)).copied().map_or(1.0, times);
@@ -40,7 +46,7 @@ pub(super) fn gain(hazard: &Hazard, snapshot: &PoolSnapshot<'_>, at: Millis, pri
         for (situation, often) in &painters {
             let then = situation.after(minute);
             let chances = then.chances(hazard);
-            let often = often * of_hour;
+            let often = (often * of_hour).clamp(LEAST_OFTEN, MOST_OFTEN);
             no_ask *= 1.0 - (chances.asks * often).min(1.0);
             if then.silent >= QUIET {
                 no_return *= 1.0 - chances.returns;
