@@ -17,4 +17,5 @@ pub mod sensitivity;
 pub mod signals;
 pub mod stats;
 pub mod svg;
+pub mod variants;
 pub mod world;

@@ -26,6 +26,7 @@ use sim::{
     minutes::{self, Pair, Side},
     models, sensitivity,
     stats::Report,
+    variants::{self, Variants},
     world::World,
 };
 use uuid::Uuid;
@@ -64,6 +65,9 @@ struct Args {
     /// Of that, the first lines only.
     #[arg(long, requires = "pauses")]
     brief: bool,
+    /// What groups of variants in the batch lane do to everybody else.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
+    variants: bool,
     /// How long a month of this demand, and a claim over 1000 waiting tasks, take to compute.
     #[arg(long)]
     speed: bool,
@@ -119,6 +123,9 @@ fn main() -> Result<()> {
             pairs.extend(minutes::wrong(&demand, &world));
         }
         return print(args.json, &pairs, pairs_table);
+    }
+    if args.variants {
+        return print(args.json, &variants::table(&demand, &world), variants_table);
     }
     if args.speed {
         return print(args.json, &speed(&demand, &world), goals_table);
@@ -295,6 +302,29 @@ fn pairs_table(pairs: &[Pair]) {
             )
         };
         println!("| {} | {} | {} |", it.what, side(it.fixed), side(it.learned));
+    }
+}
+
+fn variants_table(rows: &[Variants]) {
+    println!(
+        "| variants | others' p95 s | times | others beside a group | their p95 s | times | a group takes min | h/month |"
+    );
+    println!("|--:|{}", "--:|".repeat(7));
+    for it in rows {
+        println!(
+            "| {} | {:.1} → {:.1} | {:.3} | {} | {:.1} → {:.1} | {:.3} | {:.1} | {:.1} → {:.1} |",
+            it.variants,
+            it.p95_without_s,
+            it.p95_with_s,
+            it.times(),
+            it.beside,
+            it.beside_without_s,
+            it.beside_with_s,
+            it.beside_with_s / it.beside_without_s.max(1e-9),
+            it.done_min,
+            it.hours_without,
+            it.hours_with,
+        );
     }
 }
 

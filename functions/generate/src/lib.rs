@@ -1,10 +1,12 @@
 //! The painters' task API in the plugin's words: submit, status, list, cancel, uploads.
 
+mod group;
 mod list;
 mod reply;
 mod submit;
 mod task;
 mod upload;
+mod variants;
 
 use std::sync::Arc;
 
@@ -43,6 +45,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(list::tasks))
         .routes(routes!(task::cancel))
         .routes(routes!(task::resources))
+        .routes(routes!(group::group))
+        .routes(routes!(group::cancel))
         .routes(routes!(upload::image))
         .routes(routes!(upload::lora))
 }

@@ -6,6 +6,7 @@
 mod act;
 mod audit;
 mod charts;
+mod group;
 mod line;
 mod machines;
 mod own;
@@ -52,4 +53,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::list))
         .routes(routes!(act::ask, act::act))
         .routes(routes!(ticket::give))
+        .routes(routes!(group::page))
 }

@@ -17,7 +17,10 @@ use lambda_http::request::RequestContext;
 
 use maud::Markup;
 
-use crate::{Site, frame};
+use crate::{
+    Site, frame,
+    tongue::{Said, Tongue},
+};
 
 /// What API Gateway and the browser say of a visit.
 #[derive(Debug, Default)]
@@ -25,6 +28,10 @@ pub struct Visit {
     /// The caller's address, as API Gateway saw it.
     pub address: String,
     cookies: String,
+    /// The language of the pages that it gets.
+    pub tongue: Tongue,
+    /// The language that the address asks for, which the addresses after it ask for too.
+    pub asked: Option<Tongue>,
     /// What the browser says of where the request comes from (`Sec-Fetch-Site`); "" from one that does not say.
     from: String,
 }
@@ -81,6 +88,8 @@ impl<S: Sync> FromRequestParts<S> for Visit {
         Ok(Self {
             address: address.unwrap_or_default(),
             cookies: cookies.collect::<Vec<_>>().join(";"),
+            tongue: Tongue::of(&parts.uri, &parts.headers),
+            asked: Tongue::asked(&parts.uri),
             from: text(parts.headers.get("sec-fetch-site")),
         })
     }
@@ -95,7 +104,7 @@ fn text(header: Option<&HeaderValue>) -> String {
 /// it.
 pub fn way_back(next: &str) -> Option<&str> {
     let path = next.split('?').next().unwrap_or_default();
-    let ours = path == "studio" || path.starts_with("studio/");
+    let ours = path == "studio" || ["studio/", "groups/"].iter().any(|it| path.starts_with(it));
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%/?&=@:+".contains(&byte);
     let straight = !path.contains('%') && !path.contains("..") && !next.contains("//");
     (ours && straight && next.len() <= LONGEST && next.bytes().all(plain)).then_some(next)
@@ -179,7 +188,8 @@ impl cloud::retry::MayConflict for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = Page(frame::problem(&self.0.message), None).into_response();
+        let mut response = Page(frame::problem(Tongue::English, &self.0.message), None).into_response();
+        response.extensions_mut().insert(Said(self.0.message.clone()));
         *response.status_mut() = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         self.0.note(&mut response);
         response
@@ -225,7 +235,12 @@ mod tests {
 
     #[test]
     fn a_sign_in_leads_back_to_our_own_pages_alone() {
-        for good in ["studio", "studio?pool=a%20b", "studio/act?do=pause&pool=default"] {
+        for good in [
+            "studio",
+            "studio?pool=a%20b",
+            "studio/act?do=pause&pool=default",
+            "groups/01a0/page",
+        ] {
             assert_eq!(way_back(good), Some(good));
         }
         let long = format!("studio?{}", "a".repeat(LONGEST));
@@ -233,6 +248,7 @@ mod tests {
             "",
             "account",
             "studios",
+            "groups",
             "//evil.example",
             "https://evil.example/studio",
             "studio//evil.example",
@@ -252,6 +268,7 @@ mod tests {
         for (from, to) in [
             ("/v1/account", "sign-in"),
             ("/v1/studio", "sign-in?next=studio"),
+            ("/v1/groups/01a0/page", "../../sign-in?next=groups%2F01a0%2Fpage"),
             ("/stage/v1/studio/act?do=x", "../sign-in?next=studio%2Fact%3Fdo%3Dx"),
         ] {
             assert_eq!(to_sign_in(&from.parse().unwrap()).location, to);

@@ -6,7 +6,7 @@ use axum::{
     http::{header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
 };
-use model::{Millis, TaskId, WorkerId};
+use model::{GroupId, Millis, TaskId, WorkerId};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::HttpError;
@@ -127,6 +127,11 @@ pub trait PathName: FromStr {
 impl PathName for TaskId {
     const PARAMETER: &str = "id";
     const WHAT: &str = "task";
+}
+
+impl PathName for GroupId {
+    const PARAMETER: &str = "id";
+    const WHAT: &str = "group";
 }
 
 impl PathName for WorkerId {
