@@ -17,7 +17,7 @@ use fleet::{
 use futures_util::{StreamExt, stream};
 use model::{Canceled, InstanceId, Millis, PoolId, Presence, RunEnd, Settings, Task, TaskId, metrics::TICK_TIME};
 use policy::{
-    measure,
+    hazard, measure,
     watch::{expiry, may_expire, offers_records, run_lost},
 };
 use serde_json::Value;
@@ -223,6 +223,7 @@ impl App {
         }
         self.hang_up_missed(&loaded.presence).await;
         self.believe(&loaded, now).await;
+        self.learn(&loaded, now).await;
         let scaled = scale(&self.cloud, &self.fleet, &self.settings, pool, now).await;
         converged?;
         watched?;
@@ -249,6 +250,19 @@ impl App {
         };
         if let Err(problem) = write {
             warn!(pool = %pool.pool, error = chain(&problem), "what the forecast asks for was not noted");
+        }
+    }
+
+    /// Notes what the tick shows of painters' pauses. Losing one loses nothing else.
+    async fn learn(&self, loaded: &Loaded, now: Millis) {
+        let Some(mut learned) = hazard::observed(&loaded.snapshot(&self.settings, now)) else {
+            return;
+        };
+        let noted = async { self.cloud.store.commit([Write::put(&mut learned)?]).await };
+        match noted.await {
+            // Another tick at the same time has seen the same.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => warn!(pool = %learned.pool, error = chain(&error), "painters' pauses were not noted"),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
-    DemandCount, DemandCounted, DemandDay, Device, Group, GroupId, HourForecast, Identity, Invitation, KeepRule, Leaving,
-    LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn,
-    Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
+    DemandCount, DemandCounted, DemandDay, Device, Group, GroupId, Hazard, HourForecast, Identity, Invitation,
+    KeepRule, Leaving, LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
+    Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage,
+    UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -215,6 +216,10 @@ pub struct KeepRuleOf(pub TeamId);
 #[derive(Debug, Clone)]
 pub struct PaceOf(pub PoolId);
 
+/// Names a pool's [`Hazard`].
+#[derive(Debug, Clone)]
+pub struct HazardOf(pub PoolId);
+
 /// Names a painter's [`Presence`] in a pool.
 #[derive(Debug, Clone)]
 pub struct PresenceOf(pub PoolId, pub UserId);
@@ -363,6 +368,11 @@ entity!(Pace, PaceOf, |it| PaceOf(it.pool.clone()), |id| Key {
     table: Table::Pools,
     partition: id.0.to_string(),
     sort: Some("pace".to_owned())
+});
+entity!(Hazard, HazardOf, |it| HazardOf(it.pool.clone()), |id| Key {
+    table: Table::Pools,
+    partition: id.0.to_string(),
+    sort: Some("hazard".to_owned())
 });
 entity!(
     Presence,

@@ -10,6 +10,7 @@ mod demand;
 mod failure;
 mod group;
 pub mod guess;
+mod hazard;
 mod ids;
 mod keep;
 mod leaving;
@@ -38,6 +39,7 @@ pub use catalog::{
 pub use demand::{Band, DemandCount, DemandCounted, DemandDay, HourForecast, Judged, NextHour, NextStep};
 pub use failure::{Blame, Failure, FailureClass};
 pub use group::{Group, Member, Variant};
+pub use hazard::{Course, Frailty, Hazard, Painter, Tally};
 pub use ids::{ConnectionId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use keep::{Keep, KeepRule, Kept};
 pub use leaving::Leaving;

@@ -140,6 +140,7 @@ impl World {
             backlog: &self.backlog,
             presence: &self.presence,
             estimates: &self.estimates,
+            hazard: None,
             settings: &self.settings,
             now: self.now,
         }

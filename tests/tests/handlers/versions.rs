@@ -10,15 +10,14 @@ use cloud::{
     store::{Item, StorePort},
     tables::{
         AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, CountedOf, DeletionOf, DemandAt,
-        DemandDayAt, DemandOf, DeviceOf, Entity, ForecastOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key, LeavingAt,
-        LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, TicketOf,
-        UploadOf, UsageOf,
+        DemandDayAt, DemandOf, DeviceOf, Entity, ForecastOf, HazardOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key,
+        LeavingAt, LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table,
+        TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Keep, KeepRule, Leaving,
-    Millis,
-    OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Keep, KeepRule,
+    Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -103,6 +102,7 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "pools" => rewritten(AllPools, item).await,
         "nodes" => rewritten(NodesOf(PoolId::new(of("pool"))), item).await,
         "pace" => rewritten(PaceOf(PoolId::new(of("pool"))), item).await,
+        "hazard" => rewritten(HazardOf(PoolId::new(of("pool"))), item).await,
         "presence" => {
             let pool = of("pool").strip_prefix("presence#").unwrap().to_owned();
             rewritten(PresenceOf(PoolId::new(pool), UserId::new(of("user"))), item).await
@@ -260,6 +260,7 @@ fn kind(key: &Key) -> &'static str {
         (Table::Pools, Some("now")) => "pool",
         (Table::Pools, Some("nodes")) => "nodes",
         (Table::Pools, Some("pace")) => "pace",
+        (Table::Pools, Some("hazard")) => "hazard",
         (Table::Pools, Some("names")) => "pools",
         (Table::Pools, _) => "presence",
         (Table::Accounts, _) if begins("user#") => "account",
