@@ -66,6 +66,6 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(pages::sign_out))
         .routes(routes!(provider::leave))
         .routes(routes!(provider::come_back))
-        .layer(from_fn(refused::counted))
         .layer(from_fn(|request, next| web::translated(words::PROBLEMS, request, next)))
+        .layer(from_fn(refused::counted))
 }

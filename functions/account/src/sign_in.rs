@@ -295,7 +295,7 @@ pub(crate) async fn approve(
             Page(page, cookie).into_response()
         }
         Err(sign_in) => {
-            refused::note("an invitation that is not good");
+            refused::note(words::BAD_INVITATION.en);
             let ask = Ask {
                 problem: Some(words::BAD_INVITATION),
                 ..Ask::of(&app, &sign_in, &visit, visitor.as_ref())
@@ -322,7 +322,7 @@ async fn sign_browser_in(
         Ok::<_, HttpError>(Some(invited.user_id))
     })?;
     let Some(user) = user else {
-        refused::note("an invitation that is not good");
+        refused::note(words::BAD_INVITATION.en);
         let who = Who {
             problem: Some(words::BAD_INVITATION),
             ..who

@@ -201,6 +201,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         backlog: None,
         start_tag: now.0,
         lane: Lane::Interactive,
+        kind: None,
         state: TaskState::Queued,
         model: Some(CHECKPOINT.to_owned()),
         work: 40.0,
@@ -220,6 +221,11 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
         variant: None,
     };
     match moment {
@@ -244,6 +250,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
                 size: 1_600_000,
                 lora_warning: false,
                 pose: None,
+                ..TaskResult::default()
             });
         }
     }
@@ -263,6 +270,7 @@ async fn body(store: &Store, request: &Value) -> Result<TaskBody> {
         version: 0,
         plan: Some(serde_json::to_string(&plan)?),
         plan_key: None,
+        parameters: None,
         inputs: None,
         loras: vec![],
         models: vec![],

@@ -284,6 +284,10 @@ metrics! {
     IDLE_MACHINES = "IdleMachines": Count, Tick, [];
     /// How much of its monthly limit a pool has used; absent without one.
     LIMIT_USED = "LimitUsed": Percent, Tick, [];
+    /// Mean pinball loss, in tasks an hour, of the forecaster that acts, over the last 14 days; absent while none does.
+    FORECAST_LOSS = "ForecastLoss": None, Tick, [Pool];
+    /// Hours of the last 14 days that stayed below its ninth of ten: 90 is meant.
+    FORECAST_COVERAGE = "ForecastCoverage": Percent, Tick, [Pool];
     /// How long a tick took.
     TICK_TIME = "TickTime": Milliseconds, Tick, [Tick];
 

@@ -80,6 +80,9 @@ async fn each_metric_that_is_declared_is_written() {
         async {
             a_day(&world).await;
             troubles(&world).await;
+            let foreseen = World::new().await;
+            crate::forecast::painted(&foreseen, 8).await;
+            crate::forecast::looked(&foreseen, 3, NOW).await;
             for minute in 0..10 {
                 unkind.submit(MARA, &wire("01_generate"), NOW + minutes(minute)).await;
             }
