@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import uuid
 from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from krita import Krita
@@ -13,6 +16,7 @@ from .qt import QtCore, QtGui
 PROFILE = "sRGB-elle-V2-srgbtrc.icc"
 _Format = QtGui.QImage.Format
 _Mode = QtGui.QPainter.CompositionMode
+_RECORD, _NAME = "atelier/document", re.compile(r"[A-Za-z0-9.:@=_-]{1,128}")
 _NO_LAYERS = ("transparencymask", "filtermask", "transformmask", "selectionmask", "colorizemask")
 _ON_BLACK = ("depth", "normal", "pose", "segmentation")
 
@@ -28,6 +32,21 @@ def document_by(name: str) -> Tuple[Optional[Any], bool]:
         if document_id(document) == name:
             return document, True
     return Krita.instance().activeDocument(), False
+
+
+def record_name(document: Any, make: bool = False) -> str:
+    """What the document is called for the record of how it was made, which is stored in it; empty if it has no such name."""
+    name = bytes(document.annotation(_RECORD)).decode("ascii", "replace")
+    if not _NAME.fullmatch(name):
+        name = uuid.uuid4().hex if make else ""
+        if name:
+            document.setAnnotation(_RECORD, "Atelier", QtCore.QByteArray(name.encode()))
+    return name
+
+
+def title(document: Any) -> str:
+    """What its painter calls it."""
+    return os.path.basename(document.fileName()) or document.name()
 
 
 def bounds(document: Any) -> Rect:
@@ -172,34 +191,6 @@ def put(document: Any, name: str, image: "QtGui.QImage", place: Place) -> None:
     add_layer(document, name, image, (0, 0) if outside else (place.x, place.y))
 
 
-class Preview:
-    """A locked layer that shows a picture before it is applied."""
-
-    def __init__(self) -> None:
-        self._document = ""
-        self._layer = ""
-
-    def show(self, document: Any, image: "QtGui.QImage", place: Place) -> None:
-        """Shows this one instead of another."""
-        self.hide()
-        if place.enlarges:
-            image = image.scaled(document.width(), document.height())
-        layer = add_layer(document, "[Atelier]", image, (place.x, place.y))
-        layer.setLocked(True)
-        self._document, self._layer = document_id(document), layer_id(layer)
-
-    def hide(self) -> None:
-        """Takes it away, wherever it is by now."""
-        for document in Krita.instance().documents() if self._layer else ():
-            node = layer_by(document, self._layer) if document_id(document) == self._document else None
-            if node is not None:
-                node.setLocked(False)
-                node.remove()
-                document.refreshProjection()
-                document.waitForDone()
-        self._layer = ""
-
-
 def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, int], visible: bool = True) -> Any:
     """Puts a picture on top of all layers as one step that can be undone."""
     layer = document.createNode(name, "paintlayer")
@@ -214,5 +205,4 @@ def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, in
     if not plain:
         layer.setColorSpace(*own)
     document.rootNode().addChildNode(layer, None)
-    document.refreshProjection()
     return layer
