@@ -62,8 +62,8 @@ async fn golden_events() {
             "stream" => {
                 let task = world.queued(TASK, MARA, NOW - seconds(9)).await;
                 let cancel = |task: &mut Task| {
-        task.cancel(CancelCause::User, NOW);
-    };
+                    task.cancel(CancelCause::User, NOW);
+                };
                 world.alter_task(&task, cancel).await;
             }
             other => unknown(other),
