@@ -160,8 +160,48 @@ async fn main() {
         let reads = faults.take().iter().filter(|call| call.name == "bucket.read").count();
         println!("| {name} | {reads} | {} | {took:.1?} |", found.entries.len().min(most));
     }
-    let records: u64 = (0..1000)
-        .map(|number| record(number * tasks / 1000, tasks, painters).line().unwrap().len() as u64)
-        .sum();
-    println!("\na record has {} bytes before it is packed", records / 1000);
+    price(bucket, &team, tasks, painters).await;
+}
+
+/// Dollars for a GiB and month in a bucket; in a table with recovery; for a million writes into each.
+const BUCKET_GIB: f64 = 0.023;
+const TABLE_GIB: f64 = 0.45;
+const MILLION_PUTS: f64 = 5.0;
+const MILLION_WRITES: f64 = 0.625;
+/// Days that a task's item stays, and those of a year.
+const DAYS: f64 = 7.0;
+const YEAR_DAYS: f64 = 365.0;
+
+/// What all of it costs in the month after that year, by AWS's list prices of us-east-1 as of August 2026.
+async fn price(bucket: &Bucket, team: &Scope, tasks: u64, painters: u64) {
+    let day = usize::try_from(tasks / 365).unwrap().max(1);
+    let lines: Vec<_> = (0..day as u64)
+        .map(|number| record(number, tasks, painters).line().unwrap())
+        .collect();
+    let record = history::packed(lines.iter().map(String::as_str)).len() as f64 / day as f64;
+    let line = lines.iter().map(String::len).sum::<usize>() as f64 / day as f64;
+    let (_, index) = bytes(bucket, &team.folder()).await;
+    let (all, gib) = (tasks as f64, 1024.0 * 1024.0 * 1024.0);
+    // In the index of its team, its painter and its machine.
+    let index = 3.0 * index as f64 / all;
+    let month = all / 12.0;
+    println!("\n| what | bytes of a task | GiB | dollars a month |\n|---|---|---|---|");
+    let items = all / YEAR_DAYS * DAYS * line / gib;
+    println!(
+        "| items of the table, seven days | {line:.0} | {items:.2} | {:.3} |",
+        items * TABLE_GIB
+    );
+    for (name, each) in [("records of the year", record), ("lists of the year", index)] {
+        println!(
+            "| {name} | {each:.0} | {:.2} | {:.3} |",
+            all * each / gib,
+            all * each / gib * BUCKET_GIB
+        );
+    }
+    println!("| a PUT of each record | | | {:.3} |", month / 1e6 * MILLION_PUTS);
+    // The task, and its keys out of the index of those without a record.
+    println!(
+        "| noting it on the item | | | {:.3} |",
+        month / 1e6 * 3.0 * MILLION_WRITES
+    );
 }
