@@ -16,10 +16,8 @@ use history::{
     Record,
     index::{Entry, PART, Place, Scope, after, head, take_in},
 };
-use model::{
-    Lane, LastRun, MicroUsd, Millis, Parameters, PoolId, RunId, RunTimes, Task, TaskId, TaskResult, TaskState, TeamId,
-    UserId, WorkerId,
-};
+use model::{Millis, Parameters, Task, TaskId, TeamId, UserId};
+use serde_json::json;
 use uuid::Uuid;
 
 /// The first of January 2026.
@@ -35,50 +33,32 @@ fn record(number: u64, tasks: u64, painters: u64) -> Record {
     let id = Uuid::from_u128((u128::from(created.0) << 80) | (7 << 76) | (2 << 62) | u128::from(chance.u64(..) >> 2));
     let run = Uuid::from_u128(id.as_u128() ^ 0xffff_ffff);
     let prompt: Vec<_> = (0..40).map(|_| WORDS[chance.usize(..WORDS.len())]).collect();
-    let task = Task {
-        task_id: TaskId::new(id),
-        version: 4,
-        owner: UserId::new(format!("painter-{}", chance.u64(..painters))),
-        team: TeamId::new("studio"),
-        pool: PoolId::new("default"),
-        backlog: None,
-        start_tag: created.0,
-        lane: Lane::Interactive,
-        kind: Some("generate".to_owned()),
-        state: TaskState::Succeeded,
-        model: Some("sdxl/a-checkpoint_v12.safetensors".to_owned()),
-        work: 41.943_04,
-        reserved: MicroUsd(4000),
-        cost: MicroUsd(chance.u64(500..4000)),
-        created,
-        expires_at: created + Duration::from_hours(1),
-        seen_at: created,
-        eta: None,
-        run: None,
-        cancel: None,
-        failures: 0,
-        failed_on: None,
-        unpaid_ms: 0,
-        result: Some(TaskResult {
-            key: format!("results/{id}/{run}"),
-            offsets: vec![0],
-            size: chance.u64(1_000_000..2_000_000),
-            lora_warning: false,
-            pose: None,
-        }),
-        error: None,
-        claimed_at: Some(created + Duration::from_secs(2)),
-        ended_at: Some(created + Duration::from_secs(chance.u64(4..12))),
-        times: Some(RunTimes::default()),
-        last_run: Some(LastRun {
-            run_id: RunId::new(run),
-            worker_id: WorkerId::new(format!("w-{}", chance.u8(..20))),
-        }),
-        unarchived: None,
-        offer_at: None,
-        archived_at: Some(created),
-        ttl: None,
-    };
+    // As an item, so that what a task has beside these is what it has by itself.
+    let task: Task = serde_json::from_value(json!({
+        "task_id": id,
+        "version": 4,
+        "owner": format!("painter-{}", chance.u64(..painters)),
+        "team": "studio",
+        "pool": "default",
+        "start_tag": created.0,
+        "lane": "interactive",
+        "kind": "generate",
+        "state": "succeeded",
+        "model": "sdxl/a-checkpoint_v12.safetensors",
+        "work": 41.943_04,
+        "reserved": 4000,
+        "cost": chance.u64(500..4000),
+        "created": created,
+        "expires_at": created + Duration::from_hours(1),
+        "seen_at": created,
+        "result": { "key": format!("results/{id}/{run}"), "offsets": [0], "size": chance.u64(1_000_000..2_000_000) },
+        "claimed_at": created + Duration::from_secs(2),
+        "ended_at": created + Duration::from_secs(chance.u64(4..12)),
+        "times": { "fetch_ms": 120, "execute_ms": chance.u64(2000..9000), "upload_ms": 180 },
+        "last_run": { "run_id": run, "worker_id": format!("w-{}", chance.u8(..20)) },
+        "archived_at": created,
+    }))
+    .unwrap();
     let parameters = Parameters {
         kind: "generate".to_owned(),
         prompt: prompt.join(" "),
