@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod connect;
+pub mod erase;
+pub mod export;
 pub mod invite;
 pub mod keys;
 pub mod lora;
@@ -9,5 +11,6 @@ pub mod outputs;
 pub mod pool;
 pub mod seed;
 pub mod task;
+pub mod team;
 pub mod usage;
 pub mod user;

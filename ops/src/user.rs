@@ -310,7 +310,7 @@ async fn list(store: &Store, team: &TeamId) -> Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
-async fn remove(store: &Store, user: &UserId, now: Millis) -> Result<String> {
+pub(crate) async fn remove(store: &Store, user: &UserId, now: Millis) -> Result<String> {
     let removed = on_conflict!({
         let Some(account) = store.get(user).await? else {
             return Ok(false);

@@ -83,7 +83,7 @@ pub(crate) async fn tasks(
     let mut tasks = Vec::with_capacity(page.entries.len());
     for task in page.entries {
         tasks.push(ListedTask {
-            task: view::shown(&app.cloud.bucket, &app.settings, &task).await?,
+            task: view::with_thumbnails(&app.cloud.bucket, &app.settings, &task).await?,
             created: task.created,
             ended_at: task.ended_at,
         });

@@ -242,6 +242,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
                 size: 1_600_000,
                 lora_warning: false,
                 pose: None,
+                ..TaskResult::default()
             });
         }
     }

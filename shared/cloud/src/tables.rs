@@ -2,7 +2,11 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
+<<<<<<< HEAD
     Device, Group, GroupId, Hazard, Identity, Invitation, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId,
+=======
+    Device, Group, GroupId, Identity, Invitation, KeepRule, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId,
+>>>>>>> main/main
     PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket,
     UploadedLora, Usage, UserId, Worker, WorkerId,
 };
@@ -200,6 +204,10 @@ pub struct IdentityOf(pub String);
 #[derive(Debug, Clone)]
 pub struct TeamRateOf(pub TeamId);
 
+/// Names a [`KeepRule`].
+#[derive(Debug, Clone)]
+pub struct KeepRuleOf(pub TeamId);
+
 /// Names a pool's [`Pace`].
 #[derive(Debug, Clone)]
 pub struct PaceOf(pub PoolId);
@@ -304,6 +312,9 @@ entity!(PoolNodes, NodesOf, |it| NodesOf(it.pool.clone()), |id| Key {
 });
 entity!(TeamRate, TeamRateOf, |it| TeamRateOf(it.team.clone()), |id| {
     Key::simple(Table::Accounts, format!("team#{}", id.0))
+});
+entity!(KeepRule, KeepRuleOf, |it| KeepRuleOf(it.team.clone()), |id| {
+    Key::simple(Table::Accounts, format!("keep#{}", id.0))
 });
 entity!(Pace, PaceOf, |it| PaceOf(it.pool.clone()), |id| Key {
     table: Table::Pools,

@@ -11,6 +11,7 @@ mod group;
 pub mod guess;
 mod hazard;
 mod ids;
+mod keep;
 pub mod metrics;
 mod money;
 mod pool;
@@ -35,10 +36,11 @@ pub use failure::{Blame, Failure, FailureClass};
 pub use group::{Group, Member, Variant};
 pub use hazard::{Course, Frailty, Hazard, Painter, Tally};
 pub use ids::{ConnectionId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use keep::{Keep, KeepRule, Kept};
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;
-pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
+pub use run::{MAX_THUMBNAIL, Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
     Breaker, BreakerForce, Demand, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told,
     storable,

@@ -203,6 +203,9 @@ pub struct RunUrls {
     /// asks for it.
     #[serde(default)]
     pub upload: String,
+    /// PUT of the thumbnail of each picture, where [`FreshUrls::thumbnails`] asks for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<String>,
 }
 
 /// Largest plan, bytes of JSON: the texts of a request of 1 MiB, each in the style's place for it.
@@ -330,6 +333,9 @@ pub struct RunResult {
     /// The people in the picture, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pose: Option<Pose>,
+    /// Size of each picture's thumbnail in bytes, once they are in the bucket. Older workers make none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<u64>,
 }
 
 /// `POST /v1/workers/{id}/failure`.
@@ -361,6 +367,10 @@ pub struct FreshUrls {
     /// workers do not say, and older APIs sign none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Size of each picture's thumbnail that is about to be uploaded, bytes; then [`RunUrls::thumbnails`] are signed for these
+    /// sizes only. Older APIs sign none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<u64>,
 }
 
 /// Reply to [`RunResult`] and [`RunFailure`].

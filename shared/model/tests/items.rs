@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use common::{task, worker};
 use model::{
-    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Load, Millis, Outcome, PoolId, Run, RunId,
-    RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
+    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Keep, Kept, Load, Millis, Outcome, PoolId,
+    Run, RunId, RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
     socket::{ClientMessage, ServerMessage, TaskView},
     storable,
     worker_api::{Claim, Heartbeat, HeartbeatReply, RunFailure},
@@ -48,6 +48,11 @@ fn succeeded(pictures: u64) -> Task {
         lora_warning: false,
         size: pictures * 1_301_220,
         pose: None,
+        thumbnails: true,
+        kept: Some(Kept {
+            how: Keep::Always,
+            at: NOW,
+        }),
     };
     let times = RunTimes {
         fetch: 120,

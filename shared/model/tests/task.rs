@@ -90,6 +90,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 size: 1000,
                 lora_warning: false,
                 pose: None,
+                ..TaskResult::default()
             };
             Outcome::Succeeded(result, RunTimes::default())
         }),
@@ -255,6 +256,7 @@ fn a_result_while_canceling_is_refused() {
             size: 1,
             lora_warning: false,
             pose: None,
+            ..TaskResult::default()
         };
         let end = task.end_run(run_id(1), Outcome::Succeeded(result, RunTimes::default()), Millis(4));
         assert_eq!(end, Ok(RunEnd::Ended));
@@ -297,6 +299,7 @@ fn a_late_result_counts_if_nobody_replaced_the_run() {
         size: 1,
         lora_warning: false,
         pose: None,
+        ..TaskResult::default()
     };
     let outcome = Outcome::Succeeded(result, RunTimes::default());
     let wrong = task.end_run(run_id(2), outcome.clone(), Millis(u64::MAX));

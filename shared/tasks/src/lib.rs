@@ -9,9 +9,11 @@
 //! its own words; it admits, ends and shows nothing by itself.
 
 pub mod bodies;
+pub mod erase;
 pub mod groups;
 pub mod held;
 pub mod intake;
+pub mod keep;
 pub mod learn;
 pub mod line;
 pub mod list;

@@ -26,7 +26,7 @@ fn rows() -> Vec<(String, usize)> {
     rows.collect()
 }
 
-const CASES: [&str; 43] = [
+const CASES: [&str; 44] = [
     "any_body",
     "submit_body",
     "inline_picture",
@@ -68,6 +68,7 @@ const CASES: [&str; 43] = [
     "result",
     "result_pictures",
     "result_bytes",
+    "thumbnail",
     "failure_message",
     "logged_error",
 ];
@@ -374,6 +375,19 @@ async fn goes_through(name: &str, n: usize) -> bool {
         }
         "result_pictures" => ended(&world, (0..n).collect(), n).await,
         "result_bytes" => ended(&world, vec![0], n).await,
+        "thumbnail" => {
+            let (task, worker) = world.running(NOW).await;
+            let run = task.run.unwrap().run_id;
+            let body = json!({ "run_id": run, "task_id": task.task_id, "thumbnails": [n] });
+            let urls = world.work(&worker, "urls", &body, NOW).await.status == 200;
+            let times = json!({ "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 });
+            let body = json!({
+                "run_id": run, "task_id": task.task_id, "offsets": [0], "size": 9, "times": times, "thumbnails": [n],
+            });
+            let result = world.work(&worker, "result", &body, NOW).await.status == 200;
+            assert_eq!(urls, result);
+            result
+        }
         "path" => {
             let mut event = http("GET /v1/tasks", "", Some(&painter(MARA)), &json!(null));
             let path = event["rawPath"].as_str().unwrap().len();

@@ -226,6 +226,7 @@ async fn a_worker_gets_it_and_says_whether_it_did_something() {
         run_id: run.run_id,
         task_id: run.task_id,
         size: None,
+        thumbnails: vec![],
     });
     let worker = world.worker(WORKER).await;
     let urls: RunUrls = world.work(&worker, "urls", &fresh, NOW).await.parsed();

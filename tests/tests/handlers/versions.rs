@@ -10,13 +10,13 @@ use cloud::{
     store::{Item, StorePort},
     tables::{
         AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity,
-        HazardOf, Id, IdentityOf, InvitationOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf,
-        SignInOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
+        HazardOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf,
+        PresenceOf, SignInOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Millis, OpenCall,
-    PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Keep, KeepRule, Millis,
+    OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -86,6 +86,7 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "session" => rewritten(ConnectionId::new(of("connection_id")), item).await,
         "account" => rewritten(UserId::new(of("user_id")), item).await,
         "usage" => rewritten(UsageOf(UserId::new(of("user_id")), of("month")), item).await,
+        "keep-rule" => rewritten(KeepRuleOf(TeamId::new(of("keeps"))), item).await,
         "team-rate" => rewritten(TeamRateOf(TeamId::new(of("limits"))), item).await,
         "sign-in" => rewritten(SignInOf(of("code")), item).await,
         "device" => rewritten(DeviceOf(of("client")), item).await,
@@ -240,6 +241,7 @@ fn kind(key: &Key) -> &'static str {
         (Table::Pools, _) => "presence",
         (Table::Accounts, _) if begins("user#") => "account",
         (Table::Accounts, _) if begins("usage#") => "usage",
+        (Table::Accounts, _) if begins("keep#") => "keep-rule",
         (Table::Accounts, _) if begins("team#") => "team-rate",
         (Table::Accounts, _) if begins("address#") => "address-rate",
         (Table::Accounts, _) if begins("code#") => "sign-in",
@@ -344,6 +346,13 @@ async fn flow() -> World {
             team: TeamId::new(TEAM),
             version: 0,
             bucket: NOW,
+        })
+        .await;
+    world
+        .put(KeepRule {
+            team: TeamId::new(TEAM),
+            version: 0,
+            keep: Keep::Month,
         })
         .await;
     world
