@@ -2,13 +2,9 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
-<<<<<<< HEAD
-    Device, Group, GroupId, Hazard, Identity, Invitation, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId,
-=======
-    Device, Group, GroupId, Identity, Invitation, KeepRule, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId,
->>>>>>> main/main
-    PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket,
-    UploadedLora, Usage, UserId, Worker, WorkerId,
+    Device, Group, GroupId, Hazard, Identity, Invitation, KeepRule, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool,
+    PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate,
+    Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
