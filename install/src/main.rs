@@ -27,7 +27,7 @@ use model::{PoolId, Settings, UserId};
 use ops::{
     audit,
     connect::connect,
-    erase, export, keys, lora,
+    erase, export, forecast, keys, lora,
     outputs::Outputs,
     pool,
     seed::{self, FirstUser},
@@ -95,6 +95,17 @@ enum Command {
         outputs: PathBuf,
         #[command(subcommand)]
         command: team::Command,
+    },
+    /// What the next hour is expected to ask of a pool, or of each; who says so, and how good it was.
+    Forecast {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json")]
+        outputs: PathBuf,
+        /// The pool. [default: all]
+        pool: Option<PoolId>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// What a team's painters used in a month, as a table or CSV.
     Usage {
@@ -203,6 +214,7 @@ async fn main() -> ExitCode {
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Task { outputs, command } => run_task(&outputs, command).await,
         Command::Team { outputs, command } => run_team(&outputs, command).await,
+        Command::Forecast { outputs, pool, json } => show_forecast(&outputs, pool.as_ref(), json).await,
         Command::Usage { outputs, arguments } => run_usage(&outputs, &arguments).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
         Command::Model { outputs, command } => run_model(&outputs, command).await,
@@ -352,6 +364,10 @@ async fn run_usage(outputs: &Path, arguments: &usage::Arguments) -> Result<Strin
     usage::run(&store(outputs).await?, arguments, cloud::now()).await
 }
 
+async fn show_forecast(outputs: &Path, pool: Option<&PoolId>, json: bool) -> Result<String> {
+    forecast::run(&store(outputs).await?, pool, json, cloud::now()).await
+}
+
 async fn show_audit(outputs: &Path, arguments: audit::Command) -> Result<String> {
     audit::run(&store(outputs).await?, arguments).await
 }
@@ -360,7 +376,8 @@ async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {
     let outputs = Outputs::read(outputs)?;
     let sdk = connect().await?;
     let models = Bucket::s3(&sdk, outputs.get("ModelsBucket")?.to_owned());
-    lora::run(&Store::dynamo(&sdk, outputs.tables()?), &models, command).await
+    let store = Store::dynamo(&sdk, outputs.tables()?);
+    lora::run(&store, &models, command, cloud::now()).await
 }
 
 async fn run_model(outputs: &Path, command: models::Command) -> Result<String> {

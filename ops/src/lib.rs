@@ -4,6 +4,7 @@ pub mod audit;
 pub mod connect;
 pub mod erase;
 pub mod export;
+pub mod forecast;
 pub mod invite;
 pub mod keys;
 pub mod lora;

@@ -24,6 +24,7 @@ pub fn ours(name: &str, signals: Signals) -> Case {
         learning: true,
         hazard: None,
         forecast: None,
+        foreseen: None,
         always: 0,
         choosing: true,
         knows_disks: true,

@@ -10,6 +10,7 @@ pub mod clairvoyant;
 pub mod demand;
 pub mod draw;
 pub mod engine;
+pub mod foreseen;
 pub mod goals;
 pub mod minutes;
 pub mod models;

@@ -21,7 +21,7 @@ use serde::Serialize;
 use sim::{
     cases::{self, OURS, compare},
     demand::Demand,
-    draw,
+    draw, foreseen,
     goals::{self, Goal},
     minutes::{self, Pair, Side},
     models, sensitivity,
@@ -59,6 +59,10 @@ struct Args {
     /// What it is worth to begin with the models that are asked for most: 20 and 86 models.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity"])]
     warm_up: bool,
+    /// What the hourly forecast is worth that learns from this demand's past, by each signal. Takes a second or two for each
+    /// day of the demand.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
+    forecast: bool,
     /// What it is worth to know painters' pauses, with each kind of client.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
     pauses: bool,
@@ -109,6 +113,9 @@ fn main() -> Result<()> {
     }
     if args.sensitivity {
         return print(args.json, &sensitivity::all(&demand, &world), table);
+    }
+    if args.forecast {
+        return print(args.json, &foreseen::all(&demand, &world), table);
     }
     if args.affinity {
         return print(args.json, &models::choices(&demand, &world), models_table);

@@ -127,10 +127,11 @@ async fn end(
         Ok(ended) => {
             let kept = ended.end == RunEnd::Committed || !matches!(outcome, Outcome::Succeeded(..));
             if ended.end == RunEnd::Committed {
-                metrics::note(
-                    measure::first_picture(&worker, now),
-                    &[("worker.id", &worker.worker_id)],
-                );
+                let mut found: Vec<_> = measure::first_picture(&worker, now).into_iter().collect();
+                if !assign::is_old(&worker) {
+                    found.extend(measure::loads(&ended.task, reads));
+                }
+                metrics::note(found, &[("worker.id", &worker.worker_id)]);
             }
             (kept, Some(ended))
         }

@@ -1,5 +1,5 @@
-//! The buckets of pictures and of model files. Bytes travel by presigned URLs; only plans too large for a table pass
-//! through here.
+//! The buckets of pictures and of model files. Bytes travel by presigned URLs; only plans too large for a table, and records of
+//! tasks that are over, pass through here.
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,6 +50,17 @@ pub struct Whole {
     pub etag: String,
 }
 
+/// What must be there for a put to be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect<'a> {
+    /// Whatever it is.
+    Anything,
+    /// Nothing.
+    Nothing,
+    /// The object with this ETag.
+    Etag(&'a str),
+}
+
 /// What a bucket must be able to do.
 pub trait BucketPort: std::fmt::Debug + Send + Sync {
     /// A URL that puts the object. A size in bytes is signed with it, so that S3 takes no other.
@@ -78,6 +89,9 @@ pub trait BucketPort: std::fmt::Debug + Send + Sync {
     fn put<'a>(&'a self, key: &'a str, text: String) -> BoxFuture<'a, Result<(), BucketError>>;
     /// Gets a text.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>>;
+    /// Puts bytes, if what is expected is there. False if it is not: somebody else was first.
+    fn put_if<'a>(&'a self, key: &'a str, bytes: Bytes, expect: Expect<'a>)
+    -> BoxFuture<'a, Result<bool, BucketError>>;
     /// Copies an object within the bucket, whose bytes stay there; false if there is none at `from`.
     fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>>;
     /// Gets the object as a whole; none if it is not there.
@@ -138,6 +152,7 @@ pub(crate) fn client(sdk: &aws_config::SdkConfig, path_style: bool) -> Client {
 pub const LISTED: usize = 1000;
 
 const PRESIGN: &str = "s3 presign";
+const PUT: &str = "s3 PutObject";
 const LIST: &str = "s3 ListObjectsV2";
 pub(crate) const GET: &str = "s3 GetObject";
 pub(crate) const COPY: &str = "s3 CopyObject";
@@ -285,6 +300,36 @@ impl BucketPort for S3 {
                 .await
                 .map_err(|error| CallError::passing(GET, error))?;
             String::from_utf8(body.into_bytes().into()).map_err(|error| CallError::refused(GET, error).into())
+        })
+    }
+
+    fn put_if<'a>(
+        &'a self,
+        key: &'a str,
+        bytes: Bytes,
+        expect: Expect<'a>,
+    ) -> BoxFuture<'a, Result<bool, BucketError>> {
+        Box::pin(async move {
+            let put = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .body(bytes.into());
+            let put = match expect {
+                Expect::Anything => put,
+                Expect::Nothing => put.if_none_match("*"),
+                Expect::Etag(etag) => put.if_match(format!("\"{etag}\"")),
+            };
+            match put.send().await {
+                Ok(_) => Ok(true),
+                // Something else is there, or is being put; 404: what was expected is gone.
+                Err(error) => match error.raw_response().map(|it| it.status().as_u16()) {
+                    Some(409 | 412) if expect != Expect::Anything => Ok(false),
+                    Some(404) if matches!(expect, Expect::Etag(_)) => Ok(false),
+                    _ => Err(CallError::of(PUT, error).into()),
+                },
+            }
         })
     }
 

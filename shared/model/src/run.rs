@@ -29,6 +29,15 @@ pub struct Run {
     pub progress: f32,
 }
 
+/// Who rendered a task last, kept once it is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// The run.
+    pub run_id: RunId,
+    /// The worker.
+    pub worker_id: WorkerId,
+}
+
 /// The pictures of a finished run: one blob in the bucket, and beside it a small one of each.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResult {

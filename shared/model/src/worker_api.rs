@@ -245,6 +245,10 @@ pub struct Heartbeat {
     /// Why the machine is of no use: its ComfyUI fails at what must succeed, restarted or not. It is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sick: Option<String>,
+    /// Files of the studio's store whose bytes were not those of their hash: each once, until a heartbeat with it is answered. Such a
+    /// file is fetched anew. At most 16. Older workers do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<Damaged>,
     /// How its machine came up, once it has become ready. The first that is said after a start counts. Older workers do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<BootTimes>,
@@ -298,6 +302,26 @@ pub enum Source {
     Shared,
     /// The bucket, onto its disk.
     Bucket,
+}
+
+impl Source {
+    /// The source as it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Shared => "shared",
+            Self::Bucket => "bucket",
+        }
+    }
+}
+
+/// A file of the studio's store whose bytes were not those of its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Damaged {
+    /// As ComfyUI lists it.
+    pub file: String,
+    /// Where it was so.
+    pub from: Source,
 }
 
 /// What a worker has read of model files.

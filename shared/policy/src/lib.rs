@@ -6,6 +6,7 @@
 pub mod breaker;
 pub mod claim;
 pub mod coming;
+pub mod count;
 pub mod demand;
 pub mod estimate;
 pub mod fair;

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use model::{
-    BacklogEntry, Breaker, BreakerForce, Estimate, Estimates, Forecast, Lane, Load, Millis, Pace, Pool, PoolId,
-    Presence, Settings, TaskId, TeamId, UserId, Worker, WorkerId, WorkerState, guess,
+    BacklogEntry, Band, Breaker, BreakerForce, Estimate, Estimates, Forecast, Lane, Load, Millis, NextHour, NextStep,
+    Pace, Pool, PoolId, Presence, Settings, TaskId, TeamId, UserId, Worker, WorkerId, WorkerState, guess,
 };
 use policy::{
     PoolSnapshot,
@@ -464,7 +464,7 @@ proptest! {
         let tick = Duration::from_mins(1);
         let (mut credit, mut earned, mut spent) = (0, 0.0, 0.0);
         for (anyway, kept) in ticks {
-            let it = Forecast { workers: kept, until: Millis(u64::MAX), credit_ms: credit };
+            let it = Forecast { workers: kept, until: Millis(u64::MAX), credit_ms: credit, settled_at: Millis(0) };
             let kept = forecast::floor(Some(&it), NOW);
             credit = forecast::settled(credit, tick * anyway, tick * kept);
             earned += tick.as_secs_f64() * f64::from(anyway);
@@ -472,6 +472,64 @@ proptest! {
             // The last tick may overdraw it.
             prop_assert!(spent <= earned * forecast::SHARE + 50.0 * 60.0 + 1.0);
         }
+    }
+}
+
+/// An hour in which all steps are alike.
+fn hour(arrivals: Band, gpu_s: Band) -> NextHour {
+    NextHour {
+        from: NOW,
+        until: NOW + Duration::from_mins(15),
+        steps: vec![NextStep { arrivals, gpu_s }; 12],
+        ..NextHour::default()
+    }
+}
+
+#[test]
+fn a_machine_more_is_asked_for_at_80_percent() {
+    let settings = Settings {
+        forecast_workers: 9,
+        ..Settings::default()
+    };
+    let start = Duration::from_mins(2);
+    let band = |p50, p90| Band { p50, p90 };
+    let asked = |gpu_s: f64| forecast::asked(Some(&hour(band(5.0, 5.0), band(gpu_s, gpu_s))), start, &settings, NOW);
+    // Of 300 s of a machine, 240 may be filled.
+    assert_eq!([1.0, 240.0, 241.0, 480.0, 481.0].map(asked), [1, 1, 2, 2, 3]);
+    assert_eq!(asked(1e300), 9);
+    for nothing in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(asked(nothing), 0);
+    }
+    let quiet = hour(band(0.0, 0.2), band(1.0, 2.0));
+    assert_eq!(forecast::asked(Some(&quiet), start, &settings, NOW), 0);
+    let busy = hour(band(5.0, 5.0), band(9.0, 9.0));
+    let at = |minutes| forecast::asked(Some(&busy), start, &settings, NOW + Duration::from_mins(minutes));
+    assert_eq!((at(0), at(14), at(15)), (1, 1, 0));
+    // Of a clock that runs ahead.
+    assert_eq!(forecast::asked(Some(&busy), start, &settings, Millis(0)), 0);
+    let nothing = Settings::default();
+    assert_eq!(forecast::asked(Some(&busy), start, &nothing, NOW), 0);
+    assert_eq!(forecast::asked(None, start, &settings, NOW), 0);
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn whatever_is_forecast_the_floor_is_bounded_and_grows_with_it(
+        p50 in any::<f64>(), p90 in any::<f64>(), gpu in 0.0..1e9_f64, more in 1.0..10.0_f64, start in 0_u64..100_000,
+        most in 0_u32..20, since in any::<u64>(),
+    ) {
+        let settings = Settings { forecast_workers: most, ..Settings::default() };
+        let start = Duration::from_secs(start);
+        let asked = |arrivals: Band, gpu: f64, now| {
+            forecast::asked(Some(&hour(arrivals, Band { p50: gpu, p90: gpu })), start, &settings, now)
+        };
+        let any = asked(Band { p50, p90 }, gpu, Millis(since));
+        prop_assert!(any <= most);
+        let some = Band { p50: 2.0, p90: 2.0 };
+        prop_assert!(asked(some, gpu, NOW) <= asked(some, gpu * more, NOW));
+        prop_assert_eq!(asked(some, gpu, NOW) > 0, most > 0);
     }
 }
 

@@ -92,6 +92,7 @@ impl<'a> Studio<'a> {
                 workers: case.always,
                 until: Millis(u64::MAX),
                 credit_ms: i64::MAX,
+                settled_at: Millis(0),
             });
         }
         Self {

@@ -196,7 +196,7 @@ impl Port {
             );
             holds(
                 "a task that is over changed",
-                !old.state.is_terminal() || for_good(old) == for_good(new),
+                !old.state.is_terminal() || same_but_its_record(&for_good(old), &for_good(new)),
             );
             holds("a task lost its place in line", old.start_tag == new.start_tag);
             holds(
@@ -217,11 +217,12 @@ impl Port {
             new.result.is_some() == (new.state == TaskState::Succeeded),
         );
         holds("a task has an end", new.ended_at.is_some() == new.state.is_terminal());
-        if let Some(result) = new
-            .result
-            .as_ref()
-            .filter(|_| !old.is_some_and(|old| old.state.is_terminal()))
-        {
+        holds(
+            "a task goes away, and has no record",
+            new.ttl.is_none() || new.archived_at.is_some(),
+        );
+        let ends = old.is_none_or(|old| !old.state.is_terminal());
+        if let Some(result) = new.result.as_ref().filter(|_| ends) {
             let run = old.and_then(|old| old.run.as_ref()).map(|run| run.run_id);
             let key = run.map(|run| format!("results/{}/{run}", new.task_id));
             holds("a result is not the run's", key.as_ref() == Some(&result.key));
@@ -317,6 +318,19 @@ impl Port {
             holds("a worker's run does not hold the task", holder == Some(run.run_id));
         }
     }
+}
+
+/// Whether nothing differs but what is noted of its record.
+fn same_but_its_record(old: &Task, new: &Task) -> bool {
+    let noted = Task {
+        version: new.version,
+        unarchived: new.unarchived.clone(),
+        offer_at: new.offer_at,
+        archived_at: new.archived_at,
+        ttl: new.ttl,
+        ..old.clone()
+    };
+    noted == *new
 }
 
 /// What of a task that is over never changes: all but how long its pictures are kept.

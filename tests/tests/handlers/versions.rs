@@ -9,14 +9,15 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity,
-        HazardOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf,
-        PresenceOf, SignInOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
+        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, CountedOf, DeletionOf, DemandAt,
+        DemandDayAt, DemandOf, DeviceOf, Entity, ForecastOf, HazardOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key,
+        LeavingAt, LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table,
+        TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Keep, KeepRule, Millis,
-    OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Keep, KeepRule,
+    Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -106,10 +107,27 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
             let pool = of("pool").strip_prefix("presence#").unwrap().to_owned();
             rewritten(PresenceOf(PoolId::new(pool), UserId::new(of("user"))), item).await
         }
+        "demand" | "demand-day" => {
+            let (pool, at) = (PoolId::new(of("asked_of")), Millis(item["at"].as_u64().unwrap()));
+            match kind {
+                "demand" => rewritten(DemandAt(pool, at), item).await,
+                _ => rewritten(DemandDayAt(pool, at), item).await,
+            }
+        }
+        "forecast" => rewritten(ForecastOf(PoolId::new(of("forecast_of"))), item).await,
+        "counted" => rewritten(CountedOf(of("task").parse().unwrap()), item).await,
         "catalog" => rewritten(CatalogKey(TeamId::new(of("team")), of("entry")), item).await,
         "upload" => rewritten(UploadOf(of("id")), item).await,
         "deletion" => rewritten(DeletionOf(TeamId::new(of("of")), of("what")), item).await,
         "lora" => rewritten(LoraOf(TeamId::new(of("owner")), of("sha256")), item).await,
+        "lora-count" => rewritten(LoraCountOf(TeamId::new(of("of"))), item).await,
+        "leaving" => {
+            rewritten(
+                LeavingAt(UserId::new(of("who")), Millis(item["at"].as_u64().unwrap())),
+                item,
+            )
+            .await
+        }
         "awaited-lora" => rewritten(AwaitedOf(TeamId::new(of("of")), of("hash")), item).await,
         "numbers" => rewritten(NumbersOf(TeamId::new(of("of")), of("model")), item).await,
         other => panic!("there is no kind of item {other}"),
@@ -225,6 +243,8 @@ fn kind(key: &Key) -> &'static str {
         (Table::TaskBodies, _) => "body",
         (Table::Fleet, _) => "worker",
         (Table::Sessions, _) => "session",
+        (Table::Catalog, _) if begins("#counted") => "lora-count",
+        (Table::Pools, _) if begins("#leaving") => "leaving",
         (Table::Catalog, _) if begins("#awaited") => "awaited-lora",
         (Table::Catalog, _) if key.partition.ends_with("#loras") => "lora",
         (Table::Catalog, _) if begins("#uploads") => "upload",
@@ -233,6 +253,10 @@ fn kind(key: &Key) -> &'static str {
         (Table::Catalog, _) => "catalog",
         (Table::Pools, _) if begins("#audit") => "audit",
         (Table::Pools, Some("now")) if begins("open#") => "open-call",
+        (Table::Pools, Some("now")) if begins("counted#") => "counted",
+        (Table::Pools, Some("now")) if begins("forecast#") => "forecast",
+        (Table::Pools, _) if begins("demand#") => "demand",
+        (Table::Pools, _) if begins("demand-days#") => "demand-day",
         (Table::Pools, Some("now")) => "pool",
         (Table::Pools, Some("nodes")) => "nodes",
         (Table::Pools, Some("pace")) => "pace",
@@ -271,6 +295,14 @@ async fn flow() -> World {
         "times": { "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 },
     });
     world.work(&worker, "result", &result, NOW + seconds(9)).await.ok();
+    let over = world.task(&task.task_id).await;
+    tasks::demand::count(&world.cloud.store, &[over], NOW + seconds(10))
+        .await
+        .unwrap();
+    let pool = PoolId::new(POOL);
+    let counts = world.cloud.store.list(DemandOf(&pool, 10)).await.unwrap();
+    world.put(policy::count::day(&counts, NOW.day_began())).await;
+    world.forecast(false, NOW + minutes(10)).await;
     let device = json!({ "client_id": "a-device-of-mara", "client_info": "Krita" });
     world
         .http(crate::support::http("POST /v1/auth/initiate", "", None, &device), NOW)
@@ -325,6 +357,7 @@ async fn flow() -> World {
             ttl: 1,
         })
         .await;
+    world.put(Leaving::new(user.clone(), NOW)).await;
     let mut account = world.get(&user).await;
     account.sign_in(SignedIn {
         id: "0123456789abcdef".to_owned(),

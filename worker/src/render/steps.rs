@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{
-    Pose, RunTimes,
+    Blame, FailureClass, Pose, RunTimes,
     worker_api::{Assignment, Read, RunResult, Source},
 };
 use serde_json::{Map, Value};
@@ -77,6 +77,12 @@ impl Renderer {
             made = self
                 .execute(run, &plan, &graph, &mut listener, &mut loading, brake)
                 .await;
+        }
+        if let Err(RenderError::Graph(failure)) = &made
+            && (failure.class, failure.blame) == (FailureClass::User, Blame::Machine)
+            && brake.guard(self.removes_damaged(run)).await?
+        {
+            return Err(RenderError::DamagedFile);
         }
         let made = made?;
         let pose = plan.pose.then(|| pose(&made.texts)).flatten();

@@ -9,7 +9,7 @@ use super::{Memory, State};
 use crate::{
     BoxFuture,
     aws::CallError,
-    bucket::{self, BucketError, BucketPort, LISTED, Stored, Whole, check_file, check_key, check_presign},
+    bucket::{self, BucketError, BucketPort, Expect, LISTED, Stored, Whole, check_file, check_key, check_presign},
 };
 
 impl State {
@@ -91,6 +91,29 @@ impl BucketPort for Memory {
             text.ok_or_else(|| CallError::refused(bucket::GET, "there is no such object").into())
         })
     }
+    fn put_if<'a>(
+        &'a self,
+        key: &'a str,
+        bytes: Bytes,
+        expect: Expect<'a>,
+    ) -> BoxFuture<'a, Result<bool, BucketError>> {
+        Box::pin(async move {
+            check_key("s3 PutObject", key)?;
+            let mut state = self.state();
+            let found = state.whole(key);
+            let holds = match expect {
+                Expect::Anything => true,
+                Expect::Nothing => found.is_none(),
+                Expect::Etag(etag) => found.is_some_and(|it| it.etag == etag),
+            };
+            if holds {
+                let size = bytes.len() as u64;
+                state.objects.insert(key.to_owned(), (size, String::new()));
+                state.files.insert(key.to_owned(), bytes);
+            }
+            Ok(holds)
+        })
+    }
     fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>> {
         Box::pin(async move {
             check_key(bucket::COPY, from)?;
@@ -100,6 +123,9 @@ impl BucketPort for Memory {
                 return Ok(false);
             };
             state.objects.insert(to.to_owned(), object);
+            if let Some(bytes) = state.files.get(from).cloned() {
+                state.files.insert(to.to_owned(), bytes);
+            }
             Ok(true)
         })
     }
