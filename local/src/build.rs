@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
 /// The functions of the template.
-pub(crate) const FUNCTIONS: [&str; 11] = [
+pub(crate) const FUNCTIONS: [&str; 12] = [
     "authorize",
     "account",
     "studio",
@@ -20,6 +20,7 @@ pub(crate) const FUNCTIONS: [&str; 11] = [
     "claim",
     "progress-push",
     "lifecycle",
+    "archive",
     "idle-reaper",
     "forecast",
 ];

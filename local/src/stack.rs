@@ -323,6 +323,11 @@ impl Stack {
         &self.sockets
     }
 
+    /// The bucket of pictures, for a test's assertions.
+    pub fn pictures(&self) -> &Bucket {
+        &self.pictures
+    }
+
     /// The bucket of model files, for a test's assertions.
     pub fn models(&self) -> &Bucket {
         &self.models

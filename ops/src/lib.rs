@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod connect;
+pub mod erase;
+pub mod export;
 pub mod forecast;
 pub mod invite;
 pub mod keys;
@@ -10,5 +12,6 @@ pub mod outputs;
 pub mod pool;
 pub mod seed;
 pub mod task;
+pub mod team;
 pub mod usage;
 pub mod user;

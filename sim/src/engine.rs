@@ -46,6 +46,7 @@ pub fn run(demand: &Demand, world: &World, case: &Case) -> Stats {
             studio.pay(at, end);
         }
     }
+    studio.stats.hazard = studio.hazard;
     studio.stats
 }
 

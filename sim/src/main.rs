@@ -23,6 +23,7 @@ use sim::{
     demand::Demand,
     draw, foreseen,
     goals::{self, Goal},
+    minutes::{self, Pair, Side},
     models, sensitivity,
     stats::Report,
     variants::{self, Variants},
@@ -62,6 +63,12 @@ struct Args {
     /// day of the demand.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
     forecast: bool,
+    /// What it is worth to know painters' pauses, with each kind of client.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
+    pauses: bool,
+    /// Of that, the first lines only.
+    #[arg(long, requires = "pauses")]
+    brief: bool,
     /// What groups of variants in the batch lane do to everybody else.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
     variants: bool,
@@ -115,6 +122,14 @@ fn main() -> Result<()> {
     }
     if args.warm_up {
         return print(args.json, &models::warm_ups(&demand, &world), models_table);
+    }
+    if args.pauses {
+        let mut pairs = minutes::kinds(&demand, &world);
+        if !args.brief {
+            pairs.extend(minutes::worths(&demand, &world));
+            pairs.extend(minutes::wrong(&demand, &world));
+        }
+        return print(args.json, &pairs, pairs_table);
     }
     if args.variants {
         return print(args.json, &variants::table(&demand, &world), variants_table);
@@ -278,6 +293,22 @@ fn models_table(reports: &[Report]) {
             it.timeouts_pct,
             it.hours_month,
         );
+    }
+}
+
+fn pairs_table(pairs: &[Pair]) {
+    println!(
+        "| circumstances | fixed times: time-outs % | h/month | × clairvoyant | learned: time-outs % | h/month | × clairvoyant |"
+    );
+    println!("|---|{}", "--:|".repeat(6));
+    for it in pairs {
+        let side = |side: Side| {
+            format!(
+                "{:.2} | {:.1} | {:.2}",
+                side.timeouts_pct, side.hours_month, side.clairvoyant_ratio
+            )
+        };
+        println!("| {} | {} | {} |", it.what, side(it.fixed), side(it.learned));
     }
 }
 

@@ -149,12 +149,14 @@ pub(crate) async fn submit(
         hold::lane(plan.output.count, plan.work.steps, plan.work.units())
     };
     let credits = workflow::credits(&input);
+    let parameters = intake::parameters(&input);
     let files = input.image_data.map_or(Files::None, files);
     let wanted = Wanted {
         credits,
         language: input.conditioning.map_or_else(String::new, |it| language(&it.language)),
         fresh,
         plan,
+        parameters,
         files,
         models,
         lane,

@@ -2,13 +2,14 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
-    DemandCount, DemandCounted, DemandDay, Device, Group, GroupId, HourForecast, Identity, Invitation, Millis,
-    ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Task,
-    TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
+    DemandCount, DemandCounted, DemandDay, Device, Group, GroupId, Hazard, HourForecast, Identity, Invitation,
+    KeepRule, Leaving, LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
+    Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage,
+    UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, SESSIONS_BY_OWNER, TASKS_BY_OWNER, WORKERS_BY_POOL};
+use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, SESSIONS_BY_OWNER, TASKS_BY_OWNER, UNARCHIVED, WORKERS_BY_POOL};
 pub use crate::query::{Extent, First, Index, Query, Shows};
 
 /// A table.
@@ -70,7 +71,7 @@ impl Table {
     /// The other ways into the table.
     pub const fn indexes(self) -> &'static [Index] {
         match self {
-            Self::Tasks => &[TASKS_BY_OWNER, BACKLOG],
+            Self::Tasks => &[TASKS_BY_OWNER, BACKLOG, UNARCHIVED],
             Self::Fleet => &[WORKERS_BY_POOL],
             Self::Sessions => &[SESSIONS_BY_OWNER],
             Self::Accounts => &[ACCOUNTS_BY_TEAM],
@@ -192,6 +193,13 @@ pub struct AuditAt(pub Millis, pub String);
 /// Where the audit list is. No pool can have this name.
 const AUDIT: &str = "#audit";
 
+/// Names a [`Leaving`] by its user and moment.
+#[derive(Debug, Clone)]
+pub struct LeavingAt(pub UserId, pub Millis);
+
+/// Where everybody is who has just been put out. No pool can have this name.
+const LEAVING: &str = "#leaving";
+
 /// Names an [`Identity`].
 #[derive(Debug, Clone)]
 pub struct IdentityOf(pub String);
@@ -200,9 +208,17 @@ pub struct IdentityOf(pub String);
 #[derive(Debug, Clone)]
 pub struct TeamRateOf(pub TeamId);
 
+/// Names a [`KeepRule`].
+#[derive(Debug, Clone)]
+pub struct KeepRuleOf(pub TeamId);
+
 /// Names a pool's [`Pace`].
 #[derive(Debug, Clone)]
 pub struct PaceOf(pub PoolId);
+
+/// Names a pool's [`Hazard`].
+#[derive(Debug, Clone)]
+pub struct HazardOf(pub PoolId);
 
 /// Names a painter's [`Presence`] in a pool.
 #[derive(Debug, Clone)]
@@ -289,6 +305,13 @@ pub struct AwaitedOf(pub TeamId, pub String);
 /// Where all LoRAs are that nobody has looked at. Its end is that of the team's LoRAs, since who brings those writes both.
 const AWAITED: &str = "#awaited#loras";
 
+/// Names a [`LoraCount`].
+#[derive(Debug, Clone)]
+pub struct LoraCountOf(pub TeamId);
+
+/// Where all counts of LoRAs are. Its end is as that of [`AWAITED`].
+const COUNTED: &str = "#counted#loras";
+
 /// Apart from what the team's catalogue is read from with each minute: no team can have such a name.
 fn loras_of(team: &TeamId) -> String {
     format!("{team}#loras")
@@ -338,10 +361,18 @@ entity!(HourForecast, ForecastOf, |it| ForecastOf(it.pool.clone()), |id| Key {
 entity!(TeamRate, TeamRateOf, |it| TeamRateOf(it.team.clone()), |id| {
     Key::simple(Table::Accounts, format!("team#{}", id.0))
 });
+entity!(KeepRule, KeepRuleOf, |it| KeepRuleOf(it.team.clone()), |id| {
+    Key::simple(Table::Accounts, format!("keep#{}", id.0))
+});
 entity!(Pace, PaceOf, |it| PaceOf(it.pool.clone()), |id| Key {
     table: Table::Pools,
     partition: id.0.to_string(),
     sort: Some("pace".to_owned())
+});
+entity!(Hazard, HazardOf, |it| HazardOf(it.pool.clone()), |id| Key {
+    table: Table::Pools,
+    partition: id.0.to_string(),
+    sort: Some("hazard".to_owned())
 });
 entity!(
     Presence,
@@ -414,6 +445,11 @@ entity!(Audit, AuditAt, |it| AuditAt(it.at, it.id.clone()), |id| Key {
     partition: AUDIT.to_owned(),
     sort: Some(format!("{}#{}", in_order(id.0), id.1))
 });
+entity!(Leaving, LeavingAt, |it| LeavingAt(it.who.clone(), it.at), |id| Key {
+    table: Table::Pools,
+    partition: LEAVING.to_owned(),
+    sort: Some(format!("{}#{}", id.0, id.1.0))
+});
 entity!(Identity, IdentityOf, |it| IdentityOf(it.name.clone()), |id| {
     Key::simple(Table::Accounts, format!("identity#{}", id.0))
 });
@@ -468,6 +504,12 @@ entity!(
     }
 );
 
+entity!(LoraCount, LoraCountOf, |it| LoraCountOf(it.of.clone()), |id| Key {
+    table: Table::Catalog,
+    partition: COUNTED.to_owned(),
+    sort: Some(id.0.to_string())
+});
+
 entity!(
     AwaitedLora,
     AwaitedOf,
@@ -497,6 +539,34 @@ pub trait List {
 #[derive(Debug, Clone, Copy)]
 pub struct Backlog<'a>(pub &'a PoolId, pub u32);
 
+/// The tasks of one of [`Task::PARTS`] that are over and have no record, as many as said, those first that are to be offered
+/// first.
+#[derive(Debug, Clone, Copy)]
+pub struct UnarchivedIn<'a>(pub &'a str, pub u32);
+
+/// A task that is over and has no record, as the index shows it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct UnarchivedTask {
+    /// Which.
+    pub task_id: TaskId,
+    /// When it is to be offered again.
+    pub offer_at: Millis,
+}
+
+impl List for UnarchivedIn<'_> {
+    type Entry = UnarchivedTask;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Tasks,
+            index: Some(UNARCHIVED),
+            partition: self.0.to_owned(),
+            prefix: String::new(),
+            first: First::Smallest,
+            extent: Extent::First(self.1),
+        }
+    }
+}
+
 /// The tasks of an owner, newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct TasksOf<'a>(pub &'a UserId);
@@ -508,6 +578,22 @@ pub struct OwnTask {
     pub task_id: TaskId,
     /// Where it stood when the index saw it last.
     pub state: TaskState,
+    /// When it was submitted.
+    pub created: Millis,
+}
+
+/// The tasks of an owner that were submitted no later than this, newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct TasksUpTo<'a>(pub &'a UserId, pub Millis);
+
+impl List for TasksUpTo<'_> {
+    type Entry = OwnTask;
+    fn query(&self) -> Query {
+        Query {
+            first: First::UpTo(self.1.0),
+            ..TasksOf(self.0).query()
+        }
+    }
 }
 
 /// The workers of a pool.
@@ -529,6 +615,10 @@ pub struct DemandDaysOf<'a>(pub &'a PoolId, pub u32);
 /// The audit list, newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditList;
+
+/// Everybody who has just been put out.
+#[derive(Debug, Clone, Copy)]
+pub struct Leavings;
 
 /// The open WebSockets of an owner, as many as anybody has at once.
 #[derive(Debug, Clone, Copy)]
@@ -707,6 +797,20 @@ impl List for AuditList {
             prefix: String::new(),
             first: First::Largest,
             extent: Extent::First(100),
+        }
+    }
+}
+
+impl List for Leavings {
+    type Entry = Leaving;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Pools,
+            index: None,
+            partition: LEAVING.to_owned(),
+            prefix: String::new(),
+            first: First::Smallest,
+            extent: Extent::Whole,
         }
     }
 }

@@ -21,7 +21,7 @@ pub fn storable(number: f64) -> f64 {
 
 /// The serializer hands over references.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn store<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn store<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(storable(*number))
 }
 

@@ -11,6 +11,7 @@ pub mod demand;
 pub mod estimate;
 pub mod fair;
 pub mod forecast;
+pub mod hazard;
 pub mod hold;
 pub mod learn;
 pub mod load;

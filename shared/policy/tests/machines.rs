@@ -47,6 +47,7 @@ fn snapshot<'a>(
         backlog,
         presence: &[],
         estimates: &with.1,
+        hazard: None,
         settings: &with.0,
         now: NOW,
     }

@@ -140,6 +140,7 @@ impl World {
             backlog: &self.backlog,
             presence: &self.presence,
             estimates: &self.estimates,
+            hazard: None,
             settings: &self.settings,
             now: self.now,
         }
@@ -507,6 +508,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         backlog: None,
         start_tag: 0,
         lane,
+        kind: None,
         state,
         model: None,
         work: 1.0,
@@ -535,6 +537,11 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
         variant: None,
     }
 }

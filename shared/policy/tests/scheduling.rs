@@ -305,7 +305,7 @@ proptest! {
         let verdict = breaker::verdict(&pool.breaker, &settings, now);
         let backlog = [BacklogEntry { seen_at: now, ..entry(1, 0, "m", now) }];
         let estimates = Estimates::default();
-        let snapshot = PoolSnapshot { pool: &pool, workers: &[], backlog: &backlog, presence: &[], estimates: &estimates, settings: &settings, now };
+        let snapshot = PoolSnapshot { pool: &pool, workers: &[], backlog: &backlog, presence: &[], estimates: &estimates, hazard: None, settings: &settings, now };
         let plan = scale::plan(&snapshot);
         prop_assert_eq!(plan.grow == scale::Grow::Launch, verdict != Verdict::Open, "{}", plan.reason);
     }
@@ -376,6 +376,7 @@ fn presence_starts_one_worker_keeps_it_and_lets_it_go() {
             backlog: &[],
             presence: stays,
             estimates: &estimates,
+            hazard: None,
             settings: &settings,
             now,
         };
@@ -421,6 +422,7 @@ fn silence_says_more_of_those_whose_canvas_is_reported() {
             backlog: &[],
             presence: &stays,
             estimates: &estimates,
+            hazard: None,
             settings: &settings,
             now: NOW,
         };
@@ -444,6 +446,7 @@ fn the_worker_that_came_last_stops_first() {
         backlog: &[],
         presence: &stays,
         estimates: &estimates,
+        hazard: None,
         settings: &settings,
         now: NOW,
     };
@@ -602,7 +605,7 @@ proptest! {
         let pool = Pool::new(PoolId::new("default"), 3, vec!["g5.xlarge".to_owned()]);
         let workers: Vec<_> = (0..ready).map(|n| worker(&format!("w{n}"), WorkerState::Ready)).collect();
         let backlog: Vec<_> = tags.iter().enumerate().map(|(id, tag)| entry(id as u128, *tag, "m", NOW)).collect();
-        let snapshot = PoolSnapshot { pool: &pool, workers: &workers, backlog: &backlog, presence: &[], estimates: &estimates, settings: &settings, now: NOW };
+        let snapshot = PoolSnapshot { pool: &pool, workers: &workers, backlog: &backlog, presence: &[], estimates: &estimates, hazard: None, settings: &settings, now: NOW };
         let mut told = BTreeMap::new();
         for entry in &backlog {
             let eta = wait::eta(&snapshot, entry.task_id).unwrap();
@@ -657,6 +660,7 @@ fn a_long_line_gets_a_further_worker_and_a_short_one_does_not() {
             backlog: &backlog,
             presence: &[],
             estimates: &estimates,
+            hazard: None,
             settings: &settings,
             now: NOW,
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::{DemandCount, Forecast, InstanceId, TaskId, Worker, WorkerId, WorkerState};
 use policy::{
-    forecast, presence,
+    forecast, hazard, presence,
     reap::{self, ReapAction},
     run,
     scale::{self, Grow},
@@ -100,6 +100,11 @@ impl Studio<'_> {
             self.watch(at);
         }
         self.expire();
+        if self.case.learning
+            && let Some(learned) = hazard::observed(&self.snapshot())
+        {
+            self.hazard = Some(learned);
+        }
         self.scale();
         for step in reap::plan(&self.snapshot()) {
             let at = self.place(&step.worker_id);

@@ -51,6 +51,7 @@ impl Studio<'_> {
             backlog: Some(self.pool.pool.clone()),
             start_tag: 0,
             lane: request.lane,
+            kind: None,
             state: TaskState::Queued,
             model: Some(self.models[request.model as usize].clone()),
             work: request.work,
@@ -71,6 +72,11 @@ impl Studio<'_> {
             claimed_at: None,
             ended_at: None,
             times: None,
+            last_run: None,
+            unarchived: None,
+            offer_at: None,
+            archived_at: None,
+            ttl: None,
             variant: None,
         }
     }

@@ -7,8 +7,8 @@ use cloud::{
     memory::{Memory, Unkind},
     store::{Item, StorePort},
     tables::{
-        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DemandDaysOf, DemandOf, Key, List,
-        LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf, Uploads, WorkersOf,
+        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DemandDaysOf, DemandOf, Key, Leavings,
+        List, LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf, TasksUpTo, UnarchivedIn, Uploads, WorkersOf,
     },
 };
 use model::{PoolId, TeamId, UserId};
@@ -71,6 +71,8 @@ async fn entries<L: List>(list: L) -> usize {
 async fn what_cannot_be_read_ends_no_list() {
     let (pool, team, user) = (PoolId::new("p"), TeamId::new("t"), UserId::new("u"));
     let found = [
+        ("UnarchivedIn", entries(UnarchivedIn("0", 10)).await),
+        ("TasksUpTo", entries(TasksUpTo(&user, NOW)).await),
         ("AwaitedLoras", entries(AwaitedLoras).await),
         ("CatalogUnder", entries(CatalogUnder("t", "broken")).await),
         ("Deletions", entries(Deletions).await),
@@ -82,6 +84,7 @@ async fn what_cannot_be_read_ends_no_list() {
         ("DemandOf", entries(DemandOf(&pool, 10)).await),
         ("DemandDaysOf", entries(DemandDaysOf(&pool, 10)).await),
         ("AuditList", entries(AuditList).await),
+        ("Leavings", entries(Leavings).await),
         ("SessionsOf", entries(SessionsOf(&user)).await),
         // Its entries are keys and nothing else, so that there is nothing that cannot be read.
         ("AccountsOf", 0),

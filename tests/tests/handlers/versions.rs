@@ -10,13 +10,14 @@ use cloud::{
     store::{Item, StorePort},
     tables::{
         AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, CountedOf, DeletionOf, DemandAt,
-        DemandDayAt, DemandOf, DeviceOf, Entity, ForecastOf, Id, IdentityOf, InvitationOf, Key, LoraOf, NodesOf,
-        NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
+        DemandDayAt, DemandOf, DeviceOf, Entity, ForecastOf, HazardOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key,
+        LeavingAt, LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table,
+        TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Millis, OpenCall,
-    PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Keep, KeepRule,
+    Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -86,6 +87,7 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "session" => rewritten(ConnectionId::new(of("connection_id")), item).await,
         "account" => rewritten(UserId::new(of("user_id")), item).await,
         "usage" => rewritten(UsageOf(UserId::new(of("user_id")), of("month")), item).await,
+        "keep-rule" => rewritten(KeepRuleOf(TeamId::new(of("keeps"))), item).await,
         "team-rate" => rewritten(TeamRateOf(TeamId::new(of("limits"))), item).await,
         "sign-in" => rewritten(SignInOf(of("code")), item).await,
         "device" => rewritten(DeviceOf(of("client")), item).await,
@@ -100,6 +102,7 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "pools" => rewritten(AllPools, item).await,
         "nodes" => rewritten(NodesOf(PoolId::new(of("pool"))), item).await,
         "pace" => rewritten(PaceOf(PoolId::new(of("pool"))), item).await,
+        "hazard" => rewritten(HazardOf(PoolId::new(of("pool"))), item).await,
         "presence" => {
             let pool = of("pool").strip_prefix("presence#").unwrap().to_owned();
             rewritten(PresenceOf(PoolId::new(pool), UserId::new(of("user"))), item).await
@@ -117,6 +120,14 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "upload" => rewritten(UploadOf(of("id")), item).await,
         "deletion" => rewritten(DeletionOf(TeamId::new(of("of")), of("what")), item).await,
         "lora" => rewritten(LoraOf(TeamId::new(of("owner")), of("sha256")), item).await,
+        "lora-count" => rewritten(LoraCountOf(TeamId::new(of("of"))), item).await,
+        "leaving" => {
+            rewritten(
+                LeavingAt(UserId::new(of("who")), Millis(item["at"].as_u64().unwrap())),
+                item,
+            )
+            .await
+        }
         "awaited-lora" => rewritten(AwaitedOf(TeamId::new(of("of")), of("hash")), item).await,
         "numbers" => rewritten(NumbersOf(TeamId::new(of("of")), of("model")), item).await,
         other => panic!("there is no kind of item {other}"),
@@ -232,6 +243,8 @@ fn kind(key: &Key) -> &'static str {
         (Table::TaskBodies, _) => "body",
         (Table::Fleet, _) => "worker",
         (Table::Sessions, _) => "session",
+        (Table::Catalog, _) if begins("#counted") => "lora-count",
+        (Table::Pools, _) if begins("#leaving") => "leaving",
         (Table::Catalog, _) if begins("#awaited") => "awaited-lora",
         (Table::Catalog, _) if key.partition.ends_with("#loras") => "lora",
         (Table::Catalog, _) if begins("#uploads") => "upload",
@@ -247,10 +260,12 @@ fn kind(key: &Key) -> &'static str {
         (Table::Pools, Some("now")) => "pool",
         (Table::Pools, Some("nodes")) => "nodes",
         (Table::Pools, Some("pace")) => "pace",
+        (Table::Pools, Some("hazard")) => "hazard",
         (Table::Pools, Some("names")) => "pools",
         (Table::Pools, _) => "presence",
         (Table::Accounts, _) if begins("user#") => "account",
         (Table::Accounts, _) if begins("usage#") => "usage",
+        (Table::Accounts, _) if begins("keep#") => "keep-rule",
         (Table::Accounts, _) if begins("team#") => "team-rate",
         (Table::Accounts, _) if begins("address#") => "address-rate",
         (Table::Accounts, _) if begins("code#") => "sign-in",
@@ -342,6 +357,7 @@ async fn flow() -> World {
             ttl: 1,
         })
         .await;
+    world.put(Leaving::new(user.clone(), NOW)).await;
     let mut account = world.get(&user).await;
     account.sign_in(SignedIn {
         id: "0123456789abcdef".to_owned(),
@@ -363,6 +379,13 @@ async fn flow() -> World {
             team: TeamId::new(TEAM),
             version: 0,
             bucket: NOW,
+        })
+        .await;
+    world
+        .put(KeepRule {
+            team: TeamId::new(TEAM),
+            version: 0,
+            keep: Keep::Month,
         })
         .await;
     world

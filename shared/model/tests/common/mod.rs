@@ -38,6 +38,7 @@ pub(crate) fn task(now: Millis) -> Task {
         backlog: Some(PoolId::new("default")),
         start_tag: now.0,
         lane: Lane::Interactive,
+        kind: None,
         state: TaskState::Queued,
         model: Some("dreamshaper_8.safetensors".to_owned()),
         work: 41.943_04,
@@ -57,6 +58,11 @@ pub(crate) fn task(now: Millis) -> Task {
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
         variant: None,
     }
 }

@@ -200,6 +200,16 @@ impl World {
         self.reaper.handle(now).await
     }
 
+    /// A batch of the stream of tasks.
+    pub(crate) async fn stream(&self, event: Value, now: Millis) -> cloud::stream::StreamResponse {
+        self.archive.handle(event, now).await.unwrap()
+    }
+
+    /// The call of the archive's day, of which something may go wrong.
+    pub(crate) async fn put_together(&self, now: Millis) -> Result<(), archive::ArchiveError> {
+        self.archive.handle(golden("archive", "day"), now).await.map(drop)
+    }
+
     pub(crate) async fn tick(&self, now: Millis) {
         self.lifecycle(golden("lifecycle", "tick"), now).await.unwrap();
     }

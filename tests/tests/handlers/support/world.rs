@@ -43,6 +43,7 @@ pub(crate) struct World {
     pub(super) dispatch: dispatch::App,
     pub(super) push: progress_push::App,
     pub(super) lifecycle: lifecycle::App,
+    pub(super) archive: archive::App,
     pub(super) reaper: idle_reaper::App,
     pub(super) forecast: forecast_function::App,
 }
@@ -183,6 +184,10 @@ impl World {
             lifecycle: lifecycle::App {
                 cloud: cloud.clone(),
                 fleet: fleet.clone(),
+                settings: settings.clone(),
+            },
+            archive: archive::App {
+                cloud: cloud.clone(),
                 settings: settings.clone(),
             },
             reaper: idle_reaper::App {
