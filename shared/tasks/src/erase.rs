@@ -106,13 +106,16 @@ async fn body(cloud: &Cloud, task_id: TaskId) -> Result<(), EraseError> {
     })
 }
 
-/// What its group says of it: a label may be a prompt.
+/// What its group says of it, since a label may be a prompt, and the contact sheet that shows it.
 async fn variant(cloud: &Cloud, task: &Task) -> Result<(), EraseError> {
     let Some(variant) = &task.variant else { return Ok(()) };
     on_conflict!({
         let Some(mut group) = cloud.store.get(&variant.group).await? else {
             return Ok(());
         };
+        if let Some(sheet) = group.sheet.take() {
+            cloud.bucket.delete(&sheet).await?;
+        }
         group.members.retain(|member| member.task_id != task.task_id);
         let write = if group.members.is_empty() {
             Write::delete(&mut group)

@@ -400,6 +400,7 @@ async fn a_deleted_variant_has_no_label_in_its_group() {
             team: TeamId::new(TEAM),
             created: NOW,
             members: vec![member(TASK, "a cat"), member(other, "a dog")],
+            sheet: None,
             ttl: 1,
         })
         .await;
