@@ -5,7 +5,7 @@ use history::{HistoryError, Record};
 use model::{Millis, Settings, Task, TaskId};
 use tracing::info;
 
-use crate::bodies;
+use crate::{bodies, demand};
 
 /// A record was not written.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,8 @@ pub async fn write(cloud: &Cloud, settings: &Settings, id: TaskId, now: Millis) 
         let Some(task) = found.filter(waits) else {
             return Ok(false);
         };
+        // Once, however often this is tried.
+        demand::count(&cloud.store, std::slice::from_ref(&task), now).await?;
         let parameters = bodies::parameters(&cloud.store, id).await?;
         let mut archived = task.archived(settings.task_life, now);
         // Whatever changed the task in between finds it without its note, and its record is written again.
