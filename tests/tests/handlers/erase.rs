@@ -132,7 +132,9 @@ async fn left(world: &World) -> Vec<String> {
         !stays && (text.contains(MARA) || text.contains(TASK) || text.contains(QUEUED))
     });
     let mut found: Vec<_> = items.map(|(key, _)| format!("{key:?}")).collect();
-    for place in ["kept/", "plans/", "results/", "thumbs/", "uploads/"] {
+    for place in [
+        "archive/", "index/", "kept/", "plans/", "results/", "thumbs/", "uploads/",
+    ] {
         found.extend(world.cloud.bucket.list(place, None).await.unwrap());
     }
     found
