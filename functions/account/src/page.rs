@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use model::SignIn;
 use web::{Visit, Visitor, alert, page, way_back};
 
-use crate::App;
+use crate::{App, user::RECORDED};
 
 /// What the page asks about.
 pub(crate) struct Ask<'a> {
@@ -161,11 +161,12 @@ pub(crate) fn whom(app: &App) -> &str {
 }
 
 /// Says that it is done.
-pub(crate) fn approved(sign_in: &SignIn, signed_in: bool) -> Markup {
+pub(crate) fn approved(sign_in: &SignIn, signed_in: bool, recorded: bool) -> Markup {
     page(
         "You are signed in",
         &html! {
             p role="status" { (sign_in.device) " may paint now. Go back to Krita and close this page." }
+            @if recorded { (alert(&html! { (RECORDED) })) }
             @if signed_in { p { a href="account" { "See your account" } } }
         },
     )

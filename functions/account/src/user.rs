@@ -18,7 +18,7 @@ use cloud::{
 use model::UserId;
 use policy::presence::Sign;
 use serde::Serialize;
-use tasks::presence;
+use tasks::{history, presence};
 use utoipa::ToSchema;
 use web::Redirect;
 
@@ -26,6 +26,11 @@ use crate::App;
 
 /// Most control layers that a painter is let use: a workflow takes more, but nobody waits for so many.
 const CONTROL_LAYERS: usize = 16;
+
+/// What a painter of a class is told.
+pub(crate) const RECORDED: &str = "Your team records how pictures come to be, for teaching: each request, what was sent, what \
+    came, and what you took of it. Whoever leads your team can look at it. You may stop it and delete it on the studio's page, \
+    under “How your pictures came to be”.";
 
 /// The caller's account.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,6 +48,9 @@ pub(crate) struct User {
     max_control_layers: usize,
     /// The WebSocket API's address.
     socket: String,
+    /// The caller's team records how pictures come to be, unless the caller says no: see `/v1/history`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recording: bool,
     /// What the plugin shows to its painter.
     #[serde(skip_serializing_if = "Option::is_none")]
     news: Option<String>,
@@ -76,7 +84,10 @@ pub(crate) async fn user(
     let (account, usage) = (account?, usage?);
     // The plugin's first call: who connects is about to paint.
     presence::note_if_solvent(&app.cloud, &account, &usage, Sign::Call, &app.settings, now).await;
+    let recording = history::class(store, &account.team).await?;
     let credits = usage.left(&account).credits_left();
+    let news = [recording.then(|| RECORDED.to_owned()), usage.news()];
+    let news: Vec<_> = news.into_iter().flatten().collect();
     Ok(Ok(Json(User {
         id: account.user_id,
         name: account.name,
@@ -85,7 +96,8 @@ pub(crate) async fn user(
         max_upload_size: app.settings.max_lora,
         max_control_layers: CONTROL_LAYERS,
         socket: app.socket_url.clone(),
-        news: usage.news(),
+        recording,
+        news: (!news.is_empty()).then(|| news.join(" ")),
     })))
 }
 

@@ -1,5 +1,6 @@
 //! The painters' task API in the plugin's words: submit, status, list, cancel, uploads.
 
+mod history;
 mod list;
 mod reply;
 mod submit;
@@ -41,6 +42,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(task::status))
         .routes(routes!(task::task))
         .routes(routes!(list::tasks))
+        .routes(routes!(history::applied))
+        .routes(routes!(history::all, history::delete_all))
+        .routes(routes!(history::one, history::switch, history::delete))
         .routes(routes!(task::cancel))
         .routes(routes!(task::resources))
         .routes(routes!(upload::image))

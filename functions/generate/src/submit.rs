@@ -9,7 +9,7 @@ use cloud::{
     http::{ErrorBody, HttpError, Json, Now, Raw},
     metrics,
 };
-use model::{Account, Millis, PoolId, Task, TaskId, TaskState, metrics::REFUSALS, worker_api::ModelFile};
+use model::{Account, DocumentId, Millis, PoolId, Task, TaskId, TaskState, metrics::REFUSALS, worker_api::ModelFile};
 use policy::hold;
 use serde::Serialize;
 use serde_json::Value;
@@ -54,6 +54,9 @@ pub(crate) struct GenerateInput {
 pub(crate) struct GenerateOptions {
     /// Pictures come as lossy WebP files instead of PNGs.
     use_webp_compression: Option<bool>,
+    /// Ours: the document that the picture is for, by an id of the extension's own, so that its history is told apart where
+    /// its painter has agreed to one. 1 to 128 letters, digits and `-_.:@=`.
+    document: Option<String>,
 }
 
 /// A task that waits, or is done already.
@@ -103,6 +106,7 @@ pub(crate) async fn submit(
     let input = read(workflow.ok_or_else(unreadable)?)?;
     let (account, mut plan, models) = compile(&app, &input, &caller, now).await?;
     plan.output.webp = body.pointer("/input/options/useWebpCompression") == Some(&Value::Bool(true));
+    let document = document(&body)?;
     let lane = hold::lane(plan.output.count, plan.work.steps, plan.work.units());
     let credits = workflow::credits(&input);
     let files = input.image_data.map_or(Files::None, files);
@@ -110,6 +114,7 @@ pub(crate) async fn submit(
     let wanted = Wanted {
         credits,
         language: language.chars().filter(|it| !it.is_control()).take(20).collect(),
+        document,
         fresh,
         plan,
         files,
@@ -234,6 +239,15 @@ fn body(bytes: &[u8]) -> Result<Value, HttpError> {
         ));
     }
     serde_json::from_slice(bytes).map_err(|_| unreadable())
+}
+
+/// The document that the request names, if it does.
+fn document(body: &Value) -> Result<Option<DocumentId>, HttpError> {
+    let named = body.pointer("/input/options/document").filter(|it| !it.is_null());
+    let id = |it: &Value| it.as_str().and_then(|it| it.parse().ok());
+    named
+        .map(|it| id(it).ok_or_else(|| refused("Validation error: `document` is not the id of a document.")))
+        .transpose()
 }
 
 fn read(workflow: Value) -> Result<WorkflowInput, HttpError> {

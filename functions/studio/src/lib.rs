@@ -6,6 +6,7 @@
 mod act;
 mod audit;
 mod charts;
+mod history;
 mod line;
 mod machines;
 mod own;
@@ -51,5 +52,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(show::script))
         .routes(routes!(audit::list))
         .routes(routes!(act::ask, act::act))
+        .routes(routes!(history::list, history::act))
+        .routes(routes!(history::steps::steps))
+        .routes(routes!(history::export::export))
         .routes(routes!(ticket::give))
 }

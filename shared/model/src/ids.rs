@@ -111,6 +111,10 @@ text_id!(
     /// An EC2 instance.
     InstanceId
 );
+text_id!(
+    /// A painter's document, as their extension names it.
+    DocumentId
+);
 
 impl UserId {
     /// The owner under which a worker's WebSocket sessions are kept.

@@ -8,6 +8,7 @@ mod audit;
 mod catalog;
 mod failure;
 pub mod guess;
+mod history;
 mod ids;
 pub mod metrics;
 mod money;
@@ -30,7 +31,8 @@ pub use catalog::{
     AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
 };
 pub use failure::{Blame, Failure, FailureClass};
-pub use ids::{ConnectionId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use history::{Applied, Class, Document, Step, StepPictures};
+pub use ids::{ConnectionId, DocumentId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;

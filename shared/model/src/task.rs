@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Blame, Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, Settings, TaskId,
+    Blame, DocumentId, Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, Settings, TaskId,
     TaskResult, TeamId, UserId, WorkerId, account::is_zero,
 };
 
@@ -155,6 +155,9 @@ pub struct Task {
     pub start_tag: u64,
     /// How urgent it is.
     pub lane: Lane,
+    /// The document whose history it is a step of, where its painter has agreed to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentId>,
     /// Where it stands.
     pub state: TaskState,
     /// The model file it needs first, for the choice of a worker that has it loaded.

@@ -507,6 +507,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         backlog: None,
         start_tag: 0,
         lane,
+        document: None,
         state,
         model: None,
         work: 1.0,

@@ -10,6 +10,7 @@
 
 pub mod bodies;
 pub mod held;
+pub mod history;
 pub mod intake;
 pub mod learn;
 pub mod line;

@@ -19,6 +19,7 @@ mod fuzz;
 mod generate;
 mod golden;
 mod held;
+mod history;
 mod idle_reaper;
 mod lifecycle;
 mod limits;

@@ -9,13 +9,14 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, DeletionOf, DeviceOf, Entity, Id,
-        IdentityOf, InvitationOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table,
+        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, ClassOf, DeletionOf, DeviceOf,
+        DocumentOf, Entity, Id,
+        IdentityOf, InvitationOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, StepOf, Table,
         TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, Identity, Invitation, Millis, OpenCall, PoolId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, Identity, Invitation, Millis, OpenCall, PoolId,
     PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
@@ -108,6 +109,13 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "deletion" => rewritten(DeletionOf(TeamId::new(of("of")), of("what")), item).await,
         "lora" => rewritten(LoraOf(TeamId::new(of("owner")), of("sha256")), item).await,
         "awaited-lora" => rewritten(AwaitedOf(TeamId::new(of("of")), of("hash")), item).await,
+        "class" => rewritten(ClassOf(TeamId::new(of("class"))), item).await,
+        "document" => rewritten(DocumentOf(UserId::new(of("owner")), DocumentId::new(of("document"))), item).await,
+        "step" => {
+            let (owner, document) = (UserId::new(of("owner")), DocumentId::new(of("document")));
+            let asked = Millis(item["asked"].as_u64().unwrap());
+            rewritten(StepOf(owner, document, asked, of("task_id").parse().unwrap()), item).await
+        }
         "numbers" => rewritten(NumbersOf(TeamId::new(of("of")), of("model")), item).await,
         other => panic!("there is no kind of item {other}"),
     }
@@ -234,6 +242,9 @@ fn kind(key: &Key) -> &'static str {
         (Table::Pools, Some("pace")) => "pace",
         (Table::Pools, Some("names")) => "pools",
         (Table::Pools, _) => "presence",
+        (Table::History, Some(entry)) if entry.starts_with("step#") => "step",
+        (Table::History, _) => "document",
+        (Table::Accounts, _) if begins("class#") => "class",
         (Table::Accounts, _) if begins("user#") => "account",
         (Table::Accounts, _) if begins("usage#") => "usage",
         (Table::Accounts, _) if begins("team#") => "team-rate",
@@ -323,6 +334,10 @@ async fn flow() -> World {
         at: NOW,
     });
     world.put(account).await;
+    crate::history::recorded(&world, NOW).await;
+    tasks::history::set_class(&world.cloud.store, &TeamId::new(TEAM), true, NOW, |_| Ok(None))
+        .await
+        .unwrap();
     world
         .put(OpenCall {
             place: 2,

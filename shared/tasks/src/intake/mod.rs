@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cloud::{Cloud, chain, metrics, queue::Queued};
 use model::{
-    Account, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage,
+    Account, DocumentId, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage,
     metrics::{REFUSALS, SUBMITS},
     socket::ServerMessage,
     worker_api::ModelFile,
@@ -54,6 +54,8 @@ pub struct Wanted {
     pub models: Vec<ModelFile>,
     /// How urgent it is.
     pub lane: Lane,
+    /// The document that it is for, where the request names one.
+    pub document: Option<DocumentId>,
     /// The whole credits that it may cost, which are reserved.
     pub credits: u64,
     /// The language of its prompts, "" for English.
@@ -135,6 +137,7 @@ fn task(account: &Account, wanted: &Wanted, settings: &Settings, now: Millis) ->
         backlog: Some(account.pool.clone()),
         start_tag: 0, // `admit::write` gives the place
         lane: wanted.lane,
+        document: None,
         state: TaskState::Queued,
         model: wanted.plan.models.first().cloned(),
         work: wanted.plan.work.units(),
