@@ -25,7 +25,7 @@ use install::{
 };
 use model::{PoolId, Settings, UserId};
 use ops::{
-    audit,
+    audit, class,
     connect::connect,
     keys, lora,
     outputs::Outputs,
@@ -95,6 +95,14 @@ enum Command {
         outputs: PathBuf,
         #[command(flatten)]
         arguments: usage::Arguments,
+    },
+    /// Say whether a team records how its pictures come to be, for teaching, and switch that.
+    Class {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json", global = true)]
+        outputs: PathBuf,
+        #[command(subcommand)]
+        command: class::Command,
     },
     /// Bring models into the studio's store, and look after them.
     Model {
@@ -184,6 +192,7 @@ async fn main() -> ExitCode {
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Task { outputs, command } => run_task(&outputs, command).await,
         Command::Usage { outputs, arguments } => run_usage(&outputs, &arguments).await,
+        Command::Class { outputs, command } => run_class(&outputs, command).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
         Command::Model { outputs, command } => run_model(&outputs, command).await,
         Command::Storage(arguments) => storage::run(&arguments),
@@ -313,6 +322,10 @@ async fn run_usage(outputs: &Path, arguments: &usage::Arguments) -> Result<Strin
 
 async fn show_audit(outputs: &Path, arguments: audit::Command) -> Result<String> {
     audit::run(&store(outputs).await?, arguments).await
+}
+
+async fn run_class(outputs: &Path, command: class::Command) -> Result<String> {
+    class::run(&store(outputs).await?, command, cloud::now()).await
 }
 
 async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {

@@ -5,7 +5,7 @@ use cloud::{
     fault::{Fault, How},
     tables::Table,
 };
-use model::{Account, Document, DocumentId, Millis, Role, Settings, Step, TaskId, TeamId, UserId};
+use model::{Account, Document, DocumentId, Millis, Role, Settings, Step, StepPictures, TaskId, TeamId, UserId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tasks::history;
@@ -82,6 +82,57 @@ pub(crate) async fn recorded(world: &World, now: Millis) -> TaskId {
     body["input"]["options"]["document"] = Value::Null;
     let submitted = world.submit(MARA, &body, now).await.ok();
     submitted["id"].as_str().unwrap().parse().unwrap()
+}
+
+/// What would be WebP files of so many bytes, if somebody looked at no more than their beginning.
+fn files(mut bytes: usize) -> Vec<String> {
+    let mut files = Vec::new();
+    while bytes > 0 {
+        let size = if bytes > 2 * StepPictures::MOST { StepPictures::MOST } else { bytes.min(StepPictures::MOST + 1) };
+        let mut file = vec![0; size.max(12)];
+        file[..12].copy_from_slice(b"RIFF\0\0\0\0WEBP");
+        files.push(BASE64_STANDARD.encode(file));
+        bytes -= size;
+    }
+    files
+}
+
+/// Whether so much of what [`crate::limits`] names goes through whole.
+pub(crate) async fn goes_through(world: &World, name: &str, n: usize) -> bool {
+    let user = UserId::new(MARA);
+    let document = |name: String| Document::new(user.clone(), DocumentId::new(name), TeamId::new(TEAM), NOW);
+    if name == "histories" {
+        for number in 1..n {
+            world.put(document(format!("d{number}"))).await;
+        }
+        let body = json!({ "recording": true });
+        return call(world, MARA, "PUT", ONE, "one-more", &body, NOW).await.status == 200;
+    }
+    switch(world, MARA, "doc-1", true, NOW).await;
+    if name == "history_steps" {
+        let mut many = document("doc-1".to_owned());
+        (many.recording, many.steps) = (Some(true), n as u64 - 1);
+        world.put(many).await;
+        ask(world, MARA, Some("doc-1"), NOW).await;
+        return steps(world).len() == 1;
+    }
+    let task = ask(world, MARA, Some("doc-1"), NOW).await;
+    let (_, mut result) = claim(world, NOW + seconds(1)).await;
+    if name != "applied" {
+        let sent = files(n);
+        result["pictures"] = json!({ "results": sent });
+        finish(world, &result, NOW + seconds(5)).await;
+        return steps(world)[0].pictures.results == sent;
+    }
+    finish(world, &result, NOW + seconds(5)).await;
+    for number in 0..n {
+        let body = json!({ "picture": number % 2 });
+        world
+            .paint(MARA, "POST /v1/tasks/{id}/applied", &task.to_string(), &body, NOW + seconds(9))
+            .await
+            .ok();
+    }
+    steps(world)[0].applied.len() == n
 }
 
 fn steps(world: &World) -> Vec<Step> {

@@ -107,6 +107,7 @@ impl Renderer {
             reads,
             lora_warning: loras.warning,
             pose,
+            pictures: None,
         })
     }
 

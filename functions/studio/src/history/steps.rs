@@ -7,7 +7,7 @@ use model::Step;
 use tasks::history;
 use web::{Frame, Page, Problem, Visitor, written};
 
-use super::{address, called, named};
+use super::{address, named};
 use crate::{App, show::FRAME, words::name};
 
 /// Steps on one page: each has up to 300 KB of pictures, and an answer may have 6 MB.

@@ -10,4 +10,4 @@ pub use consent::{HistoryError, class, documents, set_class, switch};
 pub use delete::{delete, delete_all};
 pub use read::{History, of_team, readable, steps};
 pub use record::{applied, finished};
-pub(crate) use record::{Opened, open};
+pub(crate) use record::open;
