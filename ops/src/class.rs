@@ -47,8 +47,14 @@ pub async fn run(store: &Store, command: Command, now: Millis) -> Result<String>
         let line = by(now).did("set class", &format!("team {team}"), &parts[0], &parts[1])?;
         Ok(Some(line))
     };
-    let before = history::set_class(store, &team, recording, now, line).await.context(TABLES)?;
-    let already = if before == recording { " already" } else { " from now on" };
+    let before = history::set_class(store, &team, recording, now, line)
+        .await
+        .context(TABLES)?;
+    let already = if before == recording {
+        " already"
+    } else {
+        " from now on"
+    };
     Ok(format!("team {team} is {}{already}", word(recording)))
 }
 

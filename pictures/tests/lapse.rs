@@ -43,7 +43,11 @@ fn it_becomes_smaller_and_then_shorter_until_it_fits() {
     for most in [1 << 20, 300 << 10, 60 << 10] {
         let made = pictures::lapse(&files, most).unwrap();
         let shown = frames(&made);
-        assert!(made.len() <= most && !shown.is_empty(), "{} of {most}: {shown:?}", made.len());
+        assert!(
+            made.len() <= most && !shown.is_empty(),
+            "{} of {most}: {shown:?}",
+            made.len()
+        );
         assert!(made.len() < whole.len());
     }
     assert_eq!(pictures::lapse(&files, 100), None);

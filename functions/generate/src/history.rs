@@ -272,7 +272,10 @@ pub(crate) async fn applied(
     let task = task.ok_or_else(|| HttpError::new(404, "There is no such task."))?;
     let pictures = task.result.as_ref().map_or(0, |it| it.offsets.len());
     if picture as usize >= pictures {
-        return Err(HttpError::new(409, format!("This task has {pictures} pictures; they are counted from 0.")));
+        return Err(HttpError::new(
+            409,
+            format!("This task has {pictures} pictures; they are counted from 0."),
+        ));
     }
     let recorded = history::applied(store, &task, picture, now).await?;
     Ok(Json(Recorded { recorded }))

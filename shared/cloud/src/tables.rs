@@ -1,10 +1,10 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, Class, ConnectionId, Deletion,
-    Device, Document, DocumentId, Identity, Invitation, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
-    Presence, Session, SignIn, Step, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage,
-    UserId, Worker, WorkerId,
+    Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, Class, ConnectionId,
+    Deletion, Device, Document, DocumentId, Identity, Invitation, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool,
+    PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Step, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate,
+    Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Blame, DocumentId, Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes, Settings, TaskId,
-    TaskResult, TeamId, UserId, WorkerId, account::is_zero,
+    Blame, DocumentId, Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes,
+    Settings, TaskId, TaskResult, TeamId, UserId, WorkerId, account::is_zero,
 };
 
 /// Where a task stands.

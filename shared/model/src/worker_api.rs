@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{Blame, BootTimes, FailureClass, GpuUse, HostUse, PoolId, Pose, RunId, RunTimes, StepPictures, TaskId, TeamId};
+use crate::{
+    Blame, BootTimes, FailureClass, GpuUse, HostUse, PoolId, Pose, RunId, RunTimes, StepPictures, TaskId, TeamId,
+};
 
 /// Version of this protocol. A worker of the one before works on until it is idle, and is then replaced; one of any other,
 /// newer ones too, is replaced at once.

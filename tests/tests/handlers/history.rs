@@ -28,8 +28,18 @@ fn small(shade: u8) -> String {
     BASE64_STANDARD.encode(pictures::webp(&pixels, 64, 48, false).unwrap())
 }
 
-async fn call(world: &World, user: &str, method: &str, path: &str, document: &str, body: &Value, now: Millis) -> Answer {
-    world.paint(user, &format!("{method} {path}"), document, body, now).await
+async fn call(
+    world: &World,
+    user: &str,
+    method: &str,
+    path: &str,
+    document: &str,
+    body: &Value,
+    now: Millis,
+) -> Answer {
+    world
+        .paint(user, &format!("{method} {path}"), document, body, now)
+        .await
 }
 
 async fn switch(world: &World, user: &str, document: &str, recording: bool, now: Millis) {
@@ -88,7 +98,11 @@ pub(crate) async fn recorded(world: &World, now: Millis) -> TaskId {
 fn files(mut bytes: usize) -> Vec<String> {
     let mut files = Vec::new();
     while bytes > 0 {
-        let size = if bytes > 2 * StepPictures::MOST { StepPictures::MOST } else { bytes.min(StepPictures::MOST + 1) };
+        let size = if bytes > 2 * StepPictures::MOST {
+            StepPictures::MOST
+        } else {
+            bytes.min(StepPictures::MOST + 1)
+        };
         let mut file = vec![0; size.max(12)];
         file[..12].copy_from_slice(b"RIFF\0\0\0\0WEBP");
         files.push(BASE64_STANDARD.encode(file));
@@ -128,7 +142,13 @@ pub(crate) async fn goes_through(world: &World, name: &str, n: usize) -> bool {
     for number in 0..n {
         let body = json!({ "picture": number % 2 });
         world
-            .paint(MARA, "POST /v1/tasks/{id}/applied", &task.to_string(), &body, NOW + seconds(9))
+            .paint(
+                MARA,
+                "POST /v1/tasks/{id}/applied",
+                &task.to_string(),
+                &body,
+                NOW + seconds(9),
+            )
             .await
             .ok();
     }
@@ -158,7 +178,9 @@ async fn lead(world: &World, user: &str, team: &str) -> Browser {
 }
 
 async fn visit(browser: &mut Browser, world: &World, route: &str, query: &[(&str, &str)]) -> Answer {
-    browser.visit(world, route, query, "", "same-origin", NOW + seconds(60)).await
+    browser
+        .visit(world, route, query, "", "same-origin", NOW + seconds(60))
+        .await
 }
 
 fn html(answer: &Answer) -> &str {
@@ -199,16 +221,30 @@ async fn with_consent_each_step_is_recorded_in_order_and_a_lead_pages_through_it
     }
     let whole = call(&world, MARA, "GET", ONE, "doc-1", &json!({}), NOW).await.ok();
     let shown = &whole["history"][0];
-    assert_eq!((&whole["steps"], whole["history"].as_array().unwrap().len()), (&json!(13), 5));
+    assert_eq!(
+        (&whole["steps"], whole["history"].as_array().unwrap().len()),
+        (&json!(13), 5)
+    );
     assert_eq!(shown["task"], id);
-    assert_eq!((&shown["input"], &shown["results"]), (&json!(small(3)), &json!([small(5), small(7)])));
+    assert_eq!(
+        (&shown["input"], &shown["results"]),
+        (&json!(small(3)), &json!([small(5), small(7)]))
+    );
     assert_eq!(shown["applied"], json!([{ "picture": 1, "at": (NOW + seconds(20)).0 }]));
-    let order: Vec<_> = whole["history"].as_array().unwrap().iter().map(|it| it["asked"].as_u64()).collect();
+    let order: Vec<_> = whole["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["asked"].as_u64())
+        .collect();
     assert!(order.is_sorted(), "{order:?}");
     // The team's lead sees it, ten steps a page, and takes it along.
     let mut noor = lead(&world, OTHER, TEAM).await;
     let page = visit(&mut noor, &world, PAGE, &[]).await;
-    assert!(html(&page).contains("of=mara&amp;document=doc-1") && html(&page).contains("13 steps"), "{page:?}");
+    assert!(
+        html(&page).contains("of=mara&amp;document=doc-1") && html(&page).contains("13 steps"),
+        "{page:?}"
+    );
     let of = [("of", MARA), ("document", "doc-1")];
     let page = visit(&mut noor, &world, STEPS, &of).await;
     assert_eq!((page.status, html(&page).matches("What was sent").count()), (200, 10));
@@ -223,7 +259,11 @@ async fn with_consent_each_step_is_recorded_in_order_and_a_lead_pages_through_it
     let lapse = visit(&mut noor, &world, EXPORT, &[of[0], of[1], ("form", "apng")]).await;
     let lapse = BASE64_STANDARD.decode(html(&lapse)).unwrap();
     assert!(lapse.starts_with(b"\x89PNG") && lapse.windows(4).any(|it| it == b"acTL"));
-    assert_eq!(lapse.windows(4).filter(|it| *it == b"fcTL").count(), 13, "a frame for each step");
+    assert_eq!(
+        lapse.windows(4).filter(|it| *it == b"fcTL").count(),
+        13,
+        "a frame for each step"
+    );
 }
 
 #[tokio::test]
@@ -272,7 +312,13 @@ async fn nothing_is_recorded_after_a_change_of_mind() {
     finish(&world, &result, NOW + seconds(9)).await;
     let applied = json!({ "picture": 0 });
     let answer = world
-        .paint(MARA, "POST /v1/tasks/{id}/applied", &task.to_string(), &applied, NOW + seconds(10))
+        .paint(
+            MARA,
+            "POST /v1/tasks/{id}/applied",
+            &task.to_string(),
+            &applied,
+            NOW + seconds(10),
+        )
         .await
         .ok();
     assert_eq!(answer["recorded"], false);
@@ -284,7 +330,9 @@ async fn nothing_is_recorded_after_a_change_of_mind() {
     switch(&world, MARA, "doc-1", true, NOW + seconds(200)).await;
     ask(&world, MARA, Some("doc-1"), NOW + seconds(201)).await;
     let (_, result) = claim(&world, NOW + seconds(202)).await;
-    call(&world, MARA, "DELETE", ONE, "doc-1", &json!({}), NOW + seconds(203)).await.ok();
+    call(&world, MARA, "DELETE", ONE, "doc-1", &json!({}), NOW + seconds(203))
+        .await
+        .ok();
     finish(&world, &result, NOW + seconds(209)).await;
     assert_eq!(kept(&world), 0);
 }
@@ -315,7 +363,9 @@ async fn a_class_is_recorded_its_painters_are_told_and_may_refuse() {
     painted(&world, MARA, Some("doc-1"), NOW + seconds(200)).await;
     painted(&world, MARA, Some("doc-2"), NOW + seconds(300)).await;
     assert_eq!(steps(&world).len(), 3);
-    call(&world, MARA, "DELETE", ALL, "", &json!({}), NOW + seconds(400)).await.ok();
+    call(&world, MARA, "DELETE", ALL, "", &json!({}), NOW + seconds(400))
+        .await
+        .ok();
     assert_eq!((steps(&world).len(), kept(&world)), (0, 1), "her refusal stays");
     for document in [None, Some("doc-1"), Some("doc-3")] {
         painted(&world, MARA, document, NOW + seconds(500)).await;
@@ -343,7 +393,11 @@ async fn anybody_elses_history_does_not_exist() {
         assert!(!html(&page).contains("doc-1"), "{page:?}");
         let mut found = Vec::new();
         for (route, form) in [(STEPS, "html"), (EXPORT, "html"), (EXPORT, "apng")] {
-            found.push(visit(browser, &world, route, &[of[0], of[1], ("form", form)]).await.status);
+            found.push(
+                visit(browser, &world, route, &[of[0], of[1], ("form", form)])
+                    .await
+                    .status,
+            );
         }
         found
     };
@@ -353,8 +407,16 @@ async fn anybody_elses_history_does_not_exist() {
     // A lead of hers looks, and changes nothing.
     let mut noor = lead(&world, OTHER, TEAM).await;
     assert_eq!(visit(&mut noor, &world, STEPS, &of).await.status, 200);
-    assert_eq!(call(&world, OTHER, "GET", ONE, "doc-1", &json!({}), NOW).await.status, 404);
-    assert_eq!(call(&world, OTHER, "DELETE", ONE, "doc-1", &json!({}), NOW).await.status, 404);
+    assert_eq!(
+        call(&world, OTHER, "GET", ONE, "doc-1", &json!({}), NOW).await.status,
+        404
+    );
+    assert_eq!(
+        call(&world, OTHER, "DELETE", ONE, "doc-1", &json!({}), NOW)
+            .await
+            .status,
+        404
+    );
     let answer = world
         .paint(OTHER, "POST /v1/tasks/{id}/applied", &task.to_string(), &json!({}), NOW)
         .await;
@@ -385,11 +447,18 @@ async fn the_page_switches_and_deletes_once_asked_by_itself() {
     assert_eq!(press(&mut browser, "start", "unnamed", "cross-site").await.status, 403);
     assert_eq!(press(&mut browser, "burn", "unnamed", "same-origin").await.status, 400);
     for bad in ["", "a#b", "a/b", &"x".repeat(200)] {
-        assert_eq!(press(&mut browser, "start", bad, "same-origin").await.status, 404, "{bad}");
+        assert_eq!(
+            press(&mut browser, "start", bad, "same-origin").await.status,
+            404,
+            "{bad}"
+        );
     }
     assert_eq!(kept(&world), 0);
     let answer = press(&mut browser, "start", "unnamed", "same-origin").await;
-    assert_eq!((answer.status, answer.location.as_deref()), (303, Some("history?done=start")));
+    assert_eq!(
+        (answer.status, answer.location.as_deref()),
+        (303, Some("history?done=start"))
+    );
     painted(&world, MARA, None, NOW + seconds(2)).await;
     assert_eq!(steps(&world).len(), 1);
     for _ in 0..2 {
@@ -402,7 +471,14 @@ async fn the_page_switches_and_deletes_once_asked_by_itself() {
 #[tokio::test]
 async fn what_is_no_document_is_refused_in_words() {
     let world = World::new().await;
-    for bad in [json!(7), json!(""), json!("a b"), json!("a#b"), json!("x".repeat(129)), json!({ "id": "a" })] {
+    for bad in [
+        json!(7),
+        json!(""),
+        json!("a b"),
+        json!("a#b"),
+        json!("x".repeat(129)),
+        json!({ "id": "a" }),
+    ] {
         let mut body = wire("01_generate");
         body["input"]["options"]["document"] = bad.clone();
         let answer = world.submit(MARA, &body, NOW).await;
@@ -420,8 +496,16 @@ async fn what_is_no_document_is_refused_in_words() {
             answer.error();
         }
     }
-    for body in [json!({}), json!({ "recording": "yes" }), json!({ "recording": true, "name": 7 })] {
-        assert_eq!(call(&world, MARA, "PUT", ONE, "a", &body, NOW).await.status, 400, "{body}");
+    for body in [
+        json!({}),
+        json!({ "recording": "yes" }),
+        json!({ "recording": true, "name": 7 }),
+    ] {
+        assert_eq!(
+            call(&world, MARA, "PUT", ONE, "a", &body, NOW).await.status,
+            400,
+            "{body}"
+        );
     }
     let body = json!({ "recording": true, "name": "n\u{0}".repeat(1000) });
     let named = call(&world, MARA, "PUT", ONE, "a", &body, NOW).await.ok();
@@ -431,7 +515,11 @@ async fn what_is_no_document_is_refused_in_words() {
         event["queryStringParameters"] = query;
         event
     };
-    for query in [json!({ "limit": "0" }), json!({ "limit": "51" }), json!({ "cursor": "forged" })] {
+    for query in [
+        json!({ "limit": "0" }),
+        json!({ "limit": "51" }),
+        json!({ "cursor": "forged" }),
+    ] {
         assert_eq!(world.http(event(query.clone()), NOW).await.status, 400, "{query}");
     }
     // As many documents as there may be.
@@ -445,7 +533,10 @@ async fn what_is_no_document_is_refused_in_words() {
         world.put(document).await;
     }
     let answer = call(&world, MARA, "PUT", ONE, "one-more", &json!({ "recording": true }), NOW).await;
-    assert!(answer.status == 409 && answer.error().contains("500 documents"), "{answer:?}");
+    assert!(
+        answer.status == 409 && answer.error().contains("500 documents"),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -465,10 +556,29 @@ async fn what_a_machine_sends_is_kept_only_where_it_is_a_small_picture() {
     assert_eq!(step.pictures.results, [good(), small(5), good(), good(), good()]);
     let mut browser = Browser::signed_in(&world, MARA, NOW).await;
     let page = visit(&mut browser, &world, STEPS, &[("document", "unnamed")]).await;
-    assert!(html(&page).contains("Too large to be kept") && !html(&page).contains("<script"), "{page:?}");
-    let lapse = visit(&mut browser, &world, EXPORT, &[("document", "unnamed"), ("form", "apng")]).await;
+    assert!(
+        html(&page).contains("Too large to be kept") && !html(&page).contains("<script"),
+        "{page:?}"
+    );
+    let lapse = visit(
+        &mut browser,
+        &world,
+        EXPORT,
+        &[("document", "unnamed"), ("form", "apng")],
+    )
+    .await;
     assert_eq!(lapse.status, 200);
-    assert_eq!(visit(&mut browser, &world, EXPORT, &[("document", "unnamed"), ("form", "gif")]).await.status, 400);
+    assert_eq!(
+        visit(
+            &mut browser,
+            &world,
+            EXPORT,
+            &[("document", "unnamed"), ("form", "gif")]
+        )
+        .await
+        .status,
+        400
+    );
 }
 
 /// Deleting may be cut off at any call, be done twice or lose its answer: done again, everything is gone, and nothing else.
@@ -503,7 +613,10 @@ async fn a_deletion_that_is_cut_off_goes_on_when_it_is_asked_for_again() {
             let again = delete(&world).await.unwrap();
             assert_eq!(again.status, 200, "{how:?} at {at}: {again:?}");
             let left = steps(&world);
-            assert!(left.len() == 1 && left[0].owner == UserId::new(OTHER), "{how:?} at {at}: {left:?}");
+            assert!(
+                left.len() == 1 && left[0].owner == UserId::new(OTHER),
+                "{how:?} at {at}: {left:?}"
+            );
             assert_eq!(kept(&world), 2, "{how:?} at {at}");
         }
     }

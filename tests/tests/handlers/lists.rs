@@ -43,7 +43,11 @@ async fn entries<L: List>(list: L) -> usize {
     for number in 0..3 {
         let mut item: Item = [("version".to_owned(), json!(1))].into_iter().collect();
         item.insert(key.to_owned(), json!(format!("broken-{number}")));
-        let place = if prefix == "broken" { format!("broken-{number}") } else { format!("{prefix}broken-{number}") };
+        let place = if prefix == "broken" {
+            format!("broken-{number}")
+        } else {
+            format!("{prefix}broken-{number}")
+        };
         item.extend(sort.map(|sort| (sort.to_owned(), json!(place))));
         if let Some(index) = index {
             item.extend(index.sort.map(|sort| (sort.to_owned(), json!(number))));

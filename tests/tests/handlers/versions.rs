@@ -10,14 +10,13 @@ use cloud::{
     store::{Item, StorePort},
     tables::{
         AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, ClassOf, DeletionOf, DeviceOf,
-        DocumentOf, Entity, Id,
-        IdentityOf, InvitationOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, StepOf, Table,
-        TeamRateOf, TicketOf, UploadOf, UsageOf,
+        DocumentOf, Entity, Id, IdentityOf, InvitationOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf,
+        PresenceOf, SignInOf, StepOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, Identity, Invitation, Millis, OpenCall, PoolId,
-    PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, Identity, Invitation, Millis, OpenCall,
+    PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -110,7 +109,13 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "lora" => rewritten(LoraOf(TeamId::new(of("owner")), of("sha256")), item).await,
         "awaited-lora" => rewritten(AwaitedOf(TeamId::new(of("of")), of("hash")), item).await,
         "class" => rewritten(ClassOf(TeamId::new(of("class"))), item).await,
-        "document" => rewritten(DocumentOf(UserId::new(of("owner")), DocumentId::new(of("document"))), item).await,
+        "document" => {
+            rewritten(
+                DocumentOf(UserId::new(of("owner")), DocumentId::new(of("document"))),
+                item,
+            )
+            .await
+        }
         "step" => {
             let (owner, document) = (UserId::new(of("owner")), DocumentId::new(of("document")));
             let asked = Millis(item["asked"].as_u64().unwrap());

@@ -46,7 +46,10 @@ pub(crate) async fn shows_the_history(studio: Studio) -> Result<()> {
         let task = studio.painter.submit(&refine(&studio, colour, seed).await?).await?;
         studio.finish(task).await?;
         let body = json!({ "picture": 1 }).to_string();
-        let applied = studio.painter.call("POST", &format!("tasks/{task}/applied"), Some(body)).await?;
+        let applied = studio
+            .painter
+            .call("POST", &format!("tasks/{task}/applied"), Some(body))
+            .await?;
         ensure!(applied.body["recorded"] == true, "{applied:?}");
     }
     let history = studio.painter.call("GET", &path, None).await?;
@@ -75,7 +78,10 @@ pub(crate) async fn shows_the_history(studio: Studio) -> Result<()> {
         page.screenshot(&seen(&format!("history-{name}"))).await?;
         page.goto(&steps).await?;
         let text = page.text().await?;
-        ensure!(text.contains("taken") && text.contains("was put into the document"), "{text}");
+        ensure!(
+            text.contains("taken") && text.contains("was put into the document"),
+            "{text}"
+        );
         let shown = page
             .evaluate("[...document.querySelectorAll('img')].filter(i => i.complete && i.naturalWidth > 0).length")
             .await?;
@@ -85,15 +91,32 @@ pub(crate) async fn shows_the_history(studio: Studio) -> Result<()> {
         accessible(&mut page, &format!("{studio_page}/history"), &axe).await?;
         accessible(&mut page, &steps, &axe).await?;
         // What is taken along, as the browser gets it.
-        let file = fetched(&mut page, &format!("{studio_page}/history/export?of={user}&document={DOCUMENT}&form=html")).await?;
-        ensure!(String::from_utf8_lossy(&file).matches("data:image/webp").count() == 9, "the file is not whole");
-        let lapse = fetched(&mut page, &format!("{studio_page}/history/export?of={user}&document={DOCUMENT}&form=apng")).await?;
-        let frames = PngDecoder::new(std::io::Cursor::new(lapse))?.apng()?.into_frames().collect_frames()?;
+        let file = fetched(
+            &mut page,
+            &format!("{studio_page}/history/export?of={user}&document={DOCUMENT}&form=html"),
+        )
+        .await?;
+        ensure!(
+            String::from_utf8_lossy(&file).matches("data:image/webp").count() == 9,
+            "the file is not whole"
+        );
+        let lapse = fetched(
+            &mut page,
+            &format!("{studio_page}/history/export?of={user}&document={DOCUMENT}&form=apng"),
+        )
+        .await?;
+        let frames = PngDecoder::new(std::io::Cursor::new(lapse))?
+            .apng()?
+            .into_frames()
+            .collect_frames()?;
         ensure!(frames.len() == 3, "{} frames", frames.len());
     }
     let deleted = studio.painter.call("DELETE", "history", None).await?;
     ensure!(deleted.status == 200, "{deleted:?}");
-    ensure!(studio.painter.call("GET", &path, None).await?.status == 404, "it is still there");
+    ensure!(
+        studio.painter.call("GET", &path, None).await?.status == 404,
+        "it is still there"
+    );
     Ok(())
 }
 

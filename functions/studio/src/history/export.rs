@@ -48,11 +48,7 @@ const FRAMES: usize = 120;
         (status = 404, body = String, content_type = "text/html; charset=utf-8", description = "No such document, or another team's"),
     )
 )]
-pub(crate) async fn export(
-    State(app): State<Arc<App>>,
-    visitor: Visitor,
-    query: Query,
-) -> Result<Response, Problem> {
+pub(crate) async fn export(State(app): State<Arc<App>>, visitor: Visitor, query: Query) -> Result<Response, Problem> {
     let (owner, document) = named(&query, &visitor.account)?;
     let after = query.first("after").map(Cursor::from);
     let read = Read {
@@ -108,7 +104,9 @@ impl Read<'_> {
             }
         };
         let frame = Frame { style: STYLE, ..FRAME };
-        let page = frame.page(&format!("How it came to be: {}", plain(&document)), &body).into_string();
+        let page = frame
+            .page(&format!("How it came to be: {}", plain(&document)), &body)
+            .into_string();
         Ok((
             [
                 (CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -145,9 +143,14 @@ impl Read<'_> {
 
 /// The picture of a step that its painter took, or the first one that there is.
 fn shown(step: &Step) -> Option<Vec<u8>> {
-    let taken = step.applied.last().and_then(|it| step.pictures.results.get(it.picture as usize));
+    let taken = step
+        .applied
+        .last()
+        .and_then(|it| step.pictures.results.get(it.picture as usize));
     let there = |it: &&String| !it.is_empty();
-    let picture = taken.filter(there).or_else(|| step.pictures.results.iter().find(there))?;
+    let picture = taken
+        .filter(there)
+        .or_else(|| step.pictures.results.iter().find(there))?;
     BASE64_STANDARD.decode(picture).ok()
 }
 
@@ -157,7 +160,9 @@ fn evenly<T>(all: &[T], most: usize) -> Vec<&T> {
         return all.iter().collect();
     }
     let last = all.len() - 1;
-    (0..most).filter_map(|place| all.get(place * last / (most - 1))).collect()
+    (0..most)
+        .filter_map(|place| all.get(place * last / (most - 1)))
+        .collect()
 }
 
 #[cfg(test)]

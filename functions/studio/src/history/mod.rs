@@ -46,7 +46,10 @@ pub(crate) async fn list(
     query: Query,
 ) -> Result<Page, Problem> {
     let (store, account) = (&app.cloud.store, &visitor.account);
-    let (after, team) = (query.first("after").map(Cursor::from), query.first("team").map(Cursor::from));
+    let (after, team) = (
+        query.first("after").map(Cursor::from),
+        query.first("team").map(Cursor::from),
+    );
     let class = async { Ok::<_, HistoryError>(history::class(store, &account.team).await?) };
     let own = history::documents(store, &account.user_id, after.as_ref(), DOCUMENTS);
     let team = history::of_team(store, account, team.as_ref(), DOCUMENTS);
@@ -60,7 +63,14 @@ pub(crate) async fn list(
             named.push(document);
         }
     }
-    let new = || Document::new(account.user_id.clone(), DocumentId::unnamed(), account.team.clone(), now);
+    let new = || {
+        Document::new(
+            account.user_id.clone(),
+            DocumentId::unnamed(),
+            account.team.clone(),
+            now,
+        )
+    };
     let unnamed = unnamed.unwrap_or_else(new);
     let refused = unnamed.recording == Some(false);
     let body = html! {
@@ -204,7 +214,11 @@ pub(crate) async fn act(
     visitor.wrote(&form)?;
     let (store, account) = (&app.cloud.store, &visitor.account);
     let deed = form.field("do");
-    let document = || form.field("document").parse::<DocumentId>().map_err(|_| HistoryError::NoDocument);
+    let document = || {
+        form.field("document")
+            .parse::<DocumentId>()
+            .map_err(|_| HistoryError::NoDocument)
+    };
     match deed.as_str() {
         "start" | "stop" => {
             let recording = deed == "start";

@@ -31,11 +31,7 @@ const MOMENT: &str = "%-d %b %Y, %H:%M:%S UTC";
         (status = 404, body = String, content_type = "text/html; charset=utf-8", description = "No such document, or another team's"),
     )
 )]
-pub(crate) async fn steps(
-    State(app): State<Arc<App>>,
-    visitor: Visitor,
-    query: Query,
-) -> Result<Response, Problem> {
+pub(crate) async fn steps(State(app): State<Arc<App>>, visitor: Visitor, query: Query) -> Result<Response, Problem> {
     let (owner, document) = named(&query, &visitor.account)?;
     let after = query.first("after").map(Cursor::from);
     let store = &app.cloud.store;
@@ -43,7 +39,10 @@ pub(crate) async fn steps(
     let here = |path: &str, more: Option<&str>| {
         let address = address(path, &owner, &document);
         match more {
-            Some(cursor) => format!("{address}&{}", crate::words::to("", &[("after", cursor)]).trim_start_matches('?')),
+            Some(cursor) => format!(
+                "{address}&{}",
+                crate::words::to("", &[("after", cursor)]).trim_start_matches('?')
+            ),
             None => address,
         }
     };

@@ -162,7 +162,11 @@ pub async fn switch(
         let before = document.clone();
         document.recording = Some(recording);
         if let Some(name) = name {
-            document.name = name.chars().filter(|it| !it.is_control()).take(Document::NAME).collect();
+            document.name = name
+                .chars()
+                .filter(|it| !it.is_control())
+                .take(Document::NAME)
+                .collect();
         }
         if document == before {
             return Ok(document);

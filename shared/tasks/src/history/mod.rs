@@ -9,5 +9,5 @@ mod record;
 pub use consent::{HistoryError, class, documents, set_class, switch};
 pub use delete::{delete, delete_all};
 pub use read::{History, of_team, readable, steps};
-pub use record::{applied, finished};
 pub(crate) use record::open;
+pub use record::{applied, finished};

@@ -32,7 +32,9 @@ pub async fn readable(
 ) -> Result<(Document, Account), HistoryError> {
     let id = DocumentOf(owner.clone(), document.clone());
     let (found, owner) = tokio::try_join!(store.get(&id), store.get(owner))?;
-    let owner = owner.filter(|it| may_look(account, it)).ok_or(HistoryError::NoDocument)?;
+    let owner = owner
+        .filter(|it| may_look(account, it))
+        .ok_or(HistoryError::NoDocument)?;
     Ok((found.ok_or(HistoryError::NoDocument)?, owner))
 }
 

@@ -1,8 +1,5 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
-use cloud::{
-    Store, StoreError, Write, chain, on_conflict,
-    tables::StepOf,
-};
+use cloud::{Store, StoreError, Write, chain, on_conflict, tables::StepOf};
 use model::{Account, Applied, Document, DocumentId, Millis, Step, StepPictures, Task, TaskState};
 use tracing::{info, warn};
 
@@ -57,11 +54,7 @@ impl Opened {
 
 /// The step of a task, with its document, while it may still be added to: it is there, and its painter has not changed
 /// their mind.
-async fn still_open(
-    store: &Store,
-    document: &DocumentId,
-    task: &Task,
-) -> Result<Option<Opened>, StoreError> {
+async fn still_open(store: &Store, document: &DocumentId, task: &Task) -> Result<Option<Opened>, StoreError> {
     let id = StepOf(task.owner.clone(), document.clone(), task.created, task.task_id);
     let heard = Heard::read(store, (&task.owner, &task.team), document, task.created);
     let (step, heard) = tokio::try_join!(store.get(&id), heard)?;
@@ -72,12 +65,7 @@ async fn still_open(
 }
 
 /// Adds to a task's step what `add` says; false if there is nothing to add to, or `add` wants nothing.
-async fn add(
-    store: &Store,
-    task: &Task,
-    now: Millis,
-    add: impl Fn(&mut Step) -> bool,
-) -> Result<bool, StoreError> {
+async fn add(store: &Store, task: &Task, now: Millis, add: impl Fn(&mut Step) -> bool) -> Result<bool, StoreError> {
     let Some(id) = &task.document else { return Ok(false) };
     on_conflict!({
         let Some(mut opened) = still_open(store, id, task).await? else {
