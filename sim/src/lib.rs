@@ -15,4 +15,5 @@ pub mod sensitivity;
 pub mod signals;
 pub mod stats;
 pub mod svg;
+pub mod variants;
 pub mod world;

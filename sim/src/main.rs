@@ -25,6 +25,7 @@ use sim::{
     goals::{self, Goal},
     models, sensitivity,
     stats::Report,
+    variants::{self, Variants},
     world::World,
 };
 use uuid::Uuid;
@@ -57,6 +58,9 @@ struct Args {
     /// What it is worth to begin with the models that are asked for most: 20 and 86 models.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity"])]
     warm_up: bool,
+    /// What groups of variants in the batch lane do to everybody else.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
+    variants: bool,
     /// How long a month of this demand, and a claim over 1000 waiting tasks, take to compute.
     #[arg(long)]
     speed: bool,
@@ -104,6 +108,9 @@ fn main() -> Result<()> {
     }
     if args.warm_up {
         return print(args.json, &models::warm_ups(&demand, &world), models_table);
+    }
+    if args.variants {
+        return print(args.json, &variants::table(&demand, &world), variants_table);
     }
     if args.speed {
         return print(args.json, &speed(&demand, &world), goals_table);
@@ -263,6 +270,29 @@ fn models_table(reports: &[Report]) {
             it.p95_s,
             it.timeouts_pct,
             it.hours_month,
+        );
+    }
+}
+
+fn variants_table(rows: &[Variants]) {
+    println!(
+        "| variants | others' p95 s | times | others beside a group | their p95 s | times | a group takes min | h/month |"
+    );
+    println!("|--:|{}", "--:|".repeat(7));
+    for it in rows {
+        println!(
+            "| {} | {:.1} → {:.1} | {:.3} | {} | {:.1} → {:.1} | {:.3} | {:.1} | {:.1} → {:.1} |",
+            it.variants,
+            it.p95_without_s,
+            it.p95_with_s,
+            it.times(),
+            it.beside,
+            it.beside_without_s,
+            it.beside_with_s,
+            it.beside_with_s / it.beside_without_s.max(1e-9),
+            it.done_min,
+            it.hours_without,
+            it.hours_with,
         );
     }
 }

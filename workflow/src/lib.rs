@@ -16,6 +16,7 @@
 //! - `sizing`: how pictures lie on a pass, and get from one size to the next.
 //! - `conditioning`: prompts, regions, control layers, reference pictures. `passes`: the sampler, and the selection.
 //! - `kinds`: a module for each kind of request. A new kind is a new module there.
+//! - `variants`: many requests from one.
 //! - `offer`, `warm_up`, `lora`, `credits`: what the plugin is told, loading a model, which models a LoRA is made for, and what
 //!   a request may cost.
 //!
@@ -39,6 +40,7 @@ mod passes;
 mod plan;
 mod refusal;
 mod sizing;
+pub mod variants;
 mod warm_up;
 mod wire;
 

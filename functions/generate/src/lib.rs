@@ -1,11 +1,13 @@
 //! The painters' task API in the plugin's words: submit, status, list, cancel, uploads.
 
+mod group;
 mod history;
 mod list;
 mod reply;
 mod submit;
 mod task;
 mod upload;
+mod variants;
 
 use std::sync::Arc;
 
@@ -47,6 +49,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(history::one, history::switch, history::delete))
         .routes(routes!(task::cancel))
         .routes(routes!(task::resources))
+        .routes(routes!(group::group))
+        .routes(routes!(group::cancel))
         .routes(routes!(upload::image))
         .routes(routes!(upload::lora))
 }

@@ -1,6 +1,6 @@
 //! From a request of the plugin to a task that waits.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use accounts::Caller;
 use axum::{extract::State, http::HeaderMap};
@@ -9,7 +9,9 @@ use cloud::{
     http::{ErrorBody, HttpError, Json, Now, Raw},
     metrics,
 };
-use model::{Account, DocumentId, Millis, PoolId, Task, TaskId, TaskState, metrics::REFUSALS, worker_api::ModelFile};
+use model::{
+    Account, DocumentId, Lane, Millis, PoolId, Task, TaskId, TaskState, metrics::REFUSALS, worker_api::ModelFile,
+};
 use policy::hold;
 use serde::Serialize;
 use serde_json::Value;
@@ -24,6 +26,7 @@ use workflow::{ImageData, Plan, WorkflowInput};
 use crate::{
     App,
     reply::{Spent, StatusReply},
+    variants::{self, SubmittedGroup},
 };
 
 /// Largest body of a request, bytes. Pictures over 4 KB come by upload, so this is far more than any real one.
@@ -46,6 +49,8 @@ pub(crate) struct GenerateInput {
     #[schema(value_type = Object)]
     workflow: Value,
     options: Option<GenerateOptions>,
+    /// Asks for many at once: a grid over these axes. The plugin does not send it.
+    variants: Option<GenerateVariants>,
 }
 
 #[derive(ToSchema)]
@@ -57,6 +62,34 @@ pub(crate) struct GenerateOptions {
     /// Ours: the document that the picture is for, by an id of the extension's own, so that its history is told apart where
     /// its painter has agreed to one. 1 to 128 letters, digits and `-_.:@=`.
     document: Option<String>,
+    /// `batch`: nobody waits in front of the screen. The plugin does not send it.
+    lane: Option<String>,
+}
+
+/// Each list is an axis; each value of one meets each of the others.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "as above")]
+pub(crate) struct GenerateVariants {
+    /// How many, from the request's own seed on, or a list of them.
+    #[schema(value_type = Object)]
+    seeds: Option<Value>,
+    prompts: Option<Vec<String>>,
+    /// What stands in each prompt where it says `{name}`, by name.
+    prompt_parts: Option<BTreeMap<String, Vec<String>>>,
+    checkpoints: Option<Vec<String>>,
+    /// Weights of the request's LoRAs, by name.
+    loras: Option<BTreeMap<String, Vec<f64>>>,
+    samplers: Option<Vec<String>>,
+    steps: Option<Vec<i64>>,
+    guidance: Option<Vec<f64>>,
+}
+
+/// A task, or with `variants` a group.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Reply {
+    One(Submitted),
+    Many(SubmittedGroup),
 }
 
 /// A task that waits, or is done already.
@@ -81,7 +114,7 @@ pub(crate) struct Submitted {
     post, path = "/v1/generate", tag = "painters", request_body = GenerateBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Names the task: a repeated call finds it")),
     responses(
-        (status = 200, body = Submitted),
+        (status = 200, body = Reply),
         (status = 400, body = ErrorBody, description = "Cannot be read or cannot be painted; the words say which"),
         (status = 402, body = ErrorBody, description = "The budget does not suffice"),
         (status = 413, body = ErrorBody, description = "Over 1 MiB"),
@@ -93,7 +126,7 @@ pub(crate) async fn submit(
     Now(now): Now,
     headers: HeaderMap,
     Raw(bytes): Raw,
-) -> Result<Json<Submitted>, HttpError> {
+) -> Result<Json<Reply>, HttpError> {
     let store = &app.cloud.store;
     // Any bytes are a key: one in other letters than English ones must not be ignored.
     let key = headers.get("idempotency-key").map(axum::http::HeaderValue::as_bytes);
@@ -104,16 +137,28 @@ pub(crate) async fn submit(
     let mut body = body(&bytes)?;
     let workflow = body.pointer_mut("/input/workflow").map(Value::take);
     let input = read(workflow.ok_or_else(unreadable)?)?;
-    let (account, mut plan, models) = compile(&app, &input, &caller, now).await?;
-    plan.output.webp = body.pointer("/input/options/useWebpCompression") == Some(&Value::Bool(true));
+    let webp = body.pointer("/input/options/useWebpCompression") == Some(&Value::Bool(true));
+    let batch = is_batch(&body)?;
+    if let Some(variants) = body.pointer_mut("/input/variants").map(Value::take) {
+        return variants::submit(&app, &caller, fresh, input, variants, webp, now)
+            .await
+            .map(|it| Json(Reply::Many(it)));
+    }
+    let mut bench = Bench::of(&app, &input, &caller, now).await?;
+    let (mut plan, models) = bench.compile(&input).await?;
+    let account = bench.account;
+    plan.output.webp = webp;
     let document = document(&body)?;
-    let lane = hold::lane(plan.output.count, plan.work.steps, plan.work.units());
+    let lane = if batch {
+        Lane::Batch
+    } else {
+        hold::lane(plan.output.count, plan.work.steps, plan.work.units())
+    };
     let credits = workflow::credits(&input);
     let files = input.image_data.map_or(Files::None, files);
-    let language = input.conditioning.map_or_else(String::new, |it| it.language);
     let wanted = Wanted {
         credits,
-        language: language.chars().filter(|it| !it.is_control()).take(20).collect(),
+        language: input.conditioning.map_or_else(String::new, |it| language(&it.language)),
         document,
         fresh,
         plan,
@@ -132,28 +177,47 @@ pub(crate) async fn submit(
             .unwrap_or(admitted.usage),
         None => admitted.usage,
     };
-    Ok(Json(Submitted {
+    Ok(Json(Reply::One(Submitted {
         id: admitted.task.task_id,
         worker_id: account.pool.clone(),
         status: done.unwrap_or(StatusReply::waiting()),
         user: Spent::of(&usage, &account),
         position: admitted.eta.map(|eta| eta.position),
         eta_s: admitted.eta.map(|eta| eta.done.as_secs()),
-    }))
+    })))
+}
+
+/// Whether the request asks for the batch lane, in which nobody waits in front of the screen.
+fn is_batch(body: &Value) -> Result<bool, HttpError> {
+    match body.pointer("/input/options/lane") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::String(lane)) if lane == Lane::Batch.word() => Ok(true),
+        Some(_) => Err(refused(
+            "Validation error: `lane` may only be `batch`. Leave it out, and the request says how urgent it is.",
+        )),
+    }
+}
+
+/// The language of a request's prompts, as it is kept.
+pub(crate) fn language(text: &str) -> String {
+    text.chars().filter(|it| !it.is_control()).take(20).collect()
 }
 
 /// The answer to a request that was made before. The first one counts, whatever is in this one.
-async fn again(app: &App, caller: &Caller, task: &Task) -> Result<Submitted, HttpError> {
+async fn again(app: &App, caller: &Caller, task: &Task) -> Result<Reply, HttpError> {
+    if let Some(variant) = &task.variant {
+        return variants::again(app, caller, variant.group).await.map(Reply::Many);
+    }
     let account = accounts::of(&app.cloud.store, caller).await?;
     let usage = accounts::usage(&app.cloud.store, &account.user_id, task.created).await?;
-    Ok(Submitted {
+    Ok(Reply::One(Submitted {
         id: task.task_id,
         worker_id: task.pool.clone(),
         status: StatusReply::waiting(),
         user: Spent::of(&usage, &account),
         position: None,
         eta_s: None,
-    })
+    }))
 }
 
 /// The picture, if it is there in this time. Only pictures may come with the answer to a submit; whatever else there is to
@@ -184,41 +248,81 @@ pub(crate) async fn cost(
     Now(now): Now,
     Raw(bytes): Raw,
 ) -> Result<String, HttpError> {
-    let input = read(body(&bytes)?)?;
-    compile(&app, &input, &caller, now).await?;
+    let mut body = body(&bytes)?;
+    if let Some(workflow) = body.pointer_mut("/input/workflow").map(Value::take) {
+        // A whole body of `generate`, as one with variants is.
+        let variants = body.pointer_mut("/input/variants").map(Value::take);
+        let input = read(workflow)?;
+        if let Some(variants) = variants {
+            return variants::cost(&app, &caller, &input, variants, now).await;
+        }
+        body = serde_json::to_value(&input).map_err(HttpError::broken)?;
+    }
+    let input = read(body)?;
+    Bench::of(&app, &input, &caller, now).await?.compile(&input).await?;
     Ok(workflow::credits(&input).to_string())
 }
 
-/// The caller's account, and the request as a plan for their team with the files of the studio's store that it loads.
-async fn compile(
-    app: &App,
-    input: &WorkflowInput,
-    caller: &Caller,
+/// What a caller's requests are compiled with: their account, what their team may paint with, and the LoRAs of their own that
+/// the request names.
+pub(crate) struct Bench<'a> {
+    pub(crate) account: Account,
+    app: &'a App,
+    models: catalog::Models,
+    loras: Named,
     now: Millis,
-) -> Result<(Account, Plan, Vec<ModelFile>), HttpError> {
-    let store = &app.cloud.store;
-    let account = accounts::of(store, caller).await?;
-    let (mut models, loras) = tokio::try_join!(
-        async { Ok::<_, HttpError>(app.models.of(store, &account, now).await?) },
-        async { Ok(Named::by(&app.cloud, &account.team, input).await?) }
-    )?;
-    let mut plan = workflow::compile(input, &loras.over(Arc::clone(&models.inventory)));
-    if plan.is_err() {
-        // Nothing is refused because of what was true a minute ago.
-        models = app.models.fresh(store, &account, now).await?;
-        plan = workflow::compile(input, &loras.over(Arc::clone(&models.inventory)));
+    fresh: bool,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) async fn of(
+        app: &'a App,
+        input: &WorkflowInput,
+        caller: &Caller,
+        now: Millis,
+    ) -> Result<Self, HttpError> {
+        let store = &app.cloud.store;
+        let account = accounts::of(store, caller).await?;
+        let (models, loras) = tokio::try_join!(
+            async { Ok::<_, HttpError>(app.models.of(store, &account, now).await?) },
+            async { Ok(Named::by(&app.cloud, &account.team, input).await?) }
+        )?;
+        Ok(Self {
+            account,
+            app,
+            models,
+            loras,
+            now,
+            fresh: false,
+        })
     }
-    let plan = plan.map_err(|it| refused(it.to_string()))?;
-    let arch = input.models.as_ref().map(|models| models.version.to_string());
-    let arch = arch.unwrap_or_default();
-    let mut files = models.files(&plan, &arch);
-    // Its name and its hash may be asked for at once.
-    for lora in loras.files(&plan, &arch) {
-        if files.iter().all(|it| it.file != lora.file) {
-            files.push(lora);
+
+    /// The request as a plan, with the files of the studio's store that it loads.
+    pub(crate) async fn compile(&mut self, input: &WorkflowInput) -> Result<(Plan, Vec<ModelFile>), HttpError> {
+        let mut plan = self.plan(input);
+        if plan.is_err() && !self.fresh {
+            // Nothing is refused because of what was true a minute ago.
+            let store = &self.app.cloud.store;
+            self.models = self.app.models.fresh(store, &self.account, self.now).await?;
+            self.fresh = true;
+            plan = self.plan(input);
         }
+        let plan = plan.map_err(|it| refused(it.to_string()))?;
+        let arch = input.models.as_ref().map(|models| models.version.to_string());
+        let arch = arch.unwrap_or_default();
+        let mut files = self.models.files(&plan, &arch);
+        // Its name and its hash may be asked for at once.
+        for lora in self.loras.files(&plan, &arch) {
+            if files.iter().all(|it| it.file != lora.file) {
+                files.push(lora);
+            }
+        }
+        Ok((plan, files))
     }
-    Ok((account, plan, files))
+
+    fn plan(&self, input: &WorkflowInput) -> Result<Plan, workflow::Refusal> {
+        workflow::compile(input, &self.loras.over(Arc::clone(&self.models.inventory)))
+    }
 }
 
 fn unreadable() -> HttpError {
@@ -226,7 +330,7 @@ fn unreadable() -> HttpError {
 }
 
 /// A request that cannot be read or painted.
-fn refused(words: impl Into<String>) -> HttpError {
+pub(crate) fn refused(words: impl Into<String>) -> HttpError {
     metrics::note([REFUSALS.sample(["request"], 1.0)], &[]);
     HttpError::new(400, words)
 }
@@ -254,7 +358,7 @@ fn read(workflow: Value) -> Result<WorkflowInput, HttpError> {
     WorkflowInput::read(workflow).map_err(|it| refused(it.to_string()))
 }
 
-fn files(data: ImageData) -> Files {
+pub(crate) fn files(data: ImageData) -> Files {
     let offsets = data.offsets;
     match data.base64 {
         Some(base64) => Files::Inline { base64, offsets },

@@ -6,6 +6,7 @@
 mod act;
 mod audit;
 mod charts;
+mod group;
 mod history;
 mod line;
 mod machines;
@@ -56,4 +57,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(history::steps::steps))
         .routes(routes!(history::export::export))
         .routes(routes!(ticket::give))
+        .routes(routes!(group::page))
 }

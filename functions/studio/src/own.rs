@@ -116,7 +116,7 @@ pub(crate) async fn pictures(app: &App, seen: &Seen, now: Millis) -> Result<(Mar
 }
 
 /// Scheme and host of an address.
-fn origin(url: &str) -> Option<String> {
+pub(crate) fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let host = rest.split(['/', '?', '#']).next()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);

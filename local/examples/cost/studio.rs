@@ -219,6 +219,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         claimed_at: None,
         ended_at: None,
         times: None,
+        variant: None,
     };
     match moment {
         Moment::Quiet | Moment::Waiting => task.backlog = Some(pool),

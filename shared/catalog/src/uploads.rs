@@ -228,15 +228,15 @@ impl Named {
     }
 
     /// Those that the plan loads, to act on this architecture.
-    pub fn files(self, plan: &Plan, arch: &str) -> Vec<ModelFile> {
-        let files = self.0.into_values().map(|(name, lora)| ModelFile {
-            name,
+    pub fn files(&self, plan: &Plan, arch: &str) -> Vec<ModelFile> {
+        let files = self.0.values().map(|(name, lora)| ModelFile {
+            name: name.clone(),
             folder: ModelFile::LORAS.to_owned(),
             file: lora.file(),
             key: lora.key(),
             arch: arch.to_owned(),
             size: lora.size,
-            sha256: lora.sha256,
+            sha256: lora.sha256.clone(),
         });
         files.filter(|lora| plan.models.contains(&lora.file)).collect()
     }

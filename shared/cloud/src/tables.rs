@@ -2,9 +2,9 @@
 
 use model::{
     Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, Class, ConnectionId,
-    Deletion, Device, Document, DocumentId, Identity, Invitation, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool,
-    PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Step, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate,
-    Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
+    Deletion, Device, Document, DocumentId, Group, GroupId, Identity, Invitation, Millis, ModelUpload, Numbers,
+    OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Step, Task, TaskBody, TaskId,
+    TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -293,6 +293,11 @@ entity!(Task, TaskId, |it| it.task_id, |id| Key::simple(Table::Tasks, id));
 entity!(TaskBody, BodyOf, |it| BodyOf(it.task_id), |id| Key::simple(
     Table::TaskBodies,
     id.0
+));
+entity!(Group, GroupId, |it| it.group_id, |id| Key::simple(
+    Table::TaskBodies,
+    // No task has this name.
+    format!("group#{id}")
 ));
 entity!(Worker, WorkerId, |it| it.worker_id, |id| Key::simple(Table::Fleet, id));
 entity!(Session, ConnectionId, |it| it.connection_id, |id| Key::simple(

@@ -87,6 +87,10 @@ uuid_id!(
     /// One attempt at a task: the fence of every write about it, and ComfyUI's `prompt_id`.
     RunId
 );
+uuid_id!(
+    /// Variants of one request that were asked for together.
+    GroupId
+);
 text_id!(
     /// A worker, named by us before its instance exists and tagged on it.
     WorkerId

@@ -7,6 +7,7 @@ mod account;
 mod audit;
 mod catalog;
 mod failure;
+mod group;
 pub mod guess;
 mod history;
 mod ids;
@@ -31,8 +32,11 @@ pub use catalog::{
     AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
 };
 pub use failure::{Blame, Failure, FailureClass};
+pub use group::{Group, Member, Variant};
 pub use history::{Applied, Class, Document, Step, StepPictures};
-pub use ids::{ConnectionId, DocumentId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use ids::{
+    ConnectionId, DocumentId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId,
+};
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;

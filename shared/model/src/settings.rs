@@ -157,6 +157,10 @@ settings! {
     capacity_pause: Duration = minutes(3);
     /// Most time from submit to the end of a task, waiting and rendering.
     task_expiry: Duration = minutes(60);
+    /// The same for a task of the batch lane. Uploaded pictures are deleted after a day: keep it below.
+    batch_expiry: Duration = minutes(720);
+    /// Most variants of one request, 96 at most: all of them are let in by one transaction.
+    max_variants: u32 = 96;
     /// A waiting task that its owner has not asked for this long starts no worker.
     owner_absent: Duration = minutes(1);
     /// A waiting task that its owner has not asked for this long expires.

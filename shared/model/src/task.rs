@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Blame, DocumentId, Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes,
-    Settings, TaskId, TaskResult, TeamId, UserId, WorkerId, account::is_zero,
+    Settings, TaskId, TaskResult, TeamId, UserId, Variant, WorkerId, account::is_zero,
 };
 
 /// Where a task stands.
@@ -210,6 +210,9 @@ pub struct Task {
     /// How long the parts of the successful run took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<RunTimes>,
+    /// Which variant it is, if it was asked for with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
 }
 
 impl Task {

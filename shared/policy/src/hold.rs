@@ -50,7 +50,7 @@ pub fn lane(pictures: u32, steps: u32, work: f64) -> Lane {
 pub fn submit(lane: Lane, expected: Option<Duration>, woken: bool, settings: &Settings) -> Duration {
     let longest = settings.hold.min(LONGEST);
     match expected.filter(|expected| *expected < longest) {
-        _ if !woken => Duration::ZERO,
+        _ if !woken || lane == Lane::Batch => Duration::ZERO,
         _ if lane == Lane::Live => longest,
         Some(expected) => (expected * 3 / 2 + LAST_POLL).min(longest),
         None => Duration::ZERO,

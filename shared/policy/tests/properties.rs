@@ -536,6 +536,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         claimed_at: None,
         ended_at: None,
         times: None,
+        variant: None,
     }
 }
 

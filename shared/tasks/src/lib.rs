@@ -9,6 +9,7 @@
 //! its own words; it admits, ends and shows nothing by itself.
 
 pub mod bodies;
+pub mod groups;
 pub mod held;
 pub mod history;
 pub mod intake;

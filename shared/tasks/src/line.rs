@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use cloud::{
@@ -114,6 +115,22 @@ impl Line {
         let mut backlog = self.backlog.clone();
         backlog.push(task.into());
         self.eta_in(&backlog, task.task_id, settings, now)
+    }
+
+    /// When the last of these will be there that are only about to wait.
+    pub fn eta_of_all(&self, tasks: &[Task], settings: &Settings, now: Millis) -> Option<Duration> {
+        let mut backlog = self.backlog.clone();
+        backlog.extend(tasks.iter().map(BacklogEntry::from));
+        let snapshot = PoolSnapshot {
+            backlog: &backlog,
+            ..self.snapshot(settings, now)?
+        };
+        let etas: HashMap<_, _> = wait::etas(&snapshot).into_iter().collect();
+        tasks
+            .iter()
+            .filter_map(|task| etas.get(&task.task_id))
+            .map(|eta| eta.done)
+            .max()
     }
 
     fn eta_in(&self, backlog: &[BacklogEntry], task: TaskId, settings: &Settings, now: Millis) -> Option<Eta> {

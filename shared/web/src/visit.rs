@@ -95,7 +95,7 @@ fn text(header: Option<&HeaderValue>) -> String {
 /// it.
 pub fn way_back(next: &str) -> Option<&str> {
     let path = next.split('?').next().unwrap_or_default();
-    let ours = path == "studio" || path.starts_with("studio/");
+    let ours = path == "studio" || ["studio/", "groups/"].iter().any(|it| path.starts_with(it));
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%/?&=@:+".contains(&byte);
     let straight = !path.contains('%') && !path.contains("..") && !next.contains("//");
     (ours && straight && next.len() <= LONGEST && next.bytes().all(plain)).then_some(next)
@@ -225,7 +225,12 @@ mod tests {
 
     #[test]
     fn a_sign_in_leads_back_to_our_own_pages_alone() {
-        for good in ["studio", "studio?pool=a%20b", "studio/act?do=pause&pool=default"] {
+        for good in [
+            "studio",
+            "studio?pool=a%20b",
+            "studio/act?do=pause&pool=default",
+            "groups/01a0/page",
+        ] {
             assert_eq!(way_back(good), Some(good));
         }
         let long = format!("studio?{}", "a".repeat(LONGEST));
@@ -233,6 +238,7 @@ mod tests {
             "",
             "account",
             "studios",
+            "groups",
             "//evil.example",
             "https://evil.example/studio",
             "studio//evil.example",
@@ -252,6 +258,7 @@ mod tests {
         for (from, to) in [
             ("/v1/account", "sign-in"),
             ("/v1/studio", "sign-in?next=studio"),
+            ("/v1/groups/01a0/page", "../../sign-in?next=groups%2F01a0%2Fpage"),
             ("/stage/v1/studio/act?do=x", "../sign-in?next=studio%2Fact%3Fdo%3Dx"),
         ] {
             assert_eq!(to_sign_in(&from.parse().unwrap()).location, to);

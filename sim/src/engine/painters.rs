@@ -72,6 +72,7 @@ impl Studio<'_> {
             claimed_at: None,
             ended_at: None,
             times: None,
+            variant: None,
         }
     }
 

@@ -6,8 +6,8 @@ use cloud::{
     tables::{BodyOf, Table},
 };
 use model::{
-    Account, CancelCause, CatalogEntry, ConnectionId, Failure, FailureClass, Millis, Outcome, PoolId, Role, RunTimes,
-    TaskBody, TaskId, TaskResult, TaskState, TeamId, UserId, Worker,
+    Account, CancelCause, CatalogEntry, ConnectionId, Failure, FailureClass, Group, Member, Millis, Outcome, PoolId,
+    Role, RunTimes, TaskBody, TaskId, TaskResult, TaskState, TeamId, UserId, Worker,
 };
 use serde_json::{Value, json};
 
@@ -39,7 +39,12 @@ async fn golden_events() {
         let before = NOW - seconds(30);
         match name {
             "submit" => drop(reachable(&world, WORKER, WORKER_SOCKET, NOW).await),
-            "submit-refine-inline" | "upload-image" | "upload-lora" | "plugin-resources" | "admin-cost" => {}
+            "submit-refine-inline"
+            | "upload-image"
+            | "upload-lora"
+            | "plugin-resources"
+            | "admin-cost"
+            | "submit-variants" => {}
             "submit-refine-uploaded" => world.memory.put_object(UPLOAD, 48_213, ""),
             "status" => {
                 world.running(before).await;
@@ -59,6 +64,28 @@ async fn golden_events() {
                 world.painter_socket().await;
             }
             "task" => drop(world.queued(TASK, MARA, before).await),
+            "group" | "cancel-group" => {
+                let tasks = [TASK, "01a05cd7-2a00-7000-8000-0000000000a2"];
+                for id in tasks {
+                    world.queued(id, MARA, before).await;
+                }
+                world
+                    .put(Group {
+                        group_id: "01a05cd7-2a00-7000-8000-0000000000c1".parse().unwrap(),
+                        version: 0,
+                        owner: UserId::new(MARA),
+                        team: TeamId::new("studio"),
+                        created: before,
+                        members: tasks
+                            .map(|id| Member {
+                                task_id: id.parse().unwrap(),
+                                label: format!("of {id}"),
+                            })
+                            .to_vec(),
+                        ttl: 1,
+                    })
+                    .await;
+            }
             "tasks" => {
                 for (number, owner) in [(1, MARA), (2, OTHER), (3, MARA), (4, MARA)] {
                     let id = format!("01a05cd7-2a00-7000-8000-0000000000a{number}");

@@ -99,7 +99,11 @@ fn files(mut bytes: usize) -> Vec<String> {
     let mut files = Vec::new();
     while bytes > 0 {
         let one = bytes <= StepPictures::MOST + 1 && files.is_empty();
-        let size = if one { bytes } else { bytes.min(StepPictures::MOST - 100) };
+        let size = if one {
+            bytes
+        } else {
+            bytes.min(StepPictures::MOST - 100)
+        };
         let mut file = vec![0; size];
         file[..12].copy_from_slice(b"RIFF\0\0\0\0WEBP");
         files.push(BASE64_STANDARD.encode(file));

@@ -26,7 +26,7 @@ fn rows() -> Vec<(String, usize)> {
     rows.collect()
 }
 
-const CASES: [&str; 46] = [
+const CASES: [&str; 48] = [
     "any_body",
     "submit_body",
     "inline_picture",
@@ -39,6 +39,8 @@ const CASES: [&str; 46] = [
     "prompt",
     "merged_prompt",
     "batch",
+    "variants",
+    "variant_axes",
     "steps",
     "side",
     "pass_side",
@@ -279,6 +281,17 @@ async fn goes_through(name: &str, n: usize) -> bool {
             taken(&world, &with(memory, "06_upscale_tiled", &changes)).await
         }
         "batch" => taken(&world, &request("01_generate", "/batch_count", n.into())).await,
+        "variants" | "variant_axes" => {
+            let parts = (0..n).map(|part| (format!("p{part}"), json!(["x"])));
+            let variants = match name {
+                "variants" => json!({ "seeds": n }),
+                _ => json!({ "prompt_parts": parts.collect::<serde_json::Map<_, _>>() }),
+            };
+            let prompt: String = (0..n).map(|part| format!("{{p{part}}}")).collect();
+            let mut body = with(memory, "01_generate", &[("/conditioning/positive", prompt.into())]);
+            body["input"]["variants"] = variants;
+            world.submit(MARA, &body, NOW).await.status == 200
+        }
         "steps" => taken(&world, &request("01_generate", "/sampling/total_steps", n.into())).await,
         "regions" => {
             let region =

@@ -48,4 +48,5 @@ mod support;
 mod sweep;
 mod user_data;
 mod users;
+mod variants;
 mod versions;

@@ -37,6 +37,16 @@ impl Browser {
     ) -> Answer {
         let mut event = http(route, "tokens500", None, &json!(body));
         event["queryStringParameters"] = query.iter().map(|(name, value)| (*name, json!(value))).collect();
+        self.sent(world, event, from, now).await
+    }
+
+    /// Goes to the page of a thing with this id.
+    pub(crate) async fn look(&mut self, world: &World, route: &str, id: &str, now: Millis) -> Answer {
+        self.sent(world, http(route, id, None, &json!("")), "same-origin", now)
+            .await
+    }
+
+    async fn sent(&mut self, world: &World, mut event: Value, from: &str, now: Millis) -> Answer {
         event["headers"].as_object_mut().unwrap().remove("authorization");
         event["headers"]["sec-fetch-site"] = from.into();
         event["headers"]["accept"] = "text/html,*/*".into();

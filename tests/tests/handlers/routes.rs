@@ -68,6 +68,10 @@ const WITHOUT_AUTHORIZER: &[(&str, &str)] = &[
         "GET /v1/checkout/{item}",
         "a page that says whom to ask, the same for everybody",
     ),
+    (
+        "GET /v1/groups/{id}/page",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
     ("GET /v1/openapi.json", "the same for everybody"),
     ("GET /v1/plugin/latest", "the plugin asks before anybody has signed in"),
     ("GET /v1/sign-in", "signing in: nobody has a token yet"),

@@ -15,8 +15,8 @@ use cloud::{
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, Identity, Invitation, Millis, OpenCall,
-    PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, GroupId, Identity, Invitation, Millis,
+    OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -80,6 +80,7 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
     let of = |name: &str| text(item, name).to_owned();
     match kind {
         "task" => rewritten(of("task_id").parse::<TaskId>().unwrap(), item).await,
+        "group" => rewritten(of("group_id").parse::<GroupId>().unwrap(), item).await,
         "body" => rewritten(BodyOf(of("task_id").parse().unwrap()), item).await,
         "worker" => rewritten(WorkerId::new(of("worker_id")), item).await,
         "session" => rewritten(ConnectionId::new(of("connection_id")), item).await,
@@ -231,6 +232,7 @@ fn kind(key: &Key) -> &'static str {
     let begins = |with: &str| key.partition.starts_with(with);
     match (key.table, key.sort.as_deref()) {
         (Table::Tasks, _) => "task",
+        (Table::TaskBodies, _) if begins("group#") => "group",
         (Table::TaskBodies, _) => "body",
         (Table::Fleet, _) => "worker",
         (Table::Sessions, _) => "session",
@@ -270,6 +272,9 @@ async fn flow() -> World {
     let (task, worker) = world.running(NOW).await;
     world.painter_socket().await;
     world.submitted(NOW).await;
+    let mut many = wire("01_generate");
+    many["input"]["variants"] = json!({ "seeds": 2 });
+    world.submit(MARA, &many, NOW).await.ok();
     let beat = json!({ "ready": true, "models": ["dreamshaper_8.safetensors"], "gpu": { "percent": 97, "vram_used_mib": 4000, "vram_total_mib": 24000 } });
     world.work(&worker, "heartbeat", &beat, NOW + seconds(5)).await.ok();
     let run = task.run.unwrap().run_id;

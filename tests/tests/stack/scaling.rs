@@ -108,6 +108,7 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         claimed_at: None,
         ended_at: None,
         times: None,
+        variant: None,
     }
 }
 

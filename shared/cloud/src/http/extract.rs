@@ -6,7 +6,7 @@ use axum::{
     http::{header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
 };
-use model::{DocumentId, Millis, TaskId, WorkerId};
+use model::{DocumentId, GroupId, Millis, TaskId, WorkerId};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::HttpError;
@@ -132,6 +132,11 @@ impl PathName for TaskId {
 impl PathName for DocumentId {
     const PARAMETER: &str = "document";
     const WHAT: &str = "document";
+}
+
+impl PathName for GroupId {
+    const PARAMETER: &str = "id";
+    const WHAT: &str = "group";
 }
 
 impl PathName for WorkerId {

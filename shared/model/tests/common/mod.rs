@@ -58,6 +58,7 @@ pub(crate) fn task(now: Millis) -> Task {
         claimed_at: None,
         ended_at: None,
         times: None,
+        variant: None,
     }
 }
 

@@ -89,7 +89,11 @@ pub(super) async fn write(
     })
 }
 
-async fn team_rate(cloud: &Cloud, settings: &Settings, account: &Account) -> Result<Option<TeamRate>, StoreError> {
+pub(super) async fn team_rate(
+    cloud: &Cloud,
+    settings: &Settings,
+    account: &Account,
+) -> Result<Option<TeamRate>, StoreError> {
     if settings.team_rate_interval.is_zero() {
         return Ok(None);
     }
@@ -102,7 +106,7 @@ async fn team_rate(cloud: &Cloud, settings: &Settings, account: &Account) -> Res
 }
 
 /// Takes what the task needs from the snapshots, or says what is lacking.
-fn take(
+pub(super) fn take(
     settings: &Settings,
     account: &Account,
     usage: &mut Usage,
@@ -141,7 +145,7 @@ fn take(
 }
 
 /// The task's place in line; the flow's next one comes after it.
-fn place(usage: &mut Usage, pace: &Pace, task: &Task) -> u64 {
+pub(super) fn place(usage: &mut Usage, pace: &Pace, task: &Task) -> u64 {
     let expected = estimate::run(&pace.estimates, task.model.as_deref(), task.work);
     let flow = format!("{}#{}", task.pool, task.lane.word());
     let tags = fair::tags(pace.virtual_time, usage.finish.get(&flow).copied(), expected, task.lane);

@@ -2,6 +2,7 @@
 
 mod admit;
 mod error;
+mod group;
 mod inputs;
 mod key;
 mod uploads;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use cloud::{Cloud, chain, metrics, queue::Queued};
 use model::{
-    Account, DocumentId, Lane, MicroUsd, Millis, Settings, Task, TaskState, Usage,
+    Account, DocumentId, Lane, MicroUsd, Millis, Settings, Task, TaskId, TaskState, Usage, Variant,
     metrics::{REFUSALS, SUBMITS},
     socket::ServerMessage,
     worker_api::ModelFile,
@@ -27,6 +28,7 @@ use crate::{
 };
 
 pub use error::IntakeError;
+pub use group::{AdmittedGroup, WantedGroup, WantedVariant, admit_group};
 pub use inputs::Files;
 pub use key::{Fresh, Ticket, ticket};
 pub use uploads::{ImagePlace, UPLOADS, image_place};
@@ -106,7 +108,14 @@ async fn let_in(
     if line.pool.is_none() {
         return Err(IntakeError::NoPool(account.pool.clone()));
     }
-    let task = task(account, &wanted, settings, now);
+    let draft = Draft {
+        task_id,
+        plan: &wanted.plan,
+        lane: wanted.lane,
+        credits: wanted.credits,
+        variant: None,
+    };
+    let task = task(account, draft, settings, now);
     let plan = serde_json::to_string(&wanted.plan)?;
     let ttl = (task.expires_at + BODY_LIFE).seconds();
     let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.models.clone(), ttl).await?;
@@ -127,24 +136,38 @@ async fn let_in(
     })
 }
 
-fn task(account: &Account, wanted: &Wanted, settings: &Settings, now: Millis) -> Task {
+/// What is known of a task before it has its place in line.
+#[derive(Clone, Copy)]
+struct Draft<'a> {
+    task_id: TaskId,
+    plan: &'a Plan,
+    lane: Lane,
+    credits: u64,
+    variant: Option<&'a Variant>,
+}
+
+fn task(account: &Account, draft: Draft<'_>, settings: &Settings, now: Millis) -> Task {
+    let expiry = match draft.lane {
+        Lane::Batch => settings.batch_expiry,
+        Lane::Live | Lane::Interactive => settings.task_expiry,
+    };
     Task {
-        task_id: wanted.fresh.task_id(),
+        task_id: draft.task_id,
         version: 0,
         owner: account.user_id.clone(),
         team: account.team.clone(),
         pool: account.pool.clone(),
         backlog: Some(account.pool.clone()),
         start_tag: 0, // `admit::write` gives the place
-        lane: wanted.lane,
+        lane: draft.lane,
         document: None,
         state: TaskState::Queued,
-        model: wanted.plan.models.first().cloned(),
-        work: wanted.plan.work.units(),
-        reserved: MicroUsd::of_credits(wanted.credits),
+        model: draft.plan.models.first().cloned(),
+        work: draft.plan.work.units(),
+        reserved: MicroUsd::of_credits(draft.credits),
         cost: MicroUsd::default(),
         created: now,
-        expires_at: now + settings.task_expiry,
+        expires_at: now + expiry,
         seen_at: now,
         eta: None,
         run: None,
@@ -157,6 +180,7 @@ fn task(account: &Account, wanted: &Wanted, settings: &Settings, now: Millis) ->
         claimed_at: None,
         ended_at: None,
         times: None,
+        variant: draft.variant.cloned(),
     }
 }
 

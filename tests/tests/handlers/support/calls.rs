@@ -66,7 +66,7 @@ impl World {
     /// The function that a route belongs to.
     pub(crate) fn router(&self, route: &str) -> &Router {
         let of_account = ["GET /v1/user", "GET /v1/plugin/latest", "GET /v1/openapi.json"].contains(&route);
-        if route.contains("/v1/studio") {
+        if route.contains("/v1/studio") || route.ends_with("/page") {
             &self.studio
         } else if route.contains("/v1/workers/") {
             &self.claim
@@ -210,5 +210,5 @@ fn is_script(route: &str) -> bool {
 pub(crate) fn is_page(route: &str) -> bool {
     let folders = ["/v1/sign-in", "/v1/sign-out", "/v1/account", "/v1/checkout"];
     let studio = route.contains("/v1/studio") && !route.contains("/ticket") && !is_script(route);
-    folders.iter().any(|it| route.contains(it)) || route == "GET /v1" || studio
+    folders.iter().any(|it| route.contains(it)) || route == "GET /v1" || studio || route.ends_with("/page")
 }

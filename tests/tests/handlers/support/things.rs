@@ -210,5 +210,6 @@ fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         claimed_at: None,
         ended_at: None,
         times: None,
+        variant: None,
     }
 }

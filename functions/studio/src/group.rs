@@ -1,0 +1,126 @@
+//! A group of variants side by side: whole without scripts.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use cloud::http::{HttpError, Now, PathId};
+use maud::{Markup, html};
+use model::{GroupId, Member, Task, TaskState};
+use tasks::groups::{self, Asker, Seen};
+use web::{Frame, Page, Problem, Visitor};
+
+use crate::{
+    App,
+    own::{origin, stands},
+    words::name,
+};
+
+const STYLE: &str = include_str!("group.css");
+
+/// What every page of a group looks like.
+const FRAME: Frame<'static> = Frame {
+    style: STYLE,
+    script: "",
+};
+
+/// A group of variants side by side: a painter's own, a lead's team's, for an operator everybody's.
+#[utoipa::path(
+    get, path = "/v1/groups/{id}/page", tag = "pages", params(("id" = GroupId, Path)),
+    responses(
+        (status = 200, body = String, content_type = "text/html; charset=utf-8"),
+        (status = 303, description = "To the sign-in, and back: this browser is not signed in"),
+        (status = 404, body = String, content_type = "text/html; charset=utf-8", description = "There is none that the visitor may see"),
+    )
+)]
+pub(crate) async fn page(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    visitor: Visitor,
+    id: Result<PathId<GroupId>, HttpError>,
+) -> Result<Response, Problem> {
+    let PathId(id) = id?;
+    let account = &visitor.account;
+    let asker = Asker {
+        user: &account.user_id,
+        team: &account.team,
+        role: account.role,
+    };
+    let seen = groups::read(&app.cloud.store, id, asker).await?;
+    let seen = seen.ok_or_else(|| HttpError::new(404, "There is no such group, or it is not yours."))?;
+    let mut pictures = Vec::with_capacity(seen.tasks.len());
+    for task in &seen.tasks {
+        pictures.push(address(&app, task.as_ref()).await?);
+    }
+    let origin = pictures.iter().flatten().next().and_then(|url| origin(url));
+    let cookie = visitor.renewed(&*app, now).await?;
+    let body = html! {
+        p.soft { "Asked for by " (name(seen.group.owner.as_str())) ", " (seen.group.created.written()) ". As of " (now.written()) "." }
+        (summary(&seen))
+        ul.variants {
+            @for ((member, task), picture) in seen.group.members.iter().zip(&seen.tasks).zip(&pictures) {
+                (variant(member, task.as_ref(), picture.as_deref()))
+            }
+        }
+        p { a href="../../studio" { "To the studio" } }
+    };
+    let images = origin.map(|it| format!("img-src {it}"));
+    Ok(Page(FRAME.page("Variants", &body), cookie).with(images.as_deref().unwrap_or_default()))
+}
+
+/// Where the pictures are, once they are there.
+async fn address(app: &App, task: Option<&Task>) -> Result<Option<String>, HttpError> {
+    match task.and_then(|it| it.result.as_ref()) {
+        Some(result) => {
+            let url = app.cloud.bucket.presign_get(&result.key, app.settings.url_life).await?;
+            Ok(Some(url))
+        }
+        None => Ok(None),
+    }
+}
+
+fn summary(seen: &Seen) -> Markup {
+    let counts = TaskState::ALL.into_iter().map(|it| (it, seen.count(it)));
+    let counts = counts.filter(|(_, count)| *count > 0);
+    let words: Vec<_> = counts
+        .map(|(state, count)| format!("{count} {}", word(state)))
+        .collect();
+    html! {
+        p role="status" {
+            (words.join(", ")) ". "
+            (seen.cost().credits_needed()) " credits" @if !seen.is_finished() { " at most" } "."
+        }
+        @if !seen.is_finished() { p { a.button.quiet.small href="page" { "Look again" } } }
+    }
+}
+
+/// A state as it is counted.
+const fn word(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Queued => "waiting",
+        TaskState::Running => "being rendered",
+        TaskState::Canceling => "being canceled",
+        TaskState::Succeeded => "done",
+        TaskState::Failed => "failed",
+        TaskState::Canceled => "canceled",
+        TaskState::Expired => "took too long",
+    }
+}
+
+fn variant(member: &Member, task: Option<&Task>, picture: Option<&str>) -> Markup {
+    let state = task.map_or_else(|| "kept no more".to_owned(), stands);
+    html! {
+        li {
+            figure {
+                @match picture {
+                    Some(url) => a href=(url) { img src=(url) loading="lazy" width="256" height="256" alt={ "Picture of " (member.label) }; },
+                    None => div.empty { (state) },
+                }
+                figcaption {
+                    bdi { (member.label) }
+                    @if let Some(error) = task.and_then(|it| it.error.as_ref()) { p.soft { (error.message) } }
+                    @else if picture.is_some() { p.soft { (state) } }
+                }
+            }
+        }
+    }
+}
