@@ -230,6 +230,7 @@ impl Bench {
                 input,
                 ..RunUrls::default()
             },
+            recorded: false,
             limit_ms: 60_000,
             fetch_limit_ms: 0,
         }
