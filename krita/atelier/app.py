@@ -7,25 +7,30 @@ import os
 import random
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from krita import Krita
 
 from . import canvas
 from .core import effects
+from .core.again import again
+from .core.history import History, Past
 from .core.jobs import Job
 from .core.levels import Level, Use
 from .core.loras import Upload
 from .core.requests import Kind, Wish, join
 from .core.session import Phase, Session
 from .core.tongue import file_for, learn, say
+from .growth import Growth
 from .hashing import Hashing
 from .http import Http
+from .overlay import Overlay
 from .painting import NotReady, detection, prepare
 from .qt import QtCore, QtGui, QtWidgets
+from .results import MOST_RESULTS, Result, of_before
 from .socket import Socket
 from .store import Store
 
@@ -35,24 +40,6 @@ SLEPT = 30.0
 """Seconds between two looks at the clock that only a computer which slept lets pass."""
 LIVE_LOOK = 1.0
 """Seconds between two looks of live mode at the canvas without a stroke: an undo, a filter, another prompt."""
-MOST_RESULTS = 60
-"""Pictures that are kept in memory; the oldest go."""
-
-
-@dataclass
-class Result:
-    """A picture that has come."""
-
-    job: Job
-    number: int
-    image: QtGui.QImage
-
-    @property
-    def name(self) -> str:
-        """Of its layer."""
-        prompt = " ".join(self.job.prompt.split())[:60] or say("Picture")
-        seed = f"{self.job.seed}, {self.number + 1}" if self.number else str(self.job.seed)
-        return say("{prompt} (seed {seed})", prompt=prompt, seed=seed)
 
 
 class Atelier(QtCore.QObject):
@@ -75,15 +62,13 @@ class Atelier(QtCore.QObject):
         )
         self.level = Level(_known(Krita.instance().readSetting("atelier", "level", ""), [it.value for it in Level]))
         self._use = Use(self._store.read("use.json"))
-        self._preview = canvas.Preview()
+        self._preview = Overlay()
         self._hashing: Optional[Hashing] = None
         self.session.use_token(self._own_token or self._store.token(self.session.endpoint))
         self.session.desk.read_blob = self._store.blob
         self.session.link.presence = Krita.instance().readSetting("atelier", "presence", "true") == "true"
         self.results: List[Result] = []
-        self.growing: Optional[QtGui.QImage] = None
-        """The picture of the job that is rendered, as far as it is."""
-        self._grown: Optional[bytes] = None
+        self.growth = Growth(self.session)
         self._lookers: Set[QtWidgets.QWidget] = set()
         self.live_wish: Optional[Callable[[], Optional[Wish]]] = None
         """While live mode is on: what to paint."""
@@ -139,6 +124,7 @@ class Atelier(QtCore.QObject):
                 return None
             self._live_seen = seen
         job = Job(str(uuid.uuid4()), wish.prompt, wish.seed, request.place, request.workflow, offsets, live=live)
+        job.variants = wish.variants.document()
         self._do(lambda now: self.session.submit(now, job, blob))
         return job.id
 
@@ -200,16 +186,18 @@ class Atelier(QtCore.QObject):
     def preview(self, result: Optional[Result]) -> None:
         """Shows a picture on its canvas, or none."""
         document = canvas.document_by(result.job.place.document)[0] if result is not None else None
-        if result is None or document is None or self.live_wish is not None:  # which would paint it once more
+        if result is None or document is None:
             self._preview.hide()
         else:
-            self._preview.show(document, result.image, result.job.place)
+            self._preview.show(result.image, replace(result.job.place, document=canvas.document_id(document)))
 
     def look(self, looker: QtWidgets.QWidget, on: bool) -> None:
         """Whether a widget can be seen that shows pictures as they grow."""
         (self._lookers.add if on else self._lookers.discard)(looker)
 
     def _is_seen(self) -> bool:
+        if self.growth.is_seen():
+            return True
         for it in list(self._lookers):
             try:
                 if not it.window().isMinimized():
@@ -218,11 +206,44 @@ class Atelier(QtCore.QObject):
                 self._lookers.discard(it)
         return False
 
+    def with_history(self, what: Callable[[History], None]) -> None:
+        """Does something with what was painted before."""
+        self._do(lambda _now: what(self.session.history))
+
+    def use_again(self, past: Past, then: Callable[[Wish, Level, List[str]], None]) -> None:
+        """Asks for what an entry was asked with."""
+
+        def came(asked: Optional[Dict[str, Any]]) -> None:
+            if asked is not None:
+                then(*again(asked, self.session.offer, self.session.loras.own))
+
+        self.with_history(lambda it: it.parameters(past, came))
+
+    def bring(self, past: Past, then: Callable[[], None]) -> None:
+        """Puts the pictures of an entry among the results."""
+
+        def came(asked: Optional[Dict[str, Any]], files: Optional[Tuple[bytes, ...]]) -> None:
+            found = list(of_before(past, asked or {}, files or (), self.session.desk.jobs.values()))
+            self.results.extend(found)
+            del self.results[:-MOST_RESULTS]
+            if found:
+                then()
+
+        self.with_history(lambda it: it.pictures(past, came))
+
     def cancel(self, job: str) -> None:
         """Whatever stage it is in."""
         self._do(lambda now: self.session.desk.cancel(now, job))
 
-    def again(self, job: str) -> None:
+    def cancel_group(self, group: str) -> None:
+        """All that is to come of a group of variants."""
+        self._do(lambda now: self.session.desk.groups.cancel(now, group))
+
+    def forget_group(self, group: str) -> None:
+        """Takes its variants off the list that are over."""
+        self._do(lambda _now: self.session.desk.groups.forget(group))
+
+    def send_again(self, job: str) -> None:
         """Sends it once more."""
         self._do(lambda now: self.session.again(now, job))
 
@@ -234,7 +255,7 @@ class Atelier(QtCore.QObject):
         """Asks what a wish may cost."""
         with contextlib.suppress(NotReady):
             request = prepare(Krita.instance().activeDocument(), wish, self.session.offer)
-            self._do(lambda now: self.session.price(request.workflow, then))
+            self._do(lambda now: self.session.price(request.workflow, wish.variants.document(), then))
 
     def apply(self, result: Result) -> Optional[str]:
         """Puts a picture where it belongs, as a layer; gives words if that is not quite so."""
@@ -256,6 +277,8 @@ class Atelier(QtCore.QObject):
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802, Qt's name
         """A stroke ends on the canvas, or a tool is used: whoever paints is there."""
+        if event.type() in (QtCore.QEvent.Type.MouseButtonPress, QtCore.QEvent.Type.TabletPress):
+            self.growth.painted()
         kinds = (QtCore.QEvent.Type.MouseButtonRelease, QtCore.QEvent.Type.TabletRelease, QtCore.QEvent.Type.KeyRelease)
         if event.type() in kinds:
             self._live_due = 0.0
@@ -298,17 +321,19 @@ class Atelier(QtCore.QObject):
                 self.trouble = say(
                     "Nothing can be stored on this computer ({why}). Do not close Krita amid a picture.", why=wrong.strerror
                 )
-        words, grown = self._words(), self.session.growing.picture
-        if words != self._said or grown is not self._grown:
-            if grown is not self._grown:
-                self._grown, self.growing = grown, canvas.decode(grown) if grown is not None else None
+        words, grown = self._words(), self.growth.renew()
+        if words != self._said or grown:
             self._said = words
+            self.growth.show()
             self.changed.emit()
 
     def _words(self) -> str:
         now = time.monotonic()
         jobs = "|".join(f"{it.id}{it.words(now)}" for it in self.session.desk.jobs.values())
-        return f"{self.words()}|{self.session.desk.credits}|{len(self.results)}|{self.upload_words()}|{jobs}"
+        past = self.session.history
+        listed = f"{past.words()}{past.busy}{len(past.thumbnails)}{len(past.asked)}{past.goes_on}{[(it.task, it.kept) for it in past.entries]}"
+        results = len(self.results) and id(self.results[-1])
+        return f"{self.words()}|{self.session.desk.credits}|{results}|{self.upload_words()}|{jobs}|{listed}"
 
     def words(self) -> str:
         """Where the connection stands, and what is wrong with this computer."""

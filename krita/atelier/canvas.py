@@ -172,34 +172,6 @@ def put(document: Any, name: str, image: "QtGui.QImage", place: Place) -> None:
     add_layer(document, name, image, (0, 0) if outside else (place.x, place.y))
 
 
-class Preview:
-    """A locked layer that shows a picture before it is applied."""
-
-    def __init__(self) -> None:
-        self._document = ""
-        self._layer = ""
-
-    def show(self, document: Any, image: "QtGui.QImage", place: Place) -> None:
-        """Shows this one instead of another."""
-        self.hide()
-        if place.enlarges:
-            image = image.scaled(document.width(), document.height())
-        layer = add_layer(document, "[Atelier]", image, (place.x, place.y))
-        layer.setLocked(True)
-        self._document, self._layer = document_id(document), layer_id(layer)
-
-    def hide(self) -> None:
-        """Takes it away, wherever it is by now."""
-        for document in Krita.instance().documents() if self._layer else ():
-            node = layer_by(document, self._layer) if document_id(document) == self._document else None
-            if node is not None:
-                node.setLocked(False)
-                node.remove()
-                document.refreshProjection()
-                document.waitForDone()
-        self._layer = ""
-
-
 def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, int], visible: bool = True) -> Any:
     """Puts a picture on top of all layers as one step that can be undone."""
     layer = document.createNode(name, "paintlayer")
@@ -214,5 +186,4 @@ def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, in
     if not plain:
         layer.setColorSpace(*own)
     document.rootNode().addChildNode(layer, None)
-    document.refreshProjection()
     return layer

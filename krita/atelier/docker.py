@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from krita import DockWidget
 
 from .app import atelier
+from .core.groups import standings
+from .core.history import History, Past
 from .core.jobs import Job, State
 from .core.levels import Level
 from .core.requests import Kind, Wish
 from .core.session import Phase
 from .core.tongue import mark, say
 from .form import Form
+from .history import Page
+from .jobs import GroupRow, Row
 from .painting import NotReady
 from .qt import QtCore, QtGui, QtWidgets
-from .strip import THUMBNAIL, Strip
+from .strip import Strip
 from .widgets import Words, button, choice
 
 LEVELS = {Level.SIMPLE: mark("Simple"), Level.STANDARD: mark("Standard"), Level.EXPERT: mark("Expert")}
@@ -36,24 +39,25 @@ class Docker(DockWidget):
         self._offer: Any = None
         self._price_number = 0
         body = QtWidgets.QWidget()
+        self._past = Page(self._history, self._atelier.with_history, self._use_again, self._bring)
         column = QtWidgets.QVBoxLayout(body)
         column.addWidget(self._connection())
         self._form = Form(lambda: self._atelier.session.offer, self._loras, self._detect)
         column.addWidget(self._form)
         column.addLayout(self._painting())
         self._rows = QtWidgets.QVBoxLayout()
-        self._row_of: Dict[str, "_Row"] = {}
+        self._row_of: Dict[str, QtWidgets.QWidget] = {}
         column.addLayout(self._rows)
         self._strip = Strip(self._apply, self._atelier.preview)
         column.addWidget(self._strip, 1)
         column.addLayout(self._settings())
         column.addStretch()
-        area = _Area()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(body)
-        self.setWidget(area)
+        self._tabs = QtWidgets.QTabWidget()
+        self._tabs.setObjectName("tabs")
+        self._tabs.setDocumentMode(True)
+        self._tabs.addTab(_Area(body), say("&Paint"))
+        self._tabs.addTab(_Area(self._past), say("&History"))
+        self.setWidget(self._tabs)
         self._price_timer = QtCore.QTimer(self)
         self._price_timer.setSingleShot(True)
         self._price_timer.timeout.connect(self._ask_price)
@@ -93,13 +97,15 @@ class Docker(DockWidget):
         self._uploading = Words("uploading")
         self._go = button("go", "", self._paint)
         self._cost = Words("cost")
+        self._missing = Words("missing")
+        self._missing.setVisible(False)
         self._suggestion = Words("suggestion")
         self._yes = button("accept", say("Show me"), lambda: self._answer(True))
         self._no = button("decline", say("No"), lambda: self._answer(False))
         answers = QtWidgets.QHBoxLayout()
         answers.addWidget(self._yes)
         answers.addWidget(self._no)
-        for widget in (self._upload, self._uploading, self._go, self._cost, self._suggestion):
+        for widget in (self._upload, self._uploading, self._missing, self._go, self._cost, self._suggestion):
             column.addWidget(widget)
         column.addLayout(answers)
         return column
@@ -126,9 +132,17 @@ class Docker(DockWidget):
         self._absence = Words("absence")
         self._absence.setText(say(WITHOUT_PRESENCE))
         self._absence.setVisible(not self._presence.isChecked())
+        self._on_canvas = QtWidgets.QCheckBox(say("Grow on the canvas"))
+        self._on_canvas.setObjectName("on_canvas")
+        self._on_canvas.setToolTip(
+            say("The picture is seen where it will be, and is no part of the document. It goes when you paint there.")
+        )
+        self._on_canvas.setChecked(self._atelier.growth.on_canvas)
+        self._on_canvas.toggled.connect(self._set_on_canvas)
         self._sign_out = button("sign_out", say("Sign out"), self._atelier.sign_out)
         column = QtWidgets.QVBoxLayout()
         column.addLayout(row)
+        column.addWidget(self._on_canvas)
         column.addWidget(self._presence)
         column.addWidget(self._absence)
         column.addWidget(self._sign_out)
@@ -145,11 +159,14 @@ class Docker(DockWidget):
         self._atelier.set_presence(on)
         self._absence.setVisible(not on)
 
+    def _set_on_canvas(self, on: bool) -> None:
+        self._atelier.growth.on_canvas = on
+
     def _set_level(self, level: Level) -> None:
         self._level.setCurrentIndex(self._level.findData(level))
         self._atelier.set_level(level)
         self._form.set_level(level)
-        self.widget().updateGeometry()
+        self._tabs.widget(0).updateGeometry()
         self._upload.setVisible(level is not Level.SIMPLE)
         self._suggest()
 
@@ -173,6 +190,7 @@ class Docker(DockWidget):
         if wish is None:
             return
         self._strip.hide_preview()
+        self._missing.setVisible(False)
         try:
             self._atelier.paint(wish)
         except NotReady as why:
@@ -209,6 +227,26 @@ class Docker(DockWidget):
         session = self._atelier.session
         own = [(name.rsplit(".", 1)[0], (name, hash)) for name, hash in session.loras.own]
         return own + [(name.rsplit(".", 1)[0], (name, "")) for name in session.offer.loras]
+
+    def _history(self) -> Optional[History]:
+        """What was painted before, while there is a connection."""
+        session = self._atelier.session
+        return session.history if session.phase is Phase.READY else None
+
+    def _use_again(self, past: Past) -> None:
+        self._atelier.use_again(past, self._fill_in)
+
+    def _fill_in(self, wish: Wish, level: Level, gone: List[str]) -> None:
+        order = list(Level)
+        if order.index(level) > order.index(self._atelier.level):
+            self._set_level(level)
+        self._form.set_wish(wish)
+        self._tabs.setCurrentIndex(0)
+        self._missing.setText(say("Not offered any more: {names}", names=", ".join(gone)) if gone else "")
+        self._missing.setVisible(bool(gone))
+
+    def _bring(self, past: Past) -> None:
+        self._atelier.bring(past, lambda: self._tabs.setCurrentIndex(0))
 
     def _touched(self) -> None:
         if self._atelier.live_wish is not None and self._form.kind is not Kind.LIVE:
@@ -255,6 +293,11 @@ class Docker(DockWidget):
         self._sign_in.setVisible(out)
         self._sign_in.setEnabled(session.phase is not Phase.SIGNING_IN)
         self._sign_out.setVisible(not out)
+        if session.phase is not Phase.READY:
+            self._past.forget()
+        elif self._past.isVisible():
+            self._past.look()
+        self._past.refresh()
         self._go.setEnabled(session.phase is Phase.READY)
         offer = (session.offer, session.loras.own)
         if offer != self._offer:
@@ -269,70 +312,36 @@ class Docker(DockWidget):
             self._touched()
 
     def _refresh_jobs(self, jobs: Dict[str, Job]) -> None:
-        shown = {id: it for id, it in jobs.items() if it.state not in (State.DONE, State.CANCELED)}
-        for gone in [id for id in self._row_of if id not in shown]:
+        groups = {it.group: it for it in standings(jobs.values())}
+        shown = {id: it for id, it in jobs.items() if it.state not in (State.DONE, State.CANCELED) and not it.group}
+        for gone in [id for id in self._row_of if id not in shown and id not in groups]:
             self._row_of.pop(gone).setParent(None)
+        growing = jobs.get(self._atelier.session.growing.job or "")
+        picture = self._atelier.growth.picture
         for id, job in shown.items():
-            if id not in self._row_of:
-                self._row_of[id] = _Row(job)
-                self._rows.addWidget(self._row_of[id])
-            grows = id == self._atelier.session.growing.job
-            self._row_of[id].show_job(job, self._atelier.growing if grows else None)
+            self._row(id, lambda job=job: Row(job)).show_job(job, picture if job is growing else None)
+        for id, group in groups.items():
+            grows = growing is not None and growing.group == id
+            self._row(id, lambda id=id: GroupRow(id)).show_group(group, picture if grows else None)
+
+    def _row(self, id: str, make: Callable[[], QtWidgets.QWidget]) -> Any:
+        if id not in self._row_of:
+            self._row_of[id] = make()
+            self._rows.addWidget(self._row_of[id])
+        return self._row_of[id]
 
 
 class _Area(QtWidgets.QScrollArea):
     """Scrolls up and down, and is never narrower than what is in it."""
 
+    def __init__(self, body: QtWidgets.QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(body)
+
     def minimumSizeHint(self) -> QtCore.QSize:  # noqa: N802, Qt's name
         """Which grows with the font."""
         needed = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
         return QtCore.QSize(needed, super().minimumSizeHint().height())
-
-
-class _Row(QtWidgets.QWidget):
-    """A job that is on its way, or has failed."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        column, below = QtWidgets.QVBoxLayout(self), QtWidgets.QHBoxLayout()
-        column.setContentsMargins(0, 0, 0, 0)
-        self._text = Words("job")
-        self._bar = QtWidgets.QProgressBar()
-        self._bar.setTextVisible(False)
-        self._stop = button("cancel", say("Cancel"), lambda: atelier().cancel(job.id))
-        self._again = button("again", say("Send again"), lambda: atelier().again(job.id))
-        self._forget = button("forget", say("Remove"), lambda: atelier().forget(job.id))
-        self._picture = QtWidgets.QLabel()
-        self._picture.setObjectName("growing")
-        self._picture.setAccessibleName(say("The picture as far as it is"))
-        self._picture.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
-        self._picture.setMinimumWidth(1)  # a picture makes no docker wider
-        column.addWidget(self._text)
-        column.addWidget(self._picture)
-        column.addLayout(below)
-        below.addWidget(self._bar, 1)
-        for it in (self._stop, self._again, self._forget):
-            below.addWidget(it)
-
-    def show_job(self, job: Job, picture: Optional[QtGui.QImage]) -> None:
-        """Says where it stands, and shows the picture as far as it is."""
-        self._picture.setVisible(picture is not None)
-        if picture is not None:
-            side = 2 * THUMBNAIL
-            small = picture.scaled(
-                min(side, max(1, self.width())),
-                side,
-                QtCore.Qt.AspectRatioMode.KeepAspectRatio,
-                QtCore.Qt.TransformationMode.SmoothTransformation,
-            )
-            self._picture.setPixmap(QtGui.QPixmap.fromImage(small))
-        failed = job.state is State.FAILED
-        self._text.setText(job.words(time.monotonic()))
-        self._bar.setVisible(not failed)
-        rendering = job.state is State.RUNNING
-        self._bar.setRange(0, 100 if rendering else 0)
-        self._bar.setValue(round(job.progress * 100))
-        self._stop.setVisible(not failed)
-        self._stop.setEnabled(job.state is not State.CANCELING)
-        self._again.setVisible(failed)
-        self._forget.setVisible(failed)

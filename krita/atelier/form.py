@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Callable, List, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from krita import Krita
 
 from . import canvas
+from .core.groups import MOST_VARIANTS, Variants
 from .core.levels import Level
 from .core.offer import Checkpoint, Offer
 from .core.requests import MOST_PICTURES, MOST_SEED, Fill, Kind, Sampling, Wish, readable
@@ -75,6 +76,11 @@ class Form(QtWidgets.QWidget):
         self._count = QtWidgets.QSpinBox()
         self._count.setObjectName("count")
         self._count.setRange(1, MOST_PICTURES)
+        self._seeds = QtWidgets.QSpinBox()
+        self._seeds.setObjectName("seeds")
+        self._seeds.setRange(1, MOST_VARIANTS)
+        self._seeds.setToolTip(say("So many variants, each with a seed of its own, painted beside all else"))
+        self._prompts = lines("prompts", say("Variants of the prompt, one a line"), 2)
         self._seed = QtWidgets.QLineEdit()
         self._seed.setObjectName("seed")
         self._seed.setPlaceholderText(say("random"))
@@ -98,7 +104,7 @@ class Form(QtWidgets.QWidget):
         self._kind.currentIndexChanged.connect(self._kind_chosen)
         self._strength.valueChanged.connect(self._strength_chosen)
         self._model.currentIndexChanged.connect(self._model_chosen)
-        for told in (self._count.valueChanged, self._factor.currentIndexChanged, self._steps.valueChanged):
+        for told in (self._count.valueChanged, self._seeds.valueChanged, self._factor.currentIndexChanged, self._steps.valueChanged):
             told.connect(lambda _value: self.changed.emit())
         for rows in (self._controls, self._loras, self._regions):
             rows.changed.connect(self.changed)
@@ -119,6 +125,8 @@ class Form(QtWidgets.QWidget):
         self._wide(self._loras, standard, _ALL)
         self._wide(self._controls, standard, (*_PAINTS, Kind.LIVE))
         self._wide(self._regions, expert, (*_PAINTS, Kind.LIVE))
+        self._narrow(say("&Seeds"), self._seeds, expert, _PAINTS)
+        self._wide(self._prompts, expert, _PAINTS)
         rendered = (*_PAINTS, Kind.UPSCALE)
         self._narrow(say("S&ampler"), self._sampler, expert, rendered)
         self._narrow(say("Sche&dule"), self._scheduler, expert, rendered)
@@ -180,6 +188,28 @@ class Form(QtWidgets.QWidget):
     def _checkpoint(self) -> Checkpoint:
         return self._model.currentData() or Checkpoint("", "sd15")
 
+    def set_wish(self, wish: Wish) -> None:
+        """Fills all fields in that a wish of before says something about; control layers and regions stay as they are."""
+        self._strengths[wish.kind] = round(wish.strength * 100)
+        self._kind.setCurrentIndex(list(KINDS).index(wish.kind))
+        self._kind_chosen()
+        self._prompt.setPlainText(wish.prompt)
+        self._negative.setPlainText(wish.negative)
+        self._style.setCurrentIndex(STYLES.index(wish.style))
+        self._model.renew()
+        names = [it.name for _, it in self._checkpoints()]
+        if wish.checkpoint.name in names:
+            self._model.setCurrentIndex(names.index(wish.checkpoint.name))
+        self._count.setValue(wish.count)
+        self._seeds.setValue(wish.variants.seeds)
+        self._prompts.setPlainText("")
+        self._seed.setText(str(wish.seed))
+        self._sampler.setCurrentIndex(([None] + SAMPLERS).index(_one_of(SAMPLERS, wish.sampling.sampler)))
+        self._scheduler.setCurrentIndex(([None] + SCHEDULERS).index(_one_of(SCHEDULERS, wish.sampling.scheduler)))
+        self._steps.setValue(wish.sampling.steps or 0)
+        self._guidance.setValue(wish.sampling.guidance or 0.0)
+        self._loras.set_chosen(wish.loras)
+
     # What is wished
 
     @property
@@ -223,8 +253,13 @@ class Form(QtWidgets.QWidget):
             self._steps.value() or None,
             self._guidance.value() or None,
         )
+        varied = [it.strip() for it in self._prompts.toPlainText().splitlines() if it.strip()] if kind in _PAINTS else []
+        variants = Variants(
+            self._seeds.value() if kind in _PAINTS else 1,
+            tuple(dict.fromkeys(([prompt] if prompt else []) + varied)) if varied else (),
+        )
         regions = self._regions.chosen() if kind is not Kind.UPSCALE else ()
-        return replace(wish, sampling=sampling, regions=regions, extra=readable(self._raw.toPlainText()))
+        return replace(wish, sampling=sampling, regions=regions, variants=variants, extra=readable(self._raw.toPlainText()))
 
     def button_words(self, live_is_on: bool) -> Tuple[str, str]:
         """Of the button that paints: its text, and what it does."""
@@ -234,6 +269,10 @@ class Form(QtWidgets.QWidget):
         if self.kind is Kind.LIVE:
             name = mark("Stop live") if live_is_on else mark("Start live")
         return say(name), say(what)
+
+
+def _one_of(known: List[str], name: Optional[str]) -> Optional[str]:
+    return name if name in known else None
 
 
 def _random_seed() -> int:

@@ -55,7 +55,8 @@ def prepare(document: Any, wish: Wish, offer: Offer) -> Request:
         pictures += [lambda: canvas.mask(document, context)] if area else []
     _controls(document, wish, workflow, pictures, context, size)
     _regions(document, wish, workflow, pictures, context)
-    return Request(_merged(workflow, wish), Place(name, rect.x, rect.y, *rect.size), pictures)
+    more = [context.x, context.y, *context.size] if context != rect else []
+    return Request(_merged(workflow, wish), Place(name, rect.x, rect.y, *rect.size, context=more), pictures)
 
 
 def detection(document: Any, mode: str, name: str) -> Request:

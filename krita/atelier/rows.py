@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple
 
 from krita import Krita
 
@@ -158,6 +158,17 @@ class Loras(Rows):
         grid.addWidget(row.strength, 0, 1)
         grid.setColumnStretch(0, 1)
         return row
+
+    def set_chosen(self, loras: Sequence[Lora]) -> None:
+        """These in place of what was chosen, as far as they are offered."""
+        for row in list(self.rows):
+            self._remove(row)
+        offered = [data for _, data in self._offered()]
+        for it in loras[: self._most]:
+            if (it.name, it.hash) in offered:
+                self.add()
+                self.rows[-1].lora.setCurrentIndex(offered.index((it.name, it.hash)))
+                self.rows[-1].strength.setValue(round(it.strength * 100))
 
     def renew(self) -> None:
         """There are others now."""

@@ -60,8 +60,15 @@ class Strip(QtWidgets.QWidget):
             return False
         kept = self.current if self._eye.isChecked() else None
         self._list.blockSignals(True)
-        self._list.clear()
-        for result in results:
+        # What is shown already stays as it is: making thumbnails of all would keep the newest one waiting.
+        known = {id(it) for it in results}
+        for row in reversed([row for row, it in enumerate(listed) if id(it) not in known]):
+            self._list.takeItem(row)
+        listed = [it for it in listed if id(it) in known]
+        if any(a is not b for a, b in zip(listed, results)):
+            self._list.clear()
+            listed = []
+        for result in results[len(listed) :]:
             self._list.addItem(self._item(result))
         rows = [row for row, it in enumerate(results) if it is kept]
         self._list.setCurrentRow(rows[0] if rows else len(results) - 1)

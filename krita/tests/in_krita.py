@@ -209,7 +209,11 @@ def look_at_everything(report):
     green = by_name["a green square (seed 9)"]
     assert contains(green, [100, 120, 200, 160]) and contains([48, 68, 304, 264], green), by_name
     assert report["grows"] > 50, report
+    assert report["layers while it grows"] == 4 and not report["off the canvas"], report
     assert report["after cancel"] == 0, report
+    assert report["past"].startswith("a green square\n"), report
+    assert report["brought"] == "a green square (seed 9)", report
+    assert report["again"] == ["Fill", "a green square", "9", "dreamshaper_8"], report
     for name in ("CMYKAU16", "RGBAF32", "GRAYAU8"):
         assert jobs[name]["layers"][-1]["bounds"] == whole and jobs[name]["colours"] > 10, jobs[name]
         assert name.startswith(jobs[name]["model"]), jobs[name]
@@ -225,7 +229,9 @@ def look_at_guided(report):
     assert regions == [(1, "a red square"), (2, "a blue sky, a red square")] and len(report["offsets"]) == 3, asked
     assert asked["models"]["loras"][0]["name"].startswith("Hyper-SD15") and asked["sampling"]["cfg_scale"] == 5.0, asked
     assert "JSON" in report["bad json"] and "not in this picture any more" in report["layer gone"], report
-    assert "[Atelier]" in report["preview"] and "[Atelier]" not in report["no preview"], report
+    names = [it["name"] for it in jobs["guided"]["layers"]]
+    assert report["layers below"] == names and not report["no preview"], report  # it is no part of the document
+    assert len(report["misplaced"]) == 6 and max(report["misplaced"].values()) < 0.02, report["misplaced"]
     assert report["own"] == ["mine.safetensors"] and report["empty selection"] == "Select what to fill first.", report
     assert report["resized"][0] < 40 and report["resized"][1] < 50, report  # where it can be seen
     assert jobs["locked"]["layers"][-1]["bounds"] == whole, jobs["locked"]

@@ -40,12 +40,17 @@ if len(sys.argv) > 4 and sys.argv[4] == "dark":
 
 import no_krita  # noqa: E402, F401
 from atelier import app  # noqa: E402
+from atelier.core.history import Past  # noqa: E402
 from atelier.core.jobs import Job, Place, State  # noqa: E402
 from atelier.core.levels import Level  # noqa: E402
 from atelier.core.offer import Offer  # noqa: E402
+from atelier.core.requests import Kind, Lora, Sampling, Wish  # noqa: E402
 from atelier.core.session import Phase  # noqa: E402
+from atelier.core.styles import STYLES  # noqa: E402
 from atelier.docker import Docker  # noqa: E402
 from world import RESOURCES  # noqa: E402
+
+SAMPLED = Sampling("euler", None, 33, 4.5)
 
 
 def settle():
@@ -59,8 +64,9 @@ def cut_off(docker):
     scaled = len(sys.argv) > 3 and float(sys.argv[3]) > 1
     if docker.width() > WIDTH and not scaled:
         found.append(f"the docker is {docker.width()} pixels wide")
-    body = docker.widget().widget()
-    if body.minimumSizeHint().width() > docker.widget().viewport().width():
+    area = docker.widget().currentWidget()
+    body = area.widget()
+    if body.minimumSizeHint().width() > area.viewport().width():
         found.append(f"the form needs {body.minimumSizeHint().width()} pixels")
     for kind in (QtWidgets.QAbstractButton, QtWidgets.QLabel, QtWidgets.QAbstractSpinBox):
         for it in docker.findChildren(kind):
@@ -121,7 +127,7 @@ faults = []
 
 def look(name):
     settle()
-    docker.resize(WIDTH, min(1100, docker.widget().widget().sizeHint().height() + 80))
+    docker.resize(WIDTH, min(1100, docker.widget().currentWidget().widget().sizeHint().height() + 120))
     settle()
     docker.grab().save(str(out / f"{name}.png"))
     faults.extend(f"{name}: {it}" for it in cut_off(docker) + unnamed(docker))
@@ -130,7 +136,7 @@ def look(name):
 one = app.atelier()
 look("signed-out")
 session = one.session
-session.phase, session.name, session.offer, session.desk.credits = Phase.READY, "Mara", Offer.parse(RESOURCES), 884
+session.phase, session.name, session.offer, session.desk.credits = Phase.READY, "Mara", Offer.parse({**RESOURCES, "loras": ["ink.safetensors"]}), 884
 session.tick = lambda _now: None
 jobs = session.desk.jobs
 docker.findChild(QtWidgets.QPlainTextEdit, "prompt").setPlainText("a lighthouse at dusk, gulls")
@@ -156,12 +162,52 @@ for name, it in (
     it.heard = time.monotonic()
     jobs.clear()
     jobs[it.id] = it
-    session.growing.job, one.growing = it.id, blurred(picture(200)) if name == "growing" else None
+    session.growing.job, one.growth.picture = it.id, blurred(picture(200)) if name == "growing" else None
     one.changed.emit()
     docker._say_price(16)
     look(name)
 jobs.clear()
+for number in range(12):
+    state = (State.DONE, State.RUNNING, State.QUEUED)[min(number // 4, 2)]
+    it = job(20 + number, state, progress=0.4, group="group-1", label=f"seed {number}", task=f"variant-{number}")
+    jobs[it.id] = it
+jobs["job-31"].state, jobs["job-31"].error = State.FAILED, "The render ran out of memory. Ask for a smaller picture."
+session.growing.job, one.growth.picture = "job-24", blurred(picture(20))
 one.changed.emit()
+look("variants")
+jobs.clear()
+one.changed.emit()
+past = session.history
+past.look = lambda: None
+for number, (state, prompt, pictures) in enumerate(
+    (
+        ("succeeded", "a lighthouse at dusk, gulls, a storm far out over the sea, oil on canvas", 1),
+        ("succeeded", "", 4),
+        ("failed", "a fox", 0),
+    )
+):
+    past.entries.append(Past(f"task-{number}", state, 1.7e9 - 900 * number, "generate", prompt, pictures, ""))
+file = QtCore.QBuffer()
+file.open(QtCore.QIODevice.OpenModeFlag.WriteOnly)
+picture(200).scaled(128, 128).save(file, "PNG")
+past.thumbnails["task-0"], past._next = bytes(file.data()), "more"
+docker.widget().setCurrentIndex(1)
+one.changed.emit()
+look("history")
+past.entries.clear()
+past._next, past.problem = None, "The server at studio.example does not answer. It is tried again by itself."
+one.changed.emit()
+look("history-failed")
+past.problem = None
+for wanted, level in (
+    (Wish(Kind.REFINE, "a fox", "snow", STYLES[2], session.offer.checkpoints[0], 0.4, 3, 12, sampling=SAMPLED), Level.EXPERT),
+    (Wish(Kind.GENERATE, "an owl", checkpoint=session.offer.checkpoints[0], loras=(Lora("ink.safetensors", 0.5),)), Level.STANDARD),
+):
+    docker._fill_in(wanted, level, ["old.safetensors"])
+    found = docker._form.wish()
+    faults.extend([] if found == wanted else [f"filled in as {found}"])
+    faults.extend([] if docker.widget().currentIndex() == 0 else ["the form is not seen"])
+look("filled-in")
 docker._set_level(Level.EXPERT)
 for name in ("add_controls", "add_loras", "add_regions"):
     docker.findChild(QtWidgets.QToolButton, name).click()

@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 from xml.etree import ElementTree
 
-from world import World
+from world import API, World
 
 from core import tongue
 
@@ -55,10 +55,18 @@ class Tongue(unittest.TestCase):
             self.assertEqual(tongue.file_for(names), wanted, names)
 
     def test_it_speaks(self):
-        self.addCleanup(tongue._words.clear)
+        self.addCleanup(tongue.forget)
         tongue.learn(FILES[0].read_text(encoding="utf-8"))
         self.assertEqual(World().ready().session.words(), "已连接，用户：Mara")
         self.assertEqual(tongue.say("never said {x}", x=1), "never said 1")
+
+    def test_the_sign_in_s_page_speaks_it_too(self):
+        self.addCleanup(tongue.forget)
+        tongue.learn(FILES[0].read_text(encoding="utf-8"))
+        world = World(token=None)
+        world.session.sign_in(world.now)
+        world.until(lambda: world.pages)
+        self.assertEqual(world.pages, [API + "/sign-in?code=abc&lang=zh-CN"])
 
 
 if __name__ == "__main__":

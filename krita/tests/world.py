@@ -34,6 +34,7 @@ class Server:
 
     def __init__(self):
         self.tasks = {}
+        self.groups = {}
         self.uploads, self.places = {}, 0
         self.out = False
         self.approved = None
@@ -62,17 +63,57 @@ class Server:
             return reply({"url": f"{BUCKET}/up/{self.places}", "object": f"up/{self.places}"})
         if path == "generate":
             return self.generate(headers["Idempotency-Key"], json.loads(call.body))
+        if path.startswith("groups/"):
+            name = path.split("/")[1]
+            if name not in self.groups:
+                return reply({"error": "There is no such group."}, 404)
+            return self.group(name, path.endswith("/cancel"))
         if path.startswith("cancel/"):
             return self.cancel(path.rsplit("/", 1)[1])
+        if path.startswith("tasks?"):
+            return self.list(dict(it.split("=") for it in path[len("tasks?") :].split("&")))
+        if path.endswith("/keep"):
+            return self.keep(call.method, self.tasks[path.split("/")[1]])
         task = self.tasks.get(path[len("tasks/") :])
         return reply(self.view(task)) if task else reply({"error": "There is no such task."}, 404)
+
+    def keep(self, method, task):
+        if task.get("is_gone"):
+            return reply({"error": "The pictures are gone already."}, 410)
+        task["is_kept"] = method == "POST"
+        return reply(self.view(task))
+
+    def list(self, query):
+        """Newest first; the cursor is how many were listed before."""
+        begin, limit = int(query.get("cursor", 0)), int(query["limit"])
+        tasks = list(self.tasks.values())[::-1]
+        # A list shows no settings; alone a task does.
+        shown = [{k: v for k, v in self.view(it).items() if k != "parameters"} for it in tasks[begin : begin + limit]]
+        return reply({"tasks": shown, **({"next": str(begin + limit)} if begin + limit < len(tasks) else {})})
 
     def generate(self, key, body):
         data = body["input"]["workflow"].get("image_data", {})
         assert not data or ("base64" in data) or data["s3_object"] in self.uploads, data
+        variants = body["input"].get("variants")
+        if variants:
+            return self.vary(key, variants)
         name = "task-" + key
         self.tasks.setdefault(name, {"task_id": name, "state": "queued", "progress": 0.0, "version": 1})
         return reply({"id": name, "worker_id": "pool", "status": "IN_QUEUE", "user": {"credits": 880}})
+
+    def vary(self, key, variants):
+        names = [f"task-{key}-{it}" for it in range(variants.get("seeds", 1) * len(variants.get("prompts", [0])))]
+        for name in names:
+            self.tasks.setdefault(name, {"task_id": name, "state": "queued", "progress": 0.0, "version": 1})
+        self.groups[f"group-{key}"] = names
+        shown = [{"id": it, "label": f"seed {number}"} for number, it in enumerate(names)]
+        return reply({"group": f"group-{key}", "variants": shown, "user": {"credits": 700}})
+
+    def group(self, name, canceled):
+        for it in self.groups[name] if canceled else ():
+            self.cancel(it)
+        shown = [{"label": it, "task": self.view(self.tasks[it])} for it in self.groups[name]]
+        return reply({"id": name, "variants": shown})
 
     def cancel(self, name):
         task = self.tasks[name]
@@ -85,6 +126,10 @@ class Server:
         if call.method == "PUT":
             self.uploads[name] = call.body
             return Reply(200)
+        if name.startswith("gone/"):
+            return Reply(404, "application/xml", b"<Error/>")
+        if name.startswith("thumbs/"):
+            return Reply(200, "image/webp", name.encode())
         return Reply(200, "application/octet-stream", b"".join(PICTURES))
 
     def move(self, task, state, progress=None):
@@ -106,7 +151,12 @@ class Server:
     def view(task, with_address=True):
         shown = dict(task)
         if with_address and task["state"] == "succeeded":
-            shown["result"] = {"url": f"{BUCKET}/results/{task['task_id']}", "offsets": [0, len(PICTURES[0])]}
+            where = "gone" if task.get("is_gone") else "results"
+            shown["result"] = {"url": f"{BUCKET}/{where}/{task['task_id']}", "offsets": [0, len(PICTURES[0])]}
+            if task.get("is_kept"):
+                shown["result"]["kept"] = "always"
+            if "created" in task:
+                shown["result"]["thumbnails"] = [f"{BUCKET}/thumbs/{task['task_id']}/{it}" for it in range(2)]
         return shown
 
 
@@ -143,9 +193,9 @@ class World:
         self.ids += 1
         return f"id-{self.ids}"
 
-    def job(self, pictures=b"", live=False):
+    def job(self, pictures=b"", live=False, variants=None):
         job = Job(self.new_id(), "a cat", 7, Place("doc", 1, 2, 3, 4), {"kind": "generate"}, [0] if pictures else [])
-        job.live = live
+        job.live, job.variants = live, variants or {}
         self.session.submit(self.now, job, pictures)
         return job
 

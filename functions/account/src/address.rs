@@ -6,8 +6,9 @@ use accounts::address;
 use cloud::http::HttpError;
 use model::Millis;
 use policy::rate::Rate;
+use web::Tongue;
 
-use crate::App;
+use crate::{App, words};
 
 /// A studio behind one address may begin a morning at once; after that, one each two seconds.
 const RATE: Rate = Rate {
@@ -22,7 +23,7 @@ pub(crate) async fn admit(app: &App, address: &str, now: Millis) -> Result<(), H
     };
     let seconds = wait.as_secs() + 1;
     Err(HttpError::too_many(
-        format!("Too many sign-ins came from your network at once. Try again in {seconds} s."),
+        words::TOO_MANY.fill(Tongue::English, &[&seconds.to_string()]),
         Duration::from_secs(seconds),
     ))
 }

@@ -7,9 +7,11 @@ mod pages;
 mod provider;
 mod sign_in;
 mod user;
+mod words;
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn;
 use cloud::{
     Cloud, Store,
     token::{Signer, Verifier},
@@ -63,4 +65,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(pages::sign_out))
         .routes(routes!(provider::leave))
         .routes(routes!(provider::come_back))
+        .layer(from_fn(|request, next| web::translated(words::PROBLEMS, request, next)))
 }

@@ -2,9 +2,45 @@
 
 use maud::{Markup, html};
 use model::SignIn;
-use web::{Visit, Visitor, alert, page, way_back};
+use web::{Frame, Phrase, Tongue, Visit, Visitor, alert, way_back};
 
-use crate::{App, user::RECORDED};
+use crate::{App, words};
+
+/// In which language a page is, and whether its address says so.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct In {
+    tongue: Tongue,
+    asked: Option<Tongue>,
+}
+
+impl From<&Visit> for In {
+    fn from(visit: &Visit) -> Self {
+        Self {
+            tongue: visit.tongue,
+            asked: visit.asked,
+        }
+    }
+}
+
+impl In {
+    fn say(self, phrase: Phrase) -> &'static str {
+        phrase.say(self.tongue)
+    }
+
+    fn page(self, title: Phrase, body: &Markup) -> Markup {
+        let frame = Frame {
+            tongue: self.tongue,
+            ..Frame::default()
+        };
+        frame.page(self.say(title), body)
+    }
+
+    /// Where the form goes: it asks for the language that this page was asked for.
+    fn form(self) -> String {
+        let asked = self.asked.map(|it| format!("?lang={}", it.tag()));
+        format!("sign-in{}", asked.unwrap_or_default())
+    }
+}
 
 /// What the page asks about.
 pub(crate) struct Ask<'a> {
@@ -18,7 +54,9 @@ pub(crate) struct Ask<'a> {
     /// What the form must carry, if the browser is signed in.
     pub(crate) form: Option<&'a str>,
     /// What was wrong with the last answer.
-    pub(crate) problem: Option<&'a str>,
+    pub(crate) problem: Option<Phrase>,
+    /// The page's language.
+    pub(crate) language: In,
 }
 
 impl<'a> Ask<'a> {
@@ -30,13 +68,14 @@ impl<'a> Ask<'a> {
             name: visitor.map(|it| it.account.name.as_str()),
             form: visitor.map(Visitor::form),
             problem: None,
+            language: visit.into(),
         }
     }
 }
 
-fn invitation(filled: &str) -> Markup {
+fn invitation(language: In, filled: &str) -> Markup {
     html! {
-        label for="invitation" { "Your invitation" }
+        label for="invitation" { (language.say(words::INVITATION)) }
         input #invitation name="invitation" value=[Some(filled).filter(|it| !it.is_empty())] required maxlength="100"
             autocomplete="one-time-code" autocapitalize="none" spellcheck="false";
     }
@@ -44,48 +83,48 @@ fn invitation(filled: &str) -> Markup {
 
 /// Asks who it is, or for the confirmation of whom the provider or the session has named.
 pub(crate) fn ask(ask: &Ask<'_>) -> Markup {
-    let sign_in = ask.sign_in;
+    let (sign_in, language) = (ask.sign_in, ask.language);
+    let say = |phrase| language.say(phrase);
     let form = |fields: Markup, class: &str| {
         html! {
-            form method="post" action="sign-in" {
+            form method="post" action=(language.form()) {
                 input type="hidden" name="code" value=(sign_in.code);
                 (fields)
-                button class=(class) { "Yes, let it in" }
+                button class=(class) { (say(words::YES)) }
             }
         }
     };
     // Last, so that nobody says so by mistake on the way to the button.
     let stay = html! {
-        label.check { input type="checkbox" name="stay" value="yes"; " Keep me signed in here for 12 hours, to see my account and pictures. Not on a shared computer." }
+        label.check { input type="checkbox" name="stay" value="yes"; (say(words::STAY)) }
     };
-    page(
-        "Let Krita in?",
+    let elsewhere = words::BEWARE.fill(language.tongue, &[&ask.browser]);
+    language.page(
+        words::LET_IN,
         &html! {
-            p { "A program asks to paint on your studio’s machines in your name." }
+            p { (say(words::ASKS)) }
             dl {
-                dt { "Device" } dd { (sign_in.device) }
-                dt { "Address" } dd { (sign_in.address) }
-                @if let Some(name) = ask.name { dt { "You" } dd { (name) } }
+                dt { (say(words::DEVICE)) } dd { (sign_in.device) }
+                dt { (say(words::ADDRESS)) } dd { (sign_in.address) }
+                @if let Some(name) = ask.name { dt { (say(words::YOU)) } dd { (name) } }
             }
             @if sign_in.address != ask.browser {
                 (alert(&html! {
-                    strong { "This sign-in was started from another network" }
-                    " than this browser’s (" (ask.browser) "). If you did not start it yourself in Krita a moment ago, \
-                     somebody may be trying to paint at your studio’s expense: close this page."
+                    strong { (say(words::ELSEWHERE)) } (elsewhere)
                 }))
             }
-            @if let Some(problem) = ask.problem { (alert(&html! { (problem) })) }
+            @if let Some(problem) = ask.problem { (alert(&html! { (say(problem)) })) }
             @match (ask.name, ask.form, ask.provider) {
                 (Some(_), Some(secret), _) => (form(html! { input type="hidden" name="form" value=(secret); }, "")),
                 (Some(_), None, _) => (form(stay, "")),
                 (None, _, true) => {
-                    p { a.button href={ "sign-in/provider?code=" (sign_in.code) } { "Sign in with your studio account" } }
-                    p.or { "or" }
-                    (form(html! { (invitation("")) (stay) }, "quiet"))
+                    p { a.button href={ "sign-in/provider?code=" (sign_in.code) } { (say(words::AT_PROVIDER)) } }
+                    p.or { (say(words::OR)) }
+                    (form(html! { (invitation(language, "")) (stay) }, "quiet"))
                 }
-                (None, _, false) => (form(html! { (invitation("")) (stay) }, "")),
+                (None, _, false) => (form(html! { (invitation(language, "")) (stay) }, "")),
             }
-            p.note { "If you did not start this in Krita, just close this page: without your answer nothing happens." }
+            p.note { (say(words::NOT_ME)) }
         },
     )
 }
@@ -98,13 +137,16 @@ pub(crate) struct Who<'a> {
     /// What the field is filled with.
     pub(crate) invitation: &'a str,
     /// What was wrong with the last answer.
-    pub(crate) problem: Option<&'a str>,
+    pub(crate) problem: Option<Phrase>,
+    /// The page's language.
+    pub(crate) language: In,
 }
 
 impl<'a> Who<'a> {
     /// By what the address or the form says.
-    pub(crate) fn new(next: Option<&'a str>, invitation: Option<&'a str>) -> Self {
+    pub(crate) fn new(visit: &Visit, next: Option<&'a str>, invitation: Option<&'a str>) -> Self {
         Self {
+            language: visit.into(),
             next: next.and_then(way_back),
             invitation: invitation.filter(|it| it.len() <= 100).unwrap_or_default(),
             problem: None,
@@ -114,14 +156,12 @@ impl<'a> Who<'a> {
 
 /// Asks who this browser's painter is.
 pub(crate) fn ask_who(app: &App, who: &Who<'_>) -> Markup {
-    let provider = app.provider.is_some();
+    let (provider, language) = (app.provider.is_some(), who.language);
+    let say = |phrase| language.say(phrase);
     let (title, why) = if who.next.is_some() {
-        ("Your studio", "Sign in to see your studio’s machines and pictures.")
+        (words::YOUR_STUDIO, words::TO_STUDIO)
     } else {
-        (
-            "Your account",
-            "Sign in to see what is left of this month, your devices, and your pictures of the last days.",
-        )
+        (words::YOUR_ACCOUNT, words::TO_ACCOUNT)
     };
     let query = who.next.map(|next| {
         let query = form_urlencoded::Serializer::new(String::new())
@@ -129,24 +169,27 @@ pub(crate) fn ask_who(app: &App, who: &Who<'_>) -> Markup {
             .finish();
         format!("?{query}")
     });
-    page(
+    let maker = if app.contact.is_empty() {
+        say(words::SOMEBODY)
+    } else {
+        &app.contact
+    };
+    let how = words::HOW.fill(language.tongue, &[maker]);
+    language.page(
         title,
         &html! {
-            p { (why) }
-            @if let Some(problem) = who.problem { (alert(&html! { (problem) })) }
+            p { (say(why)) }
+            @if let Some(problem) = who.problem { (alert(&html! { (say(problem)) })) }
             @if provider {
-                p { a.button href={ "sign-in/provider" (query.unwrap_or_default()) } { "Sign in with your studio account" } }
-                p.or { "or" }
+                p { a.button href={ "sign-in/provider" (query.unwrap_or_default()) } { (say(words::AT_PROVIDER)) } }
+                p.or { (say(words::OR)) }
             }
-            form method="post" action="sign-in" {
+            form method="post" action=(language.form()) {
                 @if let Some(next) = who.next { input type="hidden" name="next" value=(next); }
-                (invitation(who.invitation))
-                button class=(if provider { "quiet" } else { "" }) { "Sign in" }
+                (invitation(language, who.invitation))
+                button class=(if provider { "quiet" } else { "" }) { (say(words::SIGN_IN)) }
             }
-            p.note {
-                "When you sign in from Krita, tick “Keep me signed in here”, and this page opens by itself for 12 hours. "
-                "Otherwise " (whom(app)) " makes an invitation for you."
-            }
+            p.note { (how) }
         },
     )
 }
@@ -154,20 +197,21 @@ pub(crate) fn ask_who(app: &App, who: &Who<'_>) -> Markup {
 /// Whom a painter asks.
 pub(crate) fn whom(app: &App) -> &str {
     if app.contact.is_empty() {
-        "whoever looks after Atelier at your studio"
+        words::SOMEBODY.en
     } else {
         &app.contact
     }
 }
 
 /// Says that it is done.
-pub(crate) fn approved(sign_in: &SignIn, signed_in: bool, recorded: bool) -> Markup {
-    page(
-        "You are signed in",
+pub(crate) fn approved(language: In, sign_in: &SignIn, signed_in: bool, recorded: bool) -> Markup {
+    let say = |phrase| language.say(phrase);
+    language.page(
+        words::SIGNED_IN,
         &html! {
-            p role="status" { (sign_in.device) " may paint now. Go back to Krita and close this page." }
-            @if recorded { (alert(&html! { (RECORDED) })) }
-            @if signed_in { p { a href="account" { "See your account" } } }
+            p role="status" { (sign_in.device) (say(words::GO_BACK)) }
+            @if recorded { (alert(&html! { (say(words::RECORDED)) })) }
+            @if signed_in { p { a href="account" { (say(words::SEE_ACCOUNT)) } } }
         },
     )
 }

@@ -14,7 +14,7 @@ use tasks::{history, list};
 use utoipa::ToSchema;
 use web::{DATE, Page, Problem, Redirect, Visit, Visitor, page, written};
 
-use crate::{App, page::whom, user::RECORDED};
+use crate::{App, page::whom, words};
 
 /// How many of the newest tasks are shown, and for how long: as long as their pictures are kept.
 const SHOWN: u32 = 24;
@@ -76,7 +76,7 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
     let body = html! {
         (who(&visitor.account))
         @if let Some(news) = usage.news() { p.warning { (news) } }
-        @if class { p.warning { (RECORDED) } }
+        @if class { p.warning { (words::RECORDED.en) } }
         (month(&app, &visitor.account, &usage, now))
         (devices(&visitor))
         (shown(&pictures))

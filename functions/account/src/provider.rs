@@ -15,12 +15,13 @@ use cloud::{
     tables::IdentityOf,
 };
 use model::{Account, Identified, Identity, Millis, PoolId, SignIn, UserId};
-use web::{Cookie, Problem, Redirect, Visit, way_back};
+use web::{Cookie, Phrase, Problem, Redirect, Tongue, Visit, way_back};
 
 use crate::{
     App,
     oidc::{Claims, OidcError, Provider},
     sign_in::open,
+    words,
 };
 
 /// Its secret.
@@ -97,7 +98,7 @@ pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Que
         browser.derived("nonce"),
         browser.derived("verifier"),
     );
-    let location = provider.address(&state, &nonce, &verifier, now).await.map_err(words)?;
+    let location = provider.address(&state, &nonce, &verifier, now).await.map_err(said)?;
     Ok(Redirect {
         location,
         cookie: Some(COOKIE.set(&*app, &browser.cookie, SignIn::LIFE)),
@@ -128,34 +129,23 @@ pub(crate) async fn come_back(
     let provider = configured(&app)?;
     let query = |name: &str| query.first(name);
     let browser = Browser::of(&app, &visit).filter(|it| query("state").as_ref() == Some(&it.derived("state")));
-    let browser = browser.ok_or_else(|| {
-        HttpError::new(
-            400,
-            "This answer is not for a sign-in of this browser. Start it again in Krita, and allow cookies.",
-        )
-    })?;
+    let browser = browser.ok_or_else(|| HttpError::new(400, words::OTHER_BROWSER.en))?;
     let device = !browser.code.is_empty();
     if device {
         open(&app, &browser.code, now).await?;
     }
     if query("iss").is_some_and(|issuer| issuer != provider.config.issuer) {
-        return Err(words(OidcError::Wrong("answer is another's")).into());
+        return Err(said(OidcError::Wrong("answer is another's")).into());
     }
     let Some(code) = query("code") else {
         let error = query("error").unwrap_or_else(|| "no code".to_owned());
         let error: String = error.chars().take(60).collect();
-        return Err(HttpError::new(
-            403,
-            format!(
-                "Your studio’s sign-in service did not let you in ({error}). Start again in Krita, or use an invitation."
-            ),
-        )
-        .into());
+        return Err(HttpError::new(403, words::NOT_LET_IN.fill(Tongue::English, &[&error])).into());
     };
     let claims = provider
         .claims(&code, &browser.derived("verifier"), &browser.derived("nonce"), now)
         .await
-        .map_err(words)?;
+        .map_err(said)?;
     let user_id = on_conflict!({ account_of(&app, provider, &claims, now).await })?;
     if !device {
         return Ok(Redirect {
@@ -195,12 +185,10 @@ async fn account_of(app: &App, provider: &Provider, claims: &Claims, now: Millis
     };
     let account = match (&before, &provider.config.team) {
         (Some(account), _) if account.subject.is_some() => {
-            return Err(unknown(&format!(
-                "Somebody else has signed in with your e-mail address before. Ask whoever looks after Atelier to run \
-                 ops user set {} --email {}",
-                account.user_id,
-                claims.email().unwrap_or_default()
-            )));
+            return Err(unknown(
+                words::SAME_ADDRESS,
+                &[account.user_id.as_str(), claims.email().unwrap_or_default()],
+            ));
         }
         (Some(account), _) => account.clone(),
         (None, Some(team)) => {
@@ -216,10 +204,7 @@ async fn account_of(app: &App, provider: &Provider, claims: &Claims, now: Millis
                 Some(email) => format!("--email {email}"),
                 None => format!("--subject '{subject}'"),
             };
-            return Err(unknown(&format!(
-                "Your studio knows you, but you have no account here yet. Ask whoever looks after Atelier to run \
-                 ops user add YOUR-NAME {flag}"
-            )));
+            return Err(unknown(words::NO_ACCOUNT, &[&flag]));
         }
     };
     let after = Account {
@@ -234,33 +219,23 @@ async fn account_of(app: &App, provider: &Provider, claims: &Claims, now: Millis
     }
 }
 
-fn unknown(words: &str) -> HttpError {
-    HttpError::new(403, words)
+fn unknown(phrase: Phrase, values: &[&str]) -> HttpError {
+    HttpError::new(403, phrase.fill(Tongue::English, values))
 }
 
 fn configured(app: &App) -> Result<&Provider, HttpError> {
     let provider = app.provider.as_ref();
-    provider.ok_or_else(|| HttpError::new(404, "This studio signs in by invitation. Start again in Krita."))
+    provider.ok_or_else(|| HttpError::new(404, words::BY_INVITATION.en))
 }
 
-fn words(error: OidcError) -> HttpError {
-    let (status, message) = match &error {
-        OidcError::Unreachable(_) | OidcError::Wrong(_) => (
-            503,
-            "Your studio’s sign-in service does not answer as it should. Try again in a minute, or use an invitation.",
-        ),
-        OidcError::Refused(_) => (
-            400,
-            "This answer was used before, or came too late. Start again in Krita.",
-        ),
-        OidcError::Token(_) => (
-            403,
-            "Your studio’s sign-in service sent an answer that cannot be trusted. Start again in Krita; if it happens \
-             again, tell whoever looks after Atelier.",
-        ),
+fn said(error: OidcError) -> HttpError {
+    let (status, phrase) = match &error {
+        OidcError::Unreachable(_) | OidcError::Wrong(_) => (503, words::SILENT),
+        OidcError::Refused(_) => (400, words::LATE),
+        OidcError::Token(_) => (403, words::NOT_TRUSTED),
     };
     HttpError {
         source: Some(error.into()),
-        ..HttpError::new(status, message)
+        ..HttpError::new(status, phrase.en)
     }
 }

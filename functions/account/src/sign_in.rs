@@ -24,6 +24,7 @@ use crate::{
     App, address,
     page::{self, Ask, Who},
     provider::Browser,
+    words,
 };
 
 /// Longest client id and device name taken, bytes.
@@ -184,6 +185,7 @@ async fn give(app: &App, client: &DeviceOf, now: Millis) -> Result<Option<(Accou
         ("code" = Option<String>, Query),
         ("next" = Option<String>, Query, description = "Without a code: the page to go on to, below `studio`"),
         ("invitation" = Option<String>, Query, description = "Without a code: what the field is filled with"),
+        ("lang" = Option<String>, Query, description = "The page's language, `en` or `zh-CN`; else the browser's"),
     ),
     responses(
         (status = 200, body = String, content_type = "text/html; charset=utf-8"),
@@ -201,7 +203,7 @@ pub(crate) async fn show(
     let visitor = Visitor::of(&*app, &visit, now).await?;
     if code.is_empty() {
         let (next, invitation) = (query.first("next"), query.first("invitation"));
-        let who = Who::new(next.as_deref(), invitation.as_deref());
+        let who = Who::new(&visit, next.as_deref(), invitation.as_deref());
         return Ok(match visitor {
             Some(_) => Redirect::to(who.next.unwrap_or(ACCOUNT)).into_response(),
             None => Page(page::ask_who(&app, &who), None).into_response(),
@@ -238,12 +240,11 @@ async fn is_recorded(app: &App, user: &UserId) -> Result<bool, StoreError> {
 /// Where a browser goes that was sent nowhere else.
 const ACCOUNT: &str = "account";
 
-const BAD_INVITATION: &str = "This invitation is not good: it was used, has ended, or was mistyped. Ask for a new one.";
-
 /// Approves, if the invitation is good, which is used up with it, or if this browser is the one whose user the provider
 /// has named, or is signed in. Without a code an invitation signs the browser itself in.
 #[utoipa::path(
     post, path = "/v1/sign-in", tag = "signing in",
+    params(("lang" = Option<String>, Query, description = "The page's language, `en` or `zh-CN`; else the browser's")),
     request_body(
         content = SignInForm, content_type = "application/x-www-form-urlencoded",
         description = "`code`, and `invitation` unless the provider has named somebody to this browser or it is signed in"
@@ -299,12 +300,12 @@ pub(crate) async fn approve(
             } else {
                 None
             };
-            let page = page::approved(&sign_in, stays || signed_in.is_some(), recorded);
+            let page = page::approved((&visit).into(), &sign_in, stays || signed_in.is_some(), recorded);
             Page(page, cookie).into_response()
         }
         Err(sign_in) => {
             let ask = Ask {
-                problem: Some(BAD_INVITATION),
+                problem: Some(words::BAD_INVITATION),
                 ..Ask::of(&app, &sign_in, &visit, visitor.as_ref())
             };
             Page(page::ask(&ask), None).into_response()
@@ -320,7 +321,7 @@ async fn sign_browser_in(
     next: &str,
     now: Millis,
 ) -> Result<Response, Problem> {
-    let who = Who::new(Some(next), None);
+    let who = Who::new(visit, Some(next), None);
     let user = on_conflict!({
         let Some(mut invited) = invited(app, invitation, now).await? else {
             return Ok(None);
@@ -330,7 +331,7 @@ async fn sign_browser_in(
     })?;
     let Some(user) = user else {
         let who = Who {
-            problem: Some(BAD_INVITATION),
+            problem: Some(words::BAD_INVITATION),
             ..who
         };
         return Ok(Page(page::ask_who(app, &who), None).into_response());
@@ -373,5 +374,5 @@ pub(crate) async fn open(app: &App, code: &str, now: Millis) -> Result<SignIn, H
     let sign_in = app.cloud.store.get(&SignInOf(code.to_owned())).await?;
     sign_in
         .filter(|it| it.approved_by.is_none() && it.is_open(now))
-        .ok_or_else(|| HttpError::new(404, "This sign-in has ended. Start it again in Krita."))
+        .ok_or_else(|| HttpError::new(404, words::ENDED.en))
 }

@@ -22,15 +22,10 @@ use tasks::{history, presence};
 use utoipa::ToSchema;
 use web::Redirect;
 
-use crate::App;
+use crate::{App, words};
 
 /// Most control layers that a painter is let use: a workflow takes more, but nobody waits for so many.
 const CONTROL_LAYERS: usize = 16;
-
-/// What a painter of a class is told.
-pub(crate) const RECORDED: &str = "Your team records how pictures come to be, for teaching: each request, what was sent, what \
-    came, and what you took of it. Whoever leads your team can look at it. You may stop it and delete it on the studio's page, \
-    under “How your pictures came to be”.";
 
 /// The caller's account.
 #[derive(Debug, Serialize, ToSchema)]
@@ -86,7 +81,7 @@ pub(crate) async fn user(
     presence::note_if_solvent(&app.cloud, &account, &usage, Sign::Call, &app.settings, now).await;
     let recording = history::class(store, &account.team).await?;
     let credits = usage.left(&account).credits_left();
-    let news = [recording.then(|| RECORDED.to_owned()), usage.news()];
+    let news = [recording.then(|| words::RECORDED.en.to_owned()), usage.news()];
     let news: Vec<_> = news.into_iter().flatten().collect();
     Ok(Ok(Json(User {
         id: account.user_id,

@@ -7,7 +7,7 @@ use cloud::http::{HttpError, Now, PathId};
 use maud::{Markup, html};
 use model::{GroupId, Member, Task, TaskState};
 use tasks::groups::{self, Asker, Seen};
-use web::{Frame, Page, Problem, Visitor};
+use web::{Frame, Page, Problem, Tongue, Visitor};
 
 use crate::{
     App,
@@ -21,6 +21,7 @@ const STYLE: &str = include_str!("group.css");
 const FRAME: Frame<'static> = Frame {
     style: STYLE,
     script: "",
+    tongue: Tongue::English,
 };
 
 /// A group of variants side by side: a painter's own, a lead's team's, for an operator everybody's.

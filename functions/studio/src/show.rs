@@ -10,7 +10,7 @@ use cloud::{
 };
 use maud::html;
 use model::{PoolId, Role};
-use web::{Frame, Page, Problem, Visitor};
+use web::{Frame, Page, Problem, Tongue, Visitor};
 
 use crate::{App, act, audit, line, machines, own, read::Seen, team};
 
@@ -21,6 +21,7 @@ const SCRIPT: &str = include_str!("studio.js");
 pub(crate) const FRAME: Frame<'static> = Frame {
     style: STYLE,
     script: "",
+    tongue: Tongue::English,
 };
 
 /// The studio: a painter sees their own pictures, a lead the team's, an operator everything.

@@ -10,6 +10,7 @@ from . import requests, untrusted, words
 from .backoff import Backoff
 from .calls import Calls, is_passing
 from .effects import Deliver, KeepBlob, KeepJobs, Reply
+from .following import Following
 from .jobs import MOST_JOBS, Job, State
 from .tongue import mark, say
 
@@ -50,6 +51,7 @@ class Desk:
         """Reads what `KeepBlob` has stored."""
         self.socket_is_open = False
         self._early: Dict[str, Dict[str, Any]] = {}
+        self.groups = Following(self, calls, chance)
         self.credits: Optional[int] = None
         """Left of this month's budget."""
         kept = stored.get("jobs") if isinstance(stored, dict) else None
@@ -70,13 +72,15 @@ class Desk:
     def again(self, job_id: str, new_id: str) -> Optional[Job]:
         """Sends a job that failed or was canceled once more, as a new one in its place."""
         old = self.jobs.get(job_id)
-        if old is None or old.state not in (State.FAILED, State.CANCELED):
+        if old is None or old.group or old.state not in (State.FAILED, State.CANCELED):
             return None
         blob = self._blob(old)
         if blob is None:
             old.error = say(GONE)
             return None
-        job = Job(new_id, old.prompt, old.seed, old.place, old.workflow, old.offsets, live=old.live)
+        job = Job(
+            new_id, old.prompt, old.seed, old.place, old.workflow, old.offsets, live=old.live, variants=old.variants
+        )
         self.forget(job_id)
         self.submit(job, blob)
         return job
@@ -122,6 +126,20 @@ class Desk:
         if len(self._early) > MOST_EARLY:
             del self._early[next(iter(self._early))]
 
+    def replace(self, job: Job, others: List[Job]) -> None:
+        """Follows these in its place."""
+        del self.jobs[job.id]
+        self._work.pop(job.id, None)
+        self._effects.append(KeepBlob(job.id, None))
+        for it in others:
+            self.jobs[it.id] = it
+        self.save()
+
+    def lost(self, job: Job, error: str) -> None:
+        """It will not come."""
+        if not job.is_over:
+            self._end(job, State.FAILED, error)
+
     def unreadable(self, job: Job) -> None:
         """What came for a job is no picture."""
         self.jobs[job.id] = job
@@ -129,6 +147,7 @@ class Desk:
 
     def resume(self, now: float) -> None:
         """Goes on at once with all that waits."""
+        self.groups.resume()
         for job in self.jobs.values():
             self._tend(job).due = now
 
@@ -136,9 +155,11 @@ class Desk:
         """No call that is on its way will be answered."""
         for work in self._work.values():
             work.busy = False
+        self.groups.interrupt()
 
     def tick(self, now: float) -> None:
         """Takes each job a step further that is due."""
+        self.groups.tick(now, self.socket_is_open)
         for job in list(self._due(now)):
             work = self._tend(job)
             work.busy = True
@@ -157,7 +178,8 @@ class Desk:
     def _due(self, now: float) -> Iterator[Job]:
         for job in self.jobs.values():
             work = self._tend(job)
-            if not job.is_over and not work.busy and work.due <= now:
+            together = job.group and job.is_waiting and job.state is not State.CANCELING
+            if not job.is_over and not together and not work.busy and work.due <= now:
                 yield job
 
     def _tend(self, job: Job) -> _Work:
@@ -212,7 +234,7 @@ class Desk:
             # Krita was closed in between, and only the server knows whether it has this request: its pictures anew.
             job.state, work.busy = State.UPLOADING, False
             return
-        body = requests.with_pictures(job.workflow, blob, job.offsets, work.place)
+        body = requests.with_pictures(job.workflow, blob, job.offsets, work.place, job.variants)
         key = (("Idempotency-Key", job.id),)
         self._calls.api("POST", "generate", lambda at, reply: self._submitted(at, job, reply), body, key)
 
@@ -222,6 +244,10 @@ class Desk:
         if job.unwanted and not reply.ok and not is_passing(reply):
             return self._end(job, State.CANCELED)
         if not self._went_well(now, job, reply):
+            return
+        if job.variants:
+            if not self.groups.begin(now, job, said):
+                self._garbage(now, job, reply)
             return
         if not isinstance(said.get("id"), str):
             return self._garbage(now, job, reply)

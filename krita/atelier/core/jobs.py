@@ -45,6 +45,8 @@ class Place:
     """The canvas becomes as large as the result."""
     layer: str = ""
     """Name of the control layer that the result becomes by itself."""
+    context: List[int] = field(default_factory=list)
+    """What the model sees of the canvas, of which the result is a part: x, y, width, height; empty if it is the same."""
 
 
 @dataclass
@@ -62,6 +64,12 @@ class Job:
     size: int = 0
     """Bytes of that blob."""
     live: bool = False
+    variants: Dict[str, Any] = field(default_factory=dict)
+    """What is varied; then it becomes a group's jobs once the server has said which those are."""
+    group: str = ""
+    """The group that it is one of."""
+    label: str = ""
+    """What is special about it in its group."""
     state: State = State.SUBMITTING
     task: Optional[str] = None
     progress: float = 0.0
@@ -162,7 +170,7 @@ class Job:
             job = Job(**{**parts, "place": place, "state": State(document["state"])})
         except (TypeError, KeyError, ValueError):
             return None
-        texts = (job.id, job.prompt, place.document, job.task or "", job.note or "", job.error or "")
+        texts = (job.id, job.prompt, job.group, job.label, place.document, job.task or "", job.note or "", job.error or "")
         numbers = (job.seed, job.size, job.version, place.x, place.y, place.width, place.height)
         job.position, job.eta, job.trouble = untrusted.whole(job.position), None, None
         job.progress = untrusted.number(job.progress) or 0.0
@@ -170,6 +178,10 @@ class Job:
             all(isinstance(it, str) for it in texts)
             and all(type(it) is int for it in numbers)
             and isinstance(job.workflow, dict)
+            and isinstance(job.variants, dict)
             and isinstance(job.offsets, list)
+            and isinstance(place.context, list)
+            and len(place.context) in (0, 4)
+            and all(type(it) is int for it in place.context)
         )
         return job if sound else None

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import untrusted
+from .groups import Variants
 from .offer import Checkpoint, Offer
 from .sizes import Area, Extent, Rect, Size, extent, upscaled
 from .styles import STYLES, Style
@@ -108,6 +109,7 @@ class Wish:
     sampling: Sampling = Sampling()
     factor: float = 2.0
     """How much larger, of an upscale."""
+    variants: Variants = Variants()
     extra: str = "{}"
     """JSON to merge into the request."""
 
@@ -147,7 +149,7 @@ def build(
         "kind": "generate",
         "images": images,
         "models": _models(wish, offer),
-        "sampling": _sampling(wish, strength),
+        "sampling": sampling(wish, strength),
         "conditioning": _conditioning(wish),
         "batch_count": 1 if wish.kind is Kind.LIVE else min(MOST_PICTURES, max(1, wish.count)),
     }
@@ -191,7 +193,7 @@ def enlarge(wish: Wish, offer: Offer, canvas: Size) -> Tuple[Dict[str, Any], Siz
         "kind": "upscale_tiled",
         "images": {"extent": sizes, "initial_image": 0},
         "models": _models(wish, offer),
-        "sampling": _sampling(wish, wish.strength),
+        "sampling": sampling(wish, wish.strength),
         "conditioning": conditioning,
         "upscale": model,
         "color_match": 1.0,
@@ -247,7 +249,8 @@ def add_regions(workflow: Dict[str, Any], wish: Wish, bounds: Sequence[Rect], fi
         workflow["conditioning"]["regions"].append(region)
 
 
-def _sampling(wish: Wish, strength: float) -> Dict[str, Any]:
+def sampling(wish: Wish, strength: float) -> Dict[str, Any]:
+    """How the model is run, for this share of the picture's making."""
     live, flux = wish.kind is Kind.LIVE, wish.checkpoint.arch.startswith("flux")
     own = Sampling() if live else wish.sampling
     total = LIVE_STEPS if live else own.steps or STEPS
@@ -284,16 +287,22 @@ def split(blob: bytes, offsets: Any) -> Optional[Tuple[bytes, ...]]:
     return tuple(blob[begin:end] for begin, end in zip(offsets, ends))
 
 
-def with_pictures(workflow: Dict[str, Any], blob: bytes, offsets: List[int], place: Optional[str]) -> bytes:
+def with_pictures(
+    workflow: Dict[str, Any],
+    blob: bytes,
+    offsets: List[int],
+    place: Optional[str],
+    variants: Optional[Dict[str, Any]] = None,
+) -> bytes:
     """The body of `generate`; a blob without a place to lie in travels along."""
     data: Dict[str, Any] = {"offsets": offsets}
     if place is None:
         data["base64"] = base64.b64encode(blob).decode()
     else:
         data["s3_object"] = place
-    return body({**workflow, "image_data": data} if blob else workflow)
+    return body({**workflow, "image_data": data} if blob else workflow, variants)
 
 
-def body(workflow: Dict[str, Any]) -> bytes:
+def body(workflow: Dict[str, Any], variants: Optional[Dict[str, Any]] = None) -> bytes:
     """The body of `generate`."""
-    return json.dumps({"input": {"workflow": workflow}}).encode()
+    return json.dumps({"input": {"workflow": workflow, **({"variants": variants} if variants else {})}}).encode()

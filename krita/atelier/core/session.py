@@ -7,17 +7,18 @@ from enum import Enum
 from math import inf
 from typing import Any, Callable, Dict, List, Optional
 
-from . import untrusted, words
+from . import requests, untrusted, words
 from .backoff import Backoff
 from .calls import Calls, endpoint_of, is_passing
 from .desk import Desk
 from .effects import KeepToken, OpenBrowser, Reply
 from .growing import Growing
+from .history import History
 from .jobs import Job, State
 from .link import Link
 from .loras import Loras
 from .offer import Offer
-from .tongue import say
+from .tongue import language, say
 
 CONFIRM, CONFIRM_LIMIT = 2.0, 300.0
 """Seconds between two looks whether somebody has let us in, and in all."""
@@ -47,6 +48,7 @@ class Session:
         self.desk = Desk(self._effects, self._calls, chance, stored)
         self.loras = Loras(self._effects, self._calls, chance, loras)
         self.growing = Growing()
+        self.history = History(self._calls)
         self._backoff = Backoff(chance)
         self._new_id = new_id
         self._due = 0.0
@@ -137,6 +139,7 @@ class Session:
         self._calls.drop()
         self.desk.interrupt()
         self.loras.interrupt()
+        self.history.interrupt()
         self.link.off()
         self._calls.token, self._asking, self.problem = None, False, None
         self._effects.append(KeepToken(self.endpoint, None))
@@ -151,7 +154,8 @@ class Session:
             self.phase, self.problem = Phase.SIGNED_OUT, words.of_reply(reply, self.endpoint)
             return
         self._due = now + CONFIRM
-        self._effects.append(OpenBrowser(self.endpoint + page))
+        asked = f"{'&' if '?' in page else '?'}lang={language()}" if language() else ""
+        self._effects.append(OpenBrowser(self.endpoint + page + asked))
 
     def _confirm(self, now: float) -> None:
         if now >= self._until:
@@ -215,6 +219,7 @@ class Session:
         self.link.off()
         self.desk.interrupt()
         self.loras.interrupt()
+        self.history.interrupt()
         self._asking = False
         self.phase, self.problem = Phase.SIGNED_OUT, said
 
@@ -230,15 +235,18 @@ class Session:
         self.desk.again(job_id, self._new_id())
         self.tick(now)
 
-    def price(self, workflow: Dict[str, Any], then: Callable[[Optional[int]], None]) -> None:
-        """Asks what a request may cost, in credits."""
+    def price(
+        self, workflow: Dict[str, Any], variants: Dict[str, Any], then: Callable[[Optional[int]], None]
+    ) -> None:
+        """Asks what a request may cost with all that is varied in it, in credits."""
 
         def told(now: float, reply: Reply) -> None:
             text = reply.body[:20].decode(errors="replace").strip()
             then(int(text) if reply.ok and text.isdecimal() else None)
 
         if self.phase is Phase.READY:
-            self._calls.api("POST", "admin/cost", told, json.dumps(workflow).encode())
+            asked = requests.body(workflow, variants) if variants else json.dumps(workflow).encode()
+            self._calls.api("POST", "admin/cost", told, asked)
 
     def moved(self, number: int, share: float) -> None:
         """So much of a call's body is sent, 0 to 1."""

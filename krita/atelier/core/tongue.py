@@ -6,6 +6,7 @@ from typing import Any, Dict, Sequence
 from xml.etree import ElementTree
 
 _words: Dict[str, str] = {}
+_language = ""
 
 
 def mark(text: str) -> str:
@@ -20,11 +21,26 @@ def say(text: str, **values: Any) -> str:
 
 def learn(document: str) -> None:
     """Takes the finished translations of a `.ts` file in place of what was known."""
+    global _language
     _words.clear()
-    for message in ElementTree.fromstring(document).iter("message"):
+    root = ElementTree.fromstring(document)
+    _language = root.get("language", "").replace("_", "-")
+    for message in root.iter("message"):
         source, translation = message.findtext("source"), message.find("translation")
         if source and translation is not None and translation.text and translation.get("type") is None:
             _words[source] = translation.text
+
+
+def language() -> str:
+    """The language that was learned, as web pages name it (BCP 47); empty for English."""
+    return _language
+
+
+def forget() -> None:
+    """English again."""
+    global _language
+    _words.clear()
+    _language = ""
 
 
 def file_for(languages: Sequence[str]) -> str:

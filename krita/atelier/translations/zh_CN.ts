@@ -16,16 +16,8 @@
         <translation>请先打开一幅图片。</translation>
     </message>
     <message>
-        <source>Picture</source>
-        <translation>图片</translation>
-    </message>
-    <message>
         <source>Reading the file</source>
         <translation>正在读取文件</translation>
-    </message>
-    <message>
-        <source>{prompt} (seed {seed})</source>
-        <translation>{prompt}（种子 {seed}）</translation>
     </message>
 </context>
 <context>
@@ -54,16 +46,24 @@
 <context>
     <name>docker</name>
     <message>
+        <source>&amp;History</source>
+        <translation>历史(&amp;H)</translation>
+    </message>
+    <message>
+        <source>&amp;Paint</source>
+        <translation>绘画(&amp;P)</translation>
+    </message>
+    <message>
         <source>Address of the server</source>
         <translation>服务器地址</translation>
     </message>
     <message>
-        <source>Cancel</source>
-        <translation>取消</translation>
-    </message>
-    <message>
         <source>Expert</source>
         <translation>专家</translation>
+    </message>
+    <message>
+        <source>Grow on the canvas</source>
+        <translation>在画布上显示生成过程</translation>
     </message>
     <message>
         <source>How much is shown</source>
@@ -78,12 +78,8 @@
         <translation>不用</translation>
     </message>
     <message>
-        <source>Remove</source>
-        <translation>移除</translation>
-    </message>
-    <message>
-        <source>Send again</source>
-        <translation>重新发送</translation>
+        <source>Not offered any more: {names}</source>
+        <translation>已不再提供：{names}</translation>
     </message>
     <message>
         <source>Sho&amp;w</source>
@@ -118,8 +114,8 @@
         <translation>无法读取该 JSON。请更正，或清空此栏。</translation>
     </message>
     <message>
-        <source>The picture as far as it is</source>
-        <translation>正在生成的图片</translation>
+        <source>The picture is seen where it will be, and is no part of the document. It goes when you paint there.</source>
+        <translation>图片显示在它将要放置的位置，但不属于文档。您在画布上绘画时它就会消失。</translation>
     </message>
     <message>
         <source>There is more: refine, styles, LoRAs and control layers. Show it?</source>
@@ -151,6 +147,13 @@
     </message>
 </context>
 <context>
+    <name>following</name>
+    <message>
+        <source>The server does not know these variants any more. Send them again.</source>
+        <translation>服务器已不认识这些变体。请重新发送。</translation>
+    </message>
+</context>
+<context>
     <name>form</name>
     <message>
         <source>&amp;Guidance</source>
@@ -159,6 +162,10 @@
     <message>
         <source>&amp;Model</source>
         <translation>模型(&amp;M)</translation>
+    </message>
+    <message>
+        <source>&amp;Seeds</source>
+        <translation>种子数(&amp;S)</translation>
     </message>
     <message>
         <source>A new picture from the prompt, as large as the canvas or the selection</source>
@@ -241,6 +248,10 @@
         <translation>大小(&amp;Z)</translation>
     </message>
     <message>
+        <source>So many variants, each with a seed of its own, painted beside all else</source>
+        <translation>绘制这么多个变体，每个使用不同的种子，与其他任务并行</translation>
+    </message>
+    <message>
         <source>St&amp;rength</source>
         <translation>强度(&amp;R)</translation>
     </message>
@@ -277,6 +288,10 @@
         <translation>放大</translation>
     </message>
     <message>
+        <source>Variants of the prompt, one a line</source>
+        <translation>提示词的变体，每行一个</translation>
+    </message>
+    <message>
         <source>What not to paint</source>
         <translation>不要画什么</translation>
     </message>
@@ -302,10 +317,108 @@
     </message>
 </context>
 <context>
-    <name>jobs</name>
+    <name>groups</name>
+    <message>
+        <source>{failed} of {all} variants failed: {error}</source>
+        <translation>{all} 个变体中有 {failed} 个失败：{error}</translation>
+    </message>
+    <message>
+        <source>{left} of {all} variants to come</source>
+        <translation>{all} 个变体中还有 {left} 个</translation>
+    </message>
+</context>
+<context>
+    <name>history</name>
     <message>
         <source>Canceled</source>
         <translation>已取消</translation>
+    </message>
+    <message>
+        <source>Control layer</source>
+        <translation>控制图层</translation>
+    </message>
+    <message>
+        <source>Failed</source>
+        <translation>失败</translation>
+    </message>
+    <message>
+        <source>Fills the form in as it was when this was painted</source>
+        <translation>按当时绘制的设置填写表单</translation>
+    </message>
+    <message>
+        <source>Get the pictures</source>
+        <translation>取回图片</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Keep no longer</source>
+        <translation>不再保留</translation>
+    </message>
+    <message>
+        <source>Looking</source>
+        <translation>正在查找</translation>
+    </message>
+    <message>
+        <source>Nothing was painted yet.</source>
+        <translation>还没有绘制过图片。</translation>
+    </message>
+    <message>
+        <source>Picture</source>
+        <translation>图片</translation>
+    </message>
+    <message>
+        <source>Puts the pictures of this entry among the results, to be applied once more</source>
+        <translation>把此条目的图片放到结果中，可再次应用</translation>
+    </message>
+    <message>
+        <source>Show more</source>
+        <translation>显示更多</translation>
+    </message>
+    <message>
+        <source>The pictures go when their days are over</source>
+        <translation>图片到期后会被删除</translation>
+    </message>
+    <message>
+        <source>The pictures of this entry are not on the server any more.</source>
+        <translation>此条目的图片已不在服务器上。</translation>
+    </message>
+    <message>
+        <source>The pictures stay until you keep them no longer, and not for some days only</source>
+        <translation>图片会一直保留，直到您不再保留，而不是只保留几天</translation>
+    </message>
+    <message>
+        <source>The settings of this entry are not known any more.</source>
+        <translation>此条目的设置已无法得知。</translation>
+    </message>
+    <message>
+        <source>Took too long</source>
+        <translation>耗时过长</translation>
+    </message>
+    <message>
+        <source>Use these settings</source>
+        <translation>使用这些设置</translation>
+    </message>
+    <message>
+        <source>What was painted before; Enter uses its settings again</source>
+        <translation>以前绘制的图片；按 Enter 键再次使用其设置</translation>
+    </message>
+    <message>
+        <source>{name} ({count} pictures)</source>
+        <translation>{name}（{count} 幅图片）</translation>
+    </message>
+    <message>
+        <source>{name}: {how}</source>
+        <translation>{name}：{how}</translation>
+    </message>
+</context>
+<context>
+    <name>jobs</name>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
     </message>
     <message>
         <source>Canceling</source>
@@ -324,8 +437,16 @@
         <translation>失败了。</translation>
     </message>
     <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
         <source>Rendering {percent} %</source>
         <translation>正在渲染 {percent} %</translation>
+    </message>
+    <message>
+        <source>Send again</source>
+        <translation>重新发送</translation>
     </message>
     <message>
         <source>Sending</source>
@@ -334,6 +455,10 @@
     <message>
         <source>Sending the canvas</source>
         <translation>正在发送画布</translation>
+    </message>
+    <message>
+        <source>The picture as far as it is</source>
+        <translation>正在生成的图片</translation>
     </message>
     <message>
         <source>The picture failed. Send it again.</source>
@@ -380,6 +505,17 @@
     <message>
         <source>The layer “{name}” is empty. Paint on it, or choose another layer.</source>
         <translation>图层“{name}”是空的。请在上面绘画，或选择另一个图层。</translation>
+    </message>
+</context>
+<context>
+    <name>results</name>
+    <message>
+        <source>{prompt} (seed {seed})</source>
+        <translation>{prompt}（种子 {seed}）</translation>
+    </message>
+    <message>
+        <source>{prompt} ({label})</source>
+        <translation>{prompt}（{label}）</translation>
     </message>
 </context>
 <context>

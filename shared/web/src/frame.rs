@@ -9,6 +9,8 @@ pub(crate) const POLICY: &str =
 
 const STYLE: &str = include_str!("page.css");
 
+use crate::tongue::{Phrase, Tongue};
+
 /// What a page needs besides its words.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Frame<'a> {
@@ -16,6 +18,8 @@ pub struct Frame<'a> {
     pub style: &'a str,
     /// The address of its script; "" for none.
     pub script: &'a str,
+    /// Its language.
+    pub tongue: Tongue,
 }
 
 impl Frame<'_> {
@@ -23,7 +27,7 @@ impl Frame<'_> {
     pub fn page(self, title: &str, body: &Markup) -> Markup {
         html! {
             (DOCTYPE)
-            html lang="en" {
+            html lang=(self.tongue.tag()) {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width,initial-scale=1";
@@ -47,7 +51,17 @@ pub fn alert(what: &Markup) -> Markup {
     html! { p.warning role="alert" { (what) } }
 }
 
-/// Says what went wrong.
-pub fn problem(text: &str) -> Markup {
-    page("That did not work", &alert(&html! { (text) }))
+/// The title of a page that says what went wrong.
+pub const PROBLEM: Phrase = Phrase {
+    en: "That did not work",
+    zh: "操作未成功",
+};
+
+/// Says what went wrong, in this language.
+pub(crate) fn problem(tongue: Tongue, text: &str) -> Markup {
+    let frame = Frame {
+        tongue,
+        ..Frame::default()
+    };
+    frame.page(PROBLEM.say(tongue), &alert(&html! { (text) }))
 }

@@ -2,13 +2,15 @@
 
 mod frame;
 mod sessions;
+mod tongue;
 mod visit;
 mod words;
 
 use cloud::Store;
 
-pub use frame::{Frame, alert, page, problem};
+pub use frame::{Frame, PROBLEM, alert, page};
 pub use sessions::{Visitor, begin};
+pub use tongue::{Phrase, Tongue, translated};
 pub use visit::{Cookie, Page, Problem, Redirect, Visit, way_back};
 pub use words::{DATE, written};
 

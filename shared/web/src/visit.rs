@@ -17,7 +17,10 @@ use lambda_http::request::RequestContext;
 
 use maud::Markup;
 
-use crate::{Site, frame};
+use crate::{
+    Site, frame,
+    tongue::{Said, Tongue},
+};
 
 /// What API Gateway and the browser say of a visit.
 #[derive(Debug, Default)]
@@ -25,6 +28,10 @@ pub struct Visit {
     /// The caller's address, as API Gateway saw it.
     pub address: String,
     cookies: String,
+    /// The language of the pages that it gets.
+    pub tongue: Tongue,
+    /// The language that the address asks for, which the addresses after it ask for too.
+    pub asked: Option<Tongue>,
     /// What the browser says of where the request comes from (`Sec-Fetch-Site`); "" from one that does not say.
     from: String,
 }
@@ -81,6 +88,8 @@ impl<S: Sync> FromRequestParts<S> for Visit {
         Ok(Self {
             address: address.unwrap_or_default(),
             cookies: cookies.collect::<Vec<_>>().join(";"),
+            tongue: Tongue::of(&parts.uri, &parts.headers),
+            asked: Tongue::asked(&parts.uri),
             from: text(parts.headers.get("sec-fetch-site")),
         })
     }
@@ -179,7 +188,8 @@ impl cloud::retry::MayConflict for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = Page(frame::problem(&self.0.message), None).into_response();
+        let mut response = Page(frame::problem(Tongue::English, &self.0.message), None).into_response();
+        response.extensions_mut().insert(Said(self.0.message.clone()));
         *response.status_mut() = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         self.0.note(&mut response);
         response

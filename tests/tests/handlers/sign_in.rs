@@ -185,3 +185,106 @@ async fn one_address_cannot_take_the_sign_in_from_the_others() {
     world.faults.plan(Fault { of, at, how });
     assert_eq!(initiate("192.0.2.1", NOW + seconds(3)).await.status, 200);
 }
+
+/// A visit of a browser that takes these languages to an address that asks for this one; "" for none.
+async fn visit(world: &World, route: &str, query: Value, body: &str, accepts: &str, from: &str) -> Answer {
+    let mut event = http(route, "", None, &json!(body));
+    event["queryStringParameters"] = query;
+    let headers = event["headers"].as_object_mut().unwrap();
+    headers.remove("authorization");
+    headers.insert("accept-language".to_owned(), accepts.into());
+    headers.insert("sec-fetch-site".to_owned(), from.into());
+    world.http(event, NOW).await
+}
+
+/// Words of a page in Latin letters, without the tags and the style.
+fn latin(page: &str) -> Vec<String> {
+    let (_, body) = page.split_once("<body>").unwrap();
+    let shown: String = body
+        .split('<')
+        .filter_map(|it| it.split_once('>'))
+        .map(|(_, it)| it)
+        .collect::<Vec<_>>()
+        .join(" ");
+    let words = shown.split(|c: char| !c.is_ascii_alphabetic());
+    words.filter(|it| it.len() > 1).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_pages_speak_chinese_to_whoever_asks_for_it() {
+    const SHOW: &str = "GET /v1/sign-in";
+    const SEND: &str = "POST /v1/sign-in";
+    // Names, and whom this studio says to ask: Ada <ada@studio.example>.
+    const KNOWN: [&str; 8] = ["Krita", "Atelier", "Ada", "lt", "ada", "studio", "example", "gt"];
+    let world = World::new().await;
+    let code = initiate(&world, CLIENT, "Krita", NOW).await;
+    let with = |lang: &str| match lang {
+        "" => json!({ "code": code }),
+        lang => json!({ "code": code, "lang": lang }),
+    };
+    let form = format!("code={code}&invitation=mistyped");
+    let (chinese, english) = ("zh-CN,zh;q=0.9,en;q=0.8", "en-GB,en;q=0.9");
+    // As the address asks, or else as the browser does; the form asks for what its address has asked for.
+    for (lang, accepts, says, sends) in [
+        ("zh-CN", english, "zh-CN", "sign-in?lang=zh-CN"),
+        ("", chinese, "zh-CN", "sign-in"),
+        ("en", chinese, "en", "sign-in?lang=en"),
+        ("", english, "en", "sign-in"),
+        ("", "", "en", "sign-in"),
+        ("\"><script>", "zh-TW", "en", "sign-in"),
+    ] {
+        let answer = visit(&world, SHOW, with(lang), "", accepts, "none").await;
+        let page = text(&answer);
+        assert!(
+            page.contains(&format!("<html lang=\"{says}\">")),
+            "{lang} {accepts}: {page}"
+        );
+        assert!(
+            page.contains(&format!("action=\"{sends}\"")),
+            "{lang} {accepts}: {page}"
+        );
+        assert_eq!(page.contains("允许 Krita 登录吗？"), says == "zh-CN");
+        assert_eq!(page.contains("Let Krita in?"), says == "en");
+    }
+    // Nothing is left of the other language, in whatever goes well or wrong.
+    let asked = || json!({ "lang": "zh-CN" });
+    let invitation = invited(&world, NOW).await;
+    let good = format!("code={code}&invitation={invitation}&stay=yes");
+    for (route, query, body, from, status, says) in [
+        (SHOW, with("zh-CN"), "", "none", 200, "您的邀请码"),
+        (SEND, asked(), form.as_str(), "same-origin", 200, "此邀请码无效"),
+        (SHOW, asked(), "", "none", 200, "您的账户"),
+        (
+            SHOW,
+            json!({ "lang": "zh-CN", "next": "studio" }),
+            "",
+            "none",
+            200,
+            "您的工作室",
+        ),
+        (SEND, asked(), "invitation=mistyped", "same-origin", 200, "此邀请码无效"),
+        (SEND, asked(), good.as_str(), "cross-site", 403, "另一个网页"),
+        (SEND, asked(), good.as_str(), "same-origin", 200, "您已登录"),
+        (SHOW, with("zh-CN"), "", "none", 404, "此次登录已结束"),
+        ("GET /v1/sign-in/provider", asked(), "", "none", 404, "邀请码登录"),
+    ] {
+        let answer = visit(&world, route, query, body, english, from).await;
+        let page = text(&answer);
+        assert_eq!(answer.status, status, "{says}: {page}");
+        assert!(
+            page.contains("<html lang=\"zh-CN\">") && page.contains(says),
+            "{says}: {page}"
+        );
+        let left: Vec<_> = latin(page)
+            .into_iter()
+            .filter(|it| !KNOWN.contains(&it.as_str()))
+            .collect();
+        assert!(left.is_empty(), "{left:?} in {page}");
+    }
+    // A failure of ours too, and a client is still told when to try again.
+    let (of, at, how) = (None, 1, How::Fail);
+    world.faults.plan(Fault { of, at, how });
+    let answer = visit(&world, SHOW, with("zh-CN"), "", english, "none").await;
+    assert_eq!(answer.status, 503);
+    assert!(text(&answer).contains("服务器暂时有问题"), "{answer:?}");
+}

@@ -11,11 +11,11 @@ import traceback
 from pathlib import Path
 
 from krita import Extension, Krita, Selection
-from PyQt5 import QtWidgets
+from PyQt5 import QtCore, QtGui, QtTest, QtWidgets
 from PyQt5.QtCore import QByteArray, QTimer
 
 OUT = Path(os.environ["ATELIER_DRIVE"])
-PATIENCE = 45.0  # seconds for anything
+PATIENCE = float(os.environ.get("ATELIER_PATIENCE", "45"))  # seconds for anything
 LOOK = 20  # milliseconds
 SIDE = 512
 SELECTION = (100, 120, 200, 160)
@@ -61,6 +61,10 @@ class Hands:
         """Whether a picture is seen as far as it is."""
         it = self.at("growing", QtWidgets.QLabel)
         return it is not None and it.isVisible() and it.pixmap() is not None and not it.pixmap().isNull()
+
+    def overlay(self):
+        """Whether a picture is seen over the canvas."""
+        return any(it.isVisible() for it in self.main.findChildren(QtWidgets.QWidget, "atelier_overlay"))
 
     def look(self, name):
         for part, widget in (("window", self.main), ("docker", self.docker)):
@@ -140,17 +144,57 @@ def everything(hands, report):
     yield lambda: any(it.startswith("Rendering") for it in hands.heard[1:])
     yield hands.grows
     report["grows"] = hands.at("growing").pixmap().width()
+    yield hands.overlay
+    report["layers while it grows"] = len(layers(document))
     hands.look("growing")
+    hands.click("on_canvas")
+    report["off the canvas"] = hands.overlay()
+    hands.click("on_canvas")
+    yield hands.overlay
     hands.click("cancel")
     yield lambda: hands.at("cancel") is None
+    yield lambda: not hands.overlay()
     report["after cancel"] = hands.results - before
     hands.at("count").setValue(1)
+    yield from remembers(hands, report)
     for model, depth in (("CMYKA", "U16"), ("RGBA", "F32"), ("GRAYA", "U8")):
         other = new_document(model, depth)
         yield from painted(hands, other, report, model + depth, "a red square")
         report["jobs"][model + depth]["model"] = other.topLevelNodes()[-1].colorModel()
         seen = other.projection(0, 0, SIDE, SIDE)
         report["jobs"][model + depth]["colours"] = len({seen.pixel(x, x) for x in range(0, SIDE, 8)})
+
+
+def remembers(hands, report):
+    """What was painted before: its settings and its pictures."""
+    past = sys.modules["atelier.app"].atelier().session.history
+    hands.at("tabs").setCurrentIndex(1)
+    listed = hands.at("history")
+    # The index of tasks may be behind what was painted a moment ago.
+    yield lambda: not past.busy and (len([it for it in past.entries if it.state == "succeeded"]) >= 4 or past.look())
+    for row in range(listed.count()):
+        listed.setCurrentRow(row)
+        yield lambda: not past.busy
+        if listed.item(row).text().startswith("a green square\n"):
+            break
+    report["past"] = listed.item(row).text()
+    hands.look("history")
+    before = hands.results
+    hands.click("bring")
+    yield lambda: hands.results > before
+    report["brought"] = hands.at("results").item(before).toolTip()
+    hands.at("tabs").setCurrentIndex(1)
+    hands.at("prompt").setPlainText("something else")
+    yield lambda: not past.busy
+    hands.click("use_again")
+    yield lambda: hands.at("tabs").currentIndex() == 0
+    report["again"] = [
+        hands.at("kind").currentText(),
+        hands.at("prompt").toPlainText(),
+        hands.at("seed").text(),
+        hands.at("checkpoint").currentText(),
+    ]
+    hands.choose("kind", "Generate")
 
 
 def covered(document, name, rect):
@@ -200,10 +244,12 @@ def guided(hands, report):
     report["bad json"] = hands.at("cost").text()
     hands.at("raw").setPlainText("")
     hands.at("preview").setChecked(True)
-    report["preview"] = [it["name"] for it in layers(document)]
+    yield hands.overlay
+    report["layers below"] = [it["name"] for it in layers(document)]
     hands.look("preview")
     hands.at("preview").setChecked(False)
-    report["no preview"] = [it["name"] for it in layers(document)]
+    report["no preview"] = hands.overlay()
+    yield from placed(hands, report)
     group.remove()
     document.waitForDone()
     hands.click("go")
@@ -265,6 +311,59 @@ def guided(hands, report):
     yield lambda: hands.results > before
     hands.click("apply")
     report["closed"] = hands.at("cost").text()
+
+
+def placed(hands, report):
+    """What is shown over a canvas lies where its layer would, however the painter looks at it: the share that does not."""
+    canvas, place = sys.modules["atelier.canvas"], sys.modules["atelier.core.jobs"].Place
+    document = new_document()
+    yield lambda: Krita.instance().activeDocument() == document
+    x, y, width, height = SELECTION
+    document.topLevelNodes()[0].setPixelData(QByteArray(b"\xff\x00\x00\xff" * (width * height)), *SELECTION)
+    document.refreshProjection()
+    document.waitForDone()
+    picture = QtGui.QImage(width, height, QtGui.QImage.Format_RGB32)
+    picture.fill(QtGui.QColor(0, 255, 0))
+    overlay = sys.modules["atelier.overlay"].Overlay()
+    view, area = sys.modules["atelier.overlay"]._looked_at()
+    seen, across, down = view.canvas(), area.horizontalScrollBar(), area.verticalScrollBar()
+
+    def pan():
+        across.setValue(across.value() + 37)
+        down.setValue(down.value() - 21)
+
+    report["misplaced"] = {}
+    ways = (
+        ("zoom", lambda: seen.setZoomLevel(3.0)),
+        ("pan", pan),
+        ("small", lambda: seen.setZoomLevel(1.0)),
+        ("turn", lambda: seen.setRotation(30)),
+        ("mirror", lambda: seen.setMirror(True)),
+        ("mirror alone", seen.resetRotation),
+    )
+    for name, look in ways:
+        look()
+        yield later(10)
+        below = hands.main.grab().toImage()
+        overlay.show(picture, place(canvas.document_id(document), *SELECTION))
+        yield later(10)
+        above = hands.main.grab().toImage()
+        overlay.hide()
+        port, at = area.viewport(), area.viewport().mapTo(hands.main, QtCore.QPoint(0, 0))
+        spots = [(at.x() + i, at.y() + j) for i in range(0, port.width(), 3) for j in range(0, port.height(), 3)]
+        blue = {it for it in spots if QtGui.QColor(below.pixel(*it)).getRgb()[:3] == (0, 0, 255)}
+        green = {it for it in spots if QtGui.QColor(above.pixel(*it)).getRgb()[:3] == (0, 255, 0)}
+        report["misplaced"][name] = len(blue ^ green) / max(1, len(blue))
+        report["misplaced"][name] += not blue
+    document.setModified(False)
+    document.close()
+    yield later(10)
+
+
+def later(turns):
+    """A few turns of Krita's event loop."""
+    left = iter(range(turns))
+    return lambda: next(left, None) is None
 
 
 def closes_amid(hands, report):
@@ -334,6 +433,54 @@ def warm(hands, report):
         (OUT / "workflow").rename(turn)
         yield lambda: not turn.exists()
     app.changed.disconnect(arrived)
+
+
+def session(hands, report):
+    """A painter's few minutes: strokes in bursts, pauses between them, a key, a layer; and what is said of it when."""
+    document = new_document()
+    yield from ready(hands)
+    app = sys.modules["atelier.app"].atelier()
+    yield lambda: app.session.link.is_open and app._layers is not None
+    hands.docker.setFloating(False)
+    canvas = next(
+        it for it in hands.main.findChildren(QtWidgets.QWidget) if it.metaObject().className().endswith("Canvas2")
+    )
+    lines, began, send = [], time.monotonic(), app._socket.send
+
+    def note(what):
+        lines.append([round((time.monotonic() - began) * 1000), what])
+
+    def said(text):
+        if json.loads(text)["action"] == "active":
+            note("active")
+        send(text)
+
+    def stroke():
+        note("painted")
+        at, none = QtCore.QPoint(60, 60), QtCore.Qt.KeyboardModifier.NoModifier
+        QtTest.QTest.mousePress(canvas, QtCore.Qt.MouseButton.LeftButton, none, at)
+        QtTest.QTest.mouseRelease(canvas, QtCore.Qt.MouseButton.LeftButton, none, at + QtCore.QPoint(30, 10))
+
+    def layer():
+        note("painted")
+        document.rootNode().addChildNode(document.createNode("more", "paintlayer"), None)
+
+    app._socket.send = said
+    # Seconds until each, and what: a burst, a pause, a second burst past the minute, and ever longer pauses.
+    acts = [(2.3, stroke)] * 35 + [(25, stroke), (55, stroke), (3, stroke), (59, stroke)] + [(4, stroke)] * 12 + [(75, layer)]
+    due = time.monotonic()
+    for pause, act in acts:
+        due += pause
+        yield past(due)
+        act()
+    yield past(due + 5)
+    app._socket.send = send
+    report["session"] = lines
+
+
+def past(due):
+    """A time that has come."""
+    return lambda: time.monotonic() >= due
 
 
 def signs_in(hands, report):
