@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 use cloud::Store;
 use model::{Millis, TeamId};
-use tasks::history;
+use tasks::recording;
 
 use crate::{audit::by, user::TABLES};
 
@@ -36,7 +36,7 @@ pub enum Command {
 pub async fn run(store: &Store, command: Command, now: Millis) -> Result<String> {
     let (team, recording) = match command {
         Command::Show { team } => {
-            let recording = history::class(store, &team).await.context(TABLES)?;
+            let recording = recording::class(store, &team).await.context(TABLES)?;
             return Ok(format!("team {team} is {}", word(recording)));
         }
         Command::On { team } => (team, true),
@@ -47,7 +47,7 @@ pub async fn run(store: &Store, command: Command, now: Millis) -> Result<String>
         let line = by(now).did("set class", &format!("team {team}"), &parts[0], &parts[1])?;
         Ok(Some(line))
     };
-    let before = history::set_class(store, &team, recording, now, line)
+    let before = recording::set_class(store, &team, recording, now, line)
         .await
         .context(TABLES)?;
     let already = if before == recording {

@@ -10,7 +10,7 @@ use cloud::{
 };
 use maud::{Markup, html};
 use model::{Account, Millis, Task, TaskState, Usage};
-use tasks::{history, list};
+use tasks::{list, recording};
 use utoipa::ToSchema;
 use web::{DATE, Page, Problem, Redirect, Visit, Visitor, page, written};
 
@@ -61,7 +61,7 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
     let store = &app.cloud.store;
     let user = &visitor.account.user_id;
     let usage = accounts::usage(store, user, now);
-    let class = history::class(store, &visitor.account.team);
+    let class = recording::class(store, &visitor.account.team);
     let (usage, newest, class) = tokio::join!(usage, list::page(store, user, None, None, SHOWN), class);
     let (usage, newest, class) = (usage?, newest?.entries, class?);
     let mut pictures = Vec::new();

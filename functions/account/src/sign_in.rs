@@ -16,7 +16,7 @@ use cloud::{
 };
 use model::{Account, Device, Invitation, Millis, SignIn, SignedIn, UserId};
 use serde::{Deserialize, Serialize};
-use tasks::history;
+use tasks::recording;
 use utoipa::ToSchema;
 use web::{Page, Problem, Redirect, Visit, Visitor};
 
@@ -232,7 +232,7 @@ fn identified<'a>(app: &App, sign_in: &'a SignIn, visit: &Visit) -> Option<&'a U
 async fn is_recorded(app: &App, user: &UserId) -> Result<bool, StoreError> {
     let store = &app.cloud.store;
     match store.get(user).await? {
-        Some(account) => history::class(store, &account.team).await,
+        Some(account) => recording::class(store, &account.team).await,
         None => Ok(false),
     }
 }

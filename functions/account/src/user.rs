@@ -18,7 +18,7 @@ use cloud::{
 use model::UserId;
 use policy::presence::Sign;
 use serde::Serialize;
-use tasks::{history, presence};
+use tasks::{presence, recording};
 use utoipa::ToSchema;
 use web::Redirect;
 
@@ -79,9 +79,9 @@ pub(crate) async fn user(
     let (account, usage) = (account?, usage?);
     // The plugin's first call: who connects is about to paint.
     presence::note_if_solvent(&app.cloud, &account, &usage, Sign::Call, &app.settings, now).await;
-    let recording = history::class(store, &account.team).await?;
+    let recorded = recording::class(store, &account.team).await?;
     let credits = usage.left(&account).credits_left();
-    let news = [recording.then(|| words::RECORDED.en.to_owned()), usage.news()];
+    let news = [recorded.then(|| words::RECORDED.en.to_owned()), usage.news()];
     let news: Vec<_> = news.into_iter().flatten().collect();
     Ok(Ok(Json(User {
         id: account.user_id,
@@ -91,7 +91,7 @@ pub(crate) async fn user(
         max_upload_size: app.settings.max_lora,
         max_control_layers: CONTROL_LAYERS,
         socket: app.socket_url.clone(),
-        recording,
+        recording: recorded,
         news: (!news.is_empty()).then(|| news.join(" ")),
     })))
 }

@@ -16,7 +16,7 @@ use model::{
 };
 use policy::measure;
 use tasks::{
-    history, learn,
+    learn, recording,
     runs::{Ended, RunError, end_run},
 };
 
@@ -173,7 +173,7 @@ async fn next(
 /// The step of a task whose result counts, told now or before.
 async fn record(app: &App, task_id: TaskId, pictures: &StepPictures, now: Millis) {
     match app.cloud.store.get(&task_id).await {
-        Ok(Some(task)) => history::finished(&app.cloud.store, &task, pictures, now).await,
+        Ok(Some(task)) => recording::finished(&app.cloud.store, &task, pictures, now).await,
         Ok(None) => {}
         Err(error) => warn!(task.id = %task_id, error = chain(&error), "a step's pictures were not recorded"),
     }

@@ -1,8 +1,8 @@
 //! The painters' task API in the plugin's words: submit, status, list, cancel, uploads.
 
 mod group;
-mod history;
 mod list;
+mod recording;
 mod reply;
 mod submit;
 mod task;
@@ -44,9 +44,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(task::status))
         .routes(routes!(task::task))
         .routes(routes!(list::tasks))
-        .routes(routes!(history::applied))
-        .routes(routes!(history::all, history::delete_all))
-        .routes(routes!(history::one, history::switch, history::delete))
+        .routes(routes!(recording::applied))
+        .routes(routes!(recording::all, recording::delete_all))
+        .routes(routes!(recording::one, recording::switch, recording::delete))
         .routes(routes!(task::cancel))
         .routes(routes!(task::resources))
         .routes(routes!(group::group))

@@ -7,11 +7,11 @@ mod act;
 mod audit;
 mod charts;
 mod group;
-mod history;
 mod line;
 mod machines;
 mod own;
 mod read;
+mod recording;
 mod show;
 mod team;
 mod ticket;
@@ -53,9 +53,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(show::script))
         .routes(routes!(audit::list))
         .routes(routes!(act::ask, act::act))
-        .routes(routes!(history::list, history::act))
-        .routes(routes!(history::steps::steps))
-        .routes(routes!(history::export::export))
+        .routes(routes!(recording::list, recording::act))
+        .routes(routes!(recording::steps::steps))
+        .routes(routes!(recording::export::export))
         .routes(routes!(ticket::give))
         .routes(routes!(group::page))
 }

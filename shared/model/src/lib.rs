@@ -9,12 +9,12 @@ mod catalog;
 mod failure;
 mod group;
 pub mod guess;
-mod history;
 mod ids;
 pub mod metrics;
 mod money;
 mod pool;
 mod pose;
+mod recording;
 mod run;
 mod scheduling;
 mod session;
@@ -33,13 +33,13 @@ pub use catalog::{
 };
 pub use failure::{Blame, Failure, FailureClass};
 pub use group::{Group, Member, Variant};
-pub use history::{Applied, Class, Document, Step, StepPictures};
 pub use ids::{
     ConnectionId, DocumentId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId,
 };
 pub use money::MicroUsd;
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;
+pub use recording::{Applied, Class, Document, Step, StepPictures};
 pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
     Breaker, BreakerForce, Demand, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told,

@@ -11,12 +11,12 @@
 pub mod bodies;
 pub mod groups;
 pub mod held;
-pub mod history;
 pub mod intake;
 pub mod learn;
 pub mod line;
 pub mod list;
 pub mod notify;
 pub mod presence;
+pub mod recording;
 pub mod runs;
 pub mod view;

@@ -99,12 +99,12 @@ const LIMITS: [(&str, &str); 60] = [
     ("shared/model/src/socket.rs MAX_PREVIEW", "preview"),
     ("functions/progress-push/src/look.rs LONGEST", "preview"),
     ("shared/accounts/src/audit.rs MOST", "of our own reading"),
-    ("functions/studio/src/history/export.rs MOST", "of our own answer"),
+    ("functions/studio/src/recording/export.rs MOST", "of our own answer"),
     // The histories of a painter, and by the same name the bytes of a small picture.
-    ("shared/model/src/history.rs MOST", "histories"),
-    ("shared/model/src/history.rs MOST_APPLIED", "applied"),
-    ("shared/model/src/history.rs MOST_RESULTS", "history_pictures"),
-    ("shared/model/src/history.rs MOST_STEPS", "history_steps"),
+    ("shared/model/src/recording.rs MOST", "histories"),
+    ("shared/model/src/recording.rs MOST_APPLIED", "applied"),
+    ("shared/model/src/recording.rs MOST_RESULTS", "history_pictures"),
+    ("shared/model/src/recording.rs MOST_STEPS", "history_steps"),
     ("shared/model/src/pool.rs MOST", "of our own memory"),
     ("shared/web/src/visit.rs LONGEST", "within the path"),
 ];

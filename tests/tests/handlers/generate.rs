@@ -93,7 +93,7 @@ async fn golden_events() {
                 }
             }
             "applied" | "histories" | "history" | "history-switch" | "history-delete" | "histories-delete" => {
-                crate::history::recorded(&world, before).await;
+                crate::recording::recorded(&world, before).await;
             }
             other => unknown(other),
         }

@@ -432,7 +432,7 @@ async fn goes_through(name: &str, n: usize) -> bool {
             models(&world, said).await.len() == n
         }
         "histories" | "history_steps" | "history_picture" | "history_pictures" | "applied" => {
-            crate::history::goes_through(&world, name, n).await
+            crate::recording::goes_through(&world, name, n).await
         }
         "failure_message" => Failure::new(FailureClass::User, "x".repeat(n)).message == "x".repeat(n),
         "logged_error" => cloud::chain(&std::io::Error::other("x".repeat(n))) == "x".repeat(n),

@@ -344,8 +344,8 @@ async fn flow() -> World {
         at: NOW,
     });
     world.put(account).await;
-    crate::history::recorded(&world, NOW).await;
-    tasks::history::set_class(&world.cloud.store, &TeamId::new(TEAM), true, NOW, |_| Ok(None))
+    crate::recording::recorded(&world, NOW).await;
+    tasks::recording::set_class(&world.cloud.store, &TeamId::new(TEAM), true, NOW, |_| Ok(None))
         .await
         .unwrap();
     world

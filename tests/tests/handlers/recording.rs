@@ -8,7 +8,7 @@ use cloud::{
 use model::{Account, Document, DocumentId, Millis, Role, Settings, Step, StepPictures, TaskId, TeamId, UserId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tasks::history;
+use tasks::recording;
 
 use crate::{
     pages::{Browser, field},
@@ -339,7 +339,7 @@ async fn nothing_is_recorded_after_a_change_of_mind() {
 }
 
 async fn set_class(world: &World, recording: bool) {
-    history::set_class(&world.cloud.store, &TeamId::new(TEAM), recording, NOW, |_| Ok(None))
+    recording::set_class(&world.cloud.store, &TeamId::new(TEAM), recording, NOW, |_| Ok(None))
         .await
         .unwrap();
 }

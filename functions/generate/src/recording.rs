@@ -10,7 +10,7 @@ use cloud::{
 };
 use model::{Applied, Document, DocumentId, Millis, Step, StepPictures, TaskId};
 use serde::{Deserialize, Serialize};
-use tasks::history;
+use tasks::recording;
 use utoipa::ToSchema;
 
 use crate::App;
@@ -80,8 +80,8 @@ pub(crate) async fn all(
     let store = &app.cloud.store;
     let (after, limit) = place(&query, DOCUMENTS)?;
     let account = accounts::of(store, &caller).await?;
-    let class = async { Ok(history::class(store, &account.team).await?) };
-    let page = history::documents(store, &account.user_id, after.as_ref(), limit);
+    let class = async { Ok(recording::class(store, &account.team).await?) };
+    let page = recording::documents(store, &account.user_id, after.as_ref(), limit);
     let (class, page) = tokio::try_join!(class, page)?;
     Ok(Json(Histories {
         class,
@@ -162,7 +162,7 @@ pub(crate) async fn one(
     let store = &app.cloud.store;
     let (after, limit) = place(&query, STEPS)?;
     let account = accounts::of(store, &caller).await?;
-    let found = history::steps(store, &account, &account.user_id, &document, after.as_ref(), limit).await?;
+    let found = recording::steps(store, &account, &account.user_id, &document, after.as_ref(), limit).await?;
     Ok(Json(HistoryView {
         document: found.document.into(),
         history: found.steps.entries.into_iter().map(StepView::from).collect(),
@@ -194,7 +194,7 @@ pub(crate) async fn switch(
 ) -> Result<Json<DocumentView>, HttpError> {
     let store = &app.cloud.store;
     let account = accounts::of(store, &caller).await?;
-    let switched = history::switch(store, &account, &document, recording, name.as_deref(), now).await?;
+    let switched = recording::switch(store, &account, &document, recording, name.as_deref(), now).await?;
     Ok(Json(switched.into()))
 }
 
@@ -223,7 +223,7 @@ pub(crate) async fn delete(
     PathId(document): PathId<DocumentId>,
 ) -> Result<Json<Deleted>, HttpError> {
     let account = accounts::of(&app.cloud.store, &caller).await?;
-    history::delete(&app.cloud.store, &account, &document, now).await?;
+    recording::delete(&app.cloud.store, &account, &document, now).await?;
     Ok(Json(GONE))
 }
 
@@ -235,7 +235,7 @@ pub(crate) async fn delete_all(
     Now(now): Now,
 ) -> Result<Json<Deleted>, HttpError> {
     let account = accounts::of(&app.cloud.store, &caller).await?;
-    history::delete_all(&app.cloud.store, &account, now).await?;
+    recording::delete_all(&app.cloud.store, &account, now).await?;
     Ok(Json(GONE))
 }
 
@@ -277,6 +277,6 @@ pub(crate) async fn applied(
             format!("This task has {pictures} pictures; they are counted from 0."),
         ));
     }
-    let recorded = history::applied(store, &task, picture, now).await?;
+    let recorded = recording::applied(store, &task, picture, now).await?;
     Ok(Json(Recorded { recorded }))
 }

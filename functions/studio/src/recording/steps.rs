@@ -4,7 +4,7 @@ use axum::{extract::State, response::Response};
 use cloud::{http::Query, page::Cursor};
 use maud::{Markup, html};
 use model::Step;
-use tasks::history;
+use tasks::recording;
 use web::{Frame, Page, Problem, Visitor, written};
 
 use super::{address, named};
@@ -35,7 +35,7 @@ pub(crate) async fn steps(State(app): State<Arc<App>>, visitor: Visitor, query: 
     let (owner, document) = named(&query, &visitor.account)?;
     let after = query.first("after").map(Cursor::from);
     let store = &app.cloud.store;
-    let found = history::steps(store, &visitor.account, &owner, &document, after.as_ref(), STEPS).await?;
+    let found = recording::steps(store, &visitor.account, &owner, &document, after.as_ref(), STEPS).await?;
     let here = |path: &str, more: Option<&str>| {
         let address = address(path, &owner, &document);
         match more {

@@ -15,7 +15,7 @@ use cloud::{
 };
 use maud::{Markup, html};
 use model::{Account, DocumentId, Step, UserId};
-use tasks::history::{self, HistoryError};
+use tasks::recording::{self, HistoryError};
 use web::{DATE, Frame, Problem, Visitor, written};
 
 use super::{
@@ -72,8 +72,8 @@ struct Read<'a> {
 }
 
 impl Read<'_> {
-    async fn page(&self, after: Option<&Cursor>) -> Result<history::History, HistoryError> {
-        history::steps(self.store, self.account, &self.owner, &self.document, after, AT_ONCE).await
+    async fn page(&self, after: Option<&Cursor>) -> Result<recording::History, HistoryError> {
+        recording::steps(self.store, self.account, &self.owner, &self.document, after, AT_ONCE).await
     }
 
     async fn file(&self, mut after: Option<Cursor>) -> Result<Response, Problem> {

@@ -13,7 +13,7 @@ use cloud::{
 };
 use maud::{Markup, html};
 use model::{Account, Document, DocumentId, Role, UserId};
-use tasks::history::{self, HistoryError};
+use tasks::recording::{self, HistoryError};
 use utoipa::ToSchema;
 use web::{DATE, Page, Problem, Redirect, Visit, Visitor, written};
 
@@ -50,9 +50,9 @@ pub(crate) async fn list(
         query.first("after").map(Cursor::from),
         query.first("team").map(Cursor::from),
     );
-    let class = async { Ok::<_, HistoryError>(history::class(store, &account.team).await?) };
-    let own = history::documents(store, &account.user_id, after.as_ref(), DOCUMENTS);
-    let team = history::of_team(store, account, team.as_ref(), DOCUMENTS);
+    let class = async { Ok::<_, HistoryError>(recording::class(store, &account.team).await?) };
+    let own = recording::documents(store, &account.user_id, after.as_ref(), DOCUMENTS);
+    let team = recording::of_team(store, account, team.as_ref(), DOCUMENTS);
     let (class, own, team) = tokio::try_join!(class, own, team)?;
     let cookie = visitor.renewed(&*app, now).await?;
     let (mut unnamed, mut named) = (None, Vec::new());
@@ -222,14 +222,14 @@ pub(crate) async fn act(
     match deed.as_str() {
         "start" | "stop" => {
             let recording = deed == "start";
-            history::switch(store, account, &document()?, recording, None, now).await?;
+            recording::switch(store, account, &document()?, recording, None, now).await?;
         }
-        "delete" => match history::delete(store, account, &document()?, now).await {
+        "delete" => match recording::delete(store, account, &document()?, now).await {
             // It was pressed twice.
             Ok(()) | Err(HistoryError::NoDocument) => {}
             Err(error) => return Err(error.into()),
         },
-        "delete-all" => history::delete_all(store, account, now).await?,
+        "delete-all" => recording::delete_all(store, account, now).await?,
         _ => return Err(HttpError::new(400, "This page cannot do that. Open it again.").into()),
     }
     Ok(Redirect::to(to("history", &[("done", &deed)])))
