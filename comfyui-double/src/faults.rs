@@ -12,6 +12,8 @@ pub struct Faults {
     pub execution_error: Option<NodeFault>,
     /// A node meets a CUDA context that is broken for as long as the process lives.
     pub cuda_error: Option<NodeFault>,
+    /// A node finds its model file damaged.
+    pub damaged_model: Option<NodeFault>,
     /// A node runs out of video memory.
     pub out_of_memory: Option<NodeFault>,
     /// A node hangs and heeds no interrupt, until this fault is cleared.

@@ -27,11 +27,11 @@ use model::{PoolId, Settings, UserId};
 use ops::{
     audit, class,
     connect::connect,
-    keys, lora,
+    erase, export, forecast, keys, lora,
     outputs::Outputs,
     pool,
     seed::{self, FirstUser},
-    task, usage, user,
+    task, team, usage, user,
 };
 
 /// Looks after an Atelier installation. AWS region and credentials come from the environment, as for the AWS CLI.
@@ -62,7 +62,7 @@ enum Command {
         #[arg(long, default_value = "outputs.json", global = true)]
         outputs: PathBuf,
         #[command(subcommand)]
-        command: user::Command,
+        command: OfUser,
     },
     /// Show what those who run the studio have done, newest first.
     Audit {
@@ -87,6 +87,25 @@ enum Command {
         outputs: PathBuf,
         #[command(subcommand)]
         command: task::Command,
+    },
+    /// Show and set what holds for a whole team.
+    Team {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json", global = true)]
+        outputs: PathBuf,
+        #[command(subcommand)]
+        command: team::Command,
+    },
+    /// What the next hour is expected to ask of a pool, or of each; who says so, and how good it was.
+    Forecast {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json")]
+        outputs: PathBuf,
+        /// The pool. [default: all]
+        pool: Option<PoolId>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// What a team's painters used in a month, as a table or CSV.
     Usage {
@@ -156,6 +175,17 @@ enum Command {
     },
 }
 
+/// `ops user`.
+#[derive(Debug, Subcommand)]
+enum OfUser {
+    #[command(flatten)]
+    Account(user::Command),
+    /// Write all that is stored of what a user painted into a folder: tasks as JSON Lines, pictures, thumbnails.
+    Export(export::Arguments),
+    /// Delete all that was stored of what a user painted. Says first what goes and what stays, and asks.
+    Erase(erase::Arguments),
+}
+
 #[derive(Debug, clap::Args)]
 struct SeedArguments {
     /// The stack's outputs: `sam list stack-outputs --stack-name atelier --output json > outputs.json`
@@ -191,6 +221,8 @@ async fn main() -> ExitCode {
         Command::Audit { outputs, arguments } => show_audit(&outputs, arguments).await,
         Command::Pool { outputs, command } => run_pool(&outputs, command).await,
         Command::Task { outputs, command } => run_task(&outputs, command).await,
+        Command::Team { outputs, command } => run_team(&outputs, command).await,
+        Command::Forecast { outputs, pool, json } => show_forecast(&outputs, pool.as_ref(), json).await,
         Command::Usage { outputs, arguments } => run_usage(&outputs, &arguments).await,
         Command::Class { outputs, command } => run_class(&outputs, command).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
@@ -267,22 +299,46 @@ async fn restore(outputs: &Path, arguments: &Restore) -> Result<String> {
 
 async fn take_down(arguments: &Teardown) -> Result<String> {
     let say = |text: &str| drop(writeln!(std::io::stdout(), "{text}"));
-    let ask = |question: &str| {
-        write!(std::io::stdout(), "{question}")?;
-        std::io::stdout().flush()?;
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        Ok(answer.trim() == arguments.stack)
-    };
+    let ask = |question: &str| asked(question, &arguments.stack);
     teardown::run(&Aws::connect().await?, arguments, say, ask).await
 }
 
-async fn run_user(outputs: &Path, command: user::Command) -> Result<String> {
+async fn run_user(outputs: &Path, command: OfUser) -> Result<String> {
     let outputs = Outputs::read(outputs)?;
-    let (tables, callback) = (outputs.tables()?, outputs.callback_url()?);
-    let sdk = connect().await?;
-    let sockets = Sockets::api_gateway(&sdk, &callback);
-    user::run(&Store::dynamo(&sdk, tables), &sockets, command, cloud::now()).await
+    let now = cloud::now();
+    match command {
+        OfUser::Account(command) => {
+            let (tables, callback) = (outputs.tables()?, outputs.callback_url()?);
+            let sdk = connect().await?;
+            let sockets = Sockets::api_gateway(&sdk, &callback);
+            user::run(&Store::dynamo(&sdk, tables), &sockets, command, now).await
+        }
+        OfUser::Export(arguments) => export::run(&cloud_of(&connect().await?, &outputs)?, &arguments).await,
+        OfUser::Erase(arguments) => {
+            let ask = |question: &str| asked(question, arguments.user.as_str());
+            erase::run(&cloud_of(&connect().await?, &outputs)?, &arguments, now, ask).await
+        }
+    }
+}
+
+/// Asks a question; whether the answer is this word.
+fn asked(question: &str, word: &str) -> Result<bool> {
+    write!(std::io::stdout(), "{question}")?;
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == word)
+}
+
+/// The installation with these outputs.
+fn cloud_of(sdk: &aws_config::SdkConfig, outputs: &Outputs) -> Result<Cloud> {
+    Ok(Cloud {
+        store: Store::dynamo(sdk, outputs.tables()?),
+        queue: Queue::sqs(sdk, outputs.get("TaskQueueUrl")?.to_owned()),
+        bucket: Bucket::s3(sdk, outputs.get("Bucket")?.to_owned()),
+        models: Bucket::s3(sdk, outputs.get("ModelsBucket")?.to_owned()),
+        sockets: Sockets::api_gateway(sdk, &outputs.callback_url()?),
+    })
 }
 
 async fn run_pool(outputs: &Path, command: pool::Command) -> Result<String> {
@@ -292,14 +348,7 @@ async fn run_pool(outputs: &Path, command: pool::Command) -> Result<String> {
 async fn run_task(outputs: &Path, command: task::Command) -> Result<String> {
     let outputs = Outputs::read(outputs)?;
     let aws = Aws::connect().await?;
-    let sdk = &aws.sdk;
-    let cloud = Cloud {
-        store: Store::dynamo(sdk, outputs.tables()?),
-        queue: Queue::sqs(sdk, outputs.get("TaskQueueUrl")?.to_owned()),
-        bucket: Bucket::s3(sdk, outputs.get("Bucket")?.to_owned()),
-        models: Bucket::s3(sdk, outputs.get("ModelsBucket")?.to_owned()),
-        sockets: Sockets::api_gateway(sdk, &outputs.callback_url()?),
-    };
+    let cloud = cloud_of(&aws.sdk, &outputs)?;
     let now = cloud::now();
     let logs = match &command {
         task::Command::Show {
@@ -316,8 +365,16 @@ async fn run_task(outputs: &Path, command: task::Command) -> Result<String> {
     Ok(format!("{text}\n\n{}", timeline::of(&aws, &stack, &task, now).await?))
 }
 
+async fn run_team(outputs: &Path, command: team::Command) -> Result<String> {
+    team::run(&store(outputs).await?, command, cloud::now()).await
+}
+
 async fn run_usage(outputs: &Path, arguments: &usage::Arguments) -> Result<String> {
     usage::run(&store(outputs).await?, arguments, cloud::now()).await
+}
+
+async fn show_forecast(outputs: &Path, pool: Option<&PoolId>, json: bool) -> Result<String> {
+    forecast::run(&store(outputs).await?, pool, json, cloud::now()).await
 }
 
 async fn show_audit(outputs: &Path, arguments: audit::Command) -> Result<String> {
@@ -332,7 +389,8 @@ async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {
     let outputs = Outputs::read(outputs)?;
     let sdk = connect().await?;
     let models = Bucket::s3(&sdk, outputs.get("ModelsBucket")?.to_owned());
-    lora::run(&Store::dynamo(&sdk, outputs.tables()?), &models, command).await
+    let store = Store::dynamo(&sdk, outputs.tables()?);
+    lora::run(&store, &models, command, cloud::now()).await
 }
 
 async fn run_model(outputs: &Path, command: models::Command) -> Result<String> {

@@ -61,7 +61,7 @@ const fn kind(name: &'static str, look: Look, end: End, billable: bool) -> Kind 
 }
 
 /// All of them.
-pub const KINDS: [Kind; 41] = [
+pub const KINDS: [Kind; 44] = [
     kind("AWS::ApiGateway::Account", Look::Drift, End::Stays, false),
     kind("AWS::ApiGatewayV2::Api", Look::Api, End::WithStack, false),
     kind("AWS::ApiGatewayV2::ApiMapping", Look::Drift, End::WithStack, false),
@@ -70,6 +70,7 @@ pub const KINDS: [Kind; 41] = [
     kind("AWS::ApiGatewayV2::Integration", Look::Drift, End::WithStack, false),
     kind("AWS::ApiGatewayV2::Route", Look::Drift, End::WithStack, false),
     kind("AWS::ApiGatewayV2::Stage", Look::Drift, End::WithStack, false),
+    kind("AWS::Athena::NamedQuery", Look::Indirectly, End::WithStack, false),
     kind(
         "AWS::CertificateManager::Certificate",
         Look::Drift,
@@ -93,6 +94,8 @@ pub const KINDS: [Kind; 41] = [
     kind("AWS::EFS::FileSystem", Look::Drift, End::WithStack, true),
     kind("AWS::EFS::MountTarget", Look::Drift, End::WithStack, false),
     kind("AWS::Events::Rule", Look::Drift, End::WithStack, false),
+    kind("AWS::Glue::Database", Look::Indirectly, End::WithStack, false),
+    kind("AWS::Glue::Table", Look::Indirectly, End::WithStack, false),
     kind("AWS::IAM::InstanceProfile", Look::Drift, End::WithStack, false),
     kind("AWS::IAM::ManagedPolicy", Look::Drift, End::WithStack, false),
     kind("AWS::IAM::Role", Look::Drift, End::Stays, false),

@@ -61,6 +61,9 @@ fn every_command_explains_itself() {
         "task cancel",
         "task requeue",
         "task fail",
+        "team",
+        "team keep",
+        "team show",
         "usage",
         "user",
         "user add",
@@ -69,6 +72,8 @@ fn every_command_explains_itself() {
         "user list",
         "user revoke",
         "user remove",
+        "user export",
+        "user erase",
     ] {
         let mut arguments: Vec<_> = command.split_whitespace().collect();
         arguments.push("--help");

@@ -125,6 +125,7 @@ class Atelier(QtCore.QObject):
             self._live_seen = seen
         job = Job(str(uuid.uuid4()), wish.prompt, wish.seed, request.place, request.workflow, offsets, live=live)
         job.variants = wish.variants.document()
+        job.record = canvas.record_name(Krita.instance().activeDocument())
         self._do(lambda now: self.session.submit(now, job, blob))
         return job.id
 
@@ -206,6 +207,18 @@ class Atelier(QtCore.QObject):
                 self._lookers.discard(it)
         return False
 
+    def is_recorded(self) -> bool:
+        """Whether the studio records how the document is made that the painter looks at."""
+        document = Krita.instance().activeDocument()
+        return document is not None and self.session.records.is_on(canvas.record_name(document))
+
+    def set_recorded(self, on: bool) -> None:
+        """The painter's word for this document."""
+        document = Krita.instance().activeDocument()
+        if document is not None:
+            name = canvas.record_name(document, make=True)
+            self._do(lambda _now: self.session.records.say(name, canvas.title(document), on))
+
     def with_history(self, what: Callable[[History], None]) -> None:
         """Does something with what was painted before."""
         self._do(lambda _now: what(self.session.history))
@@ -263,6 +276,9 @@ class Atelier(QtCore.QObject):
         if document is None:
             return say("Open a picture first.")
         canvas.put(document, result.name, result.image, result.job.place)
+        task, records = result.job.task, self.session.records
+        if task is not None and records.is_on(result.job.record):
+            self._do(lambda _now: records.applied(task, result.number))
         return None if is_its_own else say("Its own document is closed: it was put on this one.")
 
     # What happens
@@ -332,6 +348,8 @@ class Atelier(QtCore.QObject):
         jobs = "|".join(f"{it.id}{it.words(now)}" for it in self.session.desk.jobs.values())
         past = self.session.history
         listed = f"{past.words()}{past.busy}{len(past.thumbnails)}{len(past.asked)}{past.goes_on}{[(it.task, it.kept) for it in past.entries]}"
+        records = self.session.records
+        listed += f"{records.problem}{records.busy}{records.known}"
         results = len(self.results) and id(self.results[-1])
         return f"{self.words()}|{self.session.desk.credits}|{results}|{self.upload_words()}|{jobs}|{listed}"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import uuid
 from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from krita import Krita
@@ -13,6 +16,7 @@ from .qt import QtCore, QtGui
 PROFILE = "sRGB-elle-V2-srgbtrc.icc"
 _Format = QtGui.QImage.Format
 _Mode = QtGui.QPainter.CompositionMode
+_RECORD, _NAME = "atelier/document", re.compile(r"[A-Za-z0-9.:@=_-]{1,128}")
 _NO_LAYERS = ("transparencymask", "filtermask", "transformmask", "selectionmask", "colorizemask")
 _ON_BLACK = ("depth", "normal", "pose", "segmentation")
 
@@ -28,6 +32,21 @@ def document_by(name: str) -> Tuple[Optional[Any], bool]:
         if document_id(document) == name:
             return document, True
     return Krita.instance().activeDocument(), False
+
+
+def record_name(document: Any, make: bool = False) -> str:
+    """What the document is called for the record of how it was made, which is stored in it; empty if it has no such name."""
+    name = bytes(document.annotation(_RECORD)).decode("ascii", "replace")
+    if not _NAME.fullmatch(name):
+        name = uuid.uuid4().hex if make else ""
+        if name:
+            document.setAnnotation(_RECORD, "Atelier", QtCore.QByteArray(name.encode()))
+    return name
+
+
+def title(document: Any) -> str:
+    """What its painter calls it."""
+    return os.path.basename(document.fileName()) or document.name()
 
 
 def bounds(document: Any) -> Rect:

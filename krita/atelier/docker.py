@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from krita import DockWidget
+from krita import DockWidget, Krita
 
 from .app import atelier
 from .core.groups import standings
@@ -26,6 +26,8 @@ LEVELS = {Level.SIMPLE: mark("Simple"), Level.STANDARD: mark("Standard"), Level.
 PRICE_AFTER = 600
 """Milliseconds of quiet until the price is asked for."""
 WITHOUT_PRESENCE = mark("Without it the first picture after a pause may wait for a GPU to wake, about 90 s.")
+
+OF_A_CLASS = mark("Your team is a class: the making is recorded, unless you switch it off.")
 
 
 class Docker(DockWidget):
@@ -72,6 +74,7 @@ class Docker(DockWidget):
         if canvas is not None:  # later, since Krita is amidst changing its windows
             QtCore.QTimer.singleShot(0, lambda: self._atelier.watch())
         self._touched()
+        self._show_record()
 
     # Building
 
@@ -139,12 +142,18 @@ class Docker(DockWidget):
         )
         self._on_canvas.setChecked(self._atelier.growth.on_canvas)
         self._on_canvas.toggled.connect(self._set_on_canvas)
+        self._record = QtWidgets.QCheckBox(say("Record the making"))
+        self._record.setObjectName("record")
+        self._record.toggled.connect(self._atelier.set_recorded)
+        self._recording = Words("recording")
         self._sign_out = button("sign_out", say("Sign out"), self._atelier.sign_out)
         column = QtWidgets.QVBoxLayout()
         column.addLayout(row)
         column.addWidget(self._on_canvas)
         column.addWidget(self._presence)
         column.addWidget(self._absence)
+        column.addWidget(self._record)
+        column.addWidget(self._recording)
         column.addWidget(self._sign_out)
         return column
 
@@ -276,6 +285,23 @@ class Docker(DockWidget):
         self._go.setText(name)
         self._go.setToolTip(what)
 
+    def _show_record(self) -> None:
+        session = self._atelier.session
+        records, on = session.records, self._atelier.is_recorded()
+        open_ = Krita.instance().activeDocument() is not None
+        self._record.setVisible(session.phase is Phase.READY and records.known and open_)
+        self._record.setEnabled(not records.busy)
+        self._record.blockSignals(True)
+        self._record.setChecked(on)
+        self._record.blockSignals(False)
+        told = say(
+            "Each request in this document, with small pictures of it, is recorded for you and whoever leads your team."
+        )
+        self._record.setToolTip(f"{say(OF_A_CLASS)} {told}" if records.is_class else told)
+        said = records.problem or (say(OF_A_CLASS) if on and records.is_class else "")
+        self._recording.setText(said)
+        self._recording.setVisible(bool(said) and session.phase is Phase.READY)
+
     def _suggest(self) -> None:
         wanted = self._atelier.suggestion()
         for widget in (self._suggestion, self._yes, self._no):
@@ -298,6 +324,7 @@ class Docker(DockWidget):
         elif self._past.isVisible():
             self._past.look()
         self._past.refresh()
+        self._show_record()
         self._go.setEnabled(session.phase is Phase.READY)
         offer = (session.offer, session.loras.own)
         if offer != self._offer:

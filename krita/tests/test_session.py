@@ -362,7 +362,7 @@ class Loras(unittest.TestCase):
             world.stubs["/upload/lora"] = answer
             if number == 0:
                 world.session.loras.send(world.now, upload)
-            for _ in range(200):
+            for _ in range(400):  # longer than the longest pause
                 world.step()
         return upload
 

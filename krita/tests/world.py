@@ -35,6 +35,7 @@ class Server:
     def __init__(self):
         self.tasks = {}
         self.groups = {}
+        self.recorded, self.applied, self.is_class = {}, [], False
         self.uploads, self.places = {}, 0
         self.out = False
         self.approved = None
@@ -55,7 +56,8 @@ class Server:
         if self.out or headers.get("Authorization") != "Bearer " + TOKEN:
             return reply({"error": "Please sign in again: the token was revoked."}, 401)
         if path == "user":
-            return reply({"id": "mara", "name": "Mara", "credits": 900, "socket": "wss://studio.example/live"})
+            user = {"id": "mara", "name": "Mara", "credits": 900, "socket": "wss://studio.example/live"}
+            return reply({**user, **({"recording": True} if self.is_class else {})})
         if path == "plugin/resources":
             return reply(RESOURCES)
         if path == "upload/image":
@@ -70,12 +72,27 @@ class Server:
             return self.group(name, path.endswith("/cancel"))
         if path.startswith("cancel/"):
             return self.cancel(path.rsplit("/", 1)[1])
+        if path.startswith("history"):
+            return self.history(call, path)
+        if path.endswith("/applied"):
+            self.applied.append((path.split("/")[1], json.loads(call.body)["picture"]))
+            return reply({"recorded": True})
         if path.startswith("tasks?"):
             return self.list(dict(it.split("=") for it in path[len("tasks?") :].split("&")))
         if path.endswith("/keep"):
             return self.keep(call.method, self.tasks[path.split("/")[1]])
         task = self.tasks.get(path[len("tasks/") :])
         return reply(self.view(task)) if task else reply({"error": "There is no such task."}, 404)
+
+    def history(self, call, path):
+        """A document a page."""
+        if call.method == "PUT":
+            self.recorded[path.split("/")[1]] = json.loads(call.body)["recording"]
+            return reply({})
+        at = int(path.partition("cursor=")[2] or 0)
+        page = [{"document": name, "recording": on} for name, on in list(self.recorded.items())[at : at + 1]]
+        more = {"next": str(at + 1)} if at + 1 < len(self.recorded) else {}
+        return reply({"class": self.is_class, "documents": page, **more})
 
     def keep(self, method, task):
         if task.get("is_gone"):
@@ -193,9 +210,9 @@ class World:
         self.ids += 1
         return f"id-{self.ids}"
 
-    def job(self, pictures=b"", live=False, variants=None):
+    def job(self, pictures=b"", live=False, variants=None, record=""):
         job = Job(self.new_id(), "a cat", 7, Place("doc", 1, 2, 3, 4), {"kind": "generate"}, [0] if pictures else [])
-        job.live, job.variants = live, variants or {}
+        job.live, job.variants, job.record = live, variants or {}, record
         self.session.submit(self.now, job, pictures)
         return job
 
@@ -273,4 +290,5 @@ class World:
 
     def ready(self):
         self.until(lambda: self.session.phase is Phase.READY and (self.session.link.is_open or not self.socket_works))
+        self.until(lambda: not self.session.records.busy, work=False)
         return self

@@ -281,12 +281,13 @@ def check_queues(template, resources, _parameters, clients):
     client = clients("lambda")
     for name, wanted in of_type(template, "AWS::Lambda::EventSourceMapping").items():
         function = resources.get(ref(wanted["FunctionName"]), "")
+        # A queue or a table.
         queue = resources.get(ref(wanted["EventSourceArn"]), "").rpartition("/")[2]
         found = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
         good = [
             it
             for it in found
-            if it["EventSourceArn"].endswith(f":{queue}")
+            if (it["EventSourceArn"].endswith(f":{queue}") or f":table/{queue}/stream/" in it["EventSourceArn"])
             and it["State"] == "Enabled"
             and it.get("FunctionResponseTypes", []) == wanted.get("FunctionResponseTypes", [])
         ]

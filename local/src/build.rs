@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
 /// The functions of the template.
-pub(crate) const FUNCTIONS: [&str; 10] = [
+pub(crate) const FUNCTIONS: [&str; 12] = [
     "authorize",
     "account",
     "studio",
@@ -20,7 +20,9 @@ pub(crate) const FUNCTIONS: [&str; 10] = [
     "claim",
     "progress-push",
     "lifecycle",
+    "archive",
     "idle-reaper",
+    "forecast",
 ];
 
 /// What was built.

@@ -323,6 +323,11 @@ impl Stack {
         &self.sockets
     }
 
+    /// The bucket of pictures, for a test's assertions.
+    pub fn pictures(&self) -> &Bucket {
+        &self.pictures
+    }
+
     /// The bucket of model files, for a test's assertions.
     pub fn models(&self) -> &Bucket {
         &self.models
@@ -349,6 +354,16 @@ impl Stack {
     pub async fn tick_reaper(&self) -> Result<()> {
         self.calls()
             .invoke(self.outputs.get("IdleReaperFunction")?, &tick())
+            .await
+            .map(drop)
+    }
+
+    /// What the next hour will ask for, or a training of the forecasters, now.
+    pub async fn forecast(&self, trains: bool) -> Result<()> {
+        let event = if trains { json!({ "train": true }) } else { tick() };
+        let calls = self.calls();
+        calls
+            .invoke(self.outputs.get("ForecastFunction")?, &event)
             .await
             .map(drop)
     }

@@ -6,7 +6,9 @@ use cloud::{
     Bucket, Store, StoreError, Write, on_conflict,
     tables::{CatalogOf, LoraOf, LorasOf},
 };
-use model::{CatalogEntry, TeamId};
+use model::{CatalogEntry, Millis, TeamId};
+
+use crate::audit::by;
 
 /// `ops lora`.
 #[derive(Debug, Subcommand)]
@@ -29,12 +31,12 @@ pub enum Command {
 }
 
 /// Does it; what is to be said about it.
-pub async fn run(store: &Store, models: &Bucket, command: Command) -> Result<String> {
+pub async fn run(store: &Store, models: &Bucket, command: Command, now: Millis) -> Result<String> {
     match command {
         Command::List { team } => list(store, &team).await,
         Command::Remove { team, sha256 } => {
             for sha256 in &sha256 {
-                remove(store, models, &team, sha256).await?;
+                remove(store, models, &team, sha256, now).await?;
             }
             Ok(format!("removed {} of team {team}", sha256.len()))
         }
@@ -67,7 +69,7 @@ async fn list(store: &Store, team: &TeamId) -> Result<String> {
     ))
 }
 
-async fn remove(store: &Store, models: &Bucket, team: &TeamId, sha256: &str) -> Result<()> {
+async fn remove(store: &Store, models: &Bucket, team: &TeamId, sha256: &str, now: Millis) -> Result<()> {
     let id = LoraOf(team.clone(), sha256.to_owned());
     let unknown = || format!("team {team} has no LoRA {sha256}; `ops lora list --team {team}` shows what it has");
     let lora = store
@@ -79,7 +81,11 @@ async fn remove(store: &Store, models: &Bucket, team: &TeamId, sha256: &str) -> 
     models.delete(&lora.key()).await.context("the file was not deleted")?;
     let deleted = on_conflict!({
         match store.get(&id).await? {
-            Some(mut lora) => store.commit([Write::delete(&mut lora)]).await,
+            Some(mut lora) => {
+                let on = format!("LoRA {sha256} of team {team}");
+                let line = by(now).did("remove LoRA", &on, &["uploaded".to_owned()], &["removed".to_owned()])?;
+                store.commit([Write::delete(&mut lora), line]).await
+            }
             None => Ok::<_, StoreError>(()),
         }
     });

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use cloud::{
     Store, StoreError, Write, on_conflict,
-    tables::{AllPools, Backlog, CatalogOf, PaceOf, WorkersOf},
+    tables::{AllPools, Backlog, CatalogOf, HazardOf, PaceOf, WorkersOf},
 };
 use model::{
-    Boot, Breaker, BreakerForce, CatalogEntry, Estimate, Estimates, MicroUsd, Millis, Pool, PoolId, Worker, WorkerState,
+    Boot, Breaker, BreakerForce, CatalogEntry, Estimate, Estimates, Hazard, MicroUsd, Millis, Pool, PoolId, Worker,
+    WorkerState,
 };
 use policy::{breaker, meter};
 
@@ -288,11 +289,12 @@ const PAGE: u32 = 1000;
 
 async fn show(store: &Store, id: &PoolId, now: Millis) -> Result<String> {
     let pool = find(store, id).await?;
-    let pace = PaceOf(id.clone());
-    let (workers, backlog, pace) = tokio::try_join!(
+    let (pace, hazard) = (PaceOf(id.clone()), HazardOf(id.clone()));
+    let (workers, backlog, pace, hazard) = tokio::try_join!(
         store.list(WorkersOf(id)),
         store.list(Backlog(id, PAGE)),
-        store.get(&pace)
+        store.get(&pace),
+        store.get_readable(&hazard)
     )
     .context(TABLES)?;
     let more = if backlog.len() >= PAGE as usize { " or more" } else { "" };
@@ -314,8 +316,11 @@ async fn show(store: &Store, id: &PoolId, now: Millis) -> Result<String> {
     }
     let _ = write!(
         text,
-        "\nlearned   {}",
-        learned(&pace.map(|pace| pace.estimates).unwrap_or_default())
+        "\nlearned   {}\npauses    {}",
+        learned(&pace.map(|pace| pace.estimates).unwrap_or_default()),
+        hazard
+            .as_ref()
+            .map_or_else(|| "nothing is known of them yet".to_owned(), pauses),
     );
     text += &boots(&workers.iter().filter_map(|it| it.boot).collect::<Vec<_>>(), now);
     Ok(text)
@@ -439,6 +444,21 @@ fn boots(all: &[Boot], now: Millis) -> String {
         ago(last.at, now)
     );
     text
+}
+
+/// What is known of painters' pauses, and whether anything is done by it.
+fn pauses(hazard: &Hazard) -> String {
+    let by = if policy::hazard::acts(hazard) {
+        "machines stay and start by them"
+    } else {
+        "machines stay and start by fixed times"
+    };
+    format!(
+        "learned from {:.0} requests; {by}: lately ${:.2} against ${:.2} by fixed times, waits included",
+        policy::hazard::evidence(hazard),
+        hazard.learned.usd,
+        hazard.fixed.usd,
+    )
 }
 
 fn learned(estimates: &Estimates) -> String {

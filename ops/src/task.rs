@@ -9,10 +9,15 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use cloud::{Cloud, StoreError, Write, tables::Backlog};
-use model::{CancelCause, Canceled, FailureClass, Millis, PoolId, Task, TaskId, TaskState, UserId};
+use history::index::Scope;
+use model::{
+    CancelCause, Canceled, FailureClass, LoraStrength, Millis, Parameters, PoolId, Task, TaskId, TaskState, TeamId,
+    UserId, WorkerId,
+};
 use tasks::{
     bodies::{self, PlanPlace},
-    list, runs,
+    list::{self, Choice},
+    runs,
 };
 
 use crate::{audit::by, user::TABLES};
@@ -34,12 +39,12 @@ pub enum Command {
         #[arg(long, default_value = "atelier")]
         stack: String,
     },
-    /// List a user's tasks, newest first, or a pool's that wait, first in line first.
+    /// List the tasks of a user, a team or a machine, newest first, or those of a pool that wait, first in line first.
     List {
         /// Whose.
         #[command(flatten)]
         of: Of,
-        /// Only those of a user that stand so.
+        /// Only those that stand so.
         #[arg(long, value_parser = state(), conflicts_with = "pool")]
         state: Option<TaskState>,
         /// Most that are listed.
@@ -73,6 +78,12 @@ pub struct Of {
     /// A user's.
     #[arg(long)]
     pub user: Option<UserId>,
+    /// Those of all users of a team.
+    #[arg(long)]
+    pub team: Option<TeamId>,
+    /// Those that a machine has rendered last, up to yesterday.
+    #[arg(long)]
+    pub worker: Option<WorkerId>,
     /// Those that wait in a pool.
     #[arg(long)]
     pub pool: Option<PoolId>,
@@ -90,16 +101,24 @@ pub async fn run(cloud: &Cloud, command: Command, now: Millis) -> Result<String>
         Command::Show { task, plan, .. } => {
             let found = find(cloud, task).await?;
             let mut text = lines(&found, now);
+            let asked = bodies::parameters(&cloud.store, task).await.context(TABLES)?;
+            if let Some(asked) = &asked {
+                let _ = write!(text, "\n{}", asked_with(asked));
+            }
             if plan {
                 let _ = write!(text, "\n\n{}", plan_of(cloud, task).await?);
             }
             Ok(text)
         }
-        Command::List { of, state, most } => match (of.user, of.pool) {
-            (Some(user), _) => of_user(cloud, &user, state, most).await,
-            (_, Some(pool)) => waiting(cloud, &pool, most, now).await,
-            (None, None) => bail!("say whose: --user or --pool"),
-        },
+        Command::List { of, state, most } => {
+            if let Some(pool) = of.pool {
+                return waiting(cloud, &pool, most, now).await;
+            }
+            let user = of.user.map(Scope::Owner);
+            let scope = user.or(of.team.map(Scope::Team)).or(of.worker.map(Scope::Worker));
+            let scope = scope.context("say whose: --user, --team, --worker or --pool")?;
+            newest(cloud, &scope, state, most).await
+        }
         Command::Cancel { task } => {
             let line = |before: &Task, after: &Task| line_of("cancel", now, before, after);
             let done = runs::cancel_and(cloud, task, CancelCause::User, now, |_| true, line).await;
@@ -245,6 +264,9 @@ fn lines(task: &Task, now: Millis) -> String {
             ),
         ));
     }
+    if let Some(last) = &task.last_run {
+        rows.push(("last run", format!("{} on {}", last.run_id, last.worker_id)));
+    }
     if task.failures > 0 {
         rows.push((
             "failures",
@@ -273,36 +295,102 @@ fn lines(task: &Task, now: Millis) -> String {
             ),
         ));
     }
+    in_rows(&rows)
+}
+
+fn in_rows(rows: &[(&str, String)]) -> String {
     let rows: Vec<_> = rows.iter().map(|(name, value)| format!("{name:<9} {value}")).collect();
     rows.join("\n")
 }
 
-async fn of_user(cloud: &Cloud, user: &UserId, state: Option<TaskState>, most: u32) -> Result<String> {
-    let (mut after, mut found) = (None, Vec::new());
+/// What it was asked with.
+fn asked_with(asked: &Parameters) -> String {
+    let size = format!("{} × {}, pictures: {}", asked.width, asked.height, asked.count);
+    let mut rows = vec![("kind", asked.kind.clone()), ("size", size)];
+    for (name, text) in [
+        ("prompt", &asked.prompt),
+        ("negative", &asked.negative_prompt),
+        ("style", &asked.style_prompt),
+        ("upscaler", &asked.upscaler),
+    ] {
+        if !text.is_empty() {
+            rows.push((name, one_line(text)));
+        }
+    }
+    rows.extend(asked.regions.iter().map(|text| ("region", one_line(text))));
+    if !asked.control.is_empty() {
+        rows.push(("control", asked.control.join(", ")));
+    }
+    if let Some(steps) = asked.steps {
+        let number = |number: Option<f64>| number.map_or_else(|| "–".to_owned(), |it| it.to_string());
+        rows.push((
+            "sampling",
+            format!(
+                "{} ({}), steps: {steps}, guidance: {}, strength: {}, seed: {}",
+                asked.sampler,
+                asked.scheduler,
+                number(asked.guidance),
+                number(asked.strength),
+                asked.seed.map_or_else(|| "–".to_owned(), |it| it.to_string()),
+            ),
+        ));
+    }
+    if !asked.checkpoint.is_empty() {
+        rows.push(("base", one_line(&asked.checkpoint)));
+    }
+    let lora = |it: &LoraStrength| ("LoRA", format!("{} at {}", one_line(&it.name), it.strength));
+    rows.extend(asked.loras.iter().map(lora));
+    in_rows(&rows)
+}
+
+/// A text of somebody's own, which must not look like rows of ours.
+fn one_line(text: &str) -> String {
+    let plain = |it: char| if it.is_control() { ' ' } else { it };
+    text.chars().map(plain).collect()
+}
+
+async fn newest(cloud: &Cloud, of: &Scope, state: Option<TaskState>, most: u32) -> Result<String> {
+    let choice = Choice { state, ..Choice::ALL };
+    let (mut after, mut found, mut damaged) = (None, Vec::new(), 0);
     loop {
-        let page = list::page(&cloud.store, user, state, after.as_ref(), list::MOST.min(most)).await;
-        let page = page.context(TABLES)?;
-        found.extend(page.entries);
-        after = page.next;
+        let left = (most as usize).saturating_sub(found.len()).min(list::MOST as usize);
+        let listed = list::all(cloud, of, &choice, after, left).await.context(TABLES)?;
+        found.extend(listed.tasks.into_iter().map(|it| it.task));
+        damaged += listed.damaged;
+        after = listed.next;
         if after.is_none() || found.len() >= most as usize {
             break;
         }
     }
-    found.truncate(most as usize);
-    if found.is_empty() {
-        return Ok(format!("{user} has no such tasks"));
-    }
     let mut text = String::new();
     for task in found {
         let why = task.error.as_ref().map_or("", |error| error.message.as_str());
+        let whose = match of {
+            Scope::Owner(_) => String::new(),
+            Scope::Team(_) | Scope::Worker(_) => format!("  {:<24}", task.owner),
+        };
         let line = format!(
-            "{}  {}  {:<11} {:<9} {why}",
+            "{}  {}{whose}  {:<11} {:<9} {why}",
             task.task_id,
             task.created.written(),
             task.lane.word(),
             task.state.word()
         );
         let _ = writeln!(text, "{}", line.trim_end());
+    }
+    if text.is_empty() {
+        let name = match of {
+            Scope::Owner(user) => user.as_str(),
+            Scope::Team(team) => team.as_str(),
+            Scope::Worker(worker) => worker.as_str(),
+        };
+        text = format!("{name} has no such tasks\n");
+    }
+    if damaged > 0 {
+        let _ = writeln!(
+            text,
+            "parts of the archive cannot be read, so some may be missing; the log says which"
+        );
     }
     Ok(text.trim_end().to_owned())
 }

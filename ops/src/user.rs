@@ -237,7 +237,10 @@ async fn alter(
         let mut after = before.clone();
         change(&mut after);
         let line = line_of(what, now, user, Some(&before), Some(&after))?;
-        let other = accounts::write_and(store, Some(before), Some(after.clone()), Some(line)).await?;
+        let out = after.tokens_valid_from != before.tokens_valid_from;
+        let out = out.then(|| accounts::leaving(user, now)).transpose()?;
+        let also = out.into_iter().chain([line]);
+        let other = accounts::write_and(store, Some(before), Some(after.clone()), also).await?;
         Ok::<_, StoreError>(match other {
             None => Ok(after),
             Some(other) => Err(taken(&other)),
@@ -310,13 +313,14 @@ async fn list(store: &Store, team: &TeamId) -> Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
-async fn remove(store: &Store, user: &UserId, now: Millis) -> Result<String> {
+pub(crate) async fn remove(store: &Store, user: &UserId, now: Millis) -> Result<String> {
     let removed = on_conflict!({
         let Some(account) = store.get(user).await? else {
             return Ok(false);
         };
         let line = line_of("remove user", now, user, Some(&account), None)?;
-        accounts::write_and(store, Some(account), None, Some(line))
+        let out = accounts::leaving(user, now)?;
+        accounts::write_and(store, Some(account), None, [line, out])
             .await
             .map(|_| true)
     });

@@ -21,7 +21,10 @@ pub fn ours(name: &str, signals: Signals) -> Case {
         settings: Settings::default(),
         signals,
         presence: true,
+        learning: true,
+        hazard: None,
         forecast: None,
+        foreseen: None,
         always: 0,
         choosing: true,
         knows_disks: true,
@@ -35,6 +38,7 @@ pub fn always_on(workers: u32) -> Case {
     Case {
         always: workers,
         presence: false,
+        learning: false,
         settings: Settings {
             idle_stop: Duration::from_hours(24 * 400),
             ..Settings::default()
@@ -47,6 +51,7 @@ pub fn always_on(workers: u32) -> Case {
 pub fn reactive(idle: Duration) -> Case {
     Case {
         presence: false,
+        learning: false,
         settings: Settings {
             idle_stop: idle.max(Settings::default().idle_stop),
             idle_blind: idle,
@@ -97,6 +102,7 @@ pub fn all(demand: &Demand) -> Vec<Case> {
     cases.extend([30, 15, 10, 5, 2].map(|minutes| reactive(Duration::from_mins(minutes))));
     cases.extend([
         ours(OURS, Signals::Canvas),
+        ours("presence without pauses", Signals::Unbroken),
         ours("presence at start only", Signals::Start),
         ours("no signal", Signals::None),
         patient,

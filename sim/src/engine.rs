@@ -11,7 +11,7 @@ use policy::watch::InstanceState;
 
 use self::{
     functions::TICK,
-    studio::{Event, MIDNIGHT, Studio},
+    studio::{Event, Studio},
 };
 use crate::{
     demand::Demand,
@@ -21,6 +21,7 @@ use crate::{
 };
 
 pub use self::case::Case;
+pub(crate) use self::studio::MIDNIGHT;
 
 const TICK_MS: u64 = TICK.as_secs() * 1000;
 const HOUR_MS: u64 = 3_600_000;
@@ -45,6 +46,7 @@ pub fn run(demand: &Demand, world: &World, case: &Case) -> Stats {
             studio.pay(at, end);
         }
     }
+    studio.stats.hazard = studio.hazard;
     studio.stats
 }
 

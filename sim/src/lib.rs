@@ -5,11 +5,14 @@
 
 pub mod cases;
 pub mod chance;
+mod changed;
 pub mod clairvoyant;
 pub mod demand;
 pub mod draw;
 pub mod engine;
+pub mod foreseen;
 pub mod goals;
+pub mod minutes;
 pub mod models;
 pub mod sensitivity;
 pub mod signals;

@@ -21,8 +21,9 @@ use serde::Serialize;
 use sim::{
     cases::{self, OURS, compare},
     demand::Demand,
-    draw,
+    draw, foreseen,
     goals::{self, Goal},
+    minutes::{self, Pair, Side},
     models, sensitivity,
     stats::Report,
     variants::{self, Variants},
@@ -58,6 +59,16 @@ struct Args {
     /// What it is worth to begin with the models that are asked for most: 20 and 86 models.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity"])]
     warm_up: bool,
+    /// What the hourly forecast is worth that learns from this demand's past, by each signal. Takes a second or two for each
+    /// day of the demand.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
+    forecast: bool,
+    /// What it is worth to know painters' pauses, with each kind of client.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
+    pauses: bool,
+    /// Of that, the first lines only.
+    #[arg(long, requires = "pauses")]
+    brief: bool,
     /// What groups of variants in the batch lane do to everybody else.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
     variants: bool,
@@ -103,11 +114,22 @@ fn main() -> Result<()> {
     if args.sensitivity {
         return print(args.json, &sensitivity::all(&demand, &world), table);
     }
+    if args.forecast {
+        return print(args.json, &foreseen::all(&demand, &world), table);
+    }
     if args.affinity {
         return print(args.json, &models::choices(&demand, &world), models_table);
     }
     if args.warm_up {
         return print(args.json, &models::warm_ups(&demand, &world), models_table);
+    }
+    if args.pauses {
+        let mut pairs = minutes::kinds(&demand, &world);
+        if !args.brief {
+            pairs.extend(minutes::worths(&demand, &world));
+            pairs.extend(minutes::wrong(&demand, &world));
+        }
+        return print(args.json, &pairs, pairs_table);
     }
     if args.variants {
         return print(args.json, &variants::table(&demand, &world), variants_table);
@@ -271,6 +293,22 @@ fn models_table(reports: &[Report]) {
             it.timeouts_pct,
             it.hours_month,
         );
+    }
+}
+
+fn pairs_table(pairs: &[Pair]) {
+    println!(
+        "| circumstances | fixed times: time-outs % | h/month | × clairvoyant | learned: time-outs % | h/month | × clairvoyant |"
+    );
+    println!("|---|{}", "--:|".repeat(6));
+    for it in pairs {
+        let side = |side: Side| {
+            format!(
+                "{:.2} | {:.1} | {:.2}",
+                side.timeouts_pct, side.hours_month, side.clairvoyant_ratio
+            )
+        };
+        println!("| {} | {} | {} |", it.what, side(it.fixed), side(it.learned));
     }
 }
 

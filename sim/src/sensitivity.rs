@@ -6,7 +6,7 @@ use crate::{
     engine::Case,
     signals::Signals,
     stats::Report,
-    world::World,
+    world::{Pauses, World},
 };
 
 /// Ours under each changed assumption; the name says which.
@@ -29,6 +29,24 @@ pub fn all(demand: &Demand, world: &World) -> Vec<Report> {
     vary("the same, restarted after 2 h only", Signals::Start, &|it| {
         it.painters.restart_s = 7200.0;
     });
+    vary("painters never pause", Signals::Unbroken, &|_| {});
+    for (name, every_s, median_s, sigma) in [
+        ("a pause after every minute", 60.0, 90.0, 0.8),
+        ("a pause after every ten minutes", 600.0, 90.0, 0.8),
+        ("pauses of 45 s", 180.0, 45.0, 0.8),
+        ("pauses of 3 min", 180.0, 180.0, 0.8),
+        ("pauses more alike", 180.0, 90.0, 0.4),
+        ("pauses less alike", 180.0, 90.0, 1.2),
+    ] {
+        vary(name, Signals::Canvas, &|it| {
+            it.painters.pauses = Pauses {
+                every_s,
+                median_s,
+                sigma,
+                ..Pauses::default()
+            };
+        });
+    }
     vary("100 % false alarms", Signals::Canvas, &|it| {
         it.painters.false_alarms = 1.0;
     });

@@ -13,8 +13,10 @@ pub enum Signals {
     None,
     /// A call when Krita starts.
     Start,
-    /// Activity on the canvas.
+    /// Activity on the canvas, with pauses.
     Canvas,
+    /// The same of painters who never pause, which is too kind an assumption.
+    Unbroken,
 }
 
 /// A sign of a painter.
@@ -49,7 +51,8 @@ pub fn signs(demand: &Demand, world: &World, signals: Signals) -> Vec<Shown> {
         match signals {
             Signals::None => {}
             Signals::Start => starts(user, times, world, &mut shown),
-            Signals::Canvas => canvas(user, times, world, &mut shown),
+            Signals::Canvas => canvas(user, times, world, true, &mut shown),
+            Signals::Unbroken => canvas(user, times, world, false, &mut shown),
         }
     }
     shown.sort_unstable();
@@ -83,7 +86,7 @@ fn starts(user: u32, times: &[u64], world: &World, shown: &mut Vec<Shown>) {
     }
 }
 
-fn canvas(user: u32, times: &[u64], world: &World, shown: &mut Vec<Shown>) {
+fn canvas(user: u32, times: &[u64], world: &World, pausing: bool, shown: &mut Vec<Shown>) {
     let mut stays: Vec<(u64, u64)> = Vec::new();
     let mut alarms = Vec::new();
     for &at in times {
@@ -98,11 +101,33 @@ fn canvas(user: u32, times: &[u64], world: &World, shown: &mut Vec<Shown>) {
         }
     }
     for (begin, end) in stays.into_iter().chain(alarms) {
-        let signs = (begin..=end)
-            .step_by(usize::try_from(EVERY_MS).unwrap_or(1))
-            .chain([end]);
-        shown.extend(signs.map(|at| Shown { at, user, canvas: true }));
+        let stretches = if pausing {
+            stretches(user, begin, end, world)
+        } else {
+            vec![(begin, end)]
+        };
+        for (begin, end) in stretches {
+            let signs = (begin..=end)
+                .step_by(usize::try_from(EVERY_MS).unwrap_or(1))
+                .chain([end]);
+            shown.extend(signs.map(|at| Shown { at, user, canvas: true }));
+        }
     }
+}
+
+/// The times of a stay in which there is activity: from its begin on, with pauses between.
+fn stretches(user: u32, begin: u64, end: u64, world: &World) -> Vec<(u64, u64)> {
+    let pauses = world.painters.pauses;
+    let mut chance = Chance::new(world.seed, "pauses", begin ^ u64::from(user) << 40);
+    let mut stretches = Vec::new();
+    let mut at = begin;
+    while at <= end {
+        // Of at least a second, so that a stay has an end whatever is assumed.
+        let until = at + millis(chance.exponential(pauses.every_s).max(1.0));
+        stretches.push((at, until.min(end)));
+        at = until + millis(chance.lognormal(pauses.median_s, pauses.sigma).min(pauses.most_s));
+    }
+    stretches
 }
 
 /// Now and then somebody opens Krita some hours later and asks for nothing.

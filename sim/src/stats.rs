@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::Millis;
+use model::{Hazard, Millis};
 use serde::Serialize;
 
 use crate::{clairvoyant::Clairvoyant, demand::Demand, world::World};
@@ -33,6 +33,10 @@ pub struct Stats {
     pub response_s: Vec<Option<f64>>,
     /// Tasks given up in the line.
     pub timeouts: u64,
+    /// Which requests' they were.
+    pub given_up: Vec<usize>,
+    /// What was learned of painters' pauses.
+    pub hazard: Option<Hazard>,
     requests: usize,
     waits_s: Vec<f64>,
     runs: u64,
@@ -52,6 +56,8 @@ impl Stats {
             response_s: vec![None; demand.requests.len()],
             requests: demand.requests.len(),
             timeouts: 0,
+            given_up: Vec::new(),
+            hazard: None,
             waits_s: Vec::new(),
             runs: 0,
             misses: 0,
@@ -63,8 +69,9 @@ impl Stats {
         }
     }
 
-    pub(crate) fn timed_out(&mut self) {
+    pub(crate) fn timed_out(&mut self, request: usize) {
         self.timeouts += 1;
+        self.given_up.push(request);
     }
 
     /// A run begins: its model was not in the GPU, nor on the disk, and takes so long to be there.

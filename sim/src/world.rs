@@ -88,11 +88,38 @@ pub struct Painters {
     pub lead_s: Range,
     /// Activity goes on this long after the last request.
     pub linger_s: f64,
+    /// Times without any sign while they are there.
+    pub pauses: Pauses,
     /// Stays without any request, as a share of those with one.
     pub false_alarms: f64,
     /// After a gap longer than this the painter has started Krita again: what a client that only signals at its start
     /// shows.
     pub restart_s: f64,
+}
+
+/// Painters look, think, talk and fetch references. Nobody has recorded that yet: all of it is guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Pauses {
+    /// Activity between two pauses: exponential, with this mean.
+    pub every_s: f64,
+    /// Half of the pauses are longer than this: log-normal.
+    pub median_s: f64,
+    /// Standard deviation of the logarithm of a pause: with the median of a minute and a half, one of a hundred is longer than
+    /// ten minutes.
+    pub sigma: f64,
+    /// The longest.
+    pub most_s: f64,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            every_s: 180.0,
+            median_s: 90.0,
+            sigma: 0.8,
+            most_s: 600.0,
+        }
+    }
 }
 
 impl Default for World {
@@ -124,6 +151,7 @@ impl Default for Painters {
         Self {
             lead_s: (120.0, 240.0),
             linger_s: 30.0,
+            pauses: Pauses::default(),
             false_alarms: 0.02,
             restart_s: 1800.0,
         }

@@ -14,6 +14,7 @@ use sim::{
     engine::run,
     goals, models,
     signals::Signals,
+    variants,
     world::World,
 };
 
@@ -44,6 +45,19 @@ fn the_recorded_traces_meet_their_goals() {
             .read_to_end(&mut text)
             .unwrap();
         meets(&Demand::read(name, &text, 1.0, 1).unwrap());
+    }
+}
+
+/// Forty variants twice a day in the batch lane: the others' p95 grows by no more than 1.1 times; beside a group it grows by
+/// less than a run, which is not interrupted.
+#[test]
+fn a_group_of_forty_slows_nobody_down() {
+    for painters in [12, 40] {
+        let demand = Demand::painted(painters, 28, 1).unwrap();
+        let found = variants::beside(&demand, &World::default(), 40);
+        assert!(found.times() <= 1.1, "{found:#?}");
+        assert!(found.beside >= 20 && found.done_min > 1.0, "{found:#?}");
+        assert!(found.beside_with_s - found.beside_without_s < 12.0, "{found:#?}");
     }
 }
 

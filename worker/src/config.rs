@@ -64,6 +64,10 @@ pub struct Options {
     /// How log lines look.
     #[arg(long, env = "ATELIER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+    /// Log group of CloudWatch Logs that this worker's lines are sent to, beside where they go otherwise; the worker's role must let it
+    /// make a stream there and write to it. Empty: they are not sent.
+    #[arg(long, env = "ATELIER_LOG_GROUP", default_value = "")]
+    pub log_group: String,
     /// What is logged, as in `info` or `worker=debug`.
     #[arg(long, env = "ATELIER_LOG", default_value = "info")]
     pub log: String,

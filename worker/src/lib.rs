@@ -23,7 +23,7 @@
 //! | `host` | this machine: its GPU, its boot, its folders, its commands, its dead-man switch |
 //!
 //! Uses point downwards in this list. What stands beside the rooms is used by several of them: `event` is what they tell the
-//! agent, `status` what they tell about the worker, `preview` the pictures of a run that somebody looks at.
+//! agent, `status` what they tell about the worker, `preview` the pictures of a run that somebody looks at, `shipping` what is logged.
 
 mod agent;
 mod backoff;
@@ -41,9 +41,11 @@ mod limits;
 mod loras;
 mod preview;
 mod render;
+mod shipping;
 mod status;
 mod transfer;
 
 pub use agent::{Agent, Exit};
 pub use config::{LogFormat, Options, Timing};
 pub use control_plane::{InstanceIdentity, ProofError};
+pub use shipping::{Destination, Intake, Shipper, TARGET, shipping};

@@ -1,6 +1,9 @@
 //! What heartbeats and the WebSocket tell about this worker, kept where the run can write and they can read.
 
-use model::{BootTimes, RunId, TaskId, worker_api::RunProgress};
+use model::{
+    BootTimes, RunId, TaskId,
+    worker_api::{Damaged, RunProgress, Source},
+};
 use tokio::sync::watch;
 
 /// What the worker is doing; a heartbeat is due at once when it becomes ready or unready.
@@ -16,6 +19,8 @@ pub(crate) struct Status {
     pub(crate) on_disk: Vec<String>,
     /// The same of the folder that the machines share.
     pub(crate) on_shared: Vec<String>,
+    /// What was found damaged since this process began, at most [`DAMAGED`]. It only grows.
+    pub(crate) damaged: Vec<Damaged>,
     /// Node classes of custom packs that ComfyUI has.
     pub(crate) nodes: Vec<String>,
     /// Why this machine is of no use, if it is.
@@ -46,6 +51,8 @@ impl From<Share> for RunProgress {
 /// ComfyUI keeps models on the GPU, and beyond that in memory, until it needs the room. How many that are depends on their
 /// size; four checkpoints are about what a host has room for.
 const MAIN_MODELS: usize = 4;
+/// A machine that finds more than that is of no use whatever is said of it.
+const DAMAGED: usize = 256;
 /// How many names of model files are worth remembering.
 const MODELS: usize = 24;
 
@@ -138,6 +145,20 @@ impl StatusBoard {
             let news = status.on_shared != hashes;
             status.on_shared = hashes;
             news
+        });
+    }
+
+    /// A file was found damaged, which is told at once.
+    pub(crate) fn damaged(&self, file: &str, from: Source) {
+        self.0.send_if_modified(|status| {
+            let room = status.damaged.len() < DAMAGED;
+            if room {
+                status.damaged.push(Damaged {
+                    file: file.to_owned(),
+                    from,
+                });
+            }
+            room
         });
     }
 

@@ -152,6 +152,12 @@ impl Run<'_> {
                 "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously reported\n",
             ));
         }
+        if strikes(&mut inner.faults.damaged_model, class) {
+            return Err(Trouble::exception(
+                "safetensors_rust.SafetensorError",
+                "Error while deserializing header: incomplete metadata, file not fully covered\n",
+            ));
+        }
         if strikes(&mut inner.faults.out_of_memory, class) {
             return Err(Trouble::exception("torch.OutOfMemoryError", "Allocation on device \n"));
         }

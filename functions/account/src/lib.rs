@@ -5,6 +5,7 @@ pub mod oidc;
 mod page;
 mod pages;
 mod provider;
+mod refused;
 mod sign_in;
 mod user;
 mod words;
@@ -66,4 +67,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(provider::leave))
         .routes(routes!(provider::come_back))
         .layer(from_fn(|request, next| web::translated(words::PROBLEMS, request, next)))
+        .layer(from_fn(refused::counted))
 }

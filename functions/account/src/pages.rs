@@ -223,7 +223,8 @@ pub(crate) async fn sign_out(
         } else if !account.sign_out(&device) {
             return Ok(());
         }
-        Ok::<_, HttpError>(store.commit([Write::put(&mut account)?]).await?)
+        let writes = [Write::put(&mut account)?, accounts::leaving(&user, now)?];
+        Ok::<_, HttpError>(store.commit(writes).await?)
     })?;
     accounts::hang_up(store, &app.cloud.sockets, &user).await?;
     Ok(Redirect::to("account"))

@@ -19,6 +19,7 @@ use web::{Cookie, Phrase, Problem, Redirect, Tongue, Visit, way_back};
 
 use crate::{
     App,
+    address::Counted,
     oidc::{Claims, OidcError, Provider},
     sign_in::open,
     words,
@@ -84,7 +85,12 @@ impl Browser {
         (status = 404, body = String, content_type = "text/html; charset=utf-8"),
     )
 )]
-pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Query) -> Result<Redirect, Problem> {
+pub(crate) async fn leave(
+    State(app): State<Arc<App>>,
+    _: Counted,
+    Now(now): Now,
+    query: Query,
+) -> Result<Redirect, Problem> {
     let provider = configured(&app)?;
     // Without a code the browser itself is to be signed in, and no device.
     let code = query.first("code").unwrap_or_default();
@@ -122,6 +128,7 @@ pub(crate) async fn leave(State(app): State<Arc<App>>, Now(now): Now, query: Que
 )]
 pub(crate) async fn come_back(
     State(app): State<Arc<App>>,
+    _: Counted,
     Now(now): Now,
     visit: Visit,
     query: Query,

@@ -21,10 +21,11 @@ use utoipa::ToSchema;
 use web::{Page, Problem, Redirect, Visit, Visitor};
 
 use crate::{
-    App, address,
+    App,
+    address::Counted,
     page::{self, Ask, Who},
     provider::Browser,
-    words,
+    refused, words,
 };
 
 /// Longest client id and device name taken, bytes.
@@ -77,6 +78,7 @@ pub(crate) enum Confirmed {
 )]
 pub(crate) async fn initiate(
     State(app): State<Arc<App>>,
+    _: Counted,
     Now(now): Now,
     visit: Visit,
     Json(Initiate { client_id, client_info }): Json<Initiate>,
@@ -84,7 +86,6 @@ pub(crate) async fn initiate(
     if !(8..=MAX_TEXT).contains(&client_id.len()) {
         return Err(HttpError::new(400, "The client id is not what the plugin sends."));
     }
-    address::admit(&app, &visit.address, now).await?;
     let code = uuid::Uuid::new_v4().simple().to_string();
     let ttl = (now + SignIn::LIFE).seconds();
     let sign_in = SignIn {
@@ -129,6 +130,7 @@ pub(crate) async fn initiate(
 )]
 pub(crate) async fn confirm(
     State(app): State<Arc<App>>,
+    _: Counted,
     Now(now): Now,
     Json(Confirm { client_id }): Json<Confirm>,
 ) -> Result<Json<Confirmed>, HttpError> {
@@ -195,6 +197,7 @@ async fn give(app: &App, client: &DeviceOf, now: Millis) -> Result<Option<(Accou
 )]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    _: Counted,
     Now(now): Now,
     visit: Visit,
     query: Query,
@@ -259,12 +262,12 @@ const ACCOUNT: &str = "account";
 )]
 pub(crate) async fn approve(
     State(app): State<Arc<App>>,
+    _: Counted,
     Now(now): Now,
     visit: Visit,
     form: Form,
 ) -> Result<Response, Problem> {
     visit.must_be_ours()?;
-    address::admit(&app, &visit.address, now).await?;
     let (code, invitation) = (form.field("code"), form.field("invitation").to_lowercase());
     if code.is_empty() {
         return sign_browser_in(&app, &visit, &invitation, &form.field("next"), now).await;
@@ -304,6 +307,7 @@ pub(crate) async fn approve(
             Page(page, cookie).into_response()
         }
         Err(sign_in) => {
+            refused::note(words::BAD_INVITATION.en);
             let ask = Ask {
                 problem: Some(words::BAD_INVITATION),
                 ..Ask::of(&app, &sign_in, &visit, visitor.as_ref())
@@ -330,6 +334,7 @@ async fn sign_browser_in(
         Ok::<_, HttpError>(Some(invited.user_id))
     })?;
     let Some(user) = user else {
+        refused::note(words::BAD_INVITATION.en);
         let who = Who {
             problem: Some(words::BAD_INVITATION),
             ..who

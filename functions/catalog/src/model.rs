@@ -83,6 +83,7 @@ pub(crate) struct Wanted {
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Now(now): Now,
     Path(id): Path<String>,
     Json(wanted): Json<Wanted>,
 ) -> Result<Json<ModelView>, HttpError> {
@@ -95,7 +96,7 @@ pub(crate) async fn change(
         licence: wanted.licence,
         source: wanted.source,
     };
-    let entry = models::change(&app.place(), &account, &key(&id)?, &change).await?;
+    let entry = models::change(&app.place(), &account, &key(&id)?, &change, now).await?;
     Ok(Json(entry.into()))
 }
 
@@ -126,9 +127,10 @@ pub(crate) async fn delete(
 pub(crate) async fn restore(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Now(now): Now,
     Path(id): Path<String>,
 ) -> Result<Json<ModelView>, HttpError> {
     let account = accounts::of(&app.cloud.store, &caller).await?;
-    let entry = models::restore(&app.place(), &account, &key(&id)?).await?;
+    let entry = models::restore(&app.place(), &account, &key(&id)?, now).await?;
     Ok(Json(entry.into()))
 }

@@ -8,8 +8,7 @@ use cloud::{
     tables::{Backlog, PaceOf, WorkersOf},
 };
 use model::{
-    BacklogEntry, Estimates, Failure, FailureClass, Millis, Outcome, PoolId, RunId, Task, TaskId, TeamId, Worker,
-    WorkerState,
+    BacklogEntry, Estimates, Failure, FailureClass, Millis, Outcome, PoolId, Task, TaskId, TeamId, Worker, WorkerState,
     worker_api::{Assignment, ModelFile, RunUrls},
 };
 use policy::load;
@@ -47,11 +46,6 @@ async fn can_do(app: &App, task_id: TaskId) -> Result<bool, HttpError> {
         Err(BodyError::Plan(_)) => Ok(true),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Where a run's pictures lie: the run is in the name, so that a lost worker's late upload overwrites nothing.
-pub(crate) fn result_key(task_id: TaskId, run_id: RunId) -> String {
-    format!("results/{task_id}/{run_id}")
 }
 
 /// The run that the worker holds already (its answer was lost), or else the best waiting task that it can claim.
@@ -245,15 +239,12 @@ pub(crate) async fn urls(app: &App, body: &Body) -> Result<RunUrls, HttpError> {
         loras: addresses(&body.loras).await?,
         models: addresses(&body.models).await?,
         upload: String::new(),
+        thumbnails: Vec::new(),
     })
 }
 
-/// Where to put the result, signed for its size in bytes.
-pub(crate) async fn upload_url(app: &App, task_id: TaskId, run_id: RunId, size: u64) -> Result<String, HttpError> {
-    let key = result_key(task_id, run_id);
-    Ok(app
-        .cloud
-        .bucket
-        .presign_put(&key, Some(size), app.settings.url_life)
-        .await?)
+/// Where to put something of a run, signed for its size in bytes.
+pub(crate) async fn upload_url(app: &App, key: &str, size: u64) -> Result<String, HttpError> {
+    let life = app.settings.url_life;
+    Ok(app.cloud.bucket.presign_put(key, Some(size), life).await?)
 }

@@ -10,7 +10,7 @@ use cloud::{
     metrics,
 };
 use model::{
-    Blame, Failure, FailureClass, Millis, Outcome, Pose, RunEnd, RunId, StepPictures, TaskId, TaskResult, TaskState,
+    Blame, Failure, FailureClass, MAX_THUMBNAIL, Millis, Outcome, Pose, RunEnd, RunId, StepPictures, TaskId, TaskResult, TaskState,
     Worker, WorkerId,
     worker_api::{Assignment, Read, RunEnded, RunFailure, RunResult},
 };
@@ -22,14 +22,15 @@ use tasks::{
 
 use tracing::{error, warn};
 
-use crate::{
-    App,
-    assign::{self, result_key},
-    calling,
-};
+use crate::{App, assign, calling};
 
 /// Most pictures of a run: as many as a request may ask for.
 const MAX_PICTURES: usize = 16;
+
+/// Whether a run may have thumbnails of these sizes, in bytes.
+pub(crate) fn fit(thumbnails: &[u64]) -> bool {
+    thumbnails.len() <= MAX_PICTURES && thumbnails.iter().all(|size| (1..=MAX_THUMBNAIL).contains(size))
+}
 
 /// The pictures of a run are in the bucket. The answer says whether they count, and what is to be done next.
 #[utoipa::path(
@@ -56,15 +57,21 @@ pub(crate) async fn result(
             "These are more pictures, or larger ones, than a run may have.",
         ));
     }
+    let none_or_all = [0, result.offsets.len()].contains(&result.thumbnails.len());
+    if !none_or_all || !fit(&result.thumbnails) {
+        return Err(HttpError::new(400, "The thumbnails do not fit the pictures."));
+    }
     if !result.pose.as_ref().is_none_or(Pose::is_sound) {
         return Err(HttpError::new(400, "The pose is not of the form it should have."));
     }
     let pictures = TaskResult {
-        key: result_key(result.task_id, result.run_id),
+        key: TaskResult::key_of(result.task_id, result.run_id),
         offsets: result.offsets,
         size: result.size,
         lora_warning: result.lora_warning,
         pose: result.pose,
+        thumbnails: !result.thumbnails.is_empty(),
+        kept: None,
     };
     let outcome = Outcome::Succeeded(pictures, result.times);
     let ended = Box::pin(end(
@@ -124,10 +131,11 @@ async fn end(
         Ok(ended) => {
             let kept = ended.end == RunEnd::Committed || !matches!(outcome, Outcome::Succeeded(..));
             if ended.end == RunEnd::Committed {
-                metrics::note(
-                    measure::first_picture(&worker, now),
-                    &[("worker.id", &worker.worker_id)],
-                );
+                let mut found: Vec<_> = measure::first_picture(&worker, now).into_iter().collect();
+                if !assign::is_old(&worker) {
+                    found.extend(measure::loads(&ended.task, reads));
+                }
+                metrics::note(found, &[("worker.id", &worker.worker_id)]);
             }
             (kept, Some(ended))
         }

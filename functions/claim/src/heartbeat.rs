@@ -12,7 +12,7 @@ use cloud::{
 };
 use model::{
     Millis, PoolNodes, Task, TaskState, Worker, WorkerId, WorkerState,
-    metrics::{COMFYUI_RESTARTS, STARTS},
+    metrics::{COMFYUI_RESTARTS, DAMAGED_FILES, STARTS},
     worker_api::{FileOffer, Heartbeat, HeartbeatReply, RunProgress},
 };
 use policy::measure;
@@ -24,6 +24,9 @@ use crate::{App, MAX_NAME, assign::is_old, calling, earlier, offers};
 
 /// Longest reason logged, characters: a machine may say anything.
 const MAX_REASON: usize = 200;
+
+/// Most damaged files that one heartbeat is believed.
+const DAMAGED: usize = 16;
 
 /// Most model names kept: what fits into a GPU is few.
 const MODELS: usize = 8;
@@ -52,7 +55,7 @@ pub(crate) async fn heartbeat(
     let (worker, came_up) = note(&app, &caller, known, &beat, now).await?;
     shown(&worker, before, came_up, &beat, now);
     if let Some(reason) = beat.sick.as_ref().filter(|_| worker.state != before) {
-        let reason: String = reason.chars().filter(|it| !it.is_control()).take(MAX_REASON).collect();
+        let reason = plain(reason, MAX_REASON);
         error!(worker.id = %worker.worker_id, pool = %worker.pool, reason, "a machine says that it is of no use; it is replaced");
     }
     if came_up {
@@ -102,6 +105,11 @@ fn shown(worker: &Worker, before: WorkerState, came_up: bool, beat: &Heartbeat, 
     if before == WorkerState::Ready && worker.state == WorkerState::Warming {
         found.push(COMFYUI_RESTARTS.of(1.0));
     }
+    for damaged in beat.damaged.iter().take(DAMAGED) {
+        let (file, from) = (plain(&damaged.file, MAX_NAME), damaged.from.word());
+        error!(worker.id = %worker.worker_id, pool = %worker.pool, file, from, "a model file was damaged; the machine fetches it anew");
+        found.push(DAMAGED_FILES.sample([from], 1.0));
+    }
     let kind = worker.instance_type.as_deref().unwrap_or_default();
     metrics::note(
         found,
@@ -111,6 +119,11 @@ fn shown(worker: &Worker, before: WorkerState, came_up: bool, beat: &Heartbeat, 
             ("instance.type", &kind),
         ],
     );
+}
+
+/// What may be logged of a text that a machine says.
+fn plain(text: &str, most: usize) -> String {
+    text.chars().filter(|it| !it.is_control()).take(most).collect()
 }
 
 /// Without this word a file is fetched when its task is: no reason to leave a heartbeat without an answer.

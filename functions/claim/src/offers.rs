@@ -17,7 +17,7 @@ use model::{
 };
 use policy::demand::most_wanted;
 use serde_json::Value;
-use tasks::bodies;
+use tasks::{bodies, demand::next_hour};
 use tracing::warn;
 
 use crate::{App, assign::estimates};
@@ -80,10 +80,17 @@ pub(crate) async fn first(app: &App, pool: &PoolId, now: Millis) -> First {
 async fn wanted_first(app: &App, pool: &PoolId, now: Millis) -> Result<First, HttpError> {
     let store = &app.cloud.store;
     let pace = PaceOf(pool.clone());
-    let (set, pace) = tokio::try_join!(store.get(pool), store.get(&pace))?;
+    let hour = async { Ok(next_hour(store, pool, now).await) };
+    let (set, pace, hour) = tokio::try_join!(store.get(pool), store.get(&pace), hour)?;
     let named = set.and_then(|pool| pool.warm_up);
     let demand = pace.map(|it| it.estimates.demand).unwrap_or_default();
-    let wanted = most_wanted(&demand, now);
+    // What this hour of the day asks for, then what was asked for lately.
+    let mut wanted: Vec<_> = hour.iter().flat_map(|it| &it.models).map(String::as_str).collect();
+    for model in most_wanted(&demand, now) {
+        if !wanted.contains(&model) {
+            wanted.push(model);
+        }
+    }
     if wanted.is_empty() && named.is_none() {
         return Ok(First::default());
     }

@@ -4,7 +4,7 @@ use accounts::Caller;
 use axum::extract::State;
 use cloud::http::{ErrorBody, HttpError, Json, PathId};
 use model::{
-    WorkerId,
+    TaskResult, WorkerId,
     worker_api::{FreshUrls, RunUrls},
 };
 use tasks::bodies;
@@ -13,10 +13,11 @@ use crate::{
     App,
     assign::{upload_url, urls},
     calling,
+    end::fit,
 };
 
-/// Fresh presigned URLs of a run that the worker holds: the ones before die with the session that signed them. With a size,
-/// that of the result alone.
+/// Fresh presigned URLs of a run that the worker holds: the ones before die with the session that signed them. With a size or
+/// those of thumbnails, the ones for these alone.
 #[utoipa::path(
     post, path = "/v1/workers/{id}/urls", tag = "workers", params(("id" = String, Path)),
     request_body = FreshUrls,
@@ -41,13 +42,24 @@ pub(crate) async fn fresh(
             "The pictures are too large. Use a smaller canvas, or ask for fewer.",
         ));
     }
-    if let Some(size) = wanted.size {
+    if !fit(&wanted.thumbnails) {
+        return Err(HttpError::new(
+            400,
+            "These are more thumbnails, or larger ones, than a run may have.",
+        ));
+    }
+    if wanted.size.is_some() || !wanted.thumbnails.is_empty() {
         // The GPU waits: whoever has a result needs no inputs any more.
-        let upload = upload_url(&app, wanted.task_id, wanted.run_id, size).await?;
-        return Ok(Json(RunUrls {
-            upload,
-            ..RunUrls::default()
-        }));
+        let (task_id, run_id) = (wanted.task_id, wanted.run_id);
+        let mut urls = RunUrls::default();
+        if let Some(size) = wanted.size {
+            urls.upload = upload_url(&app, &TaskResult::key_of(task_id, run_id), size).await?;
+        }
+        for (place, size) in wanted.thumbnails.into_iter().enumerate() {
+            let key = TaskResult::thumbnail_key(task_id, run_id, place);
+            urls.thumbnails.push(upload_url(&app, &key, size).await?);
+        }
+        return Ok(Json(urls));
     }
     let body = bodies::read(&app.cloud.store, wanted.task_id).await?;
     Ok(Json(urls(&app, &body).await?))

@@ -53,7 +53,7 @@ impl GroupView {
                 id: member.task_id,
                 label: member.label.clone(),
                 task: match task {
-                    Some(task) => Some(view::shown(&app.cloud.bucket, &app.settings, task).await?),
+                    Some(task) => Some(view::with_thumbnails(&app.cloud.bucket, &app.settings, task).await?),
                     None => None,
                 },
             });

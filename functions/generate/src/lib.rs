@@ -1,6 +1,7 @@
 //! The painters' task API in the plugin's words: submit, status, list, cancel, uploads.
 
 mod group;
+mod keep;
 mod list;
 mod recording;
 mod reply;
@@ -42,7 +43,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(submit::submit))
         .routes(routes!(submit::cost))
         .routes(routes!(task::status))
-        .routes(routes!(task::task))
+        .routes(routes!(task::task, keep::delete))
+        .routes(routes!(keep::keep, keep::keep_no_longer))
         .routes(routes!(list::tasks))
         .routes(routes!(recording::applied))
         .routes(routes!(recording::all, recording::delete_all))

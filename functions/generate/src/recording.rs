@@ -8,7 +8,7 @@ use cloud::{
     http::{ErrorBody, HttpError, Json, Now, PathId, Query},
     page::Cursor,
 };
-use model::{Applied, Document, DocumentId, Millis, Step, StepPictures, TaskId};
+use model::{Applied, Document, DocumentId, Millis, Parameters, Step, StepPictures, TaskId};
 use serde::{Deserialize, Serialize};
 use tasks::recording;
 use utoipa::ToSchema;
@@ -124,6 +124,9 @@ pub(crate) struct StepView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>)]
     ended: Option<Millis>,
+    /// What was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Parameters>,
     #[serde(flatten)]
     pictures: StepPictures,
     /// Which pictures were put into the document, in this order.
@@ -137,6 +140,7 @@ impl From<Step> for StepView {
             task: step.task_id,
             asked: step.asked,
             ended: step.ended,
+            parameters: step.parameters,
             pictures: step.pictures,
             applied: step.applied,
         }

@@ -155,6 +155,7 @@ pub(crate) async fn submit(
         hold::lane(plan.output.count, plan.work.steps, plan.work.units())
     };
     let credits = workflow::credits(&input);
+    let parameters = intake::parameters(&input);
     let files = input.image_data.map_or(Files::None, files);
     let wanted = Wanted {
         credits,
@@ -162,6 +163,7 @@ pub(crate) async fn submit(
         document,
         fresh,
         plan,
+        parameters,
         files,
         models,
         lane,

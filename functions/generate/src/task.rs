@@ -1,6 +1,6 @@
 //! How a task stands, canceling it, and what may be asked for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use accounts::Caller;
 use axum::extract::State;
@@ -8,16 +8,18 @@ use cloud::{
     Write, chain,
     http::{ErrorBody, HttpError, Json, Now, PathId},
 };
-use model::{CancelCause, Millis, Task, TaskId, socket::TaskView};
+use history::index::{self, Scope};
+use model::{CancelCause, Millis, Parameters, Task, TaskId, socket::TaskView};
 use policy::{hold, presence::Sign};
 use serde::Serialize;
 use serde_json::Value;
-use tasks::{held, presence, runs, view};
+use tasks::{bodies, held, presence, runs, view};
 use tracing::info;
 use utoipa::ToSchema;
 
 use crate::{
     App,
+    list::leads,
     reply::{Spent, Status, StatusWord},
 };
 
@@ -55,20 +57,117 @@ async fn left(app: &App, caller: &Caller, now: Millis) -> Option<Spent> {
     Some(Spent::of(&usage.ok()?, &account.ok()?))
 }
 
-/// Where a task stands, as a whole snapshot with words, place in line, time left, and its pictures.
+/// A task as a whole.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WholeTask {
+    #[serde(flatten)]
+    task: TaskView,
+    #[serde(flatten)]
+    history: History,
+    /// What it was asked with, once it is over; absent where that is not known any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Parameters>,
+}
+
+/// What is said of a task beside where it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct History {
+    /// Kind of picture, as the request named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// When it was submitted, milliseconds since 1970.
+    #[schema(value_type = u64)]
+    created: Millis,
+    /// When it ended, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    ended_at: Option<Millis>,
+}
+
+impl From<&Task> for History {
+    fn from(task: &Task) -> Self {
+        Self {
+            kind: task.kind.clone(),
+            created: task.created,
+            ended_at: task.ended_at,
+        }
+    }
+}
+
+/// Where a task stands, as a whole snapshot with words, place in line, time left, and its pictures; once it is over with what it
+/// was asked with.
 #[utoipa::path(
     get, path = "/v1/tasks/{id}", tag = "painters", params(("id" = TaskId, Path)),
-    responses((status = 200, body = TaskView))
+    responses((status = 200, body = WholeTask))
 )]
 pub(crate) async fn task(
     State(app): State<Arc<App>>,
     caller: Caller,
     Now(now): Now,
     PathId(id): PathId<TaskId>,
-) -> Result<Json<TaskView>, HttpError> {
-    let task = own(&app, &caller, id, now).await?;
-    Ok(Json(view::whole(&app.cloud, &app.settings, &task, now).await?))
+) -> Result<Json<WholeTask>, HttpError> {
+    let task = match own(&app, &caller, id, now).await {
+        Err(error) if error.status == 404 => return past(&app, &caller, id).await.map(Json),
+        found => found?,
+    };
+    let view = async { Ok::<_, HttpError>(view::whole(&app.cloud, &app.settings, &task, now).await?) };
+    let parameters = async {
+        // Whoever waits asks often, and knows what for.
+        if task.state.is_terminal() {
+            Ok(bodies::parameters(&app.cloud.store, id).await?)
+        } else {
+            Ok(None)
+        }
+    };
+    let (view, parameters) = tokio::try_join!(view, parameters)?;
+    Ok(Json(WholeTask {
+        task: view,
+        history: History::from(&task),
+        parameters,
+    }))
 }
+
+/// A task that the table has no more, or for a lead one of the team, as the archive or the table has it.
+async fn past(app: &App, caller: &Caller, id: TaskId) -> Result<WholeTask, HttpError> {
+    let mut scopes = vec![Scope::Owner(caller.user())];
+    if leads(caller) {
+        let found = app.cloud.store.get_readable(&id).await?;
+        if let Some(task) = found.filter(|task| task.team == caller.team) {
+            let parameters = bodies::parameters(&app.cloud.store, id).await?;
+            return Ok(WholeTask {
+                task: view::shown(&app.cloud.bucket, &app.settings, &task).await?,
+                history: History::from(&task),
+                parameters,
+            });
+        }
+        scopes.push(Scope::Team(caller.team.clone()));
+    }
+    // Clocks differ, and a request may have waited; one that an idempotency key names does not say when it was made.
+    let about = |made: Millis| made - ABOUT..=made + ABOUT;
+    let created = id.made_at().map_or(Millis(0)..=Millis(u64::MAX), about);
+    for scope in scopes {
+        let found = index::find(&app.cloud.bucket, &scope, id, created.clone()).await?;
+        if let Some(entry) = found {
+            let record = history::find_record(&app.cloud.bucket, &entry.task).await;
+            let record =
+                record.inspect_err(|error| info!(task.id = %id, error = chain(error), "its record is not there"));
+            let task = Task {
+                // Gone by now.
+                result: None,
+                ..entry.task
+            };
+            return Ok(WholeTask {
+                task: TaskView::from(&task),
+                history: History::from(&task),
+                parameters: record.ok().flatten().and_then(|record| record.parameters),
+            });
+        }
+    }
+    Err(HttpError::new(404, "There is no such task."))
+}
+
+/// How far the time in a task's id may be from that of its submit.
+const ABOUT: Duration = Duration::from_hours(24);
 
 /// What a cancel came to.
 #[derive(Debug, Serialize, ToSchema)]

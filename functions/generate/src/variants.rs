@@ -148,6 +148,7 @@ async fn compiled(
         wanted.push(WantedVariant {
             label,
             plan,
+            parameters: intake::parameters(&input),
             models,
             credits: workflow::credits(&input),
         });

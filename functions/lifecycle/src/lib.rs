@@ -1,5 +1,5 @@
-//! EC2 events and the minute tick: converges instances, expires tasks, requeues lost runs, scales. S3 events: deletes
-//! uploads that are too large.
+//! EC2 events and the minute tick: converges instances, expires tasks, requeues lost runs, scales, offers tasks again that are
+//! over and have no record. S3 events: deletes uploads that are too large.
 //!
 //! An event only says which instance or object to look at. The tick looks at everything but uploads, so whatever was lost
 //! on the way is made good within a minute; an upload that nobody looked at is gone after a day.
@@ -8,7 +8,7 @@ mod report;
 
 use std::{collections::BTreeMap, time::Instant};
 
-use cloud::{Cloud, StoreError, bucket::BucketError, chain, metrics, tables::AllPools};
+use cloud::{Cloud, StoreError, Write, bucket::BucketError, chain, metrics, tables::AllPools};
 use fleet::{
     Fleet, FleetError, Instance,
     converge::{converge_all, converge_one},
@@ -17,11 +17,13 @@ use fleet::{
 use futures_util::{StreamExt, stream};
 use model::{Canceled, InstanceId, Millis, PoolId, Presence, RunEnd, Settings, Task, TaskId, metrics::TICK_TIME};
 use policy::{
-    measure,
-    watch::{expiry, may_expire, run_lost},
+    hazard, measure,
+    watch::{expiry, may_expire, offers_records, run_lost},
 };
 use serde_json::Value;
 use tasks::{
+    archive,
+    demand::next_hour,
     intake::UPLOADS,
     runs::{RunError, cancel, lose_run},
 };
@@ -157,9 +159,22 @@ impl App {
             }
             of_pool
         });
+        if let Err(problem) = accounts::hang_up_leaving(&self.cloud.store, &self.cloud.sockets, now).await {
+            warn!(
+                error = chain(&problem),
+                "sockets of those who are out were not all looked for; the next tick goes on"
+            );
+        }
         let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
         while let Some(of_pool) = looks.next().await {
             report += of_pool;
+        }
+        // A record may wait, and whatever keeps it from being written is no reason to look after nothing else.
+        if offers_records(now) {
+            match archive::offer(&self.cloud.store, now).await {
+                Ok(offered) => report.offered = offered,
+                Err(problem) => error!(error = chain(&problem), "tasks without a record were not offered again"),
+            }
         }
         report.log(started.elapsed());
         metrics::note(
@@ -207,11 +222,48 @@ impl App {
             }
         }
         self.hang_up_missed(&loaded.presence).await;
+        self.believe(&loaded, now).await;
+        self.learn(&loaded, now).await;
         let scaled = scale(&self.cloud, &self.fleet, &self.settings, pool, now).await;
         converged?;
         watched?;
         report.planned += usize::from(scaled?);
         Ok(())
+    }
+
+    /// Takes over what the forecast asks for, and settles its credit. Whoever changes the pool at the same time goes first:
+    /// the next tick settles for this one.
+    async fn believe(&self, loaded: &Loaded, now: Millis) {
+        let pool = &loaded.pool;
+        if pool.forecast.is_none() && self.settings.forecast_workers == 0 {
+            return;
+        }
+        let hour = next_hour(&self.cloud.store, &pool.pool, now).await;
+        let Some(forecast) = policy::forecast::looked(&loaded.snapshot(&self.settings, now), hour.as_ref()) else {
+            return;
+        };
+        let mut pool = pool.clone();
+        pool.forecast = Some(forecast);
+        let write = match Write::put(&mut pool) {
+            Ok(write) => self.cloud.store.commit([write]).await,
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = write {
+            warn!(pool = %pool.pool, error = chain(&problem), "what the forecast asks for was not noted");
+        }
+    }
+
+    /// Notes what the tick shows of painters' pauses. Losing one loses nothing else.
+    async fn learn(&self, loaded: &Loaded, now: Millis) {
+        let Some(mut learned) = hazard::observed(&loaded.snapshot(&self.settings, now)) else {
+            return;
+        };
+        let noted = async { self.cloud.store.commit([Write::put(&mut learned)?]).await };
+        match noted.await {
+            // Another tick at the same time has seen the same.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => warn!(pool = %learned.pool, error = chain(&error), "painters' pauses were not noted"),
+        }
     }
 
     /// Hangs up on those who are out and whose sockets could not be closed then, among who was here lately.

@@ -17,6 +17,8 @@ pub(crate) struct TickReport {
     pub(crate) expired: usize,
     /// Pools whose fleet was to be changed.
     pub(crate) planned: usize,
+    /// Tasks that are over and were offered again to who writes records.
+    pub(crate) offered: usize,
 }
 
 impl TickReport {
@@ -28,6 +30,7 @@ impl TickReport {
             requeued,
             expired,
             planned,
+            offered,
         } = self;
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         info!(
@@ -37,6 +40,7 @@ impl TickReport {
             tasks.requeued = requeued,
             tasks.expired = expired,
             pools.planned = planned,
+            tasks.offered = offered,
             duration_ms = ms,
             "tick"
         );
@@ -51,5 +55,6 @@ impl AddAssign for TickReport {
         self.requeued += other.requeued;
         self.expired += other.expired;
         self.planned += other.planned;
+        self.offered += other.offered;
     }
 }

@@ -52,14 +52,14 @@ pub(crate) async fn page(
     for task in &seen.tasks {
         pictures.push(address(&app, task.as_ref()).await?);
     }
-    let origin = pictures.iter().flatten().next().and_then(|url| origin(url));
+    let origin = pictures.iter().flatten().next().and_then(|it| origin(&it.shown));
     let cookie = visitor.renewed(&*app, now).await?;
     let body = html! {
         p.soft { "Asked for by " (name(seen.group.owner.as_str())) ", " (seen.group.created.written()) ". As of " (now.written()) "." }
         (summary(&seen))
         ul.variants {
             @for ((member, task), picture) in seen.group.members.iter().zip(&seen.tasks).zip(&pictures) {
-                (variant(member, task.as_ref(), picture.as_deref()))
+                (variant(member, task.as_ref(), picture.as_ref()))
             }
         }
         p { a href="../../studio" { "To the studio" } }
@@ -68,15 +68,26 @@ pub(crate) async fn page(
     Ok(Page(FRAME.page("Variants", &body), cookie).with(images.as_deref().unwrap_or_default()))
 }
 
+/// Addresses of a variant's pictures.
+struct Picture {
+    /// What is shown: the thumbnail of the first, or all of them where there is none.
+    shown: String,
+    /// All of them.
+    whole: String,
+}
+
 /// Where the pictures are, once they are there.
-async fn address(app: &App, task: Option<&Task>) -> Result<Option<String>, HttpError> {
-    match task.and_then(|it| it.result.as_ref()) {
-        Some(result) => {
-            let url = app.cloud.bucket.presign_get(&result.key, app.settings.url_life).await?;
-            Ok(Some(url))
-        }
-        None => Ok(None),
-    }
+async fn address(app: &App, task: Option<&Task>) -> Result<Option<Picture>, HttpError> {
+    let Some(result) = task.and_then(|it| it.result.as_ref()) else {
+        return Ok(None);
+    };
+    let (bucket, life) = (&app.cloud.bucket, app.settings.url_life);
+    let whole = bucket.presign_get(&result.place(), life).await?;
+    let shown = match result.thumbnail_keys().next() {
+        Some(key) => bucket.presign_get(&key, life).await?,
+        None => whole.clone(),
+    };
+    Ok(Some(Picture { shown, whole }))
 }
 
 fn summary(seen: &Seen) -> Markup {
@@ -107,13 +118,13 @@ const fn word(state: TaskState) -> &'static str {
     }
 }
 
-fn variant(member: &Member, task: Option<&Task>, picture: Option<&str>) -> Markup {
+fn variant(member: &Member, task: Option<&Task>, picture: Option<&Picture>) -> Markup {
     let state = task.map_or_else(|| "kept no more".to_owned(), stands);
     html! {
         li {
             figure {
                 @match picture {
-                    Some(url) => a href=(url) { img src=(url) loading="lazy" width="256" height="256" alt={ "Picture of " (member.label) }; },
+                    Some(it) => a href=(it.whole) { img src=(it.shown) loading="lazy" width="256" height="256" alt={ "Picture of " (member.label) }; },
                     None => div.empty { (state) },
                 }
                 figcaption {

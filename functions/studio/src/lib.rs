@@ -19,10 +19,11 @@ mod words;
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn;
 use cloud::{Cloud, Store};
 use model::Settings;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use web::Site;
+use web::{Site, in_time};
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -58,4 +59,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(recording::export::export))
         .routes(routes!(ticket::give))
         .routes(routes!(group::page))
+        .layer(from_fn(in_time))
 }

@@ -140,13 +140,13 @@ pub(super) async fn run(site: &Site, command: Command) -> Result<String> {
         }
         Command::Restore(one) => {
             let entry = find(site, one, true).await?;
-            restore(&site.place(), &operator(&one.team), &key(&entry)).await?;
+            restore(&site.place(), &operator(&one.team), &key(&entry), cloud::now()).await?;
             return Ok(format!("{} is there again", named(&entry)));
         }
         Command::Add(_) | Command::List { .. } => bail!("this is not done here"),
     };
     let entry = find(site, one, false).await?;
-    let changed = change(&site.place(), &operator(&one.team), &key(&entry), &wanted).await;
+    let changed = change(&site.place(), &operator(&one.team), &key(&entry), &wanted, cloud::now()).await;
     let changed = changed.with_context(|| named(&entry))?;
     Ok(format!("{} {done}", named(&changed)))
 }

@@ -43,7 +43,7 @@ class Calls:
         headers: Tuple[Tuple[str, str], ...] = (),
     ) -> None:
         """A call of the API."""
-        if method == "POST":
+        if method in ("POST", "PUT"):
             body, headers = body or b"{}", headers + (("Content-Type", "application/json"),)
         if self.token is not None:
             headers += (("Authorization", "Bearer " + self.token),)

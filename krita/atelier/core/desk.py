@@ -81,6 +81,7 @@ class Desk:
         job = Job(
             new_id, old.prompt, old.seed, old.place, old.workflow, old.offsets, live=old.live, variants=old.variants
         )
+        job.record = old.record
         self.forget(job_id)
         self.submit(job, blob)
         return job
@@ -234,7 +235,7 @@ class Desk:
             # Krita was closed in between, and only the server knows whether it has this request: its pictures anew.
             job.state, work.busy = State.UPLOADING, False
             return
-        body = requests.with_pictures(job.workflow, blob, job.offsets, work.place, job.variants)
+        body = requests.with_pictures(job.workflow, blob, job.offsets, work.place, job.variants, job.record)
         key = (("Idempotency-Key", job.id),)
         self._calls.api("POST", "generate", lambda at, reply: self._submitted(at, job, reply), body, key)
 

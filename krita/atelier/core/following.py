@@ -50,6 +50,7 @@ class Following:
                 state=State.QUEUED,
                 task=it["id"],
                 group=group,
+                record=job.record,
                 label=it["label"] if isinstance(it.get("label"), str) else "",
             )
             for number, it in enumerate(variants)

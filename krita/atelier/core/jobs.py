@@ -68,6 +68,8 @@ class Job:
     """What is varied; then it becomes a group's jobs once the server has said which those are."""
     group: str = ""
     """The group that it is one of."""
+    record: str = ""
+    """Name of its document, for the record of how that was made; empty for one that has none."""
     label: str = ""
     """What is special about it in its group."""
     state: State = State.SUBMITTING
@@ -170,7 +172,7 @@ class Job:
             job = Job(**{**parts, "place": place, "state": State(document["state"])})
         except (TypeError, KeyError, ValueError):
             return None
-        texts = (job.id, job.prompt, job.group, job.label, place.document, job.task or "", job.note or "", job.error or "")
+        texts = (job.id, job.prompt, job.group, job.label, job.record, place.document, job.task or "", job.note or "", job.error or "")
         numbers = (job.seed, job.size, job.version, place.x, place.y, place.width, place.height)
         job.position, job.eta, job.trouble = untrusted.whole(job.position), None, None
         job.progress = untrusted.number(job.progress) or 0.0

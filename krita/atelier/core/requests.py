@@ -293,6 +293,7 @@ def with_pictures(
     offsets: List[int],
     place: Optional[str],
     variants: Optional[Dict[str, Any]] = None,
+    document: str = "",
 ) -> bytes:
     """The body of `generate`; a blob without a place to lie in travels along."""
     data: Dict[str, Any] = {"offsets": offsets}
@@ -300,9 +301,11 @@ def with_pictures(
         data["base64"] = base64.b64encode(blob).decode()
     else:
         data["s3_object"] = place
-    return body({**workflow, "image_data": data} if blob else workflow, variants)
+    return body({**workflow, "image_data": data} if blob else workflow, variants, document)
 
 
-def body(workflow: Dict[str, Any], variants: Optional[Dict[str, Any]] = None) -> bytes:
-    """The body of `generate`."""
-    return json.dumps({"input": {"workflow": workflow, **({"variants": variants} if variants else {})}}).encode()
+def body(workflow: Dict[str, Any], variants: Optional[Dict[str, Any]] = None, document: str = "") -> bytes:
+    """The body of `generate`, for a document of this name if it has one."""
+    varied = {"variants": variants} if variants else {}
+    named = {"options": {"document": document}} if document else {}
+    return json.dumps({"input": {"workflow": workflow, **varied, **named}}).encode()

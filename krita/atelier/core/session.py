@@ -18,6 +18,7 @@ from .jobs import Job, State
 from .link import Link
 from .loras import Loras
 from .offer import Offer
+from .records import Records
 from .tongue import language, say
 
 CONFIRM, CONFIRM_LIMIT = 2.0, 300.0
@@ -49,6 +50,7 @@ class Session:
         self.loras = Loras(self._effects, self._calls, chance, loras)
         self.growing = Growing()
         self.history = History(self._calls)
+        self.records = Records(self._calls)
         self._backoff = Backoff(chance)
         self._new_id = new_id
         self._due = 0.0
@@ -140,6 +142,7 @@ class Session:
         self.desk.interrupt()
         self.loras.interrupt()
         self.history.interrupt()
+        self.records.interrupt()
         self.link.off()
         self._calls.token, self._asking, self.problem = None, False, None
         self._effects.append(KeepToken(self.endpoint, None))
@@ -183,6 +186,7 @@ class Session:
             return
         assert user is not None and name is not None
         self.name, self.desk.credits = name, untrusted.whole(user.get("credits"))
+        self.records.is_class = user.get("recording") is True
         # The token travels no more openly than it does to the API.
         schemes = ("wss",) if self.endpoint.startswith("https:") else ("wss", "ws")
         self._socket = untrusted.address(user.get("socket"), *schemes) or ""
@@ -200,6 +204,7 @@ class Session:
         if self.phase is not Phase.READY:
             self.phase = Phase.READY
             self.desk.resume(now)
+            self.records.look()
 
     def _lost(self, now: float, reply: Reply, sound: bool) -> bool:
         """Whether there is no connection by what a call has brought."""
@@ -220,6 +225,7 @@ class Session:
         self.desk.interrupt()
         self.loras.interrupt()
         self.history.interrupt()
+        self.records.interrupt()
         self._asking = False
         self.phase, self.problem = Phase.SIGNED_OUT, said
 

@@ -58,6 +58,10 @@
         <translation>服务器地址</translation>
     </message>
     <message>
+        <source>Each request in this document, with small pictures of it, is recorded for you and whoever leads your team.</source>
+        <translation>此文档中的每个请求及其小图会为您和团队负责人记录下来。</translation>
+    </message>
+    <message>
         <source>Expert</source>
         <translation>专家</translation>
     </message>
@@ -80,6 +84,10 @@
     <message>
         <source>Not offered any more: {names}</source>
         <translation>已不再提供：{names}</translation>
+    </message>
+    <message>
+        <source>Record the making</source>
+        <translation>记录创作过程</translation>
     </message>
     <message>
         <source>Sho&amp;w</source>
@@ -140,6 +148,10 @@
     <message>
         <source>Without it the first picture after a pause may wait for a GPU to wake, about 90 s.</source>
         <translation>关闭后，休息之后的第一幅图片可能要等 GPU 唤醒，约 90 秒。</translation>
+    </message>
+    <message>
+        <source>Your team is a class: the making is recorded, unless you switch it off.</source>
+        <translation>您的团队是一个班级：创作过程会被记录，除非您将其关闭。</translation>
     </message>
     <message>
         <source>{left} left</source>

@@ -30,7 +30,7 @@ const fn call(function: &'static str, event: &'static str, moment: Moment, name:
 }
 
 /// All calls, at least one of each function.
-pub(crate) const CALLS: [Call; 11] = [
+pub(crate) const CALLS: [Call; 12] = [
     call("authorize", "http", Moment::Quiet, "valid token"),
     call("account", "user", Moment::Quiet, "user"),
     call("generate", "submit", Moment::Quiet, "submit, a worker is woken"),
@@ -42,6 +42,7 @@ pub(crate) const CALLS: [Call; 11] = [
     call("progress-push", "progress", Moment::Running, "progress"),
     call("lifecycle", "tick", Moment::Running, "tick, one worker renders"),
     call("idle-reaper", "tick", Moment::Waiting, "tick, one worker is ready"),
+    call("forecast", "look", Moment::Finished, "what the next hour will ask for"),
 ];
 
 /// The golden event with this token, as if it happened now.
@@ -81,7 +82,7 @@ pub(crate) fn check(call: &Call, answer: &Value) -> Result<()> {
     let good = match call.function {
         "authorize" => answer["isAuthorized"] == true,
         "dispatch" => answer["batchItemFailures"] == json!([]),
-        "lifecycle" | "idle-reaper" => answer.is_null(),
+        "lifecycle" | "idle-reaper" | "forecast" => answer.is_null(),
         _ => answer["statusCode"] == 200,
     };
     ensure!(good, "{} {}: {answer}", call.function, call.event);

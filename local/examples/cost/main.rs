@@ -44,6 +44,9 @@ struct Arguments {
     /// however busy the machine is.
     #[arg(long, value_name = "DIR")]
     before: Option<PathBuf>,
+    /// Compare with the same functions where they measure nothing of themselves, in place of earlier ones: what their metrics cost.
+    #[arg(long, conflicts_with = "before")]
+    metrics: bool,
     /// Measure only this function; may be given more than once.
     #[arg(long, value_name = "NAME", value_parser = functions())]
     function: Vec<String>,
@@ -80,9 +83,11 @@ async fn main() -> Result<()> {
     write!(out, "{HEAD}")?;
     for call in CALLS.iter().filter(wanted) {
         let now = program(&binaries, call.function)?;
-        let before = arguments.before.as_ref().map(|folder| program(folder, call.function));
-        let before = before.transpose()?;
-        let row = bench.row(call, before.as_deref(), &now, arguments.processes).await?;
+        let before = match &arguments.before {
+            Some(folder) => Some((program(folder, call.function)?, true)),
+            None => arguments.metrics.then(|| (now.clone(), false)),
+        };
+        let row = bench.row(call, before.as_ref(), &now, arguments.processes).await?;
         write!(out, "{}", row.line())?;
         out.flush()?;
     }
@@ -107,41 +112,42 @@ struct Bench {
 }
 
 impl Bench {
-    async fn row(&self, call: &Call, before: Option<&Path>, now: &Path, processes: usize) -> Result<Row> {
+    /// `before`: its program, and whether it writes metrics.
+    async fn row(&self, call: &Call, before: Option<&(PathBuf, bool)>, now: &Path, processes: usize) -> Result<Row> {
         let mut samples = Vec::with_capacity(processes);
         let mut aws_calls = 0;
         for turn in 0..processes {
             let mut old = None;
             // Who comes first finds colder caches, so they take turns.
             if turn % 2 == 0
-                && let Some(before) = before
+                && let Some((before, metrics)) = before
             {
-                old = Some(self.process(call, before).await?.0);
+                old = Some(self.process(call, before, *metrics).await?.0);
             }
             let new;
-            (new, aws_calls) = self.process(call, now).await?;
+            (new, aws_calls) = self.process(call, now, true).await?;
             if turn % 2 == 1
-                && let Some(before) = before
+                && let Some((before, metrics)) = before
             {
-                old = Some(self.process(call, before).await?.0);
+                old = Some(self.process(call, before, *metrics).await?.0);
             }
             samples.push((old, new));
         }
         Ok(Row {
             name: format!("`{}`, {}", call.function, call.name),
             aws_calls,
-            zip: (before.map(zipped).transpose()?, zipped(now)?),
+            zip: (before.map(|(it, _)| zipped(it)).transpose()?, zipped(now)?),
             samples,
         })
     }
 
     /// One process from its start to its last call, and how often the last one called AWS.
-    async fn process(&self, call: &Call, program: &Path) -> Result<(Sample, u64)> {
+    async fn process(&self, call: &Call, program: &Path, metrics: bool) -> Result<(Sample, u64)> {
         let event = calls::event(&self.events, call, &studio::token(&self.keys)?)?;
         let event = Bytes::from(serde_json::to_vec(&event)?);
         let request = calls::request(&self.events)?;
         let aws = Aws::start(studio::known(&self.keys, call.moment, &request).await?).await?;
-        let variables = studio::variables(&self.keys, &aws.endpoint);
+        let variables = studio::variables(&self.keys, &aws.endpoint, metrics);
         let log = self.logs.path().join("log");
         let (mut function, init) = Function::start(program, call.function, &variables, self.core, &log).await?;
         let (mut cold, mut warm, mut aws_calls) = (Duration::ZERO, Vec::with_capacity(self.calls), 0);

@@ -55,7 +55,7 @@ fn table_name(table: Table) -> String {
 }
 
 /// What a function is deployed with, for AWS at this address.
-pub(crate) fn variables(keys: &Keys, endpoint: &str) -> Vec<(String, String)> {
+pub(crate) fn variables(keys: &Keys, endpoint: &str, metrics: bool) -> Vec<(String, String)> {
     let socket = format!("{endpoint}/live");
     let tables = Table::ALL.map(|table| (table.variable(), table_name(table)));
     let fixed = [
@@ -88,7 +88,9 @@ pub(crate) fn variables(keys: &Keys, endpoint: &str) -> Vec<(String, String)> {
         ("SUBNETS", "subnet-0a1b2c3d4e5f60718,subnet-0b1c2d3e4f5a60718"),
     ];
     let fixed = fixed.map(|(name, value)| (name, value.to_owned()));
-    let all = fixed.into_iter().chain(tables);
+    // As on AWS, where the template gives it; without it a function measures nothing of itself.
+    let namespace = metrics.then(|| ("METRICS_NAMESPACE", format!("Atelier/{STACK}")));
+    let all = fixed.into_iter().chain(tables).chain(namespace);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -200,6 +202,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         start_tag: now.0,
         lane: Lane::Interactive,
         document: None,
+        kind: None,
         state: TaskState::Queued,
         model: Some(CHECKPOINT.to_owned()),
         work: 40.0,
@@ -219,6 +222,11 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
         variant: None,
     };
     match moment {
@@ -243,6 +251,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
                 size: 1_600_000,
                 lora_warning: false,
                 pose: None,
+                ..TaskResult::default()
             });
         }
     }
@@ -262,6 +271,7 @@ async fn body(store: &Store, request: &Value) -> Result<TaskBody> {
         version: 0,
         plan: Some(serde_json::to_string(&plan)?),
         plan_key: None,
+        parameters: None,
         inputs: None,
         loras: vec![],
         models: vec![],

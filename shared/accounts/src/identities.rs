@@ -10,15 +10,15 @@ pub async fn write(
     before: Option<Account>,
     after: Option<Account>,
 ) -> Result<Option<UserId>, StoreError> {
-    write_and(store, before, after, None).await
+    write_and(store, before, after, []).await
 }
 
-/// The same with another write in the same transaction.
+/// The same with other writes in the same transaction.
 pub async fn write_and(
     store: &Store,
     before: Option<Account>,
     after: Option<Account>,
-    also: Option<Write>,
+    also: impl IntoIterator<Item = Write>,
 ) -> Result<Option<UserId>, StoreError> {
     let names = |account: &Option<Account>| -> BTreeSet<String> {
         let names = account.iter().flat_map(|it| {

@@ -17,6 +17,6 @@ pub use edge::Edge;
 pub use fingerprint::fingerprint;
 pub use identities::{write, write_and};
 pub use invite::invite;
-pub use sockets::{close, hang_up, hang_up_missed};
+pub use sockets::{close, hang_up, hang_up_leaving, hang_up_missed, leaving};
 pub use usage::usage;
 pub use verdict::{AccountError, Bearer, Out, admit, of, user, verdict};

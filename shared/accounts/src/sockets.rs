@@ -1,6 +1,28 @@
-use cloud::{Sockets, Store, StoreError, Write, chain, tables::SessionsOf};
-use model::{ConnectionId, Session, UserId};
+use cloud::{
+    Sockets, Store, StoreError, Write, chain,
+    tables::{Leavings, SessionsOf},
+};
+use model::{ConnectionId, Leaving, Millis, Session, UserId};
 use tracing::warn;
+
+/// What is written with a change that puts a user, or a device of theirs, out: the tick then closes whatever socket was missed.
+pub fn leaving(user: &UserId, now: Millis) -> Result<Write, StoreError> {
+    Write::put(&mut Leaving::new(user.clone(), now))
+}
+
+/// Hangs up on what was missed of everybody who was put out lately. What fails is tried again by the next tick.
+pub async fn hang_up_leaving(store: &Store, sockets: &Sockets, now: Millis) -> Result<(), StoreError> {
+    for mut leaving in store.list(Leavings).await? {
+        hang_up_missed(store, sockets, &leaving.who).await?;
+        if now.since(leaving.at) >= Leaving::LOOKED {
+            match store.commit([Write::delete(&mut leaving)]).await {
+                Ok(()) | Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Hangs up on every socket of a user, so that nothing is pushed to them any more.
 pub async fn hang_up(store: &Store, sockets: &Sockets, user: &UserId) -> Result<(), StoreError> {

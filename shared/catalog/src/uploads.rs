@@ -9,9 +9,9 @@ use cloud::{
     http::HttpError,
     on_conflict,
     retry::MayConflict,
-    tables::{AwaitedOf, LoraOf, LorasOf},
+    tables::{AwaitedOf, LoraCountOf, LoraOf, LorasOf},
 };
-use model::{AwaitedLora, Millis, Settings, TeamId, UploadedLora, UserId, worker_api::ModelFile};
+use model::{AwaitedLora, LoraCount, Millis, Settings, TeamId, UploadedLora, UserId, worker_api::ModelFile};
 use sha2::{Sha256, digest::Output};
 use workflow::{Inventory, Lora, Plan, WorkflowInput};
 
@@ -104,6 +104,8 @@ async fn register(
     now: Millis,
 ) -> Result<Place, UploadError> {
     let id = LoraOf(lora.owner.clone(), lora.sha256.clone());
+    // Read before the list: whoever changes the list meanwhile changes this, too.
+    let count = cloud.store.get(&LoraCountOf(lora.owner.clone())).await?;
     let (found, stored) = tokio::join!(cloud.store.get(&id), is_stored(cloud, &lora));
     let (found, stored) = (found?, stored?);
     if stored
@@ -124,8 +126,15 @@ async fn register(
     // Who brought it first has it among their models.
     lora.by = found.and_then(|found| found.by).or(lora.by);
     lora.stored = stored;
+    let mut count = count.unwrap_or_else(|| LoraCount {
+        of: lora.owner.clone(),
+        version: 0,
+        given: 0,
+    });
+    count.given += 1;
     if stored {
-        cloud.store.commit([Write::put(&mut lora)?]).await?;
+        let writes = [Write::put(&mut lora)?, Write::put(&mut count)?];
+        cloud.store.commit(writes).await?;
         return Ok(Place::Cached);
     }
     // S3 tells of the file; if that word is lost, this is left.
@@ -140,7 +149,11 @@ async fn register(
         .get(&AwaitedOf(awaited.of.clone(), awaited.hash.clone()))
         .await?;
     awaited.version = before.map_or(0, |it| it.version);
-    let writes = [Write::put(&mut lora)?, Write::put(&mut awaited)?];
+    let writes = [
+        Write::put(&mut lora)?,
+        Write::put(&mut awaited)?,
+        Write::put(&mut count)?,
+    ];
     cloud.store.commit(writes).await?;
     let (key, life) = (lora.key(), settings.url_life);
     let url = cloud.models.presign_put_exactly(&key, hash, lora.size, life).await?;

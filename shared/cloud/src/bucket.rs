@@ -1,15 +1,24 @@
-//! The buckets of pictures and of model files. Bytes travel by presigned URLs; only plans too large for a table pass
-//! through here.
+//! The buckets of pictures and of model files. Bytes travel by presigned URLs; only plans too large for a table, and records of
+//! tasks that are over, pass through here.
 
 use std::{sync::Arc, time::Duration};
 
 use aws_sdk_s3::{
-    Client, config::Builder, operation::head_object::HeadObjectError, presigning::PresigningConfig,
+    Client,
+    config::Builder,
+    error::ProvideErrorMetadata,
+    operation::{get_object::GetObjectError, head_object::HeadObjectError},
+    presigning::PresigningConfig,
     primitives::ByteStream,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{BoxFuture, aws::CallError};
+use crate::{
+    BoxFuture,
+    aws::{CallError, time_outs},
+};
 
 /// Something went wrong with the bucket.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +39,26 @@ pub struct Stored {
     pub size: u64,
     /// ETag without quotes.
     pub etag: String,
+}
+
+/// An object with its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// What is in it.
+    pub bytes: Bytes,
+    /// ETag without quotes: another one with other bytes.
+    pub etag: String,
+}
+
+/// What must be there for a put to be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect<'a> {
+    /// Whatever it is.
+    Anything,
+    /// Nothing.
+    Nothing,
+    /// The object with this ETag.
+    Etag(&'a str),
 }
 
 /// What a bucket must be able to do.
@@ -60,6 +89,15 @@ pub trait BucketPort: std::fmt::Debug + Send + Sync {
     fn put<'a>(&'a self, key: &'a str, text: String) -> BoxFuture<'a, Result<(), BucketError>>;
     /// Gets a text.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>>;
+    /// Puts bytes, if what is expected is there. False if it is not: somebody else was first.
+    fn put_if<'a>(&'a self, key: &'a str, bytes: Bytes, expect: Expect<'a>)
+    -> BoxFuture<'a, Result<bool, BucketError>>;
+    /// Copies an object within the bucket, whose bytes stay there; false if there is none at `from`.
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>>;
+    /// Gets the object as a whole; none if it is not there.
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>>;
+    /// Keys that begin so, in order of their bytes, from behind `after` on: at most [`LISTED`], and fewer only at the end.
+    fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>>;
     /// Makes the client ready.
     fn prime(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
@@ -110,8 +148,25 @@ pub(crate) fn client(sdk: &aws_config::SdkConfig, path_style: bool) -> Client {
     Client::from_conf(Builder::from(sdk).force_path_style(path_style).build())
 }
 
+/// Most keys of one [`BucketPort::list`].
+pub const LISTED: usize = 1000;
+
 const PRESIGN: &str = "s3 presign";
+const PUT: &str = "s3 PutObject";
+const LIST: &str = "s3 ListObjectsV2";
 pub(crate) const GET: &str = "s3 GetObject";
+pub(crate) const COPY: &str = "s3 CopyObject";
+
+/// What stands in the name of a copy's source as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Longest time for a copy: S3 answers when it has copied all bytes.
+const COPYING: Duration = Duration::from_secs(8);
 
 /// Longest key, bytes.
 const LONGEST_KEY: usize = 1024;
@@ -245,6 +300,84 @@ impl BucketPort for S3 {
                 .await
                 .map_err(|error| CallError::passing(GET, error))?;
             String::from_utf8(body.into_bytes().into()).map_err(|error| CallError::refused(GET, error).into())
+        })
+    }
+
+    fn put_if<'a>(
+        &'a self,
+        key: &'a str,
+        bytes: Bytes,
+        expect: Expect<'a>,
+    ) -> BoxFuture<'a, Result<bool, BucketError>> {
+        Box::pin(async move {
+            let put = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .body(bytes.into());
+            let put = match expect {
+                Expect::Anything => put,
+                Expect::Nothing => put.if_none_match("*"),
+                Expect::Etag(etag) => put.if_match(format!("\"{etag}\"")),
+            };
+            match put.send().await {
+                Ok(_) => Ok(true),
+                // Something else is there, or is being put; 404: what was expected is gone.
+                Err(error) => match error.raw_response().map(|it| it.status().as_u16()) {
+                    Some(409 | 412) if expect != Expect::Anything => Ok(false),
+                    Some(404) if matches!(expect, Expect::Etag(_)) => Ok(false),
+                    _ => Err(CallError::of(PUT, error).into()),
+                },
+            }
+        })
+    }
+
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>> {
+        Box::pin(async move {
+            check_key(COPY, from)?;
+            check_key(COPY, to)?;
+            let source = utf8_percent_encode(from, PLAIN);
+            let copy = self.client.copy_object().bucket(&self.bucket).key(to);
+            let copy = copy.copy_source(format!("{}/{source}", self.bucket)).customize();
+            let patient = Builder::new().timeout_config(time_outs(COPYING, COPYING));
+            match copy.config_override(patient).send().await {
+                Ok(_) => Ok(true),
+                Err(error) if error.code() == Some("NoSuchKey") => Ok(false),
+                Err(error) => Err(CallError::of(COPY, error).into()),
+            }
+        })
+    }
+
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>> {
+        Box::pin(async move {
+            let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+                Ok(object) => object,
+                Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => return Ok(None),
+                Err(error) => return Err(CallError::of(GET, error).into()),
+            };
+            let etag = object.e_tag.unwrap_or_default().trim_matches('"').to_owned();
+            // Cut off on the way.
+            let body = object.body.collect().await;
+            let body = body.map_err(|error| CallError::passing(GET, error))?;
+            Ok(Some(Whole {
+                bytes: body.into_bytes(),
+                etag,
+            }))
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>> {
+        Box::pin(async move {
+            let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+            let list = list.set_start_after(after.map(str::to_owned)).send().await;
+            let list = list.map_err(|error| CallError::of(LIST, error))?;
+            Ok(list
+                .contents
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|it| it.key)
+                .collect())
         })
     }
 

@@ -111,12 +111,19 @@ impl Dynamo {
     async fn query(&self, query: &Query, after: Option<&Cursor>, limit: u32) -> Result<Page<Item>, StoreError> {
         let start = after.map(|cursor| cursor.keys(query)).transpose()?;
         let start = start.map(|keys| encode(query.table, &keys)).transpose()?;
-        let prefix = query.order().filter(|_| !query.prefix.is_empty());
-        let condition = if prefix.is_some() {
-            "#p = :p AND begins_with(#s, :s)"
-        } else {
-            "#p = :p"
+        // What the order is held to, beside the partition.
+        let bound = match query.first {
+            _ if !query.prefix.is_empty() => Some(("begins_with(#s, :s)", AttributeValue::S(query.prefix.clone()))),
+            First::UpTo(most) => Some(("#s <= :s", AttributeValue::N(most.to_string()))),
+            First::Smallest | First::Largest => None,
         };
+        let bound = query.order().zip(bound);
+        let condition = match &bound {
+            Some((_, (condition, _))) => format!("#p = :p AND {condition}"),
+            None => "#p = :p".to_owned(),
+        };
+        let order = bound.as_ref().map(|(order, _)| ("#s", *order));
+        let partition = AttributeValue::S(query.partition.clone());
         let output = self
             .client
             .query()
@@ -128,15 +135,15 @@ impl Dynamo {
             .set_expression_attribute_names(Some(
                 [("#p", query.attribute())]
                     .into_iter()
-                    .chain(prefix.map(|order| ("#s", order)))
+                    .chain(order)
                     .map(|(name, attribute)| (name.to_owned(), attribute.to_owned()))
                     .collect(),
             ))
             .set_expression_attribute_values(Some(
-                [(":p", &query.partition)]
+                [(":p", partition)]
                     .into_iter()
-                    .chain(prefix.map(|_| (":s", &query.prefix)))
-                    .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.clone())))
+                    .chain(bound.map(|(_, (_, value))| (":s", value)))
+                    .map(|(name, value)| (name.to_owned(), value))
                     .collect(),
             ))
             .scan_index_forward(query.first == First::Smallest)

@@ -20,6 +20,7 @@ pub mod secret;
 pub mod sockets;
 mod start;
 pub mod store;
+pub mod stream;
 pub mod tables;
 pub mod telemetry;
 pub mod token;

@@ -59,6 +59,8 @@ pub enum First {
     Smallest,
     /// The one with the largest.
     Largest,
+    /// The one with the largest that is at most this, where that is a number.
+    UpTo(u64),
 }
 
 /// How much of a list is wanted.
@@ -115,6 +117,12 @@ pub(crate) const BACKLOG: Index = Index {
         "expires_at",
         "seen_at",
     ]),
+};
+pub(crate) const UNARCHIVED: Index = Index {
+    name: "unarchived",
+    partition: "unarchived",
+    sort: Some("offer_at"),
+    shows: Shows::Keys,
 };
 pub(crate) const WORKERS_BY_POOL: Index = Index {
     name: "by_pool",

@@ -1,14 +1,15 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, Class, ConnectionId,
-    Deletion, Device, Document, DocumentId, Group, GroupId, Identity, Invitation, Millis, ModelUpload, Numbers,
-    OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Step, Task, TaskBody, TaskId,
-    TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
+    Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, Class, ConnectionId, Deletion,
+    DemandCount, DemandCounted, DemandDay, Device, Document, DocumentId, Group, GroupId, Hazard, HourForecast, Identity, Invitation,
+    KeepRule, Leaving, LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
+    Presence, Session, SignIn, Step, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage,
+    UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, HISTORY_BY_TEAM, SESSIONS_BY_OWNER, TASKS_BY_OWNER, WORKERS_BY_POOL};
+use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, HISTORY_BY_TEAM, SESSIONS_BY_OWNER, TASKS_BY_OWNER, UNARCHIVED, WORKERS_BY_POOL};
 pub use crate::query::{Extent, First, Index, Query, Shows};
 
 /// A table.
@@ -75,7 +76,7 @@ impl Table {
     /// The other ways into the table.
     pub const fn indexes(self) -> &'static [Index] {
         match self {
-            Self::Tasks => &[TASKS_BY_OWNER, BACKLOG],
+            Self::Tasks => &[TASKS_BY_OWNER, BACKLOG, UNARCHIVED],
             Self::Fleet => &[WORKERS_BY_POOL],
             Self::Sessions => &[SESSIONS_BY_OWNER],
             Self::Accounts => &[ACCOUNTS_BY_TEAM],
@@ -198,6 +199,13 @@ pub struct AuditAt(pub Millis, pub String);
 /// Where the audit list is. No pool can have this name.
 const AUDIT: &str = "#audit";
 
+/// Names a [`Leaving`] by its user and moment.
+#[derive(Debug, Clone)]
+pub struct LeavingAt(pub UserId, pub Millis);
+
+/// Where everybody is who has just been put out. No pool can have this name.
+const LEAVING: &str = "#leaving";
+
 /// Names an [`Identity`].
 #[derive(Debug, Clone)]
 pub struct IdentityOf(pub String);
@@ -206,9 +214,17 @@ pub struct IdentityOf(pub String);
 #[derive(Debug, Clone)]
 pub struct TeamRateOf(pub TeamId);
 
+/// Names a [`KeepRule`].
+#[derive(Debug, Clone)]
+pub struct KeepRuleOf(pub TeamId);
+
 /// Names a pool's [`Pace`].
 #[derive(Debug, Clone)]
 pub struct PaceOf(pub PoolId);
+
+/// Names a pool's [`Hazard`].
+#[derive(Debug, Clone)]
+pub struct HazardOf(pub PoolId);
 
 /// Names a painter's [`Presence`] in a pool.
 #[derive(Debug, Clone)]
@@ -238,6 +254,37 @@ const DOCUMENT: &str = "document#";
 fn steps_of(document: &DocumentId) -> String {
     format!("step#{document}#")
 }
+
+/// Names a pool's [`DemandCount`] by when its five minutes began.
+#[derive(Debug, Clone)]
+pub struct DemandAt(pub PoolId, pub Millis);
+
+/// The partition of a pool's counts. No pool can have this name.
+fn demand(pool: &PoolId) -> String {
+    format!("demand#{pool}")
+}
+
+/// Names a pool's [`DemandDay`] by when the day began.
+#[derive(Debug, Clone)]
+pub struct DemandDayAt(pub PoolId, pub Millis);
+
+/// The partition of a pool's days. No pool can have this name.
+fn demand_days(pool: &PoolId) -> String {
+    format!("demand-days#{pool}")
+}
+
+/// Names the [`DemandCounted`] of a task.
+#[derive(Debug, Clone, Copy)]
+pub struct CountedOf(pub TaskId);
+
+/// A moment as a sort key: as text it is in order of time.
+fn in_order(at: Millis) -> String {
+    format!("{:015}", at.0)
+}
+
+/// Names a pool's [`HourForecast`].
+#[derive(Debug, Clone)]
+pub struct ForecastOf(pub PoolId);
 
 /// Names an [`OpenCall`] by its place.
 #[derive(Debug, Clone, Copy)]
@@ -284,6 +331,13 @@ pub struct AwaitedOf(pub TeamId, pub String);
 /// Where all LoRAs are that nobody has looked at. Its end is that of the team's LoRAs, since who brings those writes both.
 const AWAITED: &str = "#awaited#loras";
 
+/// Names a [`LoraCount`].
+#[derive(Debug, Clone)]
+pub struct LoraCountOf(pub TeamId);
+
+/// Where all counts of LoRAs are. Its end is as that of [`AWAITED`].
+const COUNTED: &str = "#counted#loras";
+
 /// Apart from what the team's catalogue is read from with each minute: no team can have such a name.
 fn loras_of(team: &TeamId) -> String {
     format!("{team}#loras")
@@ -324,13 +378,27 @@ entity!(PoolNodes, NodesOf, |it| NodesOf(it.pool.clone()), |id| Key {
     partition: id.0.to_string(),
     sort: Some("nodes".to_owned())
 });
+entity!(HourForecast, ForecastOf, |it| ForecastOf(it.pool.clone()), |id| Key {
+    table: Table::Pools,
+    // No pool can have this name.
+    partition: format!("forecast#{}", id.0),
+    sort: Some("now".to_owned())
+});
 entity!(TeamRate, TeamRateOf, |it| TeamRateOf(it.team.clone()), |id| {
     Key::simple(Table::Accounts, format!("team#{}", id.0))
+});
+entity!(KeepRule, KeepRuleOf, |it| KeepRuleOf(it.team.clone()), |id| {
+    Key::simple(Table::Accounts, format!("keep#{}", id.0))
 });
 entity!(Pace, PaceOf, |it| PaceOf(it.pool.clone()), |id| Key {
     table: Table::Pools,
     partition: id.0.to_string(),
     sort: Some("pace".to_owned())
+});
+entity!(Hazard, HazardOf, |it| HazardOf(it.pool.clone()), |id| Key {
+    table: Table::Pools,
+    partition: id.0.to_string(),
+    sort: Some("hazard".to_owned())
 });
 entity!(
     Presence,
@@ -342,6 +410,32 @@ entity!(
         sort: Some(id.1.to_string())
     }
 );
+entity!(
+    DemandCount,
+    DemandAt,
+    |it| DemandAt(PoolId::new(it.pool.clone()), it.at),
+    |id| Key {
+        table: Table::Pools,
+        partition: demand(&id.0),
+        sort: Some(in_order(id.1))
+    }
+);
+entity!(
+    DemandDay,
+    DemandDayAt,
+    |it| DemandDayAt(PoolId::new(it.pool.clone()), it.at),
+    |id| Key {
+        table: Table::Pools,
+        partition: demand_days(&id.0),
+        sort: Some(in_order(id.1))
+    }
+);
+entity!(DemandCounted, CountedOf, |it| CountedOf(it.task), |id| Key {
+    table: Table::Pools,
+    // No pool can have this name.
+    partition: format!("counted#{}", id.0),
+    sort: Some("now".to_owned())
+});
 entity!(OpenCall, OpenCallAt, |it| OpenCallAt(it.place), |id| Key {
     table: Table::Pools,
     // No pool can have this name.
@@ -375,8 +469,12 @@ entity!(Ticket, TicketOf, |it| TicketOf(it.secret.clone()), |id| Key::simple(
 entity!(Audit, AuditAt, |it| AuditAt(it.at, it.id.clone()), |id| Key {
     table: Table::Pools,
     partition: AUDIT.to_owned(),
-    // As text it is in order of time.
-    sort: Some(format!("{:015}#{}", id.0.0, id.1))
+    sort: Some(format!("{}#{}", in_order(id.0), id.1))
+});
+entity!(Leaving, LeavingAt, |it| LeavingAt(it.who.clone(), it.at), |id| Key {
+    table: Table::Pools,
+    partition: LEAVING.to_owned(),
+    sort: Some(format!("{}#{}", id.0, id.1.0))
 });
 entity!(Identity, IdentityOf, |it| IdentityOf(it.name.clone()), |id| {
     Key::simple(Table::Accounts, format!("identity#{}", id.0))
@@ -431,6 +529,12 @@ entity!(
         sort: Some(format!("{}#{}", id.0, id.1))
     }
 );
+
+entity!(LoraCount, LoraCountOf, |it| LoraCountOf(it.of.clone()), |id| Key {
+    table: Table::Catalog,
+    partition: COUNTED.to_owned(),
+    sort: Some(id.0.to_string())
+});
 
 entity!(
     AwaitedLora,
@@ -489,6 +593,34 @@ pub trait List {
 #[derive(Debug, Clone, Copy)]
 pub struct Backlog<'a>(pub &'a PoolId, pub u32);
 
+/// The tasks of one of [`Task::PARTS`] that are over and have no record, as many as said, those first that are to be offered
+/// first.
+#[derive(Debug, Clone, Copy)]
+pub struct UnarchivedIn<'a>(pub &'a str, pub u32);
+
+/// A task that is over and has no record, as the index shows it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct UnarchivedTask {
+    /// Which.
+    pub task_id: TaskId,
+    /// When it is to be offered again.
+    pub offer_at: Millis,
+}
+
+impl List for UnarchivedIn<'_> {
+    type Entry = UnarchivedTask;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Tasks,
+            index: Some(UNARCHIVED),
+            partition: self.0.to_owned(),
+            prefix: String::new(),
+            first: First::Smallest,
+            extent: Extent::First(self.1),
+        }
+    }
+}
+
 /// The tasks of an owner, newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct TasksOf<'a>(pub &'a UserId);
@@ -500,6 +632,22 @@ pub struct OwnTask {
     pub task_id: TaskId,
     /// Where it stood when the index saw it last.
     pub state: TaskState,
+    /// When it was submitted.
+    pub created: Millis,
+}
+
+/// The tasks of an owner that were submitted no later than this, newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct TasksUpTo<'a>(pub &'a UserId, pub Millis);
+
+impl List for TasksUpTo<'_> {
+    type Entry = OwnTask;
+    fn query(&self) -> Query {
+        Query {
+            first: First::UpTo(self.1.0),
+            ..TasksOf(self.0).query()
+        }
+    }
 }
 
 /// The workers of a pool.
@@ -510,9 +658,21 @@ pub struct WorkersOf<'a>(pub &'a PoolId);
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceIn<'a>(pub &'a PoolId);
 
+/// What was asked of a pool, newest first: so many counts of five minutes in which anything was.
+#[derive(Debug, Clone, Copy)]
+pub struct DemandOf<'a>(pub &'a PoolId, pub u32);
+
+/// The sums of a pool's days, newest first: so many days on which anything was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct DemandDaysOf<'a>(pub &'a PoolId, pub u32);
+
 /// The audit list, newest first.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditList;
+
+/// Everybody who has just been put out.
+#[derive(Debug, Clone, Copy)]
+pub struct Leavings;
 
 /// The open WebSockets of an owner, as many as anybody has at once.
 #[derive(Debug, Clone, Copy)]
@@ -744,6 +904,28 @@ impl List for PresenceIn<'_> {
     }
 }
 
+impl List for DemandOf<'_> {
+    type Entry = DemandCount;
+    fn query(&self) -> Query {
+        Query {
+            partition: demand(self.0),
+            extent: Extent::First(self.1),
+            ..AuditList.query()
+        }
+    }
+}
+
+impl List for DemandDaysOf<'_> {
+    type Entry = DemandDay;
+    fn query(&self) -> Query {
+        Query {
+            partition: demand_days(self.0),
+            extent: Extent::First(self.1),
+            ..AuditList.query()
+        }
+    }
+}
+
 impl List for AuditList {
     type Entry = Audit;
     fn query(&self) -> Query {
@@ -754,6 +936,20 @@ impl List for AuditList {
             prefix: String::new(),
             first: First::Largest,
             extent: Extent::First(100),
+        }
+    }
+}
+
+impl List for Leavings {
+    type Entry = Leaving;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::Pools,
+            index: None,
+            partition: LEAVING.to_owned(),
+            prefix: String::new(),
+            first: First::Smallest,
+            extent: Extent::Whole,
         }
     }
 }

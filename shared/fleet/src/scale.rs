@@ -3,11 +3,11 @@
 use cloud::{
     Cloud, StoreError, Write, chain, metrics, on_conflict,
     retry::MayConflict,
-    tables::{Backlog, PaceOf, PresenceIn, WorkersOf},
+    tables::{Backlog, HazardOf, PaceOf, PresenceIn, WorkersOf},
 };
 use model::{
-    BacklogEntry, Estimates, Millis, Pool, PoolId, Presence, Settings, Worker, WorkerId, WorkerState, metrics::STARTS,
-    socket::ServerMessage,
+    BacklogEntry, Estimates, Hazard, Millis, Pool, PoolId, Presence, Settings, Worker, WorkerId, WorkerState,
+    metrics::STARTS, socket::ServerMessage,
 };
 use policy::{
     PoolSnapshot, breaker, meter,
@@ -38,18 +38,21 @@ pub struct Loaded {
     pub presence: Vec<Presence>,
     /// How long things take there.
     pub estimates: Estimates,
+    /// What is known of its painters' pauses; none if nothing is, or it cannot be read.
+    pub hazard: Option<Hazard>,
 }
 
 impl Loaded {
     /// Reads a pool; none if there is no such pool.
     pub async fn read(cloud: &Cloud, pool: &PoolId) -> Result<Option<Self>, StoreError> {
-        let pace = PaceOf(pool.clone());
-        let (pool_item, workers, backlog, presence, pace) = tokio::try_join!(
+        let (pace, hazard) = (PaceOf(pool.clone()), HazardOf(pool.clone()));
+        let (pool_item, workers, backlog, presence, pace, hazard) = tokio::try_join!(
             cloud.store.get(pool),
             cloud.store.list(WorkersOf(pool)),
             cloud.store.list(Backlog(pool, PAGE)),
             cloud.store.list(PresenceIn(pool)),
-            cloud.store.get(&pace)
+            cloud.store.get(&pace),
+            cloud.store.get_readable(&hazard)
         )?;
         let Some(pool_item) = pool_item else { return Ok(None) };
         // The index may not show a worker that was just started.
@@ -67,6 +70,7 @@ impl Loaded {
             backlog,
             presence,
             estimates: pace.map(|pace| pace.estimates).unwrap_or_default(),
+            hazard,
         }))
     }
 
@@ -78,6 +82,7 @@ impl Loaded {
             backlog: &self.backlog,
             presence: &self.presence,
             estimates: &self.estimates,
+            hazard: self.hazard.as_ref(),
             settings,
             now,
         }

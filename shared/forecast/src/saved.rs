@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::members::Member;
@@ -67,13 +67,7 @@ impl Saved {
 
     /// As text, with its version and checksum.
     pub fn write(&self) -> String {
-        let text = |it: serde_json::Result<String>| it.unwrap_or_default();
-        let body = text(serde_json::to_string(self));
-        text(serde_json::to_string(&Envelope {
-            version: VERSION,
-            sha256: sum(&body),
-            body,
-        }))
+        seal(self)
     }
 
     /// From text.
@@ -81,13 +75,37 @@ impl Saved {
     /// # Errors
     /// [`SavedError`]: it is of another version, or not what was written.
     pub fn read(text: &str) -> Result<Self, SavedError> {
-        let kept: Envelope = serde_json::from_str(text).map_err(|_| SavedError::Damaged)?;
-        if kept.version != VERSION {
-            return Err(SavedError::Version(kept.version));
-        }
-        if sum(&kept.body) != kept.sha256 {
-            return Err(SavedError::Damaged);
-        }
-        serde_json::from_str(&kept.body).map_err(|_| SavedError::Damaged)
+        open(text)
     }
+}
+
+/// Something to be kept, as text with the version of this crate and a checksum.
+pub fn seal<T: Serialize>(it: &T) -> String {
+    let text = |it: serde_json::Result<String>| it.unwrap_or_default();
+    let body = text(serde_json::to_string(it));
+    text(serde_json::to_string(&Envelope {
+        version: VERSION,
+        sha256: sum(&body),
+        body,
+    }))
+}
+
+/// What was sealed.
+///
+/// # Errors
+/// [`SavedError`]: it is of another version, or not what was written.
+pub fn open<T: DeserializeOwned>(text: &str) -> Result<T, SavedError> {
+    let kept: Envelope = serde_json::from_str(text).map_err(|_| SavedError::Damaged)?;
+    if kept.version != VERSION {
+        return Err(SavedError::Version(kept.version));
+    }
+    if sum(&kept.body) != kept.sha256 {
+        return Err(SavedError::Damaged);
+    }
+    serde_json::from_str(&kept.body).map_err(|_| SavedError::Damaged)
+}
+
+/// The checksum of something, over what it is as JSON.
+pub fn checksum<T: Serialize>(it: &T) -> String {
+    sum(&serde_json::to_string(it).unwrap_or_default())
 }

@@ -33,6 +33,11 @@ impl Series {
         Self { first, values, sums }
     }
 
+    /// The slot with which it begins, in slots since 1970.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// How many slots there are.
     pub fn len(&self) -> usize {
         self.values.len()

@@ -1,6 +1,6 @@
 //! Who has earned to act: every member forecasts from its past alone, and is held against what came.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,23 @@ struct Given {
     p90: f64,
 }
 
+/// What was said and how it stands, to be kept from one run to the next. Slots are counted since 1970.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Who acts.
+    pub acting: Option<String>,
+    /// Whose mean is taken.
+    pub best: Vec<String>,
+    /// The slot in which that was chosen.
+    pub chosen: Option<u64>,
+    /// The slot of the last correction, and the corrections by name.
+    pub corrected: Option<u64>,
+    /// By what the ninth of ten is corrected, in spreads, by name.
+    pub corrections: BTreeMap<String, f64>,
+    /// What each said, by name: the slot, the median, the ninth of ten before and after the correction.
+    pub given: BTreeMap<String, Vec<(u64, f32, f32, f32)>>,
+}
+
 /// All members, what they said, and who acts.
 pub struct Trial {
     members: Vec<Box<dyn Member>>,
@@ -59,6 +76,7 @@ pub struct Trial {
     best: Vec<usize>,
     acting: Option<usize>,
     learned: Option<usize>,
+    chosen: Option<usize>,
     corrected: Option<usize>,
 }
 
@@ -83,7 +101,67 @@ impl Trial {
             names,
             acting: None,
             learned: None,
+            chosen: None,
             corrected: None,
+        }
+    }
+
+    /// These members, with what is known of them, on a series that begins with the slot `first`. What the record says of
+    /// others, or of what was before, is forgotten.
+    pub fn resume(members: Vec<Box<dyn Member>>, record: &Record, first: u64) -> Self {
+        let mut trial = Self::with(members);
+        let place = |slot: u64| slot.checked_sub(first).and_then(|it| usize::try_from(it).ok());
+        let named = |trial: &Self, name: &String| trial.names.iter().position(|it| it == name);
+        trial.acting = record.acting.as_ref().and_then(|it| named(&trial, it));
+        let best = record.best.iter().filter_map(|it| named(&trial, it));
+        let best: Vec<_> = best.filter(|it| *it < trial.members.len()).collect();
+        if !best.is_empty() {
+            trial.best = best;
+        }
+        trial.chosen = record.chosen.and_then(place);
+        trial.corrected = record.corrected.and_then(place);
+        for (member, name) in trial.names.iter().enumerate() {
+            if let Some(correction) = record.corrections.get(name).filter(|it| it.is_finite()) {
+                trial.corrections[member] = *correction;
+            }
+            let given = record.given.get(name).into_iter().flatten();
+            let known = given.filter_map(|(slot, p50, raw, p90)| {
+                let [p50, raw, p90] = [*p50, *raw, *p90].map(f64::from);
+                Some(Given {
+                    at: place(*slot)?,
+                    raw: Quantiles { p50, p90: raw }.ordered(),
+                    p90,
+                })
+            });
+            trial.given[member] = known.filter(|it| it.p90.is_finite()).collect();
+        }
+        trial
+    }
+
+    /// What is to be kept of it, on a series that begins with the slot `first`.
+    pub fn record(&self, first: u64) -> Record {
+        let slot = |at: usize| first + at as u64;
+        let name = |it: usize| self.names[it].clone();
+        Record {
+            acting: self.acting.map(name),
+            best: self.best.iter().copied().map(name).collect(),
+            chosen: self.chosen.map(slot),
+            corrected: self.corrected.map(slot),
+            corrections: self
+                .names
+                .iter()
+                .cloned()
+                .zip(self.corrections.iter().copied())
+                .collect(),
+            given: self
+                .names
+                .iter()
+                .zip(&self.given)
+                .map(|(name, given)| {
+                    let short = |it: &Given| (slot(it.at), it.raw.p50 as f32, it.raw.p90 as f32, it.p90 as f32);
+                    (name.clone(), given.iter().map(short).collect())
+                })
+                .collect(),
         }
     }
 
@@ -102,17 +180,37 @@ impl Trial {
         &self.names
     }
 
-    /// Forecasts the hour that begins at `at`, learning once a day and correcting once an hour, from what was before.
-    /// Returns every member's forecast, in the order of [`Trial::names`].
+    /// The members learn from what was before `at`, which takes seconds.
+    pub fn learn(&mut self, series: &Series, at: usize) {
+        self.learned = Some(at);
+        for member in &mut self.members {
+            member.learn(series, at);
+        }
+    }
+
+    /// [`Trial::say`], learning once a day.
     pub fn step(&mut self, series: &Series, at: usize) -> Vec<Quantiles> {
         if self.learned.is_none_or(|then| at >= then + DAY) {
-            self.learned = Some(at);
-            for member in &mut self.members {
-                member.learn(series, at);
+            self.learn(series, at);
+        }
+        self.say(series, at)
+    }
+
+    /// Forecasts the hour that begins at `at`, choosing who acts once a day and correcting once an hour, from what was
+    /// before. Returns every member's forecast, in the order of [`Trial::names`].
+    pub fn say(&mut self, series: &Series, at: usize) -> Vec<Quantiles> {
+        // A clock that jumped forward and back, or the same call twice: what was said of this moment and later is void.
+        for given in &mut self.given {
+            while given.back().is_some_and(|it| it.at >= at) {
+                given.pop_back();
             }
+        }
+        let due = |then: Option<usize>, every: usize| then.is_none_or(|then| at >= then + every || at < then);
+        if due(self.chosen, DAY) {
+            self.chosen = Some(at);
             self.choose(series, at);
         }
-        if self.corrected.is_none_or(|then| at >= then + HOUR) {
+        if due(self.corrected, HOUR) {
             self.corrected = Some(at);
             for member in 0..self.names.len() {
                 self.corrections[member] = self.correction(series, member, at);

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says so")]
 
 use forecast::{
-    Count, DAY, HOUR, Linear, Lstm, Member, Net, Quantiles, Saved, SavedError, Score, Series, Trial, clean, members,
+    Count, DAY, HOUR, Linear, Lstm, Member, Net, Quantiles, Record, Saved, SavedError, Score, Series, Trial, clean,
+    members,
 };
 use proptest::prelude::*;
 
@@ -148,6 +149,60 @@ fn the_correction_covers_nine_of_ten_whatever_a_member_says() {
     }
     let coverage = Score::of(&pairs).coverage;
     assert!((0.87..0.93).contains(&coverage), "{coverage}");
+}
+
+#[test]
+fn a_trial_goes_on_from_its_record_as_if_it_had_not_stopped() {
+    let series = days(9, 8);
+    let simple = || members(1).into_iter().take(5).collect::<Vec<_>>();
+    let (mut whole, mut record) = (Trial::with(simple()), Record::default());
+    let first = 3 * DAY as u64;
+    for at in (DAY..8 * DAY).step_by(3) {
+        let said = whole.say(&series, at);
+        // The same series, begun at another slot each time, as it is when days fall out of it.
+        let text = forecast::seal(&record);
+        let mut resumed = Trial::resume(simple(), &forecast::open(&text).unwrap(), first);
+        let again = resumed.say(&series, at);
+        assert_eq!(resumed.acting(), whole.acting(), "{at}");
+        for (one, other) in said.iter().zip(&again) {
+            assert!(
+                (one.p50 - other.p50).abs() < 1e-3 * (1.0 + one.p50),
+                "{at}: {one:?} {other:?}"
+            );
+            assert!(
+                (one.p90 - other.p90).abs() < 1e-3 * (1.0 + one.p90),
+                "{at}: {one:?} {other:?}"
+            );
+        }
+        // The same moment twice is one.
+        resumed.say(&series, at);
+        record = resumed.record(first);
+        assert_eq!(record.given["EWMA"].len(), whole.record(first).given["EWMA"].len());
+    }
+    assert!(whole.acting().is_some());
+    // A clock that jumped and came back: what was said of the future is void.
+    let mut resumed = Trial::resume(simple(), &record, first);
+    let before = record.given["EWMA"].len();
+    resumed.say(&series, 5 * DAY);
+    assert!(resumed.record(first).given["EWMA"].len() < before);
+    // Of a series that begins later, what was before is forgotten.
+    let late = Trial::resume(simple(), &record, first + 7 * DAY as u64);
+    assert!(late.record(0).given["EWMA"].len() < before / 2);
+}
+
+#[test]
+fn the_steps_of_an_hour_are_the_hour() {
+    let series = days(6, 9);
+    for at in [0, 100, 5 * DAY + 90, 6 * DAY] {
+        let hour = Quantiles { p50: 10.0, p90: 17.0 };
+        let parts = forecast::steps(&series, at, hour);
+        let p50: f64 = parts.iter().map(|it| it.p50).sum();
+        let square: f64 = parts.iter().map(|it| (it.p90 - it.p50) * (it.p90 - it.p50)).sum();
+        assert!((p50 - 10.0).abs() < 1e-9 && (square.sqrt() - 7.0).abs() < 1e-9, "{at}");
+    }
+    // The day begins in the middle of this hour.
+    let parts = forecast::steps(&series, 5 * DAY + 90, Quantiles { p50: 12.0, p90: 12.0 });
+    assert!(parts[11].p50 > 4.0 * parts[0].p50, "{parts:?}");
 }
 
 #[test]

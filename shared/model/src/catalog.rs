@@ -249,6 +249,18 @@ impl AwaitedLora {
     }
 }
 
+/// How many places a team has been given for LoRAs of the plugin's upload: one item of Catalog, in a partition with all others.
+/// Whoever gives one changes it, so that two at once do not both take the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoraCount {
+    /// The team.
+    pub of: TeamId,
+    /// Version of this item, for conditional writes.
+    pub version: u64,
+    /// How many, those that are gone included.
+    pub given: u64,
+}
+
 /// An upload of a model that is not registered yet: one item of Catalog, in a partition with all others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelUpload {

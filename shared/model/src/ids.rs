@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::Millis;
+
 /// A text is no id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this is no {kind}")]
@@ -119,6 +121,21 @@ text_id!(
     /// A painter's document, as their extension names it.
     DocumentId
 );
+
+impl TaskId {
+    /// When it was made, if it says so: one that an idempotency key names does not.
+    pub const fn made_at(self) -> Option<Millis> {
+        match self.0.get_version_num() {
+            7 => Some(Millis((self.0.as_u128() >> 80) as u64)),
+            _ => None,
+        }
+    }
+
+    /// The last of its bytes, as random as any.
+    pub const fn last_byte(self) -> u8 {
+        self.0.as_bytes()[15]
+    }
+}
 
 impl UserId {
     /// The owner under which a worker's WebSocket sessions are kept.

@@ -6,12 +6,17 @@
 mod account;
 mod audit;
 mod catalog;
+mod demand;
 mod failure;
 mod group;
 pub mod guess;
+mod hazard;
 mod ids;
+mod keep;
+mod leaving;
 pub mod metrics;
 mod money;
+mod parameters;
 mod pool;
 mod pose;
 mod recording;
@@ -29,18 +34,22 @@ pub mod worker_api;
 pub use account::{Account, Role, SignedIn, TeamRate, Usage};
 pub use audit::Audit;
 pub use catalog::{
-    AwaitedLora, CatalogEntry, Deletion, KINDS, Master, ModelUpload, Numbers, UploadState, UploadedLora, folder,
+    AwaitedLora, CatalogEntry, Deletion, KINDS, LoraCount, Master, ModelUpload, Numbers, UploadState, UploadedLora,
+    folder,
 };
+pub use demand::{Band, DemandCount, DemandCounted, DemandDay, HourForecast, Judged, NextHour, NextStep};
 pub use failure::{Blame, Failure, FailureClass};
 pub use group::{Group, Member, Variant};
-pub use ids::{
-    ConnectionId, DocumentId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId,
-};
+pub use hazard::{Course, Frailty, Hazard, Painter, Tally};
+pub use ids::{ConnectionId, DocumentId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use keep::{Keep, KeepRule, Kept};
+pub use leaving::Leaving;
 pub use money::MicroUsd;
+pub use parameters::{LoraStrength, Parameters};
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;
 pub use recording::{Applied, Class, Document, Step, StepPictures};
-pub use run::{Outcome, Run, RunEnd, RunTimes, TaskResult};
+pub use run::{LastRun, MAX_THUMBNAIL, Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
     Breaker, BreakerForce, Demand, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told,
     storable,

@@ -52,6 +52,8 @@ pub enum Dimension {
     Refusal,
     /// Whose tick it was.
     Tick,
+    /// Where a model came from.
+    Source,
 }
 
 impl Dimension {
@@ -66,6 +68,7 @@ impl Dimension {
             Self::Start => "Start",
             Self::Refusal => "Refusal",
             Self::Tick => "Tick",
+            Self::Source => "Source",
         }
     }
 
@@ -87,6 +90,7 @@ impl Dimension {
             Self::Start => Some(&["came_up", "failed", "no_capacity"]),
             Self::Refusal => Some(&["request", "rate", "budget", "pool"]),
             Self::Tick => Some(&["lifecycle", "idle-reaper"]),
+            Self::Source => Some(&["memory", "disk", "shared", "bucket"]),
         }
     }
 
@@ -239,6 +243,9 @@ metrics! {
     MACHINE_TIME = "MachineTime": Seconds, Work, [InstanceType];
     /// What that costs, US$, by the pool's prices.
     MACHINE_COST = "MachineCost": None, Work, [];
+    /// How long the models of a picture took to come, by where each came from; the count of its values is the count of reads.
+    /// `memory`: the GPU had it, which takes none; `disk`: into ComfyUI; `shared`, `bucket`: onto the machine's disk.
+    LOAD_TIME = "LoadTime": Milliseconds, Work, [Source];
 
     /// Tasks that were let in.
     SUBMITS = "Submits": Count, Work, [];
@@ -277,6 +284,10 @@ metrics! {
     IDLE_MACHINES = "IdleMachines": Count, Tick, [];
     /// How much of its monthly limit a pool has used; absent without one.
     LIMIT_USED = "LimitUsed": Percent, Tick, [];
+    /// Mean pinball loss, in tasks an hour, of the forecaster that acts, over the last 14 days; absent while none does.
+    FORECAST_LOSS = "ForecastLoss": None, Tick, [Pool];
+    /// Hours of the last 14 days that stayed below its ninth of ten: 90 is meant.
+    FORECAST_COVERAGE = "ForecastCoverage": Percent, Tick, [Pool];
     /// How long a tick took.
     TICK_TIME = "TickTime": Milliseconds, Tick, [Tick];
 
@@ -286,8 +297,10 @@ metrics! {
     CONFLICTS = "Conflicts": Count, Work, [];
     /// Calls that AWS refused as too many, after the SDK's own repetitions.
     THROTTLES = "Throttles": Count, Work, [];
-    /// Calls whose token was no good, or whose bearer is out.
+    /// Calls whose token was no good, or whose bearer is out, and sign-ins that were refused.
     REFUSED_LOGINS = "RefusedLogins": Count, Work, [];
+    /// Model files whose bytes were not those of their hash, by where a machine found them so. They are fetched anew.
+    DAMAGED_FILES = "DamagedFiles": Count, Work, [Source];
     /// Values that were dropped, since they were no number, negative, or of a series that is not in this table.
     VALUES_DROPPED = "ValuesDropped": Count, Work, [];
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{DocumentId, Millis, TaskId, TeamId, UserId};
+use crate::{DocumentId, Millis, Parameters, TaskId, TeamId, UserId};
 
 impl DocumentId {
     /// The document of every picture whose request names none, as those of the stock plugin do: there a painter agrees for
@@ -86,6 +86,9 @@ pub struct Step {
     /// When its pictures were there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Millis>,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Parameters>,
     /// Its pictures, small.
     #[serde(default)]
     pub pictures: StepPictures,
@@ -125,7 +128,7 @@ impl StepPictures {
     /// Most bytes of a small picture, before base64.
     pub const MOST: usize = 20 * 1024;
     /// Most bytes of all results of a step together, before base64: an item of a table may have 400 KB.
-    pub const MOST_RESULTS: usize = 200 * 1024;
+    pub const MOST_RESULTS: usize = 128 * 1024;
     /// Most results that are kept.
     pub const RESULTS: usize = 16;
 }

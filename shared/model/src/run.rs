@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Failure, Millis, Pose, RunId, WorkerId};
+use crate::{Failure, Keep, Kept, Millis, Pose, RunId, TaskId, WorkerId};
 
 /// One attempt at a task, kept on the task while it lasts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,8 +29,17 @@ pub struct Run {
     pub progress: f32,
 }
 
-/// The pictures of a finished run: one blob in the bucket.
+/// Who rendered a task last, kept once it is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// The run.
+    pub run_id: RunId,
+    /// The worker.
+    pub worker_id: WorkerId,
+}
+
+/// The pictures of a finished run: one blob in the bucket, and beside it a small one of each.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResult {
     /// Bucket key, `results/<task>/<run>`.
     pub key: String,
@@ -42,6 +53,57 @@ pub struct TaskResult {
     /// The people in the picture, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pose: Option<Pose>,
+    /// Each picture has a thumbnail. Older workers make none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub thumbnails: bool,
+    /// Whether they are kept longer than every result; none while nobody has decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+}
+
+/// Largest thumbnail, bytes.
+pub const MAX_THUMBNAIL: u64 = 20_000;
+
+impl TaskResult {
+    /// How long the bucket has every result, by its own rule.
+    pub const LIFE: Duration = Duration::from_hours(7 * 24);
+
+    /// Where a run's pictures lie: the run is in the name, so that a lost worker's late upload overwrites nothing.
+    pub fn key_of(task_id: TaskId, run_id: RunId) -> String {
+        format!("results/{task_id}/{run_id}")
+    }
+
+    /// Where the thumbnail of a run's picture lies, by the picture's place among them.
+    pub fn thumbnail_key(task_id: TaskId, run_id: RunId, place: usize) -> String {
+        format!("thumbs/{task_id}/{run_id}/{place}.webp")
+    }
+
+    /// Where the pictures lie if they are kept so; none if they are not kept.
+    pub fn kept_key(&self, how: Keep) -> Option<String> {
+        let run = self.key.strip_prefix("results/").unwrap_or(&self.key);
+        (how != Keep::Nothing).then(|| format!("kept/{}/{run}", how.word()))
+    }
+
+    /// Where the pictures lie, to be read.
+    pub fn place(&self) -> String {
+        let kept = self.kept.and_then(|kept| self.kept_key(kept.how));
+        kept.unwrap_or_else(|| self.key.clone())
+    }
+
+    /// When the bucket ends them, of a task that ended then; none if it does not.
+    pub fn gone_at(&self, ended: Millis) -> Option<Millis> {
+        match self.kept {
+            Some(Kept { how, at }) if how != Keep::Nothing => how.life().map(|life| at + life),
+            _ => Some(ended + Self::LIFE),
+        }
+    }
+
+    /// The bucket keys of the thumbnails, in the order of the pictures.
+    pub fn thumbnail_keys(&self) -> impl Iterator<Item = String> {
+        let run = self.key.strip_prefix("results/").unwrap_or(&self.key);
+        let pictures = if self.thumbnails { self.offsets.len() } else { 0 };
+        (0..pictures).map(move |place| format!("thumbs/{run}/{place}.webp"))
+    }
 }
 
 /// How long the parts of a run took on the worker, in milliseconds.

@@ -21,7 +21,7 @@ pub fn storable(number: f64) -> f64 {
 
 /// The serializer hands over references.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn store<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn store<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(storable(*number))
 }
 
@@ -201,7 +201,7 @@ pub enum BreakerForce {
 }
 
 /// What the forecast asks for, and what it may still cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forecast {
     /// Workers to keep up.
     pub workers: u32,
@@ -211,4 +211,7 @@ pub struct Forecast {
     /// that they were up for other reasons, so that a wrong forecast costs no more than that share.
     #[serde(default)]
     pub credit_ms: i64,
+    /// Until when the credit is settled.
+    #[serde(default)]
+    pub settled_at: Millis,
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use crate::guess;
+use crate::{MicroUsd, guess};
 
 /// A kind of value, as it is written in `key=value`.
 trait Value: Sized {
@@ -37,6 +37,17 @@ impl Value for u64 {
     }
     fn text(&self) -> String {
         self.to_string()
+    }
+}
+
+/// Dollars.
+impl Value for MicroUsd {
+    fn read(text: &str) -> Option<Self> {
+        let usd: f64 = text.parse().ok()?;
+        (0.0..=1e6).contains(&usd).then(|| Self((usd * 1e6).round() as u64))
+    }
+    fn text(&self) -> String {
+        (self.0 as f64 / 1e6).to_string()
     }
 }
 
@@ -123,6 +134,12 @@ settings! {
     /// The same after this long where every painter of the last hour has a client that reports the canvas, and for a
     /// second worker: the time in which idling has cost as much as the next start (break-even).
     idle_watched: Duration = minutes(2);
+    /// Most workers that the hourly forecast starts and keeps up ahead of demand, as far as its credit goes; `0`: it starts
+    /// none.
+    forecast_workers: u32 = 0;
+    /// Dollars that it is worth to spare a painter the wait for a start. Once the pool knows its painters' pauses, the first
+    /// worker is kept, or started ahead of a request, where that costs less; until then by `idle_watched` and `idle_blind`.
+    wait_worth: MicroUsd = MicroUsd(200_000);
     /// How long a painter counts as present after the last sign of it.
     presence: Duration = minutes(5);
     /// Longest predicted wait that needs no further worker.
@@ -176,6 +193,9 @@ settings! {
     /// How many functions the account may run at once (Lambda's concurrent executions; a new account has 10). At most a
     /// third of them are calls that are kept open.
     concurrency: u32 = 10;
+    /// How long a task stays in the table after its record was written. Keep it at several days: what is newer than a few
+    /// days is listed from there.
+    task_life: Duration = minutes(7 * 24 * 60);
     /// Life of presigned URLs; they may die earlier with the credentials that signed them.
     url_life: Duration = minutes(60);
     /// Most worker time of a painter in a month that ends without a picture by their own doing, as by a cancel; `0s`: no

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 #[cfg(doc)]
 use crate::Look;
-use crate::{CancelCause, Failure, RunId, RunTimes, Task, TaskId, TaskState};
+use crate::{CancelCause, Failure, Keep, Millis, RunId, RunTimes, Task, TaskId, TaskState};
 
 /// Bytes of a picture as it grows: in base64 and with its message it stays within the 32 KB of a frame of API Gateway.
 pub const MAX_PREVIEW: usize = 12 * 1024;
@@ -146,6 +146,17 @@ pub struct ResultView {
     /// How long the parts of the run took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<RunTimes>,
+    /// A presigned GET of a small WebP of each picture, in their order; none where there are none. Messages of the WebSocket,
+    /// which are small, leave them out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<String>,
+    /// How long they are kept, if longer than every result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Keep>,
+    /// When they are deleted, milliseconds since 1970; none if only somebody's word deletes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub gone_at: Option<Millis>,
 }
 
 impl From<&Task> for TaskView {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Blame, DocumentId, Failure, FailureClass, MicroUsd, Millis, Outcome, PoolId, Run, RunEnd, RunId, RunTimes,
+    Blame, DocumentId, Failure, FailureClass, LastRun, MicroUsd, Millis, Outcome, Parameters, PoolId, Run, RunEnd, RunId, RunTimes,
     Settings, TaskId, TaskResult, TeamId, UserId, Variant, WorkerId, account::is_zero,
 };
 
@@ -158,6 +158,9 @@ pub struct Task {
     /// The document whose history it is a step of, where its painter has agreed to that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<DocumentId>,
+    /// Kind of picture, as [`Parameters::kind`] names it; absent where an earlier release has let it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Where it stands.
     pub state: TaskState,
     /// The model file it needs first, for the choice of a worker that has it loaded.
@@ -210,6 +213,22 @@ pub struct Task {
     /// How long the parts of the successful run took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<RunTimes>,
+    /// Who rendered it last, once it is over; none if nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<LastRun>,
+    /// Which of [`Task::PARTS`] it is in, while it is over and has no record yet: the sparse key of an index, so that none is
+    /// forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unarchived: Option<String>,
+    /// When it is then offered again to who writes records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer_at: Option<Millis>,
+    /// When its record was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<Millis>,
+    /// When DynamoDB may delete the item, seconds: some time after `archived_at`, and never without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u64>,
     /// Which variant it is, if it was asked for with others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Variant>,
@@ -218,6 +237,10 @@ pub struct Task {
 impl Task {
     /// After this many infrastructure failures a task fails for good.
     pub const MAX_FAILURES: u32 = 3;
+    /// Parts of the index of tasks that are over and have no record, so that no part of it is written by all.
+    pub const PARTS: [&str; 4] = ["0", "1", "2", "3"];
+    /// How long the table's stream has to bring a task to who writes records before it is offered again.
+    pub const OFFERED_AFTER: Duration = Duration::from_hours(1);
 
     fn become_state(&mut self, next: TaskState, now: Millis) -> Result<(), TransitionError> {
         if !self.state.may_become(next) {
@@ -229,12 +252,41 @@ impl Task {
         self.state = next;
         self.backlog = (next == TaskState::Queued).then(|| self.pool.clone());
         if !matches!(next, TaskState::Running | TaskState::Canceling) {
-            self.run = None;
+            let ended = self.run.take().filter(|_| next.is_terminal());
+            self.last_run = ended.map(|run| LastRun {
+                run_id: run.run_id,
+                worker_id: run.worker_id,
+            });
         }
         if next.is_terminal() {
             self.ended_at = Some(now);
+            let part = usize::from(self.task_id.last_byte()) % Self::PARTS.len();
+            self.unarchived = Some(Self::PARTS[part].to_owned());
+            self.offer_at = Some(now + Self::OFFERED_AFTER);
         }
         Ok(())
+    }
+
+    /// This task with its record written, to be deleted from the table after `life`.
+    #[must_use]
+    pub fn archived(&self, life: Duration, now: Millis) -> Self {
+        Self {
+            unarchived: None,
+            offer_at: None,
+            archived_at: Some(now),
+            ttl: Some((now + life).seconds()),
+            ..self.clone()
+        }
+    }
+
+    /// This task, offered again to who writes records: the write itself does it, since it shows in the table's stream. None if
+    /// there is nothing to offer, or not yet.
+    pub fn offered(&self, now: Millis) -> Option<Self> {
+        self.offer_at.filter(|at| self.unarchived.is_some() && *at <= now)?;
+        Some(Self {
+            offer_at: Some(now + Self::OFFERED_AFTER),
+            ..self.clone()
+        })
     }
 
     /// This task with its owner seen now, if that is worth a write: often enough to know that somebody waits, rarely enough
@@ -434,6 +486,9 @@ pub struct TaskBody {
     /// Where plan and inputs lie when they are too large for the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_key: Option<String>,
+    /// What the task was asked with; absent where an earlier release has let it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Parameters>,
     /// The input pictures, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<crate::worker_api::InputBlob>,

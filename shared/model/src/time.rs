@@ -33,6 +33,18 @@ impl Millis {
         self.date().strftime("%Y-%m").to_string()
     }
 
+    /// The day, `yyyy-mm-dd`, UTC. A later day is a greater text.
+    pub fn day(self) -> String {
+        self.date().strftime("%Y-%m-%d").to_string()
+    }
+
+    /// When this day began, `yyyy-mm-dd`, UTC; none if the text is no day that has a moment.
+    pub fn of_day(text: &str) -> Option<Self> {
+        let day: Date = text.parse().ok().filter(|_| text.len() == 10)?;
+        let began = TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).ok()?;
+        u64::try_from(began.as_millisecond()).ok().map(Self)
+    }
+
     /// As people write it: `2026-09-01 12:00:00 UTC`.
     pub fn written(self) -> String {
         let seconds = i64::try_from(self.seconds()).unwrap_or(i64::MAX);
@@ -97,6 +109,10 @@ mod tests {
         let before = Millis(november.0 - 1);
         assert_eq!(before.month(), "2026-10");
         assert_eq!(november.since(before.month_began()), Duration::from_hours(31 * 24));
+        assert_eq!(Millis::of_day(&november.day()), Some(november));
+        for none in ["", "2026-13-01", "2026-1-1", "1969-12-31", "tomorrow", "2026-11-01T10"] {
+            assert_eq!(Millis::of_day(none), None, "{none}");
+        }
         for odd in [Millis(0), Millis(u64::MAX)] {
             assert_eq!((odd.month().as_str(), odd.month_began()), ("1970-01", Millis(0)));
         }

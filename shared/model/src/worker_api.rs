@@ -208,6 +208,9 @@ pub struct RunUrls {
     /// asks for it.
     #[serde(default)]
     pub upload: String,
+    /// PUT of the thumbnail of each picture, where [`FreshUrls::thumbnails`] asks for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<String>,
 }
 
 /// Largest plan, bytes of JSON: the texts of a request of 1 MiB, each in the style's place for it.
@@ -247,6 +250,10 @@ pub struct Heartbeat {
     /// Why the machine is of no use: its ComfyUI fails at what must succeed, restarted or not. It is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sick: Option<String>,
+    /// Files of the studio's store whose bytes were not those of their hash: each once, until a heartbeat with it is answered. Such a
+    /// file is fetched anew. At most 16. Older workers do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<Damaged>,
     /// How its machine came up, once it has become ready. The first that is said after a start counts. Older workers do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<BootTimes>,
@@ -302,6 +309,26 @@ pub enum Source {
     Bucket,
 }
 
+impl Source {
+    /// The source as it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Shared => "shared",
+            Self::Bucket => "bucket",
+        }
+    }
+}
+
+/// A file of the studio's store whose bytes were not those of its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Damaged {
+    /// As ComfyUI lists it.
+    pub file: String,
+    /// Where it was so.
+    pub from: Source,
+}
+
 /// What a worker has read of model files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Read {
@@ -338,6 +365,9 @@ pub struct RunResult {
     /// Input and results, small, for the document's history: only of a run of which [`Assignment::recorded`] said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<StepPictures>,
+    /// Size of each picture's thumbnail in bytes, once they are in the bucket. Older workers make none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<u64>,
 }
 
 /// `POST /v1/workers/{id}/failure`.
@@ -369,6 +399,10 @@ pub struct FreshUrls {
     /// workers do not say, and older APIs sign none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Size of each picture's thumbnail that is about to be uploaded, bytes; then [`RunUrls::thumbnails`] are signed for these
+    /// sizes only. Older APIs sign none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<u64>,
 }
 
 /// Reply to [`RunResult`] and [`RunFailure`].

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use common::{task, worker};
 use model::{
-    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Load, Millis, Outcome, PoolId, Run, RunId,
-    RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
+    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Keep, Kept, Load, Millis, Outcome, PoolId,
+    Run, RunId, RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
     socket::{ClientMessage, ServerMessage, TaskView},
     storable,
     worker_api::{Claim, Heartbeat, HeartbeatReply, RunFailure},
@@ -48,6 +48,11 @@ fn succeeded(pictures: u64) -> Task {
         lora_warning: false,
         size: pictures * 1_301_220,
         pose: None,
+        thumbnails: true,
+        kept: Some(Kept {
+            how: Keep::Always,
+            at: NOW,
+        }),
     };
     let times = RunTimes {
         fetch: 120,
@@ -105,6 +110,7 @@ fn a_task_stays_under_a_kilobyte() {
         task.team = TeamId::new("the-longest-team-name-there-is");
         task.pool = PoolId::new("the-longest-pool-name-there-is");
         task.backlog = task.backlog.map(|_| task.pool.clone());
+        task.kind = Some("upscale_tiled".to_owned());
         task.model = Some("sdxl/a-checkpoint-with-a-rather-long-name_v12.safetensors".to_owned());
         let size = size(&serde_json::to_value(&task).unwrap());
         assert!(size < 1024, "{size} bytes: {task:?}");
@@ -115,7 +121,6 @@ fn a_task_stays_under_a_kilobyte() {
 fn items_of_other_versions_can_be_read() {
     let mut item = serde_json::to_value(task(NOW)).unwrap();
     item["from_the_future"] = json!({ "x": 1 });
-    item["ttl"] = 1.into();
     assert_eq!(serde_json::from_value::<Task>(item).unwrap(), task(NOW));
     let mut item = serde_json::to_value(worker(NOW)).unwrap();
     for name in ["failures", "proof_date", "last_seen"] {

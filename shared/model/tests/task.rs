@@ -90,6 +90,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 size: 1000,
                 lora_warning: false,
                 pose: None,
+                ..TaskResult::default()
             };
             Outcome::Succeeded(result, RunTimes::default())
         }),
@@ -124,6 +125,14 @@ fn check(task: &Task) {
     assert_eq!(task.result.is_some(), task.state == TaskState::Succeeded, "{task:?}");
     assert_eq!(task.times.is_some(), task.result.is_some(), "{task:?}");
     assert_eq!(task.ended_at.is_some(), task.state.is_terminal(), "{task:?}");
+    let waits = task
+        .unarchived
+        .as_deref()
+        .is_some_and(|part| Task::PARTS.contains(&part));
+    assert_eq!(waits, task.state.is_terminal(), "{task:?}");
+    assert_eq!(task.offer_at.is_some(), waits, "{task:?}");
+    assert!(task.last_run.is_none() || task.state.is_terminal(), "{task:?}");
+    assert!(task.result.is_none() || task.last_run.is_some(), "{task:?}");
     assert!((0.0..=1.0).contains(&task.progress()), "{task:?}");
     assert!(task.failures <= Task::MAX_FAILURES, "{task:?}");
     if task.state == TaskState::Canceling {
@@ -255,6 +264,7 @@ fn a_result_while_canceling_is_refused() {
             size: 1,
             lora_warning: false,
             pose: None,
+            ..TaskResult::default()
         };
         let end = task.end_run(run_id(1), Outcome::Succeeded(result, RunTimes::default()), Millis(4));
         assert_eq!(end, Ok(RunEnd::Ended));
@@ -297,6 +307,7 @@ fn a_late_result_counts_if_nobody_replaced_the_run() {
         size: 1,
         lora_warning: false,
         pose: None,
+        ..TaskResult::default()
     };
     let outcome = Outcome::Succeeded(result, RunTimes::default());
     let wrong = task.end_run(run_id(2), outcome.clone(), Millis(u64::MAX));
@@ -315,4 +326,26 @@ fn progress_that_is_no_number_is_dropped() {
     }
     assert_eq!(task.take_progress(run_id(1), 5, -3.0), Ok(true));
     assert!(task.progress().abs() < f32::EPSILON);
+}
+
+// ---------------------------------------------------------------- its record
+
+#[test]
+fn what_is_over_is_offered_each_hour_until_it_has_its_record() {
+    const NOW: Millis = Millis(1_788_264_000_000);
+    let mut waits = task(NOW);
+    assert_eq!(waits.offered(Millis(u64::MAX)), None, "it is not over");
+    waits.cancel(CancelCause::User, NOW);
+    let due = NOW + Task::OFFERED_AFTER;
+    assert_eq!(waits.offered(Millis(due.0 - 1)), None, "the stream has its hour");
+    let again = waits.offered(due).unwrap();
+    assert_eq!(again.offer_at, Some(due + Task::OFFERED_AFTER));
+    assert_eq!(again.unarchived, waits.unarchived);
+    let done = again.archived(std::time::Duration::from_hours(1), due);
+    assert_eq!(
+        (done.archived_at, done.ttl),
+        (Some(due), Some((due.0 + 3_600_000) / 1000))
+    );
+    assert_eq!((&done.unarchived, done.offer_at), (&None, None));
+    assert_eq!(done.offered(Millis(u64::MAX)), None, "it has its record");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Demand, Millis, storable};
+use model::{Demand, DemandCount, Millis, storable};
 
 /// After this long a picture counts half: yesterday's project is tomorrow's, last week's mostly not.
 const HALF_LIFE_MS: f64 = 2.0 * 24.0 * 3_600_000.0;
@@ -45,6 +45,35 @@ pub fn most_wanted(all: &BTreeMap<String, Demand>, now: Millis) -> Vec<&str> {
     wanted.into_iter().map(|(_, name)| name).collect()
 }
 
+/// Most models that are named for an hour.
+const OF_HOUR: usize = 8;
+/// What was asked for at this hour of the day counts so many times what was asked for at another.
+const SAME_HOUR: f64 = 4.0;
+
+/// The models that the hour from this moment on will ask for, the most wanted first: what was asked for at this hour, give or
+/// take half an hour, and lately.
+pub fn of_hour(counts: &[DemandCount], from: Millis) -> Vec<String> {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    const HALF_HOUR_MS: u64 = 1_800_000;
+    let mut wanted: BTreeMap<&str, f64> = BTreeMap::new();
+    for count in counts.iter().filter(|it| it.at < from) {
+        let ago = from.since(count.at).as_secs_f64() * 1000.0;
+        // From half an hour before the hour until half an hour after it.
+        let same = (count.at.0 + HALF_HOUR_MS + DAY_MS - from.0 % DAY_MS) % DAY_MS < 4 * HALF_HOUR_MS;
+        let weight = (-ago / HALF_LIFE_MS).exp2() * if same { SAME_HOUR } else { 1.0 };
+        for (model, times) in &count.models {
+            *wanted.entry(model).or_default() += weight * *times as f64;
+        }
+    }
+    let mut wanted: Vec<_> = wanted.into_iter().filter(|(_, weight)| *weight >= FEW).collect();
+    wanted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    wanted
+        .into_iter()
+        .take(OF_HOUR)
+        .map(|(model, _)| model.to_owned())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +94,31 @@ mod tests {
         assert_eq!(most_wanted(&all, Millis(0)), ["old", "new"]);
         assert_eq!(most_wanted(&all, Millis(4 * DAY)), ["new", "old"]);
         assert!(most_wanted(&all, Millis(30 * DAY)).is_empty());
+    }
+
+    #[test]
+    fn an_hour_asks_for_what_was_asked_for_at_that_hour() {
+        let hour = 3_600_000;
+        let count = |at: u64, model: &str, times| DemandCount {
+            at: Millis(at),
+            models: [(model.to_owned(), times)].into(),
+            ..DemandCount::default()
+        };
+        let counts = [
+            count(10 * DAY + 9 * hour, "morning", 10),
+            count(10 * DAY + 20 * hour, "evening", 20),
+            count(11 * DAY + 9 * hour, "morning", 10),
+            count(11 * DAY + 20 * hour, "evening", 20),
+            count(11 * DAY + 20 * hour, "once", 1),
+            count(12 * DAY + 9 * hour, "of the future", 100),
+        ];
+        let at = |hours: u64| of_hour(&counts, Millis(12 * DAY + hours * hour));
+        assert_eq!(at(9), ["morning", "evening"]);
+        assert_eq!(
+            of_hour(&counts[..5], Millis(12 * DAY + 20 * hour)),
+            ["evening", "morning"]
+        );
+        assert_eq!(of_hour(&counts, Millis(0)), Vec::<String>::new());
     }
 
     proptest! {

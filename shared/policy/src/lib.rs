@@ -6,10 +6,12 @@
 pub mod breaker;
 pub mod claim;
 pub mod coming;
+pub mod count;
 pub mod demand;
 pub mod estimate;
 pub mod fair;
 pub mod forecast;
+pub mod hazard;
 pub mod hold;
 pub mod learn;
 pub mod load;

@@ -15,7 +15,7 @@ const SIZES: usize = 64;
 /// Of smaller reads the delays show more than the rate, bytes.
 const SMALL: u64 = 64_000_000;
 /// Most reads of a run that count: a run has one main model and some LoRAs.
-const READS: usize = 16;
+pub(crate) const READS: usize = 16;
 /// A wild rate must not become a wild time, milliseconds for a megabyte.
 const SLOWEST: f64 = 1000.0;
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use model::{
     FailureClass, GpuUse, HostUse, Millis, PoolId, Task, TaskState, Worker, WorkerState,
     metrics::{
-        BOOT_TIME, BREAKER_OPEN, CREDITS, DISK_USE, ETA_ERROR, GPU_USE, IDLE_MACHINES, LIMIT_USED, MACHINE_COST,
-        MACHINE_TIME, OLDEST_WAIT, PAINTERS, PICTURE_COST, QUEUE_LENGTH, RAM_USE, SATURATED, STARTS_FAILED, STRANDED,
-        Sample, TASK_FAILED, TASK_TIME, TASK_WAIT, TASKS, VRAM_USE, WORKERS,
+        BOOT_TIME, BREAKER_OPEN, CREDITS, DISK_USE, ETA_ERROR, GPU_USE, IDLE_MACHINES, LIMIT_USED, LOAD_TIME,
+        MACHINE_COST, MACHINE_TIME, OLDEST_WAIT, PAINTERS, PICTURE_COST, QUEUE_LENGTH, RAM_USE, SATURATED,
+        STARTS_FAILED, STRANDED, Sample, TASK_FAILED, TASK_TIME, TASK_WAIT, TASKS, VRAM_USE, WORKERS,
     },
+    worker_api::{ModelFile, Read, Source},
 };
 
-use crate::{breaker, coming::coming, meter, presence, price, snapshot::PoolSnapshot};
+use crate::{breaker, coming::coming, load, meter, presence, price, snapshot::PoolSnapshot};
 
 /// What a machine that is up at a tick is counted for: the time from one tick to the next.
 const TICK: Duration = Duration::from_mins(1);
@@ -143,6 +144,20 @@ fn delivered(task: &Task) -> Vec<Sample> {
     if let Some(result) = &task.result {
         let pictures = result.offsets.len().max(1) as f64;
         found.push(PICTURE_COST.of(task.cost.0 as f64 / 1e6 / pictures));
+    }
+    found
+}
+
+/// How long the models took to come for a run that has delivered, as a worker says that knows files of the store. What is not read
+/// again of the task's own model was in the GPU still; of a model that only the machine image has, no worker says so.
+pub fn loads(task: &Task, reads: &[Read]) -> Vec<Sample> {
+    let counted = reads.iter().take(load::READS);
+    let mut found: Vec<_> = counted
+        .map(|read| LOAD_TIME.sample([read.from.word()], read.ms as f64))
+        .collect();
+    let stored = task.model.as_deref().is_some_and(|it| ModelFile::mark(it).is_some());
+    if stored && reads.iter().all(|read| read.from != Source::Disk) {
+        found.push(LOAD_TIME.sample(["memory"], 0.0));
     }
     found
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use model::{Millis, Worker, WorkerId, WorkerState};
 use serde::Serialize;
 
-use crate::{forecast, meter, presence, snapshot::PoolSnapshot, wait};
+use crate::{forecast, hazard, meter, presence, snapshot::PoolSnapshot, wait};
 
 /// What to do with one worker, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -137,6 +137,9 @@ fn stops_with(
         // While the workers before it would make painters wait under this load, it stays.
         let busy = wait::steady(snapshot, level - 1) > settings.wait_target / 2;
         return (idle >= settings.idle_watched && !busy).then_some("fewer workers are enough, and this one came last");
+    }
+    if let Some(keeps) = hazard::keeps(snapshot, at) {
+        return (!keeps).then_some("it would idle for more than the next request is likely to save");
     }
     if present(snapshot, at) {
         return None;

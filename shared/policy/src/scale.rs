@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     breaker::{self, Verdict},
     coming::coming,
-    estimate, forecast, load, meter, presence,
+    estimate, forecast, hazard, load, meter, presence,
     snapshot::PoolSnapshot,
     wait,
 };
@@ -87,9 +87,13 @@ fn need(snapshot: &PoolSnapshot<'_>) -> Result<&'static str, &'static str> {
     if serving == 0 && waits {
         return Ok("somebody waits");
     }
-    let mut stays = snapshot.presence.iter();
-    if serving == 0 && stays.any(|stay| presence::keeps_worker(stay, settings, now)) {
-        return Ok("somebody is present");
+    if serving == 0 {
+        let mut stays = snapshot.presence.iter();
+        match hazard::starts(snapshot) {
+            Some(true) => return Ok("somebody will probably ask soon"),
+            None if stays.any(|stay| presence::keeps_worker(stay, settings, now)) => return Ok("somebody is present"),
+            Some(false) | None => {}
+        }
     }
     if snapshot.wanted().any(|entry| failed_everywhere(entry, snapshot)) {
         return Ok("a picture failed on the only machine that is up");

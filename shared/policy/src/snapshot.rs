@@ -1,6 +1,6 @@
 //! What a decision about a pool is made from.
 
-use model::{BacklogEntry, Estimates, Lane, Millis, Pool, Presence, Settings, Worker, WorkerState};
+use model::{BacklogEntry, Estimates, Hazard, Lane, Millis, Pool, Presence, Settings, Worker, WorkerState};
 
 /// A pool as the tables show it: what every decision about it is made from. Index reads may lag behind.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,8 @@ pub struct PoolSnapshot<'a> {
     pub presence: &'a [Presence],
     /// How long things take here.
     pub estimates: &'a Estimates,
+    /// What is known of its painters' pauses; none: nothing yet.
+    pub hazard: Option<&'a Hazard>,
     /// Limits and durations.
     pub settings: &'a Settings,
     /// The moment of the decision.

@@ -47,6 +47,7 @@ fn snapshot<'a>(
         backlog,
         presence: &[],
         estimates: &with.1,
+        hazard: None,
         settings: &with.0,
         now: NOW,
     }
@@ -186,6 +187,7 @@ fn what_a_forecast_starts_it_pays_for() {
         workers: 1,
         until: Millis(u64::MAX),
         credit_ms,
+        settled_at: Millis(0),
     });
     let looks = snapshot(&pool, &[], &[], &with);
     let plan = scale::plan(&looks);

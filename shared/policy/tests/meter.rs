@@ -159,6 +159,7 @@ proptest! {
             backlog: &backlog,
             presence: &[],
             estimates: &estimates,
+            hazard: None,
             settings: &settings,
             now: NOW,
         };

@@ -62,6 +62,7 @@ fn snapshot<'a>(
         backlog,
         presence: &[],
         estimates,
+        hazard: None,
         settings,
         now: NOW,
     }

@@ -140,6 +140,7 @@ impl World {
             backlog: &self.backlog,
             presence: &self.presence,
             estimates: &self.estimates,
+            hazard: None,
             settings: &self.settings,
             now: self.now,
         }
@@ -508,6 +509,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         start_tag: 0,
         lane,
         document: None,
+        kind: None,
         state,
         model: None,
         work: 1.0,
@@ -536,6 +538,11 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
         variant: None,
     }
 }

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use model::{
-    BacklogEntry, Breaker, BreakerForce, Estimate, Estimates, Forecast, Lane, Load, Millis, Pace, Pool, PoolId,
-    Presence, Settings, TaskId, TeamId, UserId, Worker, WorkerId, WorkerState, guess,
+    BacklogEntry, Band, Breaker, BreakerForce, Estimate, Estimates, Forecast, Lane, Load, Millis, NextHour, NextStep,
+    Pace, Pool, PoolId, Presence, Settings, TaskId, TeamId, UserId, Worker, WorkerId, WorkerState, guess,
 };
 use policy::{
     PoolSnapshot,
@@ -305,7 +305,7 @@ proptest! {
         let verdict = breaker::verdict(&pool.breaker, &settings, now);
         let backlog = [BacklogEntry { seen_at: now, ..entry(1, 0, "m", now) }];
         let estimates = Estimates::default();
-        let snapshot = PoolSnapshot { pool: &pool, workers: &[], backlog: &backlog, presence: &[], estimates: &estimates, settings: &settings, now };
+        let snapshot = PoolSnapshot { pool: &pool, workers: &[], backlog: &backlog, presence: &[], estimates: &estimates, hazard: None, settings: &settings, now };
         let plan = scale::plan(&snapshot);
         prop_assert_eq!(plan.grow == scale::Grow::Launch, verdict != Verdict::Open, "{}", plan.reason);
     }
@@ -376,6 +376,7 @@ fn presence_starts_one_worker_keeps_it_and_lets_it_go() {
             backlog: &[],
             presence: stays,
             estimates: &estimates,
+            hazard: None,
             settings: &settings,
             now,
         };
@@ -421,6 +422,7 @@ fn silence_says_more_of_those_whose_canvas_is_reported() {
             backlog: &[],
             presence: &stays,
             estimates: &estimates,
+            hazard: None,
             settings: &settings,
             now: NOW,
         };
@@ -444,6 +446,7 @@ fn the_worker_that_came_last_stops_first() {
         backlog: &[],
         presence: &stays,
         estimates: &estimates,
+        hazard: None,
         settings: &settings,
         now: NOW,
     };
@@ -461,7 +464,7 @@ proptest! {
         let tick = Duration::from_mins(1);
         let (mut credit, mut earned, mut spent) = (0, 0.0, 0.0);
         for (anyway, kept) in ticks {
-            let it = Forecast { workers: kept, until: Millis(u64::MAX), credit_ms: credit };
+            let it = Forecast { workers: kept, until: Millis(u64::MAX), credit_ms: credit, settled_at: Millis(0) };
             let kept = forecast::floor(Some(&it), NOW);
             credit = forecast::settled(credit, tick * anyway, tick * kept);
             earned += tick.as_secs_f64() * f64::from(anyway);
@@ -469,6 +472,63 @@ proptest! {
             // The last tick may overdraw it.
             prop_assert!(spent <= earned * forecast::SHARE + 50.0 * 60.0 + 1.0);
         }
+    }
+}
+
+/// An hour in which all steps are alike.
+fn hour(arrivals: Band, gpu_s: Band) -> NextHour {
+    NextHour {
+        from: NOW,
+        until: NOW + Duration::from_mins(15),
+        steps: vec![NextStep { arrivals, gpu_s }; 12],
+        ..NextHour::default()
+    }
+}
+
+#[test]
+fn a_machine_more_is_asked_for_at_80_percent() {
+    let settings = Settings {
+        forecast_workers: 9,
+        ..Settings::default()
+    };
+    let start = Duration::from_mins(2);
+    let band = |p50, p90| Band { p50, p90 };
+    let asked = |gpu_s: f64| forecast::asked(Some(&hour(band(5.0, 5.0), band(gpu_s, gpu_s))), start, &settings, NOW);
+    // Of 300 s of a machine, 240 may be filled.
+    assert_eq!([1.0, 240.0, 241.0, 480.0, 481.0].map(asked), [1, 1, 2, 2, 3]);
+    assert_eq!(asked(1e300), 9);
+    for nothing in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(asked(nothing), 0);
+    }
+    let quiet = hour(band(0.0, 0.2), band(1.0, 2.0));
+    assert_eq!(forecast::asked(Some(&quiet), start, &settings, NOW), 0);
+    let busy = hour(band(5.0, 5.0), band(9.0, 9.0));
+    let at = |minutes| forecast::asked(Some(&busy), start, &settings, NOW + Duration::from_mins(minutes));
+    assert_eq!((at(0), at(14), at(15)), (1, 1, 0));
+    // Of a clock that runs ahead.
+    assert_eq!(forecast::asked(Some(&busy), start, &settings, Millis(0)), 0);
+    let nothing = Settings::default();
+    assert_eq!(forecast::asked(Some(&busy), start, &nothing, NOW), 0);
+    assert_eq!(forecast::asked(None, start, &settings, NOW), 0);
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn whatever_is_forecast_the_floor_is_bounded_and_grows_with_it(
+        p50 in any::<f64>(), p90 in any::<f64>(), gpu in 0.0..1e9_f64, more in 1.0..10.0_f64, start in 0_u64..100_000,
+        most in 0_u32..20, since in any::<u64>(),
+    ) {
+        let settings = Settings { forecast_workers: most, ..Settings::default() };
+        let start = Duration::from_secs(start);
+        let asked = |arrivals: Band, gpu: f64, now| {
+            forecast::asked(Some(&hour(arrivals, Band { p50: gpu, p90: gpu })), start, &settings, now)
+        };
+        prop_assert!(asked(Band { p50, p90 }, gpu, Millis(since)) <= most);
+        let some = Band { p50: 2.0, p90: 2.0 };
+        prop_assert!(asked(some, gpu, NOW) <= asked(some, gpu * more, NOW));
+        prop_assert_eq!(asked(some, gpu, NOW) > 0, most > 0);
     }
 }
 
@@ -545,7 +605,7 @@ proptest! {
         let pool = Pool::new(PoolId::new("default"), 3, vec!["g5.xlarge".to_owned()]);
         let workers: Vec<_> = (0..ready).map(|n| worker(&format!("w{n}"), WorkerState::Ready)).collect();
         let backlog: Vec<_> = tags.iter().enumerate().map(|(id, tag)| entry(id as u128, *tag, "m", NOW)).collect();
-        let snapshot = PoolSnapshot { pool: &pool, workers: &workers, backlog: &backlog, presence: &[], estimates: &estimates, settings: &settings, now: NOW };
+        let snapshot = PoolSnapshot { pool: &pool, workers: &workers, backlog: &backlog, presence: &[], estimates: &estimates, hazard: None, settings: &settings, now: NOW };
         let mut told = BTreeMap::new();
         for entry in &backlog {
             let eta = wait::eta(&snapshot, entry.task_id).unwrap();
@@ -600,6 +660,7 @@ fn a_long_line_gets_a_further_worker_and_a_short_one_does_not() {
             backlog: &backlog,
             presence: &[],
             estimates: &estimates,
+            hazard: None,
             settings: &settings,
             now: NOW,
         };

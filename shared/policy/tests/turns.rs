@@ -155,6 +155,7 @@ fn a_line_of_upscales_brings_a_second_machine_where_the_pool_allows_one() {
             backlog: &line.backlog,
             presence: &[],
             estimates: &estimates,
+            hazard: None,
             settings: &line.settings,
             now: line.now,
         })

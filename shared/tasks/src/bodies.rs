@@ -1,7 +1,7 @@
 //! The large part of a task: in the table, or in the bucket when it is too large for it.
 
 use model::{
-    TaskBody, TaskId,
+    Parameters, TaskBody, TaskId,
     worker_api::{InputBlob, MAX_PLAN, ModelFile},
 };
 use serde_json::Value;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use cloud::{Bucket, Store, StoreError, bucket::BucketError, http::HttpError, tables::BodyOf};
 
-/// Plans longer than this (bytes) lie in the bucket: a table's item may have 400 KB, and each reader pays for it.
+/// Plans that with the texts beside them are longer than this (bytes) lie in the bucket: a table's item may have 400 KB, and each reader pays for it.
 const INLINE: usize = 200 * 1024;
 
 /// A task's large part could not be read or written.
@@ -49,16 +49,20 @@ pub async fn make(
     bucket: &Bucket,
     task_id: TaskId,
     plan: String,
+    parameters: Option<Parameters>,
     inputs: Option<InputBlob>,
     models: Vec<ModelFile>,
     ttl: u64,
 ) -> Result<TaskBody, BodyError> {
     let (loras, models) = models.into_iter().partition(|it| it.folder == ModelFile::LORAS);
+    let parameters = parameters.map(Parameters::bounded);
+    let beside = parameters.as_ref().map_or(0, Parameters::bytes);
     let mut body = TaskBody {
         task_id,
         version: 0,
         plan: None,
         plan_key: None,
+        parameters,
         inputs,
         loras,
         models,
@@ -67,7 +71,7 @@ pub async fn make(
     if plan.len() as u64 > MAX_PLAN {
         return Err(BodyError::TooLarge(plan.len()));
     }
-    if plan.len() <= INLINE {
+    if plan.len() + beside <= INLINE {
         body.plan = Some(plan);
     } else {
         let key = format!("plans/{task_id}/{}", Uuid::new_v4().simple());
@@ -113,4 +117,10 @@ pub async fn read(store: &Store, task_id: TaskId) -> Result<Body, BodyError> {
         loras: body.loras,
         models: body.models,
     })
+}
+
+/// What the task was asked with; none where an earlier release has let it in, or where its large part is gone or cannot be read.
+pub async fn parameters(store: &Store, task_id: TaskId) -> Result<Option<Parameters>, StoreError> {
+    let body = store.get_readable(&BodyOf(task_id)).await?;
+    Ok(body.and_then(|body| body.parameters))
 }

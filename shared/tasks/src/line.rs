@@ -149,6 +149,7 @@ impl Line {
             backlog: &self.backlog,
             presence: &[],
             estimates: &self.pace.estimates,
+            hazard: None,
             settings,
             now,
         })

@@ -2,7 +2,7 @@
 
 use cloud::{Bucket, Cloud, StoreError, bucket::BucketError, http::HttpError};
 use model::{
-    Millis, Settings, Task, TaskState,
+    Keep, Millis, Settings, Task, TaskState,
     socket::{ResultView, TaskView},
 };
 
@@ -34,7 +34,7 @@ pub async fn whole(cloud: &Cloud, settings: &Settings, task: &Task, now: Millis)
         let line = Line::read(cloud, &task.pool).await?;
         return Ok(waiting(&line, settings, task, now));
     }
-    Ok(shown(&cloud.bucket, settings, task).await?)
+    Ok(with_thumbnails(&cloud.bucket, settings, task).await?)
 }
 
 /// The view of a task that waits in this line.
@@ -48,16 +48,32 @@ pub fn waiting(line: &Line, settings: &Settings, task: &Task, now: Millis) -> Ta
     }
 }
 
+/// The view without a look at the line, with the thumbnails of its pictures.
+pub async fn with_thumbnails(bucket: &Bucket, settings: &Settings, task: &Task) -> Result<TaskView, BucketError> {
+    let mut view = shown(bucket, settings, task).await?;
+    if let (Some(shown), Some(result)) = (&mut view.result, &task.result) {
+        for key in result.thumbnail_keys() {
+            shown
+                .thumbnails
+                .push(bucket.presign_get(&key, settings.url_life).await?);
+        }
+    }
+    Ok(view)
+}
+
 /// The view without a look at the line.
 pub async fn shown(bucket: &Bucket, settings: &Settings, task: &Task) -> Result<TaskView, BucketError> {
     let mut view = TaskView::from(task);
     if let Some(result) = &task.result {
         view.result = Some(ResultView {
-            url: bucket.presign_get(&result.key, settings.url_life).await?,
+            url: bucket.presign_get(&result.place(), settings.url_life).await?,
             offsets: result.offsets.clone(),
             lora_warning: result.lora_warning,
             pose: result.pose.as_ref().map(model::Pose::openpose),
             times: task.times,
+            thumbnails: Vec::new(),
+            kept: result.kept.map(|kept| kept.how).filter(|how| *how != Keep::Nothing),
+            gone_at: task.ended_at.and_then(|ended| result.gone_at(ended)),
         });
     }
     Ok(view)

@@ -1,6 +1,7 @@
 //! Web pages: their frame, a browser's visit, and its session. Every function that shows pages to people has them from here.
 
 mod frame;
+mod patience;
 mod sessions;
 mod tongue;
 mod visit;
@@ -9,6 +10,7 @@ mod words;
 use cloud::Store;
 
 pub use frame::{Frame, PROBLEM, alert, page};
+pub use patience::{PATIENCE, in_time};
 pub use sessions::{Visitor, begin};
 pub use tongue::{Phrase, Tongue, translated};
 pub use visit::{Cookie, Page, Problem, Redirect, Visit, way_back};

@@ -1,6 +1,6 @@
 //! A policy to be simulated.
 
-use model::Settings;
+use model::{Hazard, NextHour, Settings};
 
 use crate::signals::Signals;
 
@@ -16,8 +16,14 @@ pub struct Case {
     pub signals: Signals,
     /// Whether calls count as presence at all.
     pub presence: bool,
+    /// Whether painters' pauses are learned.
+    pub learning: bool,
+    /// What was known of them before.
+    pub hazard: Option<Hazard>,
     /// Workers that a forecast asks for, hour by hour; none: no forecast.
     pub forecast: Option<Vec<u32>>,
+    /// What the function `forecast` says, slot by slot; none: nothing.
+    pub foreseen: Option<Vec<NextHour>>,
     /// Workers kept up whatever happens, for comparison.
     pub always: u32,
     /// Fair order, loaded models and the best worker to wake; otherwise first come first served by whoever is free.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use model::{Forecast, InstanceId, TaskId, Worker, WorkerId, WorkerState};
+use model::{DemandCount, Forecast, InstanceId, TaskId, Worker, WorkerId, WorkerState};
 use policy::{
-    forecast, presence,
+    forecast, hazard, presence,
     reap::{self, ReapAction},
     run,
     scale::{self, Grow},
@@ -100,6 +100,11 @@ impl Studio<'_> {
             self.watch(at);
         }
         self.expire();
+        if self.case.learning
+            && let Some(learned) = hazard::observed(&self.snapshot())
+        {
+            self.hazard = Some(learned);
+        }
         self.scale();
         for step in reap::plan(&self.snapshot()) {
             let at = self.place(&step.worker_id);
@@ -175,6 +180,14 @@ impl Studio<'_> {
     }
 
     fn forecast(&mut self) {
+        if let Some(hours) = &self.case.foreseen {
+            let slot = (self.now.0 - MIDNIGHT) / DemandCount::SLOT.as_millis() as u64;
+            let hour = usize::try_from(slot).ok().and_then(|it| hours.get(it));
+            if let Some(looked) = forecast::looked(&self.snapshot(), hour) {
+                self.pool.forecast = Some(looked);
+            }
+            return;
+        }
         let Some(hours) = &self.case.forecast else { return };
         let hour = usize::try_from((self.now.0 - MIDNIGHT) / HOUR_MS).unwrap_or(usize::MAX);
         let (anyway, kept) = reap::kept_for_forecast(&self.snapshot());
@@ -183,6 +196,7 @@ impl Studio<'_> {
             workers: hours.get(hour).copied().unwrap_or(0),
             until: self.now + Duration::from_mins(5),
             credit_ms: forecast::settled(credit_ms, TICK * anyway, TICK * kept),
+            settled_at: self.now,
         });
     }
 

@@ -104,6 +104,7 @@ impl Studio<'_> {
             size: 1,
             lora_warning: false,
             pose: None,
+            ..TaskResult::default()
         };
         let outcome = Outcome::Succeeded(result, RunTimes::default());
         // Cannot be refused: whatever takes a run from a task takes it from its host, too.

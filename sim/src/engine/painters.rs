@@ -52,6 +52,7 @@ impl Studio<'_> {
             start_tag: 0,
             lane: request.lane,
             document: None,
+            kind: None,
             state: TaskState::Queued,
             model: Some(self.models[request.model as usize].clone()),
             work: request.work,
@@ -72,6 +73,11 @@ impl Studio<'_> {
             claimed_at: None,
             ended_at: None,
             times: None,
+            last_run: None,
+            unarchived: None,
+            offer_at: None,
+            archived_at: None,
+            ttl: None,
             variant: None,
         }
     }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use model::{
-    BacklogEntry, Forecast, Lane, Millis, Pace, Pool, PoolId, Presence, RunEnd, Task, TaskId, UserId, Worker, WorkerId,
+    BacklogEntry, Forecast, Hazard, Lane, Millis, Pace, Pool, PoolId, Presence, RunEnd, Task, TaskId, UserId, Worker,
+    WorkerId,
     worker_api::{ModelFile, Read},
 };
 use policy::{PoolSnapshot, run, start, watch::InstanceState};
@@ -15,7 +16,7 @@ use super::{case::Case, disk::Disk};
 use crate::{demand::Demand, signals::millis, stats::Stats, world::World};
 
 /// The demand's first midnight: far enough from zero for every age.
-pub(super) const MIDNIGHT: u64 = 30 * 86_400_000;
+pub(crate) const MIDNIGHT: u64 = 30 * 86_400_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
@@ -56,6 +57,7 @@ pub(super) struct Studio<'a> {
     events: BinaryHeap<Reverse<(u64, Event)>>,
     pub(super) pool: Pool,
     pub(super) pace: Pace,
+    pub(super) hazard: Option<Hazard>,
     pub(super) workers: Vec<Worker>,
     pub(super) hosts: Vec<Host>,
     pub(super) backlog: Vec<BacklogEntry>,
@@ -90,6 +92,7 @@ impl<'a> Studio<'a> {
                 workers: case.always,
                 until: Millis(u64::MAX),
                 credit_ms: i64::MAX,
+                settled_at: Millis(0),
             });
         }
         Self {
@@ -101,6 +104,7 @@ impl<'a> Studio<'a> {
             events: BinaryHeap::new(),
             pool,
             pace: Pace::new(PoolId::new("sim")),
+            hazard: case.hazard.clone(),
             workers: Vec::new(),
             hosts: Vec::new(),
             backlog: Vec::new(),
@@ -138,6 +142,7 @@ impl<'a> Studio<'a> {
             backlog: &self.backlog,
             presence: &self.presence,
             estimates: &self.pace.estimates,
+            hazard: self.hazard.as_ref(),
             settings: &self.case.settings,
             now: self.now,
         }
@@ -197,9 +202,9 @@ impl<'a> Studio<'a> {
 
     /// A task is over without a picture.
     pub(super) fn given_up(&mut self, id: TaskId) {
-        if self.tasks.remove(&id).is_some() {
+        if let Some((request, _)) = self.tasks.remove(&id) {
             self.backlog.retain(|entry| entry.task_id != id);
-            self.stats.timed_out();
+            self.stats.timed_out(request);
         }
     }
 }

@@ -50,6 +50,8 @@ async fn no_key(aws: &Aws, key: &str) -> Result<()> {
     refused(&what("put"), bucket.put(key, String::new()).await)?;
     refused(&what("get"), bucket.get(key).await)?;
     refused(&what("head"), bucket.head(key).await)?;
+    refused(&what("copy from"), bucket.copy(key, "a").await)?;
+    refused(&what("copy to"), bucket.copy("a", key).await)?;
     refused(&what("delete"), bucket.delete(key).await)
 }
 
@@ -67,6 +69,34 @@ pub(crate) async fn keys_of_1024_bytes(aws: Aws) -> Result<()> {
     bucket.put(&longest, "a".to_owned()).await?;
     ensure!(bucket.get(&longest).await? == "a");
     bucket.presign_get(&longest, MINUTE).await?;
+    Ok(())
+}
+
+pub(crate) async fn a_copy_stays_when_the_first_goes(aws: Aws) -> Result<()> {
+    let bucket = &aws.cloud.bucket;
+    let (from, to) = (format!("results/{}/a b+ö", aws.own), format!("kept/always/{}", aws.own));
+    ensure!(!bucket.copy(&from, &to).await?, "copied nothing");
+    ensure!(bucket.head(&to).await?.is_none());
+    bucket.put(&from, "picture".to_owned()).await?;
+    for _ in 0..2 {
+        ensure!(bucket.copy(&from, &to).await?);
+    }
+    bucket.delete(&from).await?;
+    ensure!(bucket.get(&to).await? == "picture");
+    Ok(())
+}
+
+pub(crate) async fn lists_what_begins_so(aws: Aws) -> Result<()> {
+    let bucket = &aws.cloud.bucket;
+    let below = format!("thumbs/{}/", aws.own);
+    ensure!(bucket.list(&below, None).await?.is_empty());
+    for name in ["b", "a/c", "ö +"] {
+        bucket.put(&format!("{below}{name}"), name.to_owned()).await?;
+    }
+    bucket.put(&format!("thumbs/{}-other", aws.own), String::new()).await?;
+    let wanted = ["a/c", "b", "ö +"].map(|name| format!("{below}{name}"));
+    ensure!(bucket.list(&below, None).await? == wanted);
+    ensure!(bucket.list(&below, Some(&wanted[0])).await? == wanted[1..]);
     Ok(())
 }
 

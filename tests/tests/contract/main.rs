@@ -113,6 +113,8 @@ fn main() -> ExitCode {
         bucket::keys_are_not_empty,
         bucket::keys_are_not_too_long,
         bucket::nothing_there,
+        bucket::a_copy_stays_when_the_first_goes,
+        bucket::lists_what_begins_so,
         bucket::urls_for_a_second_to_a_week,
         bucket::urls_for_files_that_can_be,
         fleet::launched_and_described,

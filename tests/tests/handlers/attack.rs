@@ -1012,6 +1012,7 @@ async fn a_plan_has_a_largest_size() {
             TaskId::new(uuid::Uuid::now_v7()),
             plan,
             None,
+            None,
             vec![],
             0,
         )

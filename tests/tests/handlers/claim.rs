@@ -978,3 +978,56 @@ async fn what_starts_and_runs_take_is_learned() {
     assert!((start.mean - 90_000.0).abs() < 1e-6, "{start:?}");
     assert_eq!(world.worker(WORKER).await.hot_since, Some(came));
 }
+
+#[tokio::test]
+async fn thumbnails_are_signed_for_their_sizes_and_shown_with_their_task() {
+    let world = World::new().await;
+    let (task, worker) = world.running(NOW).await;
+    let (task_id, run_id) = (task.task_id, run_id());
+    let ask = async |sizes: Value| {
+        let body = json!({ "run_id": run_id, "task_id": task_id, "thumbnails": sizes });
+        world.work(&worker, "urls", &body, NOW).await
+    };
+    let urls = ask(json!([4000, 5000])).await.ok();
+    let key = |place| format!("thumbs/{task_id}/{run_id}/{place}.webp");
+    assert_eq!(
+        urls["thumbnails"],
+        json!([
+            format!("memory:put/{}?size=4000", key(0)),
+            format!("memory:put/{}?size=5000", key(1))
+        ])
+    );
+    assert_eq!(urls["upload"], "", "{urls}");
+    for sizes in [json!([0]), json!([1, 20_001]), json!(vec![1; 17])] {
+        assert_eq!(ask(sizes).await.status, 400);
+    }
+    let report = |thumbnails: Value| {
+        json!({
+            "run_id": run_id, "task_id": task_id, "offsets": [0, 10], "size": 20,
+            "times": { "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 }, "thumbnails": thumbnails,
+        })
+    };
+    for thumbnails in [json!([1]), json!([1, 2, 3]), json!([1, 0]), json!([1, 20_001])] {
+        let answer = world.work(&worker, "result", &report(thumbnails), NOW).await;
+        assert_eq!(answer.error(), "The thumbnails do not fit the pictures.");
+    }
+    assert_eq!(world.task(&task_id).await.state, TaskState::Running);
+    world.painter_socket().await;
+    world
+        .work(&worker, "result", &report(json!([4000, 5000])), NOW)
+        .await
+        .ok();
+    // A message of the socket may be too small for them.
+    assert!(
+        world
+            .sent()
+            .iter()
+            .all(|(_, said)| !said.to_string().contains("thumbs/"))
+    );
+    let wanted = json!([format!("memory:get/{}", key(0)), format!("memory:get/{}", key(1))]);
+    let id = task_id.to_string();
+    let shown = world.paint(MARA, "GET /v1/tasks/{id}", &id, &Value::Null, NOW);
+    assert_eq!(shown.await.ok()["result"]["thumbnails"], wanted);
+    let listed = world.paint(MARA, "GET /v1/tasks", "", &Value::Null, NOW).await.ok();
+    assert_eq!(listed["tasks"][0]["result"]["thumbnails"], wanted);
+}

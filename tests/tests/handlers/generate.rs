@@ -64,6 +64,7 @@ async fn golden_events() {
                 world.painter_socket().await;
             }
             "task" => drop(world.queued(TASK, MARA, before).await),
+            "keep" | "keep-no-longer" | "delete-task" => drop(crate::keep::finished(&world, before).await),
             "group" | "cancel-group" => {
                 let tasks = [TASK, "01a05cd7-2a00-7000-8000-0000000000a2"];
                 for id in tasks {
@@ -567,6 +568,7 @@ async fn each_state_has_its_words() {
         size: 9,
         lora_warning: false,
         pose: None,
+        ..TaskResult::default()
     };
     let failure = |class, message: &str| Outcome::Failed(Failure::new(class, message));
     let times = RunTimes {
@@ -744,6 +746,7 @@ async fn a_cancel_that_comes_too_late_says_how_it_ended() {
         size: 1,
         lora_warning: false,
         pose: None,
+        ..TaskResult::default()
     };
     world
         .alter_task(&task_id(), |task| {

@@ -4,7 +4,8 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use model::{Failure, FailureClass};
+use cloud::{page::Cursor, tables::TasksOf};
+use model::{Failure, FailureClass, UserId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,7 +27,7 @@ fn rows() -> Vec<(String, usize)> {
     rows.collect()
 }
 
-const CASES: [&str; 48] = [
+const CASES: [&str; 49] = [
     "any_body",
     "submit_body",
     "inline_picture",
@@ -68,6 +69,7 @@ const CASES: [&str; 48] = [
     "result",
     "result_pictures",
     "result_bytes",
+    "thumbnail",
     "histories",
     "history_steps",
     "history_picture",
@@ -335,7 +337,7 @@ async fn goes_through(name: &str, n: usize) -> bool {
         }
         "plan" => {
             let bucket = &world.cloud.bucket;
-            tasks::bodies::make(bucket, task_id(), " ".repeat(n), None, vec![], 0)
+            tasks::bodies::make(bucket, task_id(), " ".repeat(n), None, None, vec![], 0)
                 .await
                 .is_ok()
         }
@@ -379,6 +381,19 @@ async fn goes_through(name: &str, n: usize) -> bool {
         }
         "result_pictures" => ended(&world, (0..n).collect(), n).await,
         "result_bytes" => ended(&world, vec![0], n).await,
+        "thumbnail" => {
+            let (task, worker) = world.running(NOW).await;
+            let run = task.run.unwrap().run_id;
+            let body = json!({ "run_id": run, "task_id": task.task_id, "thumbnails": [n] });
+            let urls = world.work(&worker, "urls", &body, NOW).await.status == 200;
+            let times = json!({ "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 });
+            let body = json!({
+                "run_id": run, "task_id": task.task_id, "offsets": [0], "size": 9, "times": times, "thumbnails": [n],
+            });
+            let result = world.work(&worker, "result", &body, NOW).await.status == 200;
+            assert_eq!(urls, result);
+            result
+        }
         "path" => {
             let mut event = http("GET /v1/tasks", "", Some(&painter(MARA)), &json!(null));
             let path = event["rawPath"].as_str().unwrap().len();
@@ -391,24 +406,16 @@ async fn goes_through(name: &str, n: usize) -> bool {
             world.http(event, NOW).await.status != 404
         }
         "cursor" => {
-            let list = async |query: Value| {
-                let mut event = http("GET /v1/tasks", "", Some(&painter(MARA)), &json!(null));
-                event["queryStringParameters"] = query;
-                world.http(event, NOW).await
-            };
             for _ in 0..2 {
                 world.submitted(NOW).await;
             }
-            let next = list(json!({ "limit": "1" })).await.ok()["next"]
-                .as_str()
-                .unwrap()
-                .to_owned();
-            let mut keys: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(next).unwrap()).unwrap();
+            let (store, mara) = (&world.cloud.store, UserId::new(MARA));
+            let next = store.page(TasksOf(&mara), None, 1).await.unwrap().next.unwrap();
+            let next = BASE64_URL_SAFE_NO_PAD.decode(next.as_ref()).unwrap();
+            let mut keys: Value = serde_json::from_slice(&next).unwrap();
             keys["task_id"] = "x".repeat(n).into();
-            list(json!({ "cursor": BASE64_URL_SAFE_NO_PAD.encode(keys.to_string()) }))
-                .await
-                .status
-                == 200
+            let next = Cursor::from(BASE64_URL_SAFE_NO_PAD.encode(keys.to_string()));
+            store.page(TasksOf(&mara), Some(&next), 1).await.is_ok()
         }
         "device_name" => {
             let body = json!({ "client_id": "a-client", "client_info": "x".repeat(n) });

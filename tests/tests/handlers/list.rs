@@ -104,6 +104,7 @@ async fn pictures_come_with_the_list_and_states_can_be_chosen() {
         size: 20,
         lora_warning: false,
         pose: None,
+        ..TaskResult::default()
     };
     let times = RunTimes::default();
     let ended: Millis = NOW - seconds(1);

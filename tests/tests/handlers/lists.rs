@@ -7,8 +7,8 @@ use cloud::{
     memory::{Memory, Unkind},
     store::{Item, StorePort},
     tables::{
-        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DocumentsIn, DocumentsOf, Key, List,
-        LorasOf, PresenceIn, Query, SessionsOf, StepsOf, Table, TasksOf, Uploads, WorkersOf,
+        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DocumentsIn, DocumentsOf, DemandDaysOf, DemandOf, Key, Leavings,
+        List, LorasOf, PresenceIn, Query, SessionsOf, StepsOf, Table, TasksOf, TasksUpTo, UnarchivedIn, Uploads, WorkersOf,
     },
 };
 use model::{DocumentId, PoolId, TeamId, UserId};
@@ -77,6 +77,8 @@ async fn entries<L: List>(list: L) -> usize {
 async fn what_cannot_be_read_ends_no_list() {
     let (pool, team, user) = (PoolId::new("p"), TeamId::new("t"), UserId::new("u"));
     let found = [
+        ("UnarchivedIn", entries(UnarchivedIn("0", 10)).await),
+        ("TasksUpTo", entries(TasksUpTo(&user, NOW)).await),
         ("AwaitedLoras", entries(AwaitedLoras).await),
         // Keys and a version, which every item has.
         ("HistoryOf", 0),
@@ -90,7 +92,10 @@ async fn what_cannot_be_read_ends_no_list() {
         ("TasksOf", entries(TasksOf(&user)).await),
         ("WorkersOf", entries(WorkersOf(&pool)).await),
         ("PresenceIn", entries(PresenceIn(&pool)).await),
+        ("DemandOf", entries(DemandOf(&pool, 10)).await),
+        ("DemandDaysOf", entries(DemandDaysOf(&pool, 10)).await),
         ("AuditList", entries(AuditList).await),
+        ("Leavings", entries(Leavings).await),
         ("SessionsOf", entries(SessionsOf(&user)).await),
         // Its entries are keys and nothing else, so that there is nothing that cannot be read.
         ("AccountsOf", 0),

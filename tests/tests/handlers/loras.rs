@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use cloud::tables::{LoraOf, Table};
 use model::{
-    Account, Millis, RunId, TaskId, TeamId, UploadedLora, UserId,
+    Account, Millis, RunId, Settings, TaskId, TeamId, UploadedLora, UserId,
     worker_api::{Assignment, FreshUrls, RunUrls},
 };
 use ops::lora::{self, Command};
@@ -144,6 +144,30 @@ async fn a_team_has_limits_of_its_own() {
     assert_eq!(of(ZOE, 255, 1).await, full);
 }
 
+/// Who asks at once is counted one after the other.
+#[tokio::test]
+async fn of_many_at_once_no_more_are_let_in_than_there_is_room_for() {
+    let settings = Settings::parse("max_team_loras=3").unwrap();
+    let world = World::watched(settings).await;
+    let asked = (0..6_u8).map(|number| {
+        let body = json!({ "hash": hash(number), "size": 1000 });
+        let world = &world;
+        async move { ask(world, if number % 2 == 0 { MARA } else { OTHER }, &body, NOW).await }
+    });
+    let answers = futures_util::future::join_all(asked).await;
+    // Who met too many others is told to come again, and is counted then.
+    let mut let_in = 0;
+    for (number, answer) in (0_u8..).zip(answers) {
+        let answer = if answer.status == 503 {
+            ask(&world, MARA, &json!({ "hash": hash(number), "size": 1000 }), NOW).await
+        } else {
+            answer
+        };
+        let_in += usize::from(answer.ok()["status"] == "upload");
+    }
+    assert_eq!((let_in, entries(&world)), (3, 3));
+}
+
 #[tokio::test]
 async fn uploads_that_were_given_up_are_forgotten() {
     let world = world().await;
@@ -226,6 +250,7 @@ async fn a_worker_gets_it_and_says_whether_it_did_something() {
         run_id: run.run_id,
         task_id: run.task_id,
         size: None,
+        thumbnails: vec![],
     });
     let worker = world.worker(WORKER).await;
     let urls: RunUrls = world.work(&worker, "urls", &fresh, NOW).await.parsed();
@@ -272,7 +297,7 @@ async fn a_worker_gets_it_and_says_whether_it_did_something() {
 async fn an_operator_shows_and_removes_them() {
     let world = world().await;
     let ops = async |command: Command| {
-        let done = lora::run(&world.cloud.store, &world.cloud.models, command).await;
+        let done = lora::run(&world.cloud.store, &world.cloud.models, command, NOW).await;
         done.unwrap_or_else(|error| format!("{error:#}"))
     };
     let team = || TeamId::new(TEAM);
@@ -301,6 +326,12 @@ async fn an_operator_shows_and_removes_them() {
         sha256: vec![sha256.to_owned()],
     };
     assert_eq!(ops(remove(&sha256)).await, "removed 1 of team studio");
+    let lines = accounts::audit::page(&world.cloud.store, None, 50)
+        .await
+        .unwrap()
+        .entries;
+    let removed = lines.iter().find(|it| it.what == "remove LoRA").unwrap();
+    assert_eq!(removed.on, format!("LoRA {sha256} of team studio"));
     assert_eq!(world.cloud.models.head(&key(TEAM, 7)).await.unwrap(), None);
     assert_eq!(world.submit(MARA, &request(7), NOW).await.status, 400);
     assert_eq!(upload(&world, MARA, 7, NOW).await["status"], "upload");

@@ -6,20 +6,27 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod account;
+mod archive;
 mod attack;
 mod authorize;
 mod bad_input;
 mod claim;
 mod credits;
+mod deeds;
+mod demand;
 mod dispatch;
 mod edge;
+mod erase;
 mod fair;
+mod forecast;
 mod forgotten;
 mod fuzz;
 mod generate;
 mod golden;
 mod held;
+mod history;
 mod idle_reaper;
+mod keep;
 mod lifecycle;
 mod limits;
 mod list;
@@ -33,6 +40,7 @@ mod oidc;
 mod openapi;
 mod ops_task;
 mod pages;
+mod past;
 mod pools;
 mod port;
 mod presence;

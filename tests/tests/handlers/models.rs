@@ -813,6 +813,66 @@ async fn a_model_goes_from_one_to_the_team_to_all_and_back() {
     assert_eq!(world.memory.files().len(), 1);
 }
 
+/// Each change has its line; what changes nothing has none.
+#[tokio::test]
+async fn the_audit_list_says_who_brought_and_changed_a_model() {
+    let world = world().await;
+    bring(&world, LEAD, "dream", &checkpoint(1), &json!({})).await;
+    let model = async || find(&world, OPERATOR, "dream", 1).await.unwrap();
+    for change in [
+        json!({ "pinned": true, "licence": "MIT" }),
+        json!({ "pinned": true }),
+        json!({ "access": "shared" }),
+    ] {
+        patch(&world, OPERATOR, &model().await, &change).await.ok();
+    }
+    let id = model().await["id"].as_str().unwrap().to_owned();
+    for route in [
+        "DELETE /v1/models/{id}",
+        "DELETE /v1/models/{id}",
+        "POST /v1/models/{id}/restore",
+    ] {
+        call(&world, OPERATOR, route, &id, &json!({})).await.ok();
+    }
+    let lines = accounts::audit::page(&world.cloud.store, None, 50)
+        .await
+        .unwrap()
+        .entries;
+    // All are of one moment here, so their order is chance's.
+    let mut lines: Vec<_> = lines
+        .iter()
+        .map(|it| [&it.who, &it.what, &it.before, &it.after].map(String::as_str))
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            [
+                LEAD,
+                "add model",
+                "",
+                "for team studio, arch sd15, licence CreativeML OpenRAIL-M"
+            ],
+            [OPERATOR, "change model", "for team studio", "for every team"],
+            [
+                OPERATOR,
+                "change model",
+                "licence CreativeML OpenRAIL-M",
+                "pinned, licence MIT"
+            ],
+            [OPERATOR, "delete model", "", "deleted"],
+            [OPERATOR, "restore model", "deleted", ""],
+        ]
+    );
+    let on = accounts::audit::page(&world.cloud.store, None, 1)
+        .await
+        .unwrap()
+        .entries[0]
+        .on
+        .clone();
+    assert!(on.starts_with("checkpoint dream version 1 ("), "{on}");
+}
+
 #[tokio::test]
 async fn a_deletion_waits_for_runs_and_can_be_taken_back_for_thirty_days() {
     let world = world().await;

@@ -27,6 +27,8 @@ fn list(user: Option<&str>, pool: Option<&str>, state: Option<TaskState>) -> Com
     Command::List {
         of: Of {
             user: user.map(UserId::new),
+            team: None,
+            worker: None,
             pool: pool.map(PoolId::new),
         },
         state,

@@ -390,6 +390,7 @@ async fn pictures_of_the_last_days_are_found_there() {
         size: 20,
         lora_warning: false,
         pose: None,
+        ..TaskResult::default()
     };
     world
         .alter_task(&task_id(), |it| {

@@ -31,6 +31,8 @@ struct Inner {
     chance: Mutex<Option<fastrand::Rng>>,
     hook: Mutex<Option<Hook>>,
     story: Mutex<Vec<String>>,
+    /// What deleted tasks have cost, by owner.
+    deleted: Mutex<BTreeMap<UserId, u64>>,
 }
 
 /// The in-memory tables with an eye on every commit.
@@ -55,6 +57,7 @@ impl Port {
             chance: Mutex::new(None),
             hook: Mutex::new(None),
             story: Mutex::new(Vec::new()),
+            deleted: Mutex::default(),
         }))
     }
 
@@ -151,7 +154,7 @@ impl Port {
             Table::Tasks => {
                 let (old, new) = (old.map(read), write.item.clone().map(read));
                 let Some(new) = new else {
-                    self.fail("a task was deleted")
+                    return self.check_deleted(old);
                 };
                 self.check_task(old.as_ref(), &new).await;
             }
@@ -172,6 +175,14 @@ impl Port {
         }
     }
 
+    /// A task is deleted only when it is over; what it cost stays spent.
+    fn check_deleted(&self, old: Option<Task>) {
+        let Some(old) = old.filter(|it| it.state.is_terminal()) else {
+            self.fail("a task was deleted that is not over")
+        };
+        *locked(&self.0.deleted).entry(old.owner).or_default() += old.cost.0;
+    }
+
     async fn check_task(&self, old: Option<&Task>, new: &Task) {
         let holds = |what: &str, is: bool| {
             if !is {
@@ -183,7 +194,10 @@ impl Port {
                 "a task took an edge that does not exist",
                 old.state == new.state || old.state.may_become(new.state),
             );
-            holds("a task that is over changed", !old.state.is_terminal());
+            holds(
+                "a task that is over changed",
+                !old.state.is_terminal() || same_but_its_record(&for_good(old), &for_good(new)),
+            );
             holds("a task lost its place in line", old.start_tag == new.start_tag);
             holds(
                 "a run was exchanged for another one",
@@ -203,7 +217,12 @@ impl Port {
             new.result.is_some() == (new.state == TaskState::Succeeded),
         );
         holds("a task has an end", new.ended_at.is_some() == new.state.is_terminal());
-        if let Some(result) = &new.result {
+        holds(
+            "a task goes away, and has no record",
+            new.ttl.is_none() || new.archived_at.is_some(),
+        );
+        let ends = old.is_none_or(|old| !old.state.is_terminal());
+        if let Some(result) = new.result.as_ref().filter(|_| ends) {
             let run = old.and_then(|old| old.run.as_ref()).map(|run| run.run_id);
             let key = run.map(|run| format!("results/{}/{run}", new.task_id));
             holds("a result is not the run's", key.as_ref() == Some(&result.key));
@@ -231,6 +250,9 @@ impl Port {
             return;
         }
         let zero = (0, 0);
+        for (owner, cost) in &*locked(&self.0.deleted) {
+            tasks.insert(owner.clone(), (*cost, 0));
+        }
         for (key, item) in items {
             if key.table == Table::Tasks {
                 let task: Task = read(item);
@@ -296,6 +318,29 @@ impl Port {
             holds("a worker's run does not hold the task", holder == Some(run.run_id));
         }
     }
+}
+
+/// Whether nothing differs but what is noted of its record.
+fn same_but_its_record(old: &Task, new: &Task) -> bool {
+    let noted = Task {
+        version: new.version,
+        unarchived: new.unarchived.clone(),
+        offer_at: new.offer_at,
+        archived_at: new.archived_at,
+        ttl: new.ttl,
+        ..old.clone()
+    };
+    noted == *new
+}
+
+/// What of a task that is over never changes: all but how long its pictures are kept.
+fn for_good(task: &Task) -> Task {
+    let mut task = task.clone();
+    task.version = 0;
+    if let Some(result) = &mut task.result {
+        result.kept = None;
+    }
+    task
 }
 
 fn same_run(old: &Task, new: &Task) -> bool {

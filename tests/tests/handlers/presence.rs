@@ -1,10 +1,12 @@
 //! Who is at their canvas: what the functions note, and what follows from it.
 
 use cloud::{
+    Write,
     queue::Queued,
-    tables::{PresenceOf, Table},
+    store::StorePort,
+    tables::{HazardOf, Id, PresenceOf, Table},
 };
-use model::{Account, ConnectionId, Millis, PoolId, Presence, UserId, WorkerState};
+use model::{Account, ConnectionId, Course, Frailty, Hazard, Millis, PoolId, Presence, Tally, UserId, WorkerState};
 use policy::watch::InstanceState;
 use serde_json::{Value, json};
 
@@ -134,6 +136,74 @@ async fn a_worker_stays_while_somebody_is_there_and_goes_when_nobody_is() {
     assert_eq!(deliver(&world, NOW + minutes(31)).await, 1);
     assert_eq!(world.worker(WORKER).await.state, WorkerState::Starting);
     assert_eq!(stay(&world).await.unwrap().since, NOW + minutes(31));
+}
+
+/// Painters of this pool ask for nothing after a minute of silence, and to know that was worth something.
+fn known() -> Hazard {
+    let tally = |minutes, asks| Tally {
+        minutes,
+        asks,
+        returns: 0.0,
+    };
+    Hazard {
+        pool: PoolId::new(POOL),
+        version: 0,
+        format: policy::hazard::FORMAT,
+        at: NOW,
+        cells: (0..432).map(|cell| (cell, tally(10_000.0, 1.0))).collect(),
+        comers: vec![tally(10_000.0, 0.0); 24],
+        hours: vec![Frailty::default(); 24],
+        painters: Vec::new(),
+        worked: NOW,
+        fixed: Course { on: None, usd: 10.0 },
+        learned: Course { on: None, usd: 1.0 },
+    }
+}
+
+/// After how many minutes of silence a painter's idle machine is stopped.
+async fn stops_after(world: &World) -> u64 {
+    world.ready(WORKER, INSTANCE, NOW - minutes(10)).await;
+    active(world, &painter(MARA), NOW).await;
+    for minute in 1..20 {
+        let now = NOW + minutes(minute);
+        let alive = |worker: &mut model::Worker| worker.last_seen = now;
+        world.alter_worker(WORKER, alive).await;
+        world.tick(now + seconds(1)).await;
+        world.reap(now + seconds(2)).await;
+        if world.worker(WORKER).await.state == WorkerState::Stopping {
+            return minute;
+        }
+    }
+    panic!("it was never stopped")
+}
+
+#[tokio::test]
+async fn a_worker_goes_by_what_ticks_have_learned_of_pauses_or_else_by_fixed_times() {
+    let key = HazardOf(PoolId::new(POOL));
+    let world = World::new().await;
+    assert_eq!(stops_after(&world).await, 5, "the end of the stay");
+    let learned = world.get(&key).await;
+    let minutes: f64 = learned.cells.values().map(|it| it.minutes).sum();
+    assert!(minutes > 3.0, "the ticks have learned: {learned:#?}");
+
+    let world = World::new().await;
+    world.put(known()).await;
+    assert_eq!(stops_after(&world).await, 2, "nobody will ask");
+    assert!(world.get(&key).await.version > 1, "and goes on learning");
+
+    // What another release has written, or nobody can read, is not acted on, and costs nothing else.
+    let world = World::new().await;
+    world.put(Hazard { format: 99, ..known() }).await;
+    assert_eq!(stops_after(&world).await, 5);
+    let world = World::new().await;
+    let item = json!({ "pool": POOL, "slot": "hazard", "version": 7, "cells": "none" });
+    let write = Write {
+        key: key.key(),
+        expect: 0,
+        item: Some(serde_json::from_value(item).unwrap()),
+    };
+    StorePort::commit(&world.memory, &[write]).await.unwrap();
+    assert_eq!(stops_after(&world).await, 5);
 }
 
 #[tokio::test]

@@ -225,6 +225,7 @@ async fn progress_of_anothers_or_a_lost_run_is_ignored() {
         size: 1,
         lora_warning: false,
         pose: None,
+        ..TaskResult::default()
     };
     world
         .alter_task(&task_id(), |task| {

@@ -288,3 +288,34 @@ async fn the_pages_speak_chinese_to_whoever_asks_for_it() {
     assert_eq!(answer.status, 503);
     assert!(text(&answer).contains("服务器暂时有问题"), "{answer:?}");
 }
+
+#[tokio::test]
+async fn each_route_of_the_sign_in_counts_each_address() {
+    let routes = accounts::access::ROUTES.iter().map(|(route, _)| *route);
+    let routes: Vec<_> = routes
+        .filter(|it| it.contains("/auth/") || it.contains("/sign-in"))
+        .collect();
+    assert!(routes.len() >= 6, "{routes:?}");
+    for route in routes {
+        let world = World::new().await;
+        let call = async |address: &str| {
+            let mut event = http(route, "", None, &json!({ "client_id": CLIENT }));
+            event["requestContext"]["http"]["sourceIp"] = address.into();
+            world.http(event, NOW).await
+        };
+        let mut passed = 0;
+        let refused = loop {
+            let answer = call("192.0.2.1").await;
+            if answer.status == 429 {
+                break answer;
+            }
+            passed += 1;
+            assert!(passed <= 100, "{route} counts nobody");
+        };
+        assert!(
+            refused.body.to_string().contains("Try again in"),
+            "{route}: {refused:?}"
+        );
+        assert_ne!(call("192.0.2.2").await.status, 429, "{route}");
+    }
+}

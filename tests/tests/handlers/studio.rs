@@ -26,14 +26,14 @@ const ACT: &str = "POST /v1/studio/act";
 const TICKET: &str = "POST /v1/studio/ticket";
 
 /// A user of this role, signed in.
-async fn signed_in(world: &World, user: &str, role: Role) -> Browser {
+pub(crate) async fn signed_in(world: &World, user: &str, role: Role) -> Browser {
     let mut account: Account = world.get(&UserId::new(user)).await;
     account.role = role;
     world.put(account).await;
     Browser::signed_in(world, user, NOW).await
 }
 
-fn html(answer: &Answer) -> &str {
+pub(crate) fn html(answer: &Answer) -> &str {
     answer.body.as_str().unwrap()
 }
 
@@ -44,12 +44,12 @@ async fn page(browser: &mut Browser, world: &World, query: &[(&str, &str)], now:
 }
 
 /// What the page that asks about a deed shows.
-async fn asked(browser: &mut Browser, world: &World, query: &[(&str, &str)]) -> Answer {
+pub(crate) async fn asked(browser: &mut Browser, world: &World, query: &[(&str, &str)]) -> Answer {
     browser.visit(world, ASK, query, "", "same-origin", NOW).await
 }
 
 /// The body that the page's form would send.
-fn filled(page: &str, more: &[(&str, &str)]) -> String {
+pub(crate) fn filled(page: &str, more: &[(&str, &str)]) -> String {
     let unescaped = |text: String| {
         text.replace("&lt;", "<")
             .replace("&gt;", ">")
@@ -64,19 +64,24 @@ fn filled(page: &str, more: &[(&str, &str)]) -> String {
 }
 
 /// Each a second after what was done before.
-async fn post(browser: &mut Browser, world: &World, query: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) async fn post(browser: &mut Browser, world: &World, query: &[(&str, &str)], body: &str) -> Answer {
     let now = NOW + seconds(1 + lines(world).len() as u64);
     browser.visit(world, ACT, query, body, "same-origin", now).await
 }
 
 /// Asks and says yes.
-async fn done(browser: &mut Browser, world: &World, query: &[(&str, &str)], more: &[(&str, &str)]) -> Answer {
+pub(crate) async fn done(
+    browser: &mut Browser,
+    world: &World,
+    query: &[(&str, &str)],
+    more: &[(&str, &str)],
+) -> Answer {
     let question = asked(browser, world, query).await;
     assert_eq!(question.status, 200, "{question:?}");
     post(browser, world, query, &filled(html(&question), more)).await
 }
 
-fn lines(world: &World) -> Vec<Audit> {
+pub(crate) fn lines(world: &World) -> Vec<Audit> {
     let items = world.memory.items().into_iter();
     let audit = items.filter(|(key, _)| key.table == Table::Pools && key.partition == "#audit");
     audit

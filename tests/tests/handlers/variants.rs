@@ -297,6 +297,22 @@ async fn a_group_shows_its_pictures_as_they_come_and_is_canceled_as_one() {
 }
 
 #[tokio::test]
+async fn whoever_asks_for_a_picture_is_before_a_group_that_waits() {
+    let world = World::new().await;
+    budget(&world, 10_000).await;
+    world.submit(MARA, &asked(&json!({ "seeds": 40 })), NOW).await.ok();
+    let worker = world.ready(WORKER, INSTANCE, NOW).await;
+    let begun = world.claimed(&worker, NOW).await.unwrap();
+    let stroke = world.submit(OTHER, &wire("01_generate"), NOW).await.ok();
+    let result = json!({
+        "task_id": begun.task_id, "run_id": begun.run_id, "offsets": [0], "size": 9,
+        "times": { "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 },
+    });
+    let next = world.work(&worker, "result", &result, NOW + seconds(3)).await.ok();
+    assert_eq!(next["assignment"]["task_id"], stroke["id"], "{next}");
+}
+
+#[tokio::test]
 async fn another_painters_group_does_not_exist_but_a_lead_sees_the_teams() {
     let world = World::new().await;
     let group = id(&world.submit(MARA, &grid(), NOW).await.ok());

@@ -9,14 +9,15 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, ClassOf, DeletionOf, DeviceOf,
-        DocumentOf, Entity, Id, IdentityOf, InvitationOf, Key, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf,
-        PresenceOf, SignInOf, StepOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
+        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, ClassOf, CountedOf, DeletionOf, DemandAt,
+        DemandDayAt, DemandOf, DeviceOf, DocumentOf, Entity, ForecastOf, HazardOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key,
+        LeavingAt, LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, StepOf, Table,
+        TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, GroupId, Identity, Invitation, Millis,
-    OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, GroupId, Identity, Invitation, Keep, KeepRule,
+    Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -86,6 +87,7 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "session" => rewritten(ConnectionId::new(of("connection_id")), item).await,
         "account" => rewritten(UserId::new(of("user_id")), item).await,
         "usage" => rewritten(UsageOf(UserId::new(of("user_id")), of("month")), item).await,
+        "keep-rule" => rewritten(KeepRuleOf(TeamId::new(of("keeps"))), item).await,
         "team-rate" => rewritten(TeamRateOf(TeamId::new(of("limits"))), item).await,
         "sign-in" => rewritten(SignInOf(of("code")), item).await,
         "device" => rewritten(DeviceOf(of("client")), item).await,
@@ -100,14 +102,32 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "pools" => rewritten(AllPools, item).await,
         "nodes" => rewritten(NodesOf(PoolId::new(of("pool"))), item).await,
         "pace" => rewritten(PaceOf(PoolId::new(of("pool"))), item).await,
+        "hazard" => rewritten(HazardOf(PoolId::new(of("pool"))), item).await,
         "presence" => {
             let pool = of("pool").strip_prefix("presence#").unwrap().to_owned();
             rewritten(PresenceOf(PoolId::new(pool), UserId::new(of("user"))), item).await
         }
+        "demand" | "demand-day" => {
+            let (pool, at) = (PoolId::new(of("asked_of")), Millis(item["at"].as_u64().unwrap()));
+            match kind {
+                "demand" => rewritten(DemandAt(pool, at), item).await,
+                _ => rewritten(DemandDayAt(pool, at), item).await,
+            }
+        }
+        "forecast" => rewritten(ForecastOf(PoolId::new(of("forecast_of"))), item).await,
+        "counted" => rewritten(CountedOf(of("task").parse().unwrap()), item).await,
         "catalog" => rewritten(CatalogKey(TeamId::new(of("team")), of("entry")), item).await,
         "upload" => rewritten(UploadOf(of("id")), item).await,
         "deletion" => rewritten(DeletionOf(TeamId::new(of("of")), of("what")), item).await,
         "lora" => rewritten(LoraOf(TeamId::new(of("owner")), of("sha256")), item).await,
+        "lora-count" => rewritten(LoraCountOf(TeamId::new(of("of"))), item).await,
+        "leaving" => {
+            rewritten(
+                LeavingAt(UserId::new(of("who")), Millis(item["at"].as_u64().unwrap())),
+                item,
+            )
+            .await
+        }
         "awaited-lora" => rewritten(AwaitedOf(TeamId::new(of("of")), of("hash")), item).await,
         "class" => rewritten(ClassOf(TeamId::new(of("class"))), item).await,
         "document" => {
@@ -236,6 +256,8 @@ fn kind(key: &Key) -> &'static str {
         (Table::TaskBodies, _) => "body",
         (Table::Fleet, _) => "worker",
         (Table::Sessions, _) => "session",
+        (Table::Catalog, _) if begins("#counted") => "lora-count",
+        (Table::Pools, _) if begins("#leaving") => "leaving",
         (Table::Catalog, _) if begins("#awaited") => "awaited-lora",
         (Table::Catalog, _) if key.partition.ends_with("#loras") => "lora",
         (Table::Catalog, _) if begins("#uploads") => "upload",
@@ -244,9 +266,14 @@ fn kind(key: &Key) -> &'static str {
         (Table::Catalog, _) => "catalog",
         (Table::Pools, _) if begins("#audit") => "audit",
         (Table::Pools, Some("now")) if begins("open#") => "open-call",
+        (Table::Pools, Some("now")) if begins("counted#") => "counted",
+        (Table::Pools, Some("now")) if begins("forecast#") => "forecast",
+        (Table::Pools, _) if begins("demand#") => "demand",
+        (Table::Pools, _) if begins("demand-days#") => "demand-day",
         (Table::Pools, Some("now")) => "pool",
         (Table::Pools, Some("nodes")) => "nodes",
         (Table::Pools, Some("pace")) => "pace",
+        (Table::Pools, Some("hazard")) => "hazard",
         (Table::Pools, Some("names")) => "pools",
         (Table::Pools, _) => "presence",
         (Table::History, Some(entry)) if entry.starts_with("step#") => "step",
@@ -254,6 +281,7 @@ fn kind(key: &Key) -> &'static str {
         (Table::Accounts, _) if begins("class#") => "class",
         (Table::Accounts, _) if begins("user#") => "account",
         (Table::Accounts, _) if begins("usage#") => "usage",
+        (Table::Accounts, _) if begins("keep#") => "keep-rule",
         (Table::Accounts, _) if begins("team#") => "team-rate",
         (Table::Accounts, _) if begins("address#") => "address-rate",
         (Table::Accounts, _) if begins("code#") => "sign-in",
@@ -283,6 +311,14 @@ async fn flow() -> World {
         "times": { "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 },
     });
     world.work(&worker, "result", &result, NOW + seconds(9)).await.ok();
+    let over = world.task(&task.task_id).await;
+    tasks::demand::count(&world.cloud.store, &[over], NOW + seconds(10))
+        .await
+        .unwrap();
+    let pool = PoolId::new(POOL);
+    let counts = world.cloud.store.list(DemandOf(&pool, 10)).await.unwrap();
+    world.put(policy::count::day(&counts, NOW.day_began())).await;
+    world.forecast(false, NOW + minutes(10)).await;
     let device = json!({ "client_id": "a-device-of-mara", "client_info": "Krita" });
     world
         .http(crate::support::http("POST /v1/auth/initiate", "", None, &device), NOW)
@@ -337,6 +373,7 @@ async fn flow() -> World {
             ttl: 1,
         })
         .await;
+    world.put(Leaving::new(user.clone(), NOW)).await;
     let mut account = world.get(&user).await;
     account.sign_in(SignedIn {
         id: "0123456789abcdef".to_owned(),
@@ -362,6 +399,13 @@ async fn flow() -> World {
             team: TeamId::new(TEAM),
             version: 0,
             bucket: NOW,
+        })
+        .await;
+    world
+        .put(KeepRule {
+            team: TeamId::new(TEAM),
+            version: 0,
+            keep: Keep::Month,
         })
         .await;
     world

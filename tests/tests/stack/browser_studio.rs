@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use model::{BreakerForce, Role, TaskId, TaskState, UserId};
+use anyhow::{Context, Result, bail, ensure};
+use model::{BreakerForce, MicroUsd, Role, TaskId, TaskState, UserId};
 
 use crate::{
     browser::{AXE, SEEN, accessible, seen},
@@ -77,6 +77,11 @@ pub(crate) async fn shows_the_studio(studio: Studio) -> Result<()> {
             .call("POST", &format!("cancel/{}/{task}", studio.pool), None)
             .await?;
     }
+    // The last deed is about whoever does it: everything of theirs has ended, and this browser, too.
+    let out = ["Sign in to see your studio"];
+    deed(&mut page, "Revoke", &[], "Sign out everywhere", &out).await?;
+    let refused = studio.painter.call("GET", "user", None).await?;
+    ensure!(refused.status == 401, "{refused:?}");
     Ok(())
 }
 
@@ -154,22 +159,38 @@ async fn looks(
     Ok(())
 }
 
-/// The way of a deed by keyboard and without scripts: the link, the question, the button.
-async fn deed(page: &mut Page, link: &str, done: &str) -> Result<()> {
-    page.evaluate(&format!(
-        "[...document.querySelectorAll('a')].find(it => it.innerText.trim() === '{link}').focus()"
-    ))
-    .await?;
+/// Most things on a page that a key goes to, one after the other.
+const TABS: usize = 300;
+
+/// Goes by the keyboard to what is called so.
+async fn tab_to(page: &mut Page, name: &str) -> Result<()> {
+    for _ in 0..TABS {
+        page.press("Tab").await?;
+        if page.focused().await?.trim() == name {
+            return Ok(());
+        }
+    }
+    bail!("no key leads to {name}: {}", page.text().await?)
+}
+
+/// The way of a deed by keyboard and without scripts: the link, the question, what has to be said, the button. What the page says
+/// then is one of these.
+async fn deed(page: &mut Page, link: &str, fields: &[(&str, &str)], button: &str, done: &[&str]) -> Result<()> {
+    tab_to(page, link).await?;
     page.enter().await?;
     let text = page.text().await?;
     ensure!(
         text.contains("Now") && text.contains("Leave it as it is"),
         "{link}: {text}"
     );
-    page.evaluate("document.querySelector('button').focus()").await?;
+    for (label, value) in fields {
+        tab_to(page, label).await?;
+        page.type_text(value).await?;
+    }
+    tab_to(page, button).await?;
     page.enter().await?;
     let text = page.text().await?;
-    ensure!(text.contains(done), "{link}: {text}");
+    ensure!(done.iter().any(|it| text.contains(it)), "{link}: {text}");
     Ok(())
 }
 
@@ -177,14 +198,66 @@ async fn acts(studio: &Studio, page: &mut Page, user: &str) -> Result<()> {
     page.scripts(false).await?;
     sign_in(studio, page, user).await?;
     let store = studio.stack.store();
-    deed(page, "Pause starts", "Starts are paused.").await?;
-    let forced = store.get(&studio.pool).await?.context("no pool")?.breaker.forced;
+    let pool = async || store.get(&studio.pool).await?.context("no pool");
+    deed(page, "Pause starts", &[], "Pause starts", &["Starts are paused."]).await?;
+    let forced = pool().await?.breaker.forced;
     ensure!(forced == Some(BreakerForce::Open), "{forced:?}");
-    deed(page, "Resume starts", "Starts go on.").await?;
-    deed(page, "Requeue", "The picture is back in line.").await?;
-    deed(page, "Stop", "The machine stops; its picture is back in line.").await?;
+    deed(page, "Resume starts", &[], "Resume starts", &["Starts go on."]).await?;
+    let limits = [
+        ("Most machines at once", "3"),
+        ("US$ a month at most; empty for no limit", "500"),
+    ];
+    deed(
+        page,
+        "Limits",
+        &limits,
+        "Change the limits",
+        &["The limits are changed."],
+    )
+    .await?;
+    let limited = pool().await?;
+    ensure!(
+        (limited.max_workers, limited.monthly_limit) == (3, Some(MicroUsd(500_000_000))),
+        "{limited:?}"
+    );
+    let lifted = ["The limit is lifted until the month ends."];
+    deed(page, "Lift the limit", &[], "Lift the limit", &lifted).await?;
+    ensure!(pool().await?.meter.lifted, "the limit is not lifted");
+    deed(page, "Let the limit hold", &[], "Let it hold", &["The limit holds."]).await?;
+    ensure!(!pool().await?.meter.lifted, "the limit is still lifted");
+    deed(page, "Requeue", &[], "Send it back", &["The picture is back in line."]).await?;
+    let drained = ["The machine stops once it has nothing to do."];
+    deed(page, "Drain", &[], "Drain it", &drained).await?;
+    let kept = ["The machine stays as long as it is needed."];
+    deed(page, "Keep", &[], "Keep it", &kept).await?;
+    deed(page, "Cancel", &[], "Cancel it", &["The picture is canceled."]).await?;
+    let stopped = ["The machine stops; its picture is back in line."];
+    deed(page, "Stop", &[], "Stop it now", &stopped).await?;
+    // Pictures wait, so one may be on its way by itself.
+    let woken = [
+        "A machine is asked for; it takes one or two minutes.",
+        "It was so already; nothing was to be done.",
+    ];
+    deed(page, "Wake a machine", &[], "Wake a machine", &woken).await?;
+    let credits = [("Credits of each month; a credit is US$ 0.001 of GPU time", "12345")];
+    deed(
+        page,
+        "Budget",
+        &credits,
+        "Change the budget",
+        &["The budget is changed."],
+    )
+    .await?;
+    let account = store.get(&UserId::new(user)).await?.context("no account")?;
+    ensure!(account.credits == 12345, "{account:?}");
+    let shown = ["shown only here and now"];
+    deed(page, "Invite", &[], "Make an invitation", &shown).await?;
+    tab_to(page, "Back to the studio").await?;
+    page.enter().await?;
     let text = page.text().await?;
-    for part in ["resume", "requeue", "starts paused", user] {
+    for part in [
+        "limits", "lift", "hold", "keep", "cancel", "stop", "budget", "invite", user,
+    ] {
         ensure!(text.contains(part), "no {part} in {text}");
     }
     let own = store.list(cloud::tables::TasksOf(&UserId::new(user))).await?;

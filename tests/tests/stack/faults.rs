@@ -106,6 +106,7 @@ pub(crate) async fn late_result_of_a_lost_run(studio: Studio) -> Result<()> {
         lora_warning: false,
         pose: None,
         pictures: None,
+        thumbnails: Vec::new(),
     };
     let client = studio.painter.with_token(token);
     let path = format!("workers/{}/result", worker.worker_id);

@@ -166,8 +166,8 @@ pub(crate) async fn each_event_by_the_environment_that_is_written(studio: Studio
             let wanted = others.map_or(200, |(_, status)| *status);
             let good = match function.as_str() {
                 "authorize" => answer["isAuthorized"] == true || answer["policyDocument"].is_object(),
-                "dispatch" => answer["batchItemFailures"] == json!([]),
-                "lifecycle" | "idle-reaper" => answer.is_null(),
+                "dispatch" | "archive" => answer["batchItemFailures"] == json!([]),
+                "lifecycle" | "idle-reaper" | "forecast" => answer.is_null(),
                 // What comes from S3 and by the clock.
                 "catalog" if !is_call => answer.is_null(),
                 _ => answer["statusCode"] == wanted,

@@ -96,7 +96,7 @@ pub(crate) async fn uploaded_and_painted_with(studio: Studio) -> Result<()> {
         team: TeamId::new(format!("team-of-{}", studio.pool)),
         sha256: vec![format!("{:x}", Sha256::digest(&lora))],
     };
-    ops::lora::run(studio.stack.store(), studio.stack.models(), remove).await?;
+    ops::lora::run(studio.stack.store(), studio.stack.models(), remove, cloud::now()).await?;
     let refused = studio
         .painter
         .call("POST", "generate", Some(request.to_string()))

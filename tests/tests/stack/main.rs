@@ -14,6 +14,7 @@ mod desktop;
 mod faults;
 mod features;
 mod golden;
+mod history;
 mod kinds;
 mod krita;
 mod logs;
@@ -111,6 +112,7 @@ fn main() -> ExitCode {
         golden::each_event_by_the_environment_that_is_written,
         golden::a_bad_key_is_named,
         golden::ops_looks_after_it,
+        history::painted_archived_listed_and_read_by_others,
         requests::refused_in_plain_words,
         requests::sent_twice,
         credits::spent_on_pictures_only,

@@ -89,6 +89,7 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         start_tag: now.0,
         lane: Lane::Interactive,
         document: None,
+        kind: None,
         state: TaskState::Queued,
         model: None,
         work: 1.0,
@@ -108,6 +109,11 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
         variant: None,
     }
 }

@@ -152,8 +152,30 @@ impl CloudApi {
 
     /// Fresh addresses of a run; with a size, the one for the result may be good for so many bytes only.
     pub(crate) async fn urls(&self, run_id: RunId, task_id: TaskId, size: Option<u64>) -> Result<RunUrls, CloudError> {
-        let wanted = FreshUrls { run_id, task_id, size };
+        let wanted = FreshUrls {
+            run_id,
+            task_id,
+            size,
+            thumbnails: Vec::new(),
+        };
         self.call("urls", &wanted, CALL).await
+    }
+
+    /// Addresses for the thumbnails of a run, each good for so many bytes only; none from an API that knows no thumbnails.
+    pub(crate) async fn thumbnail_urls(
+        &self,
+        run_id: RunId,
+        task_id: TaskId,
+        sizes: Vec<u64>,
+    ) -> Result<Vec<String>, CloudError> {
+        let wanted = FreshUrls {
+            run_id,
+            task_id,
+            size: None,
+            thumbnails: sizes,
+        };
+        let urls: RunUrls = self.call("urls", &wanted, CALL).await?;
+        Ok(urls.thumbnails)
     }
 
     async fn call<Q: Serialize, A: DeserializeOwned>(

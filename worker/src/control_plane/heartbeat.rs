@@ -24,6 +24,8 @@ pub(crate) struct Rhythm {
     pub(crate) ready: Duration,
 }
 
+/// Most damaged files that one beat tells of; the next tells of more.
+const DAMAGED: usize = 16;
 /// A beat that was not answered is repeated soon: three fit into the lease.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -37,6 +39,7 @@ pub(crate) async fn beat(
     mut rhythm: watch::Receiver<Rhythm>,
     events: mpsc::Sender<Event>,
 ) {
+    let mut told = 0;
     loop {
         // Not before there is a token: what the beat says must be true when it is sent.
         api.token().await;
@@ -53,6 +56,7 @@ pub(crate) async fn beat(
             on_shared: now.on_shared.clone(),
             nodes: now.nodes.clone(),
             sick: now.sick.map(str::to_owned),
+            damaged: now.damaged.iter().skip(told).take(DAMAGED).cloned().collect(),
             boot: now.boot.map(|boot| BootTimes {
                 driver: gpu.took().map(ms),
                 ..boot
@@ -62,6 +66,7 @@ pub(crate) async fn beat(
         let answered = match api.heartbeat(&beat).await {
             Ok(reply) => {
                 dead_man.answered();
+                told += beat.damaged.len();
                 if let Some(token) = &reply.token {
                     api.set_token(token);
                 }

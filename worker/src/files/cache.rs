@@ -8,8 +8,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use model::{TeamId, worker_api::ModelFile};
+use model::{
+    TeamId,
+    worker_api::{ModelFile, Source},
+};
 
+use super::damage::remove_if_damaged;
 use crate::{
     host::{FOLDERS, STORE, gone},
     status::StatusBoard,
@@ -101,6 +105,33 @@ impl FileCache {
     /// Whether the file is there, whole.
     pub(crate) fn is_there(path: &Path, size: u64) -> bool {
         fs::metadata(path).is_ok_and(|file| file.len() == size)
+    }
+
+    /// Tells that a file was found damaged.
+    pub(crate) fn damaged(&self, file: &ModelFile, from: Source) {
+        self.status.damaged(&file.file, from);
+    }
+
+    /// After ComfyUI could not read a file: deletes and tells of those that are damaged on this disk. Says whether there was one.
+    pub(crate) fn remove_damaged<'a>(
+        &self,
+        files: impl Iterator<Item = (&'a ModelFile, &'a Path)>,
+    ) -> io::Result<bool> {
+        let mut found = false;
+        for (file, path) in files {
+            if remove_if_damaged(file, path)? {
+                tracing::warn!(
+                    file = file.file,
+                    "a file on this machine's disk was damaged; it is removed"
+                );
+                self.damaged(file, Source::Disk);
+                found = true;
+            }
+        }
+        if found {
+            self.tell();
+        }
+        Ok(found)
     }
 
     /// Deletes what was not used for the longest time until so many more bytes fit, but nothing of `keep`, nothing that a run

@@ -1,6 +1,7 @@
 //! The files of the studio's store on this machine's disk: fetched into it, checked, and kept for the next time.
 
 mod cache;
+mod damage;
 mod error;
 mod header;
 mod part;

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::worker_api::ModelFile;
+use model::worker_api::{ModelFile, Source};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -46,6 +46,7 @@ pub(crate) struct SharedFolder {
     silence: Duration,
     trouble: Arc<Trouble>,
     jobs: SyncSender<Job>,
+    status: StatusBoard,
 }
 
 /// What is to be changed there, one after the other.
@@ -72,13 +73,14 @@ impl SharedFolder {
             until: Mutex::default(),
         });
         let (jobs, queue) = sync_channel(WAITING);
-        let (folder, known) = (root.clone(), Arc::clone(&trouble));
-        thread::spawn(move || work(&folder, &queue, &known, &status));
+        let (folder, known, told) = (root.clone(), Arc::clone(&trouble), status.clone());
+        thread::spawn(move || work(&folder, &queue, &known, &told));
         Self {
             root,
             silence: timing.shared_silence,
             trouble,
             jobs,
+            status,
         }
     }
 
@@ -116,6 +118,7 @@ impl SharedFolder {
                 Err(FileError::Checksum) if had > 0 => {}
                 Err(FileError::Checksum) => {
                     tracing::warn!(file = %path.display(), "a file in the shared folder is damaged; removing it");
+                    self.status.damaged(&file.file, Source::Shared);
                     self.ask(Job::Remove(path));
                     return Ok(false);
                 }

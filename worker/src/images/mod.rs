@@ -10,6 +10,7 @@ mod preview;
 mod result_blob;
 mod segment;
 mod small;
+mod thumbnail;
 
 pub(crate) use bad_input::BadInput;
 #[cfg(test)]
@@ -23,3 +24,4 @@ pub(crate) use result_blob::{BadOutput, ResultBlob, check_count};
 #[cfg(test)]
 pub(crate) use segment::picture as read_picture;
 pub(crate) use small::{first, small};
+pub(crate) use thumbnail::thumbnails;

@@ -215,6 +215,20 @@ impl ComfyHost {
         self.status.set_sick(None);
     }
 
+    /// Ends what is in the way of a warm-up that took too long, as what a worker before this one has left; true if ComfyUI does not
+    /// obey. Nobody goes on with it: no run is claimed before the warm-up has ended.
+    pub(super) async fn is_occupied(&self) -> bool {
+        match self.comfy.queue().await {
+            Ok(queue) if queue.is_empty() => false,
+            // Who does not answer is found out by whoever tries again.
+            Err(_) => false,
+            Ok(_) => {
+                tracing::warn!("something else keeps ComfyUI from its warm-up; ending it");
+                comfy::halt(&self.comfy, None, &self.timing).await == Halted::Stuck
+            }
+        }
+    }
+
     /// Ends a run in ComfyUI; true if ComfyUI does not obey.
     pub(super) async fn halt(&self, run: RunId) -> bool {
         let stuck = comfy::halt(&self.comfy, Some(run), &self.timing).await == Halted::Stuck;

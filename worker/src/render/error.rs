@@ -43,6 +43,8 @@ pub(crate) enum RenderError {
     Lost(#[from] RunLost),
     #[error("the graph failed: {}", .0.message)]
     Graph(Failure),
+    #[error("a model file on this machine's disk was damaged")]
+    DamagedFile,
     #[error("somebody interrupted the run")]
     Interrupted,
     #[error("the pictures are not as expected")]
@@ -124,6 +126,7 @@ impl RenderError {
                 FileError::Full => machine("The render machine's disk has no room for the picture's models."),
                 FileError::Disk(_) => machine("The render machine could not store the picture's models."),
             },
+            Self::DamagedFile => machine("A model on the render machine was damaged; it is fetched anew."),
             Self::SlowFetch => machine("The picture's models came to the render machine too slowly."),
             Self::FetchFile(_) => say(Infrastructure, "The picture's models could not be fetched."),
             Self::Lora(LoraError::Bad(bad)) => say(User, &bad.to_string()),

@@ -97,6 +97,19 @@ impl Renderer {
         Ok(files)
     }
 
+    /// After ComfyUI could not read a model file: whether one on this machine's disk is damaged. Such a one is gone then, so that the
+    /// next run fetches it anew.
+    pub(super) async fn removes_damaged(&self, run: &Assignment) -> Result<bool, RenderError> {
+        let Some(fetcher) = &self.fetcher else { return Ok(false) };
+        let Some(wanted) = wanted(&fetcher.cache, run) else {
+            return Ok(false);
+        };
+        let cache = Arc::clone(&fetcher.cache);
+        let found =
+            spawn_blocking(move || cache.remove_damaged(wanted.iter().map(|(file, _, path)| (file, path.as_path()))));
+        Ok(found.await?.map_err(FileError::from)?)
+    }
+
     /// Makes room for those that are not there; gives their places.
     async fn make_ready(&self, cache: &Arc<FileCache>, wanted: &Arc<Vec<Wanted>>) -> Result<Vec<usize>, RenderError> {
         let look = || {

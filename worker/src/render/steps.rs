@@ -1,12 +1,14 @@
 //! What is done for a run: fetch, execute, upload.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use model::{
-    Pose, RunTimes,
+    Blame, FailureClass, Pose, RunTimes,
     worker_api::{Assignment, Read, RunResult, Source},
 };
 use serde_json::{Map, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use workflow::{Output, Plan};
 
 use super::{brake::Brake, error::RenderError, files::fetch_limit, renderer::Renderer, stop::Stop};
@@ -19,6 +21,8 @@ use crate::{
 
 /// Most bytes of pictures that are read from ComfyUI for a run.
 pub(crate) const MAX_PICTURES: u64 = 512 * 1024 * 1024;
+/// Most time for a run's thumbnails, beside the upload of its pictures.
+const THUMBNAILS: Duration = Duration::from_secs(3);
 
 impl Renderer {
     /// The whole of a run but its report.
@@ -74,6 +78,12 @@ impl Renderer {
                 .execute(run, &plan, &graph, &mut listener, &mut loading, brake)
                 .await;
         }
+        if let Err(RenderError::Graph(failure)) = &made
+            && (failure.class, failure.blame) == (FailureClass::User, Blame::Machine)
+            && brake.guard(self.removes_damaged(run)).await?
+        {
+            return Err(RenderError::DamagedFile);
+        }
         let made = made?;
         let pose = plan.pose.then(|| pose(&made.texts)).flatten();
         let pictures = brake
@@ -92,12 +102,13 @@ impl Renderer {
                 operations => images::finish(&pictures, operations, &shelf, output.webp)?,
             };
             let small = recorded.then(|| images::small(first.as_ref(), &pictures));
-            Ok::<_, BadOutput>((ResultBlob::new(&pictures, output)?, small))
+            Ok::<_, BadOutput>((ResultBlob::new(&pictures, output)?, small, pictures))
         });
-        let (blob, small) = brake.guard(async { Ok::<_, RenderError>(finished.await??) }).await?;
-        brake
-            .guard(async { transfers.put(&blob.bytes).await.map_err(RenderError::Upload) })
-            .await?;
+        let (blob, small, pictures) = brake.guard(async { Ok::<_, RenderError>(finished.await??) }).await?;
+        // Beside each other: nobody waits for a thumbnail to be made.
+        let put = async { transfers.put(&blob.bytes).await.map_err(RenderError::Upload) };
+        let shrunk = async { Ok(thumbnails(&transfers, run, pictures).await) };
+        let ((), thumbnails) = brake.guard(async { tokio::try_join!(put, shrunk) }).await?;
         let upload = elapsed(begun);
         Ok(RunResult {
             run_id: run.run_id,
@@ -109,6 +120,7 @@ impl Renderer {
             lora_warning: loras.warning,
             pose,
             pictures: small,
+            thumbnails,
         })
     }
 
@@ -191,6 +203,23 @@ impl Renderer {
             Err(other) => Err(other),
         }
     }
+}
+
+/// The sizes of the pictures' thumbnails, once these are in the bucket. None if that does not work out in time: the pictures
+/// are not held up for it, and are whole without.
+async fn thumbnails(transfers: &Transfers<'_>, run: &Assignment, pictures: Vec<Bytes>) -> Vec<u64> {
+    let made = async {
+        let small = tokio::task::spawn_blocking(move || images::thumbnails(&pictures)).await;
+        let small = small.ok().flatten()?;
+        match transfers.put_thumbnails(&small).await {
+            Ok(()) => Some(small.iter().map(|it| it.len() as u64).collect()),
+            Err(error) => {
+                tracing::warn!(run.id = %run.run_id, error = chain(&error), "the thumbnails could not be uploaded");
+                None
+            }
+        }
+    };
+    timeout(THUMBNAILS, made).await.ok().flatten().unwrap_or_default()
 }
 
 /// How long ComfyUI took to read the plan's main model, where it is one of the studio's store and was not loaded before.

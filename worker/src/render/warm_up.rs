@@ -104,7 +104,7 @@ impl ComfyHost {
             Ok(ending) => ending?,
             Err(_) => {
                 return Err(RenderError::TooLong {
-                    stuck: self.halt(id).await,
+                    stuck: self.halt(id).await || self.is_occupied().await,
                 });
             }
         };

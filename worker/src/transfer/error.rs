@@ -18,7 +18,7 @@ pub(crate) enum TransferError {
     Fetch(#[from] FetchError),
     #[error("no addresses for the bucket")]
     Urls(#[from] CloudError),
-    #[error("the API gives no address for the result")]
+    #[error("the API gives no address to upload to")]
     NoUpload,
     #[error("{0}")]
     Bad(#[from] BadInput),

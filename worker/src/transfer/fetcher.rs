@@ -76,6 +76,9 @@ impl Fetcher {
         if matches!(fetched, Err(TransferError::File(FileError::Full))) {
             part.discard();
         }
+        if matches!(fetched, Err(TransferError::File(FileError::Checksum))) {
+            self.cache.damaged(file, Source::Bucket);
+        }
         fetched.map(Some)
     }
 

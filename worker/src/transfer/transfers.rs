@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use model::{
     RunId, TaskId,
     worker_api::{Assignment, InputBlob, MAX_PLAN, ModelFile, RunUrls},
@@ -41,6 +42,8 @@ const TRANSFER: Duration = Duration::from_mins(5);
 const RENEWALS: u32 = 2;
 /// The pauses between so many tries make a minute at least.
 pub(super) const TRIES: u32 = 12;
+/// Thumbnails are worth fewer.
+const THUMBNAIL_TRIES: u32 = 2;
 
 /// Where a file stands in what a run needs.
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +137,30 @@ impl<'a> Transfers<'a> {
             self.after(error, &mut tries).await?;
         }
         Ok(())
+    }
+
+    /// Uploads the thumbnails, in the order of the pictures.
+    pub(crate) async fn put_thumbnails(&self, thumbnails: &[Bytes]) -> Result<(), TransferError> {
+        let mut backoff = Backoff::new(self.timing.retry);
+        loop {
+            match self.put_thumbnails_once(thumbnails).await {
+                Err(error) if error.is_retryable() && backoff.tries() < THUMBNAIL_TRIES => backoff.wait().await,
+                done => return done,
+            }
+        }
+    }
+
+    async fn put_thumbnails_once(&self, thumbnails: &[Bytes]) -> Result<(), TransferError> {
+        let sizes = thumbnails.iter().map(|it| it.len() as u64).collect();
+        let urls = self.api.thumbnail_urls(self.run_id, self.task_id, sizes).await?;
+        if urls.len() != thumbnails.len() {
+            return Err(TransferError::NoUpload);
+        }
+        let puts = urls.into_iter().zip(thumbnails).map(async |(url, thumbnail)| {
+            let put = self.http.put(url).timeout(TRANSFER).header(CONTENT_TYPE, "image/webp");
+            good(put.body(thumbnail.clone()).send().await?).map(drop)
+        });
+        try_join_all(puts).await.map(drop)
     }
 
     /// If the API does not say, the address that came with the run will do, where one did.

@@ -179,6 +179,7 @@ impl Bench {
             exit_with_parent: false,
             alive_file: None,
             log_format: LogFormat::Text,
+            log_group: String::new(),
             log: String::new(),
         };
         let credentials = Credentials::new("AKID", "secret", None, None, "test");

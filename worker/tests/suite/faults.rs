@@ -4,11 +4,12 @@ use std::{net::SocketAddr, time::Duration};
 
 use comfyui_double::{Double, Faults, NodeFault, Version};
 use model::{FailureClass, RunId, TeamId};
+use serde_json::json;
 
 use crate::{
     bench::{Bench, Setup, logged},
     owned::Owned,
-    plans::steps,
+    plans::{steps, warm_up},
 };
 
 /// So many steps of 20 ms that the run can be met in its middle.
@@ -339,4 +340,21 @@ async fn logs_hold_no_secrets() {
         let line = logged.lines().find(|line| line.contains(secret));
         assert_eq!(line, None);
     }
+}
+
+/// What a worker has left that is no more runs on in ComfyUI, for longer than a warm-up may take.
+#[tokio::test]
+async fn a_warm_up_that_a_dead_workers_run_keeps_waiting_ends_it() {
+    let mut bench = Bench::double().await;
+    let left = steps(100_000, 1).bind(&[], "tasks/left/out").unwrap().into_map();
+    let asked = reqwest::Client::new().post(format!("{}/prompt", bench.comfy));
+    let asked = asked.json(&json!({ "prompt": left })).send().await.unwrap();
+    assert!(asked.status().is_success(), "{asked:?}");
+    let mut setup = Setup::default();
+    setup.behaviour.warm_up = Some(warm_up());
+    setup.timing.warm_up_limit = Duration::from_secs(2);
+    bench.start(setup);
+    bench.cloud.beat("ready", |beat| beat.ready).await;
+    let run = bench.run(&steps(2, 1));
+    assert_eq!(bench.pictures(run).await.len(), 1);
 }

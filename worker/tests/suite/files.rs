@@ -9,10 +9,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use comfyui_double::Double;
+use comfyui_double::{Double, Faults, NodeFault};
 use model::{
     Blame, FailureClass, RunId, TeamId,
-    worker_api::{Assignment, FileOffer, ModelFile, RunFailure, Source},
+    worker_api::{Assignment, Damaged, FileOffer, ModelFile, RunFailure, Source},
 };
 use serde_json::json;
 use workflow::{Inventory, Plan};
@@ -116,6 +116,20 @@ impl Machine {
             class, blame, message, ..
         } = self.bench.cloud.failure(run).await;
         (class.unwrap(), blame, message)
+    }
+
+    /// What heartbeats have told of damaged files, once it is so many.
+    async fn damaged(&self, least: usize) -> Vec<Damaged> {
+        let told = || {
+            let seen = self.bench.cloud.seen().into_iter();
+            let beats = seen.filter_map(|seen| match seen {
+                Seen::Beat(beat) => Some(beat.damaged),
+                _ => None,
+            });
+            beats.flatten().collect::<Vec<_>>()
+        };
+        until(|| told().len() >= least).await;
+        told()
     }
 
     fn path(&self, file: &ModelFile) -> PathBuf {
@@ -322,11 +336,52 @@ async fn wrong_bytes_are_the_machines_fault_and_never_get_the_name() {
         assert_eq!(message, "A model came to the render machine damaged.");
         assert!(machine.has_nothing_of(&file));
     }
+    let told = machine.damaged(3).await;
+    assert!(
+        told.iter().all(|it| it.from == Source::Bucket && it.file == file.file),
+        "{told:?}"
+    );
     // What another fetch has left is not to blame for it.
     machine.bench.cloud.store(&file.key, whole.clone());
     fs::write(machine.path(&file).with_extension("part"), [7; 50]).unwrap();
     machine.bench.cloud.result(machine.run("red", &[&file])).await;
     assert_eq!(fs::read(machine.path(&file)).unwrap(), whole);
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_on_the_disk_is_told_and_fetched_anew() {
+    let machine = Machine::new().await;
+    let (file, good) = (machine.checkpoint("red", 100), machine.checkpoint("red", 101));
+    let mut wrong = checkpoint(100);
+    *wrong.last_mut().unwrap() ^= 1;
+    let path = machine.path(&file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, &wrong).unwrap();
+    let unreadable = Faults {
+        damaged_model: Some(NodeFault::once("CheckpointLoaderSimple")),
+        ..Faults::default()
+    };
+    machine.bench.double.as_ref().unwrap().set_faults(unreadable.clone());
+    let (class, blame, message) = machine.failure(machine.run("red", &[&file])).await;
+    assert_eq!((class, blame), (FailureClass::Infrastructure, Blame::Machine));
+    assert_eq!(
+        message,
+        "A model on the render machine was damaged; it is fetched anew."
+    );
+    let told = [Damaged {
+        file: file.file.clone(),
+        from: Source::Disk,
+    }];
+    machine.bench.cloud.result(machine.run("red", &[&file])).await;
+    assert_eq!(machine.gets(&file), [None]);
+    assert_eq!(fs::read(&path).unwrap(), checkpoint(100));
+    assert_eq!(machine.damaged(1).await, told, "it is told once");
+    // What is as its hash says was brought so: nobody fetches it anew, and its painter is told.
+    machine.bench.double.as_ref().unwrap().set_faults(unreadable);
+    let (class, _, message) = machine.failure(machine.run("red", &[&good])).await;
+    assert_eq!(class, FailureClass::User);
+    assert!(message.contains("is damaged"), "{message}");
+    assert_eq!(fs::read(machine.path(&good)).unwrap(), checkpoint(101));
 }
 
 #[tokio::test]
@@ -487,6 +542,11 @@ async fn what_one_machine_has_fetched_the_next_one_copies() {
     fs::write(&places[0], &wrong).unwrap();
     three.bench.cloud.result(three.run("red", &[&own])).await;
     assert_eq!(three.gets(&own), [None]);
+    let told = Damaged {
+        file: own.file.clone(),
+        from: Source::Shared,
+    };
+    assert_eq!(three.damaged(1).await, [told]);
     until(|| fs::read(&places[0]).is_ok_and(|there| there == checkpoint(500))).await;
 }
 

@@ -17,6 +17,7 @@ mod nodes;
 mod owned;
 mod pictures;
 mod plans;
+mod shipping;
 mod stops;
 mod studio;
 mod uploads;

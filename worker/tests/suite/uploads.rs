@@ -16,6 +16,8 @@ crate::scenarios! {
     the_address_that_came_with_the_run_will_do
     trouble_of_the_api_is_waited_for
     without_an_address_the_run_fails
+    each_picture_has_a_thumbnail
+    a_picture_does_without
 }
 
 /// Each question for addresses and each upload, in order.
@@ -110,4 +112,33 @@ async fn without_an_address_the_run_fails(bench: Bench) {
     let failure = bench.cloud.failure(bench.run(&steps(2, fresh_seed()))).await;
     assert_eq!(failure.class, Some(FailureClass::Infrastructure));
     assert_eq!(failure.message, "The finished picture could not be uploaded.");
+}
+
+async fn each_picture_has_a_thumbnail(bench: Bench) {
+    let bench = bench.ready().await;
+    let run = bench.run(&steps(2, fresh_seed()));
+    let pictures = bench.pictures(run).await;
+    let result = bench.cloud.result(run).await;
+    assert_eq!(result.thumbnails.len(), pictures.len());
+    for (place, (size, picture)) in result.thumbnails.iter().zip(&pictures).enumerate() {
+        let found = bench.cloud.object(&format!("thumbs/{run}/{place}")).unwrap();
+        assert_eq!(found.len() as u64, *size);
+        assert!(*size <= model::MAX_THUMBNAIL, "{size}");
+        let small = image::load_from_memory(&found).unwrap();
+        let longest = picture.width().max(picture.height()).min(256);
+        assert_eq!(small.width().max(small.height()), longest);
+    }
+}
+
+/// What is only for lists must not take a picture along.
+async fn a_picture_does_without(bench: Bench) {
+    let bench = bench.ready().await;
+    bench.cloud.behave(|behaviour| behaviour.thumbnails_refused = true);
+    let run = bench.run(&steps(2, fresh_seed()));
+    assert_eq!(bench.pictures(run).await.len(), 1);
+    assert!(bench.cloud.result(run).await.thumbnails.is_empty());
+    bench.cloud.behave(|behaviour| behaviour.signs_size = false);
+    let run = bench.run(&steps(2, fresh_seed()));
+    assert_eq!(bench.pictures(run).await.len(), 1);
+    assert!(bench.cloud.result(run).await.thumbnails.is_empty());
 }

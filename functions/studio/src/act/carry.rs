@@ -348,8 +348,12 @@ async fn user(
         if before == after {
             return Ok(Outcome::Nothing);
         }
-        let line = by.did(wanted.deed.word(), &wanted.on(), &before, &after)?;
-        store.commit([Write::put(&mut account)?, line]).await?;
+        let mut writes = vec![by.did(wanted.deed.word(), &wanted.on(), &before, &after)?];
+        if wanted.deed == Deed::Revoke {
+            writes.push(accounts::leaving(id, by.now)?);
+        }
+        writes.push(Write::put(&mut account)?);
+        store.commit_all(&writes).await?;
         Ok::<_, HttpError>(Outcome::Done(None))
     })
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use cloud::{http::Query, page::Cursor};
 use maud::{Markup, html};
-use model::Step;
+use model::{Parameters, Step};
 use tasks::recording;
 use web::{Frame, Page, Problem, Visitor, written};
 
@@ -90,6 +90,7 @@ fn one(step: &Step) -> Markup {
     html! {
         li {
             h2 { (written(step.asked, MOMENT)) }
+            @if let Some(asked) = &step.parameters { (parameters(asked)) }
             div.pictures {
                 @if let Some(input) = &step.pictures.input {
                     figure { img src=(data(input)) alt="What was sent"; figcaption { "Sent" } }
@@ -113,6 +114,42 @@ fn one(step: &Step) -> Markup {
         }
     }
 }
+
+/// What was asked for, in the painter's words first.
+fn parameters(asked: &Parameters) -> Markup {
+    let size = format!("{} × {}", asked.width, asked.height);
+    let loras: Vec<_> = asked.loras.iter().map(|it| format!("{} ({})", it.name, it.strength)).collect();
+    let number = |it: Option<f64>| it.map(|it| it.to_string()).unwrap_or_default();
+    let more = [
+        ("Kind", asked.kind.clone()),
+        ("Model", asked.checkpoint.clone()),
+        ("LoRAs", loras.join(", ")),
+        ("Control layers", asked.control.join(", ")),
+        ("Sampler", asked.sampler.clone()),
+        ("Steps", asked.steps.map(|it| it.to_string()).unwrap_or_default()),
+        ("Guidance", number(asked.guidance)),
+        ("Strength", number(asked.strength)),
+        ("Seed", asked.seed.map(|it| it.to_string()).unwrap_or_default()),
+        ("Size", size),
+    ];
+    let texts = [
+        ("Prompt", &asked.prompt),
+        ("Regions", &asked.regions.join(" · ")),
+        ("To avoid", &asked.negative_prompt),
+    ];
+    html! {
+        @for (what, text) in texts {
+            @if !text.is_empty() { p { span.soft { (what) ": " } bdi { (text.chars().take(PROMPT).collect::<String>()) @if text.chars().count() > PROMPT { "…" } } } }
+        }
+        details {
+            summary { "How it was asked for" }
+            dl { @for (what, text) in &more { @if !text.is_empty() { dt { (what) } dd { bdi { (text) } } } } }
+        }
+    }
+}
+
+/// Characters of a prompt that are shown.
+const PROMPT: usize = 2000;
 
 /// A small picture where it is shown. Only base64 of a WebP is ever kept as one.
 fn data(picture: &str) -> String {

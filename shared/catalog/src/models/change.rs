@@ -8,6 +8,7 @@ use model::{Account, CatalogEntry, Deletion, Millis, Role};
 
 use super::{
     Access, ModelError, Place,
+    audited::line,
     check::numbers,
     upload::{known_arch, plain},
 };
@@ -64,6 +65,7 @@ pub async fn change(
     account: &Account,
     key: &CatalogKey,
     change: &Change,
+    now: Millis,
 ) -> Result<CatalogEntry, ModelError> {
     let arch = known_arch(change.arch.clone())?;
     on_conflict!({
@@ -71,6 +73,7 @@ pub async fn change(
         if entry.deleted.is_some() {
             return Err(ModelError::TooEarly("This version is deleted. Restore it first."));
         }
+        let before = entry.clone();
         entry.deprecated = change.deprecated.unwrap_or(entry.deprecated);
         entry.arch = arch.clone().or(entry.arch);
         entry.licence = plain(change.licence.clone()).or(entry.licence);
@@ -84,9 +87,16 @@ pub async fn change(
         }
         if let Some(access) = change.access.filter(|to| *to != Access::of(&entry)) {
             others.insert(0, entry);
-            return hand_over(place, account, others, access).await;
+            return hand_over(place, account, others, access, (&before, now)).await;
         }
         let mut writes = vec![Write::put(&mut entry)?];
+        writes.extend(line(
+            &account.user_id,
+            "change model",
+            Some(&before),
+            Some(&entry),
+            now,
+        )?);
         for other in others.iter_mut().filter(|it| unpinned.contains(&it.number)) {
             writes.push(Write::put(other)?);
         }
@@ -100,8 +110,9 @@ pub async fn change(
     })
 }
 
-/// Most versions of a model that are handed over at once: a transaction has 100 writes, each takes two, and the model two.
-const MOST_VERSIONS: usize = 49;
+/// Most versions of a model that are handed over at once: a transaction has 100 writes, each takes two, the model two, and the audit list
+/// one.
+const MOST_VERSIONS: usize = 48;
 
 /// The other versions of the same model: what another painter has for themselves by that name is another model.
 async fn versions(place: &Place<'_>, entry: &CatalogEntry) -> Result<Vec<CatalogEntry>, ModelError> {
@@ -117,6 +128,7 @@ async fn hand_over(
     account: &Account,
     entries: Vec<CatalogEntry>,
     access: Access,
+    (was, now): (&CatalogEntry, Millis),
 ) -> Result<CatalogEntry, ModelError> {
     if !access.is_granted_to(account) {
         return Err(access.refusal());
@@ -144,7 +156,7 @@ async fn hand_over(
     }
     let before = entries[0].clone();
     let mut given = Vec::with_capacity(entries.len());
-    let mut writes = Vec::with_capacity(2 * entries.len() + 2);
+    let mut writes = Vec::with_capacity(2 * entries.len() + 3);
     for mut entry in entries {
         let mut new = entry.clone();
         if let Some(master) = &mut new.master {
@@ -166,6 +178,7 @@ async fn hand_over(
     // Who brings a version here or there meanwhile changes these, too.
     writes.push(Write::put(&mut numbers(place, &given[0], &given).await?)?);
     writes.push(Write::put(&mut numbers(place, &before, &[]).await?)?);
+    writes.extend(line(&account.user_id, "change model", Some(was), Some(&given[0]), now)?);
     place.store.commit_all(&writes).await?;
     Ok(given.swap_remove(0))
 }
@@ -188,6 +201,7 @@ pub async fn delete(
         if entry.deleted.is_some() {
             return Ok(entry);
         }
+        let before = entry.clone();
         entry.deleted = Some(now);
         let mut deletion = Deletion {
             of: entry.team.clone(),
@@ -199,10 +213,15 @@ pub async fn delete(
         if let Some(before) = place.store.get(&deletion_of(&entry)).await? {
             deletion.version = before.version;
         }
-        place
-            .store
-            .commit([Write::put(&mut entry)?, Write::put(&mut deletion)?])
-            .await?;
+        let mut writes = vec![Write::put(&mut entry)?, Write::put(&mut deletion)?];
+        writes.extend(line(
+            &account.user_id,
+            "delete model",
+            Some(&before),
+            Some(&entry),
+            now,
+        )?);
+        place.store.commit_all(&writes).await?;
         Ok::<_, ModelError>(entry)
     })
 }
@@ -212,13 +231,26 @@ pub(super) fn deletion_of(entry: &CatalogEntry) -> DeletionOf {
 }
 
 /// Takes a deletion back, and says what there is again.
-pub async fn restore(place: &Place<'_>, account: &Account, key: &CatalogKey) -> Result<CatalogEntry, ModelError> {
+pub async fn restore(
+    place: &Place<'_>,
+    account: &Account,
+    key: &CatalogKey,
+    now: Millis,
+) -> Result<CatalogEntry, ModelError> {
     on_conflict!({
         let mut entry = to_change(place, account, key, true).await?;
+        let before = entry.clone();
         if entry.deleted.take().is_none() {
             return Ok(entry);
         }
         let mut writes = vec![Write::put(&mut entry)?];
+        writes.extend(line(
+            &account.user_id,
+            "restore model",
+            Some(&before),
+            Some(&entry),
+            now,
+        )?);
         if let Some(mut deletion) = place.store.get(&deletion_of(&entry)).await? {
             writes.push(Write::delete(&mut deletion));
         }

@@ -10,10 +10,14 @@ use cloud::{
     tables::{CatalogOf, LoraOf, NumbersOf, UploadOf, Uploads},
 };
 use futures_util::{StreamExt, stream};
-use model::{CatalogEntry, Master, Millis, ModelUpload, Numbers, TeamId, UploadState};
+use model::{CatalogEntry, Master, Millis, ModelUpload, Numbers, TeamId, UploadState, UserId};
 use sha2::{Digest, Sha256};
 
-use super::{ModelError, Place, upload::is_name};
+use super::{
+    ModelError, Place,
+    audited::{NOBODY, line},
+    upload::is_name,
+};
 use crate::inspect::{self, Inspected, LENGTH};
 
 /// Bytes that are read at once.
@@ -155,8 +159,9 @@ pub async fn check_lora(place: &Place<'_>, team: &TeamId, sha256: &str, now: Mil
         };
         entry.master = Some(master);
         let mut numbers = give_number(place, &mut entry, &entries).await?;
-        let writes = [Write::put(&mut entry)?, Write::put(&mut numbers)?];
-        Ok::<_, ModelError>(store.commit(writes).await?)
+        let mut writes = vec![Write::put(&mut entry)?, Write::put(&mut numbers)?];
+        writes.extend(line(&owner, "add LoRA", None, Some(&entry), now)?);
+        Ok::<_, ModelError>(store.commit_all(&writes).await?)
     })
 }
 
@@ -316,13 +321,13 @@ async fn register(place: &Place<'_>, upload: &ModelUpload, found: &Found, now: M
             kind: entry.kind.clone(),
             number: entry.number,
         };
-        store
-            .commit([
-                Write::put(&mut entry)?,
-                Write::put(&mut upload)?,
-                Write::put(&mut numbers)?,
-            ])
-            .await?;
+        let mut writes = vec![
+            Write::put(&mut entry)?,
+            Write::put(&mut upload)?,
+            Write::put(&mut numbers)?,
+        ];
+        writes.extend(line(&upload.owner, "add model", None, Some(&entry), now)?);
+        store.commit_all(&writes).await?;
         Ok::<_, ModelError>(Some(entry))
     })?;
     let Some(mut entry) = registered else { return Ok(()) };
@@ -332,7 +337,7 @@ async fn register(place: &Place<'_>, upload: &ModelUpload, found: &Found, now: M
             model.name = upload.name,
             "a model's file was deleted while it was registered"
         );
-        withdraw(place, &mut entry, &upload.id).await?;
+        withdraw(place, &mut entry, &upload.id, now).await?;
     }
     Ok(())
 }
@@ -348,8 +353,10 @@ fn is_same(entry: &CatalogEntry, upload: &ModelUpload, found: &Found) -> bool {
 }
 
 /// Takes an entry back whose file is gone, and says so to who brought it.
-async fn withdraw(place: &Place<'_>, entry: &mut CatalogEntry, id: &str) -> Result<(), ModelError> {
+async fn withdraw(place: &Place<'_>, entry: &mut CatalogEntry, id: &str, now: Millis) -> Result<(), ModelError> {
+    let said = line(&UserId::new(NOBODY), "withdraw model", Some(entry), None, now)?;
     let mut writes = vec![Write::delete(entry)];
+    writes.extend(said);
     if let Some(mut upload) = place.store.get(&UploadOf(id.to_owned())).await? {
         upload.state = UploadState::Refused {
             why: "It was deleted for good meanwhile. Bring it again.".to_owned(),

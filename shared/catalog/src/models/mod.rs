@@ -3,6 +3,7 @@
 //! A master lies under its team and the SHA-256 of its bytes, so the same bytes are stored once, and another team that
 //! brings them learns nothing. What was never looked at is in no catalogue, whatever becomes of those who look.
 
+mod audited;
 mod change;
 mod check;
 mod sweep;

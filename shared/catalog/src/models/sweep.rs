@@ -6,12 +6,14 @@ use cloud::{
     Write, chain, on_conflict,
     tables::{AwaitedLoras, AwaitedOf, CatalogKey, Deletions, Uploads},
 };
-use model::{AwaitedLora, CatalogEntry, Deletion, Millis, ModelUpload, UploadState};
+use model::{AwaitedLora, CatalogEntry, Deletion, Millis, ModelUpload, UploadState, UserId};
 
 use crate::uploads::UPLOAD_LIMIT;
 
 use super::{
-    ModelError, Place, check,
+    ModelError, Place,
+    audited::{NOBODY, line},
+    check,
     check::{check_lora, refuse, users},
     upload::{LIFE, forget, give_up, join},
 };
@@ -23,7 +25,7 @@ pub async fn sweep(place: &Place<'_>, now: Millis) -> Result<(), ModelError> {
         tokio::try_join!(store.list(Uploads), store.list(Deletions), store.list(AwaitedLoras))?;
     let mut failed = None;
     for deletion in deletions.iter().filter(|it| now.since(it.at) >= CatalogEntry::UNDELETE) {
-        if let Err(error) = purge(place, deletion).await {
+        if let Err(error) = purge(place, deletion, now).await {
             tracing::warn!(
                 model.key = deletion.what,
                 error = chain(&error),
@@ -91,7 +93,7 @@ const LATE: Duration = Duration::from_mins(15);
 
 /// Deletes an entry for good, and its file if nothing else uses that. The deletion's own item goes last and knows the file:
 /// what breaks off is done again.
-async fn purge(place: &Place<'_>, deletion: &Deletion) -> Result<(), ModelError> {
+async fn purge(place: &Place<'_>, deletion: &Deletion, now: Millis) -> Result<(), ModelError> {
     let store = place.store;
     let key = CatalogKey(deletion.of.clone(), deletion.what.clone());
     match store.get(&key).await? {
@@ -111,7 +113,10 @@ async fn purge(place: &Place<'_>, deletion: &Deletion) -> Result<(), ModelError>
                     model.key = entry.key(),
                     "a model came while its file was deleted; it is withdrawn"
                 );
-                store.commit([Write::delete(&mut entry)]).await?;
+                let said = line(&UserId::new(NOBODY), "withdraw model", Some(&entry), None, now)?;
+                let mut writes = vec![Write::delete(&mut entry)];
+                writes.extend(said);
+                store.commit_all(&writes).await?;
             }
         }
     }

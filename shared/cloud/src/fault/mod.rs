@@ -53,10 +53,13 @@ pub enum How {
     /// It does nothing, and nothing that begins after it does: the function is no more. What began before it, and may
     /// be under way beside it, is done. [`Faults::run`] ends without an answer.
     Crash,
+    /// It does nothing and never answers: whoever waits for it has to give up. Not among [`How::ALL`], since a client's time-out
+    /// makes it one that fails.
+    Silent,
 }
 
 impl How {
-    /// All of them.
+    /// All that end.
     pub const ALL: [Self; 4] = [Self::Fail, Self::LostAnswer, Self::Twice, Self::Crash];
 }
 
@@ -243,6 +246,7 @@ impl Faults {
                 error => error,
             },
             Some(How::Crash) => return self.crash(open.place).await,
+            Some(How::Silent) => pending().await,
         };
         self.end(open.place);
         answer

@@ -14,7 +14,7 @@ use model::ConnectionId;
 use super::Faults;
 use crate::{
     BoxFuture,
-    bucket::{BucketError, BucketPort, Stored},
+    bucket::{BucketError, BucketPort, Expect, Stored, Whole},
     multipart::{Completed, MultipartPort, NewPart, Object, Part},
     page::{Cursor, Page},
     queue::{QueueError, QueuePort, Queued},
@@ -167,6 +167,10 @@ pub(super) struct Names {
     delete: &'static str,
     put: &'static str,
     get: &'static str,
+    put_if: &'static str,
+    copy: &'static str,
+    read: &'static str,
+    list: &'static str,
 }
 
 macro_rules! names {
@@ -179,6 +183,10 @@ macro_rules! names {
             delete: concat!($bucket, ".delete"),
             put: concat!($bucket, ".put"),
             get: concat!($bucket, ".get"),
+            put_if: concat!($bucket, ".put_if"),
+            copy: concat!($bucket, ".copy"),
+            read: concat!($bucket, ".read"),
+            list: concat!($bucket, ".list"),
         }
     };
 }
@@ -246,6 +254,29 @@ impl BucketPort for Objects {
     }
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, BucketError>> {
         Box::pin(self.faults.call(self.names.get, key.to_owned(), || self.port.get(key)))
+    }
+    fn put_if<'a>(
+        &'a self,
+        key: &'a str,
+        bytes: Bytes,
+        expect: Expect<'a>,
+    ) -> BoxFuture<'a, Result<bool, BucketError>> {
+        let make = move || self.port.put_if(key, bytes.clone(), expect);
+        Box::pin(self.faults.call(self.names.put_if, key.to_owned(), make))
+    }
+    fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>> {
+        let make = move || self.port.copy(from, to);
+        Box::pin(self.faults.call(self.names.copy, from.to_owned(), make))
+    }
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>> {
+        Box::pin(
+            self.faults
+                .call(self.names.read, key.to_owned(), || self.port.read(key)),
+        )
+    }
+    fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>> {
+        let make = move || self.port.list(prefix, after);
+        Box::pin(self.faults.call(self.names.list, prefix.to_owned(), make))
     }
     fn prime(&self) -> BoxFuture<'_, ()> {
         self.port.prime()

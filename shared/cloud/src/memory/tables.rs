@@ -120,7 +120,11 @@ fn is_in(query: &Query, item: &Item) -> bool {
     let begins =
         |name: &str| query.prefix.is_empty() || item[name].as_str().is_some_and(|it| it.starts_with(&query.prefix));
     let is_in = |name| item.contains_key(name) && begins(name);
-    partition == Some(&query.partition) && query.order().is_none_or(is_in)
+    let up_to = |name: &str| match query.first {
+        First::UpTo(most) => order(item.get(name), Some(&most.into())) != Ordering::Greater,
+        First::Smallest | First::Largest => true,
+    };
+    partition == Some(&query.partition) && query.order().is_none_or(|name| is_in(name) && up_to(name))
 }
 
 /// Which of two items the list has first: numbers by their value, strings by their bytes, then the items' keys.
@@ -132,7 +136,7 @@ fn places(query: &Query, one: &Item, other: &Item) -> Ordering {
     let places = by_order.then_with(by_key);
     match query.first {
         First::Smallest => places,
-        First::Largest => places.reverse(),
+        First::Largest | First::UpTo(_) => places.reverse(),
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn task(now: Millis) -> Task {
         start_tag: now.0,
         lane: Lane::Interactive,
         document: None,
+        kind: None,
         state: TaskState::Queued,
         model: Some("dreamshaper_8.safetensors".to_owned()),
         work: 41.943_04,
@@ -58,6 +59,11 @@ pub(crate) fn task(now: Millis) -> Task {
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
         variant: None,
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn write(
     let named = wanted.document.clone().unwrap_or_else(DocumentId::unnamed);
     on_conflict!({
         let before = accounts::usage(&cloud.store, &account.user_id, now);
-        let opened = recording::open(&cloud.store, account, &named, task);
+        let opened = recording::open(&cloud.store, account, &named, task, body.parameters.as_ref());
         let (before, mut opened) = tokio::try_join!(before, opened)?;
         let (mut task, mut body, mut usage) = (task.clone(), body.clone(), before.clone());
         let mut team = team_rate(cloud, settings, account).await?;

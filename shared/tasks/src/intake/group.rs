@@ -8,7 +8,7 @@ use std::time::Duration;
 use cloud::{Cloud, StoreError, Write, metrics, on_conflict};
 use futures_util::future::try_join_all;
 use model::{
-    Account, Group, GroupId, Lane, Member, Millis, Settings, Task, TaskBody, TaskId, Usage, Variant,
+    Account, Group, GroupId, Lane, Member, Millis, Parameters, Settings, Task, TaskBody, TaskId, Usage, Variant,
     metrics::{REFUSALS, SUBMITS},
     worker_api::{InputBlob, ModelFile},
 };
@@ -33,6 +33,8 @@ pub struct WantedVariant {
     pub label: String,
     /// The compiled request.
     pub plan: Plan,
+    /// What it asks for.
+    pub parameters: Parameters,
     /// The files of the studio's store that the plan loads.
     pub models: Vec<ModelFile>,
     /// The whole credits that it may cost.
@@ -154,6 +156,7 @@ fn tasks(account: &Account, settings: &Settings, wanted: &WantedGroup, group: Gr
                 _ => TaskId::new(Uuid::now_v7()),
             },
             plan: &it.plan,
+            kind: &it.parameters.kind,
             lane: Lane::Batch,
             credits: it.credits,
             variant: Some(&variant),
@@ -174,7 +177,8 @@ async fn bodies(
         let plan = serde_json::to_string(&variant.plan)?;
         let inputs = inputs.filter(|_| !variant.plan.inputs.is_empty()).cloned();
         let ttl = (task.expires_at + BODY_LIFE).seconds();
-        let body = bodies::make(&cloud.bucket, task.task_id, plan, inputs, variant.models.clone(), ttl).await?;
+        let (parameters, models) = (variant.parameters.clone(), variant.models.clone());
+        let body = bodies::make(&cloud.bucket, task.task_id, plan, Some(parameters), inputs, models, ttl).await?;
         Ok::<_, IntakeError>(body)
     });
     let mut made = try_join_all(made).await?.into_iter();
@@ -183,7 +187,8 @@ async fn bodies(
     let mut bytes = 0;
     let mut chunks = Vec::new();
     for mut body in made {
-        let size = body.plan.as_ref().map_or(0, String::len) + 4096;
+        let texts = body.parameters.as_ref().map_or(0, Parameters::bytes);
+        let size = body.plan.as_ref().map_or(0, String::len) + texts + 4096;
         if chunk.len() == BODIES || bytes + size > BODY_BYTES {
             chunks.push(std::mem::take(&mut chunk));
             bytes = 0;

@@ -5,13 +5,14 @@ mod error;
 mod group;
 mod inputs;
 mod key;
+mod parameters;
 mod uploads;
 
 use std::time::Duration;
 
 use cloud::{Cloud, chain, metrics, queue::Queued};
 use model::{
-    Account, DocumentId, Lane, MicroUsd, Millis, Settings, Task, TaskId, TaskState, Usage, Variant,
+    Account, DocumentId, Lane, MicroUsd, Millis, Parameters, Settings, Task, TaskId, TaskState, Usage, Variant,
     metrics::{REFUSALS, SUBMITS},
     socket::ServerMessage,
     worker_api::ModelFile,
@@ -31,6 +32,7 @@ pub use error::IntakeError;
 pub use group::{AdmittedGroup, WantedGroup, WantedVariant, admit_group};
 pub use inputs::Files;
 pub use key::{Fresh, Ticket, ticket};
+pub use parameters::parameters;
 pub use uploads::{ImagePlace, UPLOADS, image_place};
 
 /// How long request and plan are kept after the task's time, for whoever asks what happened.
@@ -50,6 +52,8 @@ pub struct Wanted {
     pub fresh: Fresh,
     /// The compiled request.
     pub plan: Plan,
+    /// What it asks for, for whoever looks at the task later; [`parameters`] makes them.
+    pub parameters: Parameters,
     /// Its input pictures.
     pub files: Files,
     /// The files of the studio's store that the plan loads.
@@ -111,6 +115,7 @@ async fn let_in(
     let draft = Draft {
         task_id,
         plan: &wanted.plan,
+        kind: &wanted.parameters.kind,
         lane: wanted.lane,
         credits: wanted.credits,
         variant: None,
@@ -118,7 +123,8 @@ async fn let_in(
     let task = task(account, draft, settings, now);
     let plan = serde_json::to_string(&wanted.plan)?;
     let ttl = (task.expires_at + BODY_LIFE).seconds();
-    let body = bodies::make(&cloud.bucket, task_id, plan, inputs, wanted.models.clone(), ttl).await?;
+    let (parameters, models) = (wanted.parameters.clone(), wanted.models.clone());
+    let body = bodies::make(&cloud.bucket, task_id, plan, Some(parameters), inputs, models, ttl).await?;
     let admitted = admit::write(cloud, settings, account, &line, &task, &body, &wanted).await?;
     if admitted.is_new {
         recent.lines.joined(&admitted.task);
@@ -141,6 +147,7 @@ async fn let_in(
 struct Draft<'a> {
     task_id: TaskId,
     plan: &'a Plan,
+    kind: &'a str,
     lane: Lane,
     credits: u64,
     variant: Option<&'a Variant>,
@@ -161,6 +168,7 @@ fn task(account: &Account, draft: Draft<'_>, settings: &Settings, now: Millis) -
         start_tag: 0, // `admit::write` gives the place
         lane: draft.lane,
         document: None,
+        kind: Some(draft.kind.to_owned()),
         state: TaskState::Queued,
         model: draft.plan.models.first().cloned(),
         work: draft.plan.work.units(),
@@ -180,6 +188,11 @@ fn task(account: &Account, draft: Draft<'_>, settings: &Settings, now: Millis) -
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
         variant: draft.variant.cloned(),
     }
 }

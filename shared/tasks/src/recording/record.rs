@@ -1,6 +1,6 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use cloud::{Store, StoreError, Write, chain, on_conflict, tables::StepOf};
-use model::{Account, Applied, Document, DocumentId, Millis, Step, StepPictures, Task, TaskState};
+use model::{Account, Applied, Document, DocumentId, Millis, Parameters, Step, StepPictures, Task, TaskState};
 use tracing::{info, warn};
 
 use super::consent::{Heard, HistoryError};
@@ -18,6 +18,7 @@ pub(crate) async fn open(
     account: &Account,
     document: &DocumentId,
     task: &Task,
+    parameters: Option<&Parameters>,
 ) -> Result<Option<Opened>, StoreError> {
     let heard = Heard::read(store, (&account.user_id, &account.team), document, task.created).await?;
     if !heard.is_wanted() || heard.document.steps >= Document::MOST_STEPS {
@@ -30,6 +31,7 @@ pub(crate) async fn open(
         version: 0,
         asked: task.created,
         ended: None,
+        parameters: parameters.cloned(),
         pictures: StepPictures::default(),
         applied: Vec::new(),
     };

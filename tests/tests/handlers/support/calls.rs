@@ -187,9 +187,29 @@ impl World {
         self.lifecycle.handle(&event, now).await
     }
 
+    /// What the next hour will ask for, or a training, of which something may go wrong.
+    pub(crate) async fn try_forecast(&self, trains: bool, now: Millis) -> Result<(), forecast_function::ForecastError> {
+        let event = if trains { "train" } else { "look" };
+        self.forecast.handle(&golden("forecast", event), now).await
+    }
+
+    pub(crate) async fn forecast(&self, trains: bool, now: Millis) {
+        self.try_forecast(trains, now).await.unwrap();
+    }
+
     /// A tick of the reaper, of which something may go wrong.
     pub(crate) async fn try_reap(&self, now: Millis) -> Result<(), idle_reaper::ReapError> {
         self.reaper.handle(now).await
+    }
+
+    /// A batch of the stream of tasks.
+    pub(crate) async fn stream(&self, event: Value, now: Millis) -> cloud::stream::StreamResponse {
+        self.archive.handle(event, now).await.unwrap()
+    }
+
+    /// The call of the archive's day, of which something may go wrong.
+    pub(crate) async fn put_together(&self, now: Millis) -> Result<(), archive::ArchiveError> {
+        self.archive.handle(golden("archive", "day"), now).await.map(drop)
     }
 
     pub(crate) async fn tick(&self, now: Millis) {

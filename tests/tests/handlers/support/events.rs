@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use model::Millis;
+use model::{Millis, TaskId};
 use serde_json::{Value, json};
 
 use super::{NOW, POOL, TEAM};
@@ -93,6 +93,18 @@ pub(crate) fn sqs(bodies: &[String]) -> Value {
         let mut record = template.clone();
         record["messageId"] = format!("message-{number}").into();
         record["body"] = body.as_str().into();
+        record
+    });
+    json!({ "Records": records.collect::<Vec<_>>() })
+}
+
+/// Changes of these tasks in the stream, numbered from 1, all over and without a record.
+pub(crate) fn changes(tasks: &[TaskId]) -> Value {
+    let golden = golden("archive", "stream");
+    let records = tasks.iter().zip(1..).map(|(task, number)| {
+        let mut record = golden["Records"][0].clone();
+        record["dynamodb"]["Keys"]["task_id"]["S"] = task.to_string().into();
+        record["dynamodb"]["SequenceNumber"] = number.to_string().into();
         record
     });
     json!({ "Records": records.collect::<Vec<_>>() })

@@ -22,6 +22,7 @@ impl World {
             version: 0,
             plan: Some(json!({ "graph": {} }).to_string()),
             plan_key: None,
+            parameters: None,
             inputs: None,
             loras: vec![],
             models: vec![],
@@ -180,7 +181,7 @@ impl World {
 }
 
 /// A waiting task.
-fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
+pub(crate) fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
     Task {
         task_id,
         version: 0,
@@ -191,6 +192,7 @@ fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         start_tag: now.0,
         lane: Lane::Interactive,
         document: None,
+        kind: None,
         state: TaskState::Queued,
         model: Some("dreamshaper_8.safetensors".to_owned()),
         work: 40.0,
@@ -210,6 +212,11 @@ fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         claimed_at: None,
         ended_at: None,
         times: None,
+        last_run: None,
+        unarchived: None,
+        offer_at: None,
+        archived_at: None,
+        ttl: None,
         variant: None,
     }
 }

@@ -43,7 +43,9 @@ pub(crate) struct World {
     pub(super) dispatch: dispatch::App,
     pub(super) push: progress_push::App,
     pub(super) lifecycle: lifecycle::App,
+    pub(super) archive: archive::App,
     pub(super) reaper: idle_reaper::App,
+    pub(super) forecast: forecast_function::App,
 }
 
 fn signer(key: &str) -> Signer {
@@ -184,11 +186,16 @@ impl World {
                 fleet: fleet.clone(),
                 settings: settings.clone(),
             },
+            archive: archive::App {
+                cloud: cloud.clone(),
+                settings: settings.clone(),
+            },
             reaper: idle_reaper::App {
                 cloud: cloud.clone(),
                 fleet,
                 settings: settings.clone(),
             },
+            forecast: forecast_function::App { cloud: cloud.clone() },
             signer: signer(&keys.private_pem),
             faults,
             private_key: keys.private_pem,

@@ -29,6 +29,8 @@ pub(crate) struct Behaviour {
     pub(crate) expired: u32,
     /// Whether the bucket takes only results whose size was signed. Older APIs sign none.
     pub(crate) signs_size: bool,
+    /// Whether the bucket takes no thumbnails.
+    pub(crate) thumbnails_refused: bool,
     /// How the next questions for fresh addresses are refused.
     pub(crate) fresh_refused: VecDeque<StatusCode>,
     /// The address that is given for each upload, if not that of the bucket.
@@ -56,6 +58,7 @@ impl Default for Behaviour {
             bucket_troubled: 0,
             expired: 0,
             signs_size: true,
+            thumbnails_refused: false,
             fresh_refused: VecDeque::new(),
             uploads_go_to: None,
             next_is_given_with_result: true,

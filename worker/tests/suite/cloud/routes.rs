@@ -128,6 +128,9 @@ async fn verb(
         }
         "urls" => {
             let fresh: FreshUrls = serde_json::from_value(body).unwrap();
+            if !fresh.thumbnails.is_empty() {
+                return Json(thumbnail_urls(&cloud, &fresh)).into_response();
+            }
             cloud.note(Seen::FreshUrls { size: fresh.size });
             let behaviour = &mut cloud.lock().behaviour;
             if let Some(status) = behaviour.fresh_refused.pop_front() {
@@ -144,6 +147,21 @@ async fn verb(
             .into_response()
         }
         _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Where a run's thumbnails go. Older APIs know none, and say what they always say without a size.
+fn thumbnail_urls(cloud: &Shared, fresh: &FreshUrls) -> RunUrls {
+    let sizes = fresh.thumbnails.iter().enumerate();
+    let key = |place| format!("thumbs/{}/{place}", fresh.run_id);
+    let urls = sizes.map(|(place, size)| cloud.address(&key(place), Some(*size)));
+    RunUrls {
+        thumbnails: if cloud.lock().behaviour.signs_size {
+            urls.collect()
+        } else {
+            Vec::new()
+        },
+        ..RunUrls::default()
     }
 }
 
@@ -227,7 +245,13 @@ async fn put_object(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
-    assert_eq!(headers[header::CONTENT_TYPE], "application/octet-stream");
+    let is_thumbnail = key.starts_with("thumbs/");
+    let kind = if is_thumbnail {
+        "image/webp"
+    } else {
+        "application/octet-stream"
+    };
+    assert_eq!(headers[header::CONTENT_TYPE], kind);
     assert!(
         !headers.contains_key(header::AUTHORIZATION),
         "the bucket must not see the token"
@@ -235,6 +259,14 @@ async fn put_object(
     // What S3 does: the signature covers the header, and the body must be as long.
     let size: u64 = headers[header::CONTENT_LENGTH].to_str().unwrap().parse().unwrap();
     assert_eq!(size, body.len() as u64);
+    if is_thumbnail {
+        let mut inner = cloud.lock();
+        if signed.size != Some(size) || inner.behaviour.thumbnails_refused {
+            return StatusCode::FORBIDDEN;
+        }
+        inner.objects.insert(key, (body.to_vec(), String::new()));
+        return StatusCode::OK;
+    }
     let status = {
         let mut inner = cloud.lock();
         if inner.behaviour.expired > 0 {

@@ -1,4 +1,7 @@
-//! A painter's own tasks, newest first, a page at a time.
+//! Tasks of a painter or a team, newest first, a page at a time: those of the table alone, and all.
+
+mod all;
+pub mod cursor;
 
 use cloud::{
     Store, StoreError, chain,
@@ -7,6 +10,8 @@ use cloud::{
 };
 use futures_util::future::join_all;
 use model::{Task, TaskId, TaskState, UserId};
+
+pub use all::{Choice, Found, ListError, Listed, SEARCHED, all};
 
 /// Most tasks of a page: each is a read of its own, since the index of owners shows little, so that it costs little to
 /// write.

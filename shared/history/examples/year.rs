@@ -1,0 +1,167 @@
+//! A year of a busy studio: how many reads its newest page takes, how much the indexes hold, and what that costs.
+//!
+//! `cargo run --release -p history --example year [TASKS] [PAINTERS]`
+
+#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::unwrap_used, reason = "a panic is how it fails")]
+
+use std::time::{Duration, Instant};
+
+use cloud::{
+    Bucket,
+    fault::Faults,
+    memory::{Memory, Unkind},
+};
+use history::{
+    Record,
+    index::{Entry, PART, Place, Scope, after, head, take_in},
+};
+use model::{
+    Lane, LastRun, MicroUsd, Millis, Parameters, PoolId, RunId, RunTimes, Task, TaskId, TaskResult, TaskState, TeamId,
+    UserId, WorkerId,
+};
+use uuid::Uuid;
+
+/// The first of January 2026.
+const BEGAN: Millis = Millis(1_767_225_600_000);
+const YEAR: u64 = 365 * 24 * 60 * 60 * 1000;
+const WORDS: [&str; 12] = [
+    "a", "fox", "in", "the", "snow", "castle", "on", "hill", "at", "dawn", "oil", "painting",
+];
+
+fn record(number: u64, tasks: u64, painters: u64) -> Record {
+    let created = Millis(BEGAN.0 + number * (YEAR / tasks));
+    let mut chance = fastrand::Rng::with_seed(number);
+    let id = Uuid::from_u128((u128::from(created.0) << 80) | (7 << 76) | (2 << 62) | u128::from(chance.u64(..) >> 2));
+    let run = Uuid::from_u128(id.as_u128() ^ 0xffff_ffff);
+    let prompt: Vec<_> = (0..40).map(|_| WORDS[chance.usize(..WORDS.len())]).collect();
+    let task = Task {
+        task_id: TaskId::new(id),
+        version: 4,
+        owner: UserId::new(format!("painter-{}", chance.u64(..painters))),
+        team: TeamId::new("studio"),
+        pool: PoolId::new("default"),
+        backlog: None,
+        start_tag: created.0,
+        lane: Lane::Interactive,
+        kind: Some("generate".to_owned()),
+        state: TaskState::Succeeded,
+        model: Some("sdxl/a-checkpoint_v12.safetensors".to_owned()),
+        work: 41.943_04,
+        reserved: MicroUsd(4000),
+        cost: MicroUsd(chance.u64(500..4000)),
+        created,
+        expires_at: created + Duration::from_hours(1),
+        seen_at: created,
+        eta: None,
+        run: None,
+        cancel: None,
+        failures: 0,
+        failed_on: None,
+        unpaid_ms: 0,
+        result: Some(TaskResult {
+            key: format!("results/{id}/{run}"),
+            offsets: vec![0],
+            size: chance.u64(1_000_000..2_000_000),
+            lora_warning: false,
+            pose: None,
+        }),
+        error: None,
+        claimed_at: Some(created + Duration::from_secs(2)),
+        ended_at: Some(created + Duration::from_secs(chance.u64(4..12))),
+        times: Some(RunTimes::default()),
+        last_run: Some(LastRun {
+            run_id: RunId::new(run),
+            worker_id: WorkerId::new(format!("w-{}", chance.u8(..20))),
+        }),
+        unarchived: None,
+        offer_at: None,
+        archived_at: Some(created),
+        ttl: None,
+    };
+    let parameters = Parameters {
+        kind: "generate".to_owned(),
+        prompt: prompt.join(" "),
+        seed: Some(chance.u64(..)),
+        ..Parameters::default()
+    };
+    Record::new(task, Some(parameters))
+}
+
+async fn bytes(bucket: &Bucket, folder: &str) -> (usize, u64) {
+    let (mut objects, mut size, mut after) = (0, 0, None);
+    loop {
+        let keys = bucket.list(folder, after.as_deref()).await.unwrap();
+        for key in &keys {
+            size += bucket.head(key).await.unwrap().unwrap().size;
+        }
+        objects += keys.len();
+        match keys.last() {
+            Some(last) => after = Some(last.clone()),
+            None => return (objects, size),
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let mut arguments = std::env::args().skip(1).map(|it| it.parse::<u64>().unwrap());
+    let tasks = arguments.next().unwrap_or(1_000_000);
+    let painters = arguments.next().unwrap_or(100);
+    let faults = Faults::default();
+    let cloud = faults.cloud(&Memory::new(Unkind::NOT).cloud());
+    let bucket = &cloud.bucket;
+    let (team, owner) = (
+        Scope::Team(TeamId::new("studio")),
+        Scope::Owner(UserId::new("painter-0")),
+    );
+    let began = Instant::now();
+    // A week at a time, so that parts are put together as they would be, but not as often.
+    for week in 0..=52 {
+        let from = tasks * week / 53;
+        let entries: Vec<_> = (from..tasks * (week + 1) / 53)
+            .map(|number| Entry::from(&record(number, tasks, painters)))
+            .collect();
+        let own: Vec<_> = entries
+            .iter()
+            .filter(|it| it.task.owner.as_str() == "painter-0")
+            .cloned()
+            .collect();
+        take_in(bucket, &owner, &own).await.unwrap();
+        take_in(bucket, &team, &entries).await.unwrap();
+    }
+    println!(
+        "{tasks} tasks of {painters} painters, taken in within {:.0?}\n",
+        began.elapsed()
+    );
+    println!("| index | entries | parts | bytes of the head | bytes of all |\n|---|---|---|---|---|");
+    for (name, scope) in [("team", &team), ("a painter", &owner)] {
+        let (found, _) = head(bucket, scope).await.unwrap();
+        let entries: usize = found.parts.iter().map(|part| part.count).sum();
+        let head = bucket.head(&scope.head_key()).await.unwrap().unwrap().size;
+        let (_, all) = bytes(bucket, &scope.folder()).await;
+        println!("| {name} | {entries} | {} | {head} | {all} |", found.parts.len());
+        assert!(found.parts.iter().all(|part| part.count <= PART));
+    }
+    println!("\n| page of the team | reads of objects | found | time |\n|---|---|---|---|");
+    let half = Place {
+        created: Millis(BEGAN.0 + YEAR / 2),
+        task_id: TaskId::new(Uuid::nil()),
+    };
+    for (name, place, most) in [
+        ("newest, 50 tasks", None, 51),
+        ("of half a year ago, 50 tasks", Some(half), 51),
+        ("search in the newest 500 prompts", None, 501),
+    ] {
+        faults.take();
+        let began = Instant::now();
+        let found = after(bucket, &team, place, Millis(0), most).await.unwrap();
+        let took = began.elapsed();
+        let reads = faults.take().iter().filter(|call| call.name == "bucket.read").count();
+        println!("| {name} | {reads} | {} | {took:.1?} |", found.entries.len().min(most));
+    }
+    let records: u64 = (0..1000)
+        .map(|number| record(number * tasks / 1000, tasks, painters).line().unwrap().len() as u64)
+        .sum();
+    println!("\na record has {} bytes before it is packed", records / 1000);
+}

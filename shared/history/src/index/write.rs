@@ -1,0 +1,84 @@
+//! Taking records into an index.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use cloud::{Bucket, bucket::Expect, chain};
+use sha2::{Digest, Sha256};
+use tracing::{error, warn};
+
+use super::{Entry, Part, Scope, head, merged, part, put_head};
+use crate::{HistoryError, packed};
+
+/// Most attempts, when others write the same index.
+const ATTEMPTS: usize = 8;
+
+/// Takes entries into an index: each task is in it once, however often it is taken in.
+pub async fn take_in(bucket: &Bucket, scope: &Scope, entries: &[Entry]) -> Result<(), HistoryError> {
+    for _ in 0..ATTEMPTS {
+        if attempt(bucket, scope, entries).await? {
+            return Ok(());
+        }
+    }
+    Err(HistoryError::Busy(scope.head_key()))
+}
+
+/// False: somebody else has written the index in between.
+async fn attempt(bucket: &Bucket, scope: &Scope, entries: &[Entry]) -> Result<bool, HistoryError> {
+    let (before, etag) = head(bucket, scope).await?;
+    let (mut gone, mut new) = (BTreeSet::new(), Vec::new());
+    for (month, merge) in before.plan(entries.to_vec()) {
+        let mut old = Vec::new();
+        for at in merge.parts {
+            // What is damaged stays as it is, for whoever can mend it, and takes nothing along.
+            match part(bucket, scope, &before.parts[at]).await {
+                Ok(Some(found)) => old.extend(found),
+                Ok(None) => warn!(
+                    index = scope.folder(),
+                    part = before.parts[at].name,
+                    "a part of an index is gone"
+                ),
+                Err(problem @ HistoryError::Damaged { .. }) => {
+                    error!(
+                        error = chain(&problem),
+                        "a part of an index cannot be read and stays as it is"
+                    );
+                    continue;
+                }
+                Err(problem) => return Err(problem),
+            }
+            gone.insert(at);
+        }
+        for entries in merged(old, merge.entries) {
+            new.push(put_part(bucket, scope, &month, &entries).await?);
+        }
+    }
+    let after = before.replaced(&gone, new);
+    if after == before {
+        return Ok(true);
+    }
+    if !put_head(bucket, scope, &after, etag.as_deref()).await? {
+        return Ok(false);
+    }
+    for at in gone {
+        let old = &before.parts[at];
+        if !after.parts.iter().any(|part| part.name == old.name) {
+            // A part that nobody names costs next to nothing.
+            if let Err(problem) = bucket.delete(&scope.part_key(old)).await {
+                warn!(error = chain(&problem), "a part that was replaced is left behind");
+            }
+        }
+    }
+    Ok(true)
+}
+
+async fn put_part(bucket: &Bucket, scope: &Scope, month: &str, entries: &[Entry]) -> Result<Part, HistoryError> {
+    let lines: Result<Vec<_>, _> = entries.iter().map(serde_json::to_string).collect();
+    let lines = lines?;
+    let file: Bytes = packed(lines.iter().map(String::as_str));
+    let hash = Sha256::digest(&file);
+    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let part = Part::of(entries, format!("{month}/{hash}"));
+    bucket.put_if(&scope.part_key(&part), file, Expect::Anything).await?;
+    Ok(part)
+}

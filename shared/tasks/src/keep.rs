@@ -1,0 +1,143 @@
+//! Pictures that stay: copied, within the bucket, to where no rule or a later one ends them.
+
+use cloud::{
+    Bucket, Cloud, StoreError, Write, bucket::BucketError, chain, http::HttpError, on_conflict, retry::MayConflict,
+    tables::KeepRuleOf,
+};
+use model::{Keep, Kept, Millis, Task, TaskId, TaskResult, UserId};
+use tracing::{info, warn};
+
+/// Pictures could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// There is no such task, or it is another user's.
+    #[error("there is no such task")]
+    NoTask,
+    /// It has no pictures.
+    #[error("the task has no pictures")]
+    NoPictures,
+    /// Its pictures are no more.
+    #[error("the pictures are no longer there")]
+    Gone,
+    /// The tables.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
+
+impl MayConflict for KeepError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
+    }
+}
+
+impl From<KeepError> for HttpError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::NoTask => Self::new(404, "There is no such task."),
+            KeepError::NoPictures => Self::new(409, "Only the pictures of a task that succeeded can be kept."),
+            KeepError::Gone => {
+                let days = TaskResult::LIFE.as_secs() / (24 * 60 * 60);
+                let words = "The pictures are no longer there: what nobody keeps is deleted after";
+                Self::new(410, format!("{words} {days} days."))
+            }
+            KeepError::Store(error) => error.into(),
+            KeepError::Bucket(error) => error.into(),
+        }
+    }
+}
+
+/// Keeps the pictures of this user's task so long, or no longer; gives the task as it is then. Saying it again changes
+/// nothing. With [`Keep::Nothing`] what was kept is deleted at once; what every result has of its days is left.
+pub async fn keep(cloud: &Cloud, task_id: TaskId, owner: &UserId, how: Keep, now: Millis) -> Result<Task, KeepError> {
+    decide(cloud, task_id, owner, how, now, |kept| {
+        kept.is_none_or(|kept| kept.how != how)
+    })
+    .await
+}
+
+/// Keeps the pictures of a task as its team's rule says, unless its painter has decided. What is no more is not kept.
+pub async fn by_rule(cloud: &Cloud, task: &Task, now: Millis) -> Result<(), KeepError> {
+    if task.result.as_ref().is_none_or(|result| result.kept.is_some()) {
+        return Ok(());
+    }
+    let rule = cloud.store.get(&KeepRuleOf(task.team.clone())).await?;
+    let how = rule.map(|rule| rule.keep).filter(|how| *how != Keep::Nothing);
+    let Some(how) = how else { return Ok(()) };
+    match decide(cloud, task.task_id, &task.owner, how, now, |kept| kept.is_none()).await {
+        Ok(_) | Err(KeepError::NoTask | KeepError::NoPictures) => Ok(()),
+        Err(KeepError::Gone) => {
+            warn!(task.id = %task.task_id, "its pictures were no longer there to be kept");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The same, where what was decided so far leaves it open.
+async fn decide(
+    cloud: &Cloud,
+    task_id: TaskId,
+    owner: &UserId,
+    how: Keep,
+    now: Millis,
+    is_open: impl Fn(Option<Kept>) -> bool,
+) -> Result<Task, KeepError> {
+    let mut copied = None;
+    let kept = on_conflict!({
+        let task = cloud.store.get(&task_id).await?.filter(|task| task.owner == *owner);
+        let mut task = task.ok_or(KeepError::NoTask)?;
+        let result = task.result.as_mut().ok_or(KeepError::NoPictures)?;
+        if !is_open(result.kept) {
+            return Ok(task);
+        }
+        match result.kept_key(how) {
+            Some(to) => {
+                copy(&cloud.bucket, result, &to).await?;
+                copied = Some(to);
+            }
+            // Before it is written down: nobody would know of what is left over.
+            None => forget(&cloud.bucket, result, None).await?,
+        }
+        result.kept = Some(Kept { how, at: now });
+        cloud.store.commit([Write::put(&mut task)?]).await?;
+        Ok::<_, KeepError>(task)
+    });
+    match (&kept, copied) {
+        (Ok(task), Some(_)) => {
+            info!(task.id = %task_id, keep = how.word(), "its pictures are kept");
+            if let Some(result) = &task.result
+                && let Err(error) = forget(&cloud.bucket, result, Some(how)).await
+            {
+                // The bucket ends it by itself, but for what was kept for ever.
+                warn!(task.id = %task_id, error = chain(&error), "another copy of its pictures may be left");
+            }
+        }
+        // It was deleted meanwhile, and so must be what was made of it.
+        (Err(KeepError::NoTask), Some(to)) => cloud.bucket.delete(&to).await?,
+        _ => {}
+    }
+    kept
+}
+
+/// Copies the pictures from where they lie.
+async fn copy(bucket: &Bucket, result: &TaskResult, to: &str) -> Result<(), KeepError> {
+    for from in [result.place(), result.key.clone()] {
+        if bucket.copy(&from, to).await? {
+            return Ok(());
+        }
+    }
+    Err(KeepError::Gone)
+}
+
+/// Deletes every kept copy but one.
+async fn forget(bucket: &Bucket, result: &TaskResult, but: Option<Keep>) -> Result<(), BucketError> {
+    for how in Keep::ALL.into_iter().filter(|how| Some(*how) != but) {
+        if let Some(key) = result.kept_key(how) {
+            bucket.delete(&key).await?;
+        }
+    }
+    Ok(())
+}
