@@ -10,8 +10,8 @@ use cloud::{
     metrics,
 };
 use model::{
-    Blame, Failure, FailureClass, MAX_THUMBNAIL, Millis, Outcome, Pose, RunEnd, RunId, StepPictures, TaskId, TaskResult, TaskState,
-    Worker, WorkerId,
+    Blame, Failure, FailureClass, MAX_THUMBNAIL, Millis, Outcome, Pose, RunEnd, RunId, StepPictures, TaskId,
+    TaskResult, TaskState, Worker, WorkerId,
     worker_api::{Assignment, Read, RunEnded, RunFailure, RunResult},
 };
 use policy::measure;

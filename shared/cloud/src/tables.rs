@@ -1,15 +1,17 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, Class, ConnectionId, Deletion,
-    DemandCount, DemandCounted, DemandDay, Device, Document, DocumentId, Group, GroupId, Hazard, HourForecast, Identity, Invitation,
-    KeepRule, Leaving, LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
-    Presence, Session, SignIn, Step, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage,
-    UserId, Worker, WorkerId,
+    Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, Class, ConnectionId,
+    Deletion, DemandCount, DemandCounted, DemandDay, Device, Document, DocumentId, Group, GroupId, Hazard,
+    HourForecast, Identity, Invitation, KeepRule, Leaving, LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace,
+    Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Step, Task, TaskBody, TaskId, TaskState, TeamId,
+    TeamRate, Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, HISTORY_BY_TEAM, SESSIONS_BY_OWNER, TASKS_BY_OWNER, UNARCHIVED, WORKERS_BY_POOL};
+use crate::query::{
+    ACCOUNTS_BY_TEAM, BACKLOG, HISTORY_BY_TEAM, SESSIONS_BY_OWNER, TASKS_BY_OWNER, UNARCHIVED, WORKERS_BY_POOL,
+};
 pub use crate::query::{Extent, First, Index, Query, Shows};
 
 /// A table.

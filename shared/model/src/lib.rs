@@ -41,7 +41,9 @@ pub use demand::{Band, DemandCount, DemandCounted, DemandDay, HourForecast, Judg
 pub use failure::{Blame, Failure, FailureClass};
 pub use group::{Group, Member, Variant};
 pub use hazard::{Course, Frailty, Hazard, Painter, Tally};
-pub use ids::{ConnectionId, DocumentId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use ids::{
+    ConnectionId, DocumentId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId,
+};
 pub use keep::{Keep, KeepRule, Kept};
 pub use leaving::Leaving;
 pub use money::MicroUsd;

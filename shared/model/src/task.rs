@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Blame, DocumentId, Failure, FailureClass, LastRun, MicroUsd, Millis, Outcome, Parameters, PoolId, Run, RunEnd, RunId, RunTimes,
-    Settings, TaskId, TaskResult, TeamId, UserId, Variant, WorkerId, account::is_zero,
+    Blame, DocumentId, Failure, FailureClass, LastRun, MicroUsd, Millis, Outcome, Parameters, PoolId, Run, RunEnd,
+    RunId, RunTimes, Settings, TaskId, TaskResult, TeamId, UserId, Variant, WorkerId, account::is_zero,
 };
 
 /// Where a task stands.

@@ -7,8 +7,9 @@ use cloud::{
     memory::{Memory, Unkind},
     store::{Item, StorePort},
     tables::{
-        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DocumentsIn, DocumentsOf, DemandDaysOf, DemandOf, Key, Leavings,
-        List, LorasOf, PresenceIn, Query, SessionsOf, StepsOf, Table, TasksOf, TasksUpTo, UnarchivedIn, Uploads, WorkersOf,
+        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DemandDaysOf, DemandOf, DocumentsIn,
+        DocumentsOf, Key, Leavings, List, LorasOf, PresenceIn, Query, SessionsOf, StepsOf, Table, TasksOf, TasksUpTo,
+        UnarchivedIn, Uploads, WorkersOf,
     },
 };
 use model::{DocumentId, PoolId, TeamId, UserId};

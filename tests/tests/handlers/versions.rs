@@ -9,15 +9,16 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, ClassOf, CountedOf, DeletionOf, DemandAt,
-        DemandDayAt, DemandOf, DeviceOf, DocumentOf, Entity, ForecastOf, HazardOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key,
-        LeavingAt, LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, StepOf, Table,
-        TeamRateOf, TicketOf, UploadOf, UsageOf,
+        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, ClassOf, CountedOf, DeletionOf,
+        DemandAt, DemandDayAt, DemandOf, DeviceOf, DocumentOf, Entity, ForecastOf, HazardOf, Id, IdentityOf,
+        InvitationOf, KeepRuleOf, Key, LeavingAt, LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf,
+        PresenceOf, SignInOf, StepOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, GroupId, Identity, Invitation, Keep, KeepRule,
-    Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, GroupId, Identity, Invitation, Keep,
+    KeepRule, Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId,
+    WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };

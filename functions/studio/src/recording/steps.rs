@@ -118,7 +118,11 @@ fn one(step: &Step) -> Markup {
 /// What was asked for, in the painter's words first.
 fn parameters(asked: &Parameters) -> Markup {
     let size = format!("{} × {}", asked.width, asked.height);
-    let loras: Vec<_> = asked.loras.iter().map(|it| format!("{} ({})", it.name, it.strength)).collect();
+    let loras: Vec<_> = asked
+        .loras
+        .iter()
+        .map(|it| format!("{} ({})", it.name, it.strength))
+        .collect();
     let number = |it: Option<f64>| it.map(|it| it.to_string()).unwrap_or_default();
     let more = [
         ("Kind", asked.kind.clone()),
