@@ -3,7 +3,7 @@
 use crate::{lists::sources, support::workspace};
 
 /// Each limit of the code: where it is, and its row in `docs/limits.md`, or in words why it needs none.
-const LIMITS: [(&str, &str); 63] = [
+const LIMITS: [(&str, &str); 64] = [
     ("functions/account/src/sign_in.rs MAX_TEXT", "client_id"),
     (
         "functions/catalog/src/list.rs MAX_NAME",

@@ -227,6 +227,10 @@ async fn with_consent_each_step_is_recorded_in_order_and_a_lead_pages_through_it
         (&json!(13), 5)
     );
     assert_eq!(shown["task"], id);
+    assert!(
+        shown["parameters"]["prompt"].as_str().is_some_and(|it| !it.is_empty()),
+        "{shown}"
+    );
     assert_eq!(
         (&shown["input"], &shown["results"]),
         (&json!(small(3)), &json!([small(5), small(7)]))
