@@ -586,6 +586,29 @@ async fn what_a_machine_sends_is_kept_only_where_it_is_a_small_picture() {
     );
 }
 
+#[tokio::test]
+async fn a_deleted_task_takes_its_step_along() {
+    let world = World::new().await;
+    switch(&world, MARA, "doc-1", true, NOW).await;
+    let first = painted(&world, MARA, Some("doc-1"), NOW + seconds(1)).await;
+    let second = painted(&world, MARA, Some("doc-1"), NOW + seconds(100)).await;
+    for _ in 0..2 {
+        world
+            .paint(
+                MARA,
+                "DELETE /v1/tasks/{id}",
+                &first.to_string(),
+                &json!({}),
+                NOW + seconds(200),
+            )
+            .await;
+    }
+    let [step] = steps(&world).try_into().unwrap();
+    assert_eq!(step.task_id, second);
+    let left = call(&world, MARA, "GET", ONE, "doc-1", &json!({}), NOW).await.ok();
+    assert_eq!(left["steps"], 1);
+}
+
 /// Deleting may be cut off at any call, be done twice or lose its answer: done again, everything is gone, and nothing else.
 #[tokio::test]
 async fn a_deletion_that_is_cut_off_goes_on_when_it_is_asked_for_again() {

@@ -1,8 +1,8 @@
 use cloud::{
     Store, StoreError, Write, on_conflict,
-    tables::{DocumentOf, DocumentsOf, HistoryOf},
+    tables::{DocumentOf, DocumentsOf, HistoryOf, StepOf},
 };
-use model::{Account, Document, DocumentId, Millis, UserId};
+use model::{Account, Document, DocumentId, Millis, Task, UserId};
 use tracing::info;
 
 use super::{
@@ -24,7 +24,7 @@ pub async fn delete(store: &Store, account: &Account, document: &DocumentId, now
     switch(store, account, document, false, None, now).await?;
     empty(store, &account.user_id, document).await?;
     let refused = class(store, &account.team).await?;
-    forget(store, &id, refused).await?;
+    clear(store, &id, refused).await?;
     info!(user.id = %account.user_id, "a history was deleted");
     Ok(())
 }
@@ -47,7 +47,7 @@ pub async fn delete_all(store: &Store, account: &Account, now: Millis) -> Result
             empty(store, &account.user_id, &document.document).await?;
             let kept = refused && document.document.is_unnamed();
             let id = DocumentOf(account.user_id.clone(), document.document.clone());
-            forget(store, &id, kept).await?;
+            clear(store, &id, kept).await?;
         }
     }
 }
@@ -70,7 +70,7 @@ async fn empty(store: &Store, owner: &UserId, document: &DocumentId) -> Result<(
 }
 
 /// Deletes what is kept of a document without steps, or all but its owner's refusal.
-async fn forget(store: &Store, id: &DocumentOf, refused: bool) -> Result<(), StoreError> {
+async fn clear(store: &Store, id: &DocumentOf, refused: bool) -> Result<(), StoreError> {
     on_conflict!({
         let Some(mut document) = store.get(id).await? else {
             return Ok(());
@@ -86,5 +86,22 @@ async fn forget(store: &Store, id: &DocumentOf, refused: bool) -> Result<(), Sto
             Write::delete(&mut document)
         };
         store.commit([write]).await
+    })
+}
+
+/// Deletes the step of a task that is deleted, if it has one.
+pub async fn forget(store: &Store, task: &Task) -> Result<(), StoreError> {
+    let Some(id) = &task.document else { return Ok(()) };
+    let step = StepOf(task.owner.clone(), id.clone(), task.created, task.task_id);
+    let document = DocumentOf(task.owner.clone(), id.clone());
+    on_conflict!({
+        let (step, document) = tokio::try_join!(store.get(&step), store.get(&document))?;
+        let Some(mut step) = step else { return Ok(()) };
+        let mut writes = vec![Write::delete(&mut step)];
+        if let Some(mut document) = document {
+            document.steps = document.steps.saturating_sub(1);
+            writes.push(Write::put(&mut document)?);
+        }
+        store.commit_all(&writes).await
     })
 }
