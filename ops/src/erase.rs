@@ -10,7 +10,7 @@ use cloud::{
     tables::{AllPools, PresenceOf, TasksOf},
 };
 use model::{CancelCause, Millis, TaskId, UserId};
-use tasks::{erase, runs};
+use tasks::{erase, recording, runs};
 
 use crate::{
     audit::by,
@@ -71,6 +71,7 @@ pub async fn run(
     for key in &uploads {
         cloud.bucket.delete(key).await.context(BUCKET)?;
     }
+    recording::erase(&cloud.store, user).await.context(TABLES)?;
     traces(cloud, user).await?;
     note(cloud, user, tasks.len(), now).await?;
     let mut text = format!("deleted: {found}");

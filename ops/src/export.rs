@@ -11,7 +11,7 @@ use clap::Args;
 use cloud::{
     Cloud,
     page::Cursor,
-    tables::{BodyOf, TasksOf},
+    tables::{BodyOf, DocumentsOf, StepsOf, TasksOf},
 };
 use model::{Task, TaskResult, UserId};
 use serde_json::{Value, json};
@@ -60,6 +60,7 @@ pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
         arguments.user
     );
     lines.end()?;
+    history(cloud, &folder, &arguments.user).await?;
     if let Some(account) = account {
         folder.put("account.json", &serde_json::to_vec_pretty(&account)?)?;
     }
@@ -71,6 +72,27 @@ pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
         arguments.to.display(),
         done.gone
     ))
+}
+
+/// Writes what was recorded of how the user's documents came to be: a document or a step a line, small pictures in base64.
+async fn history(cloud: &Cloud, folder: &Folder, user: &UserId) -> Result<()> {
+    let mut lines = folder.lines("history.jsonl")?;
+    for document in cloud.store.list(DocumentsOf(user)).await.context(TABLES)? {
+        lines.add(&json!(document))?;
+        let mut after: Option<Cursor> = None;
+        loop {
+            let list = StepsOf(user, &document.document);
+            let page = cloud.store.page(list, after.as_ref(), PAGE).await.context(TABLES)?;
+            for step in &page.entries {
+                lines.add(&json!(step))?;
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    lines.end()
 }
 
 /// What was exported, or lay there already.

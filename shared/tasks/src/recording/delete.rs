@@ -105,3 +105,21 @@ pub async fn forget(store: &Store, task: &Task) -> Result<(), StoreError> {
         store.commit_all(&writes).await
     })
 }
+
+/// Deletes everything that History has of a user, whichever release has written it; how much that was.
+pub async fn erase(store: &Store, user: &UserId) -> Result<usize, StoreError> {
+    let mut gone = 0;
+    loop {
+        let page = store.page(HistoryOf(user, None), None, AT_ONCE).await?;
+        let mut entries = page.entries;
+        if entries.is_empty() {
+            return Ok(gone);
+        }
+        let writes: Vec<_> = entries.iter_mut().map(Write::delete).collect();
+        match store.commit_all(&writes).await {
+            Ok(()) => gone += writes.len(),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

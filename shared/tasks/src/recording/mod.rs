@@ -7,7 +7,7 @@ mod read;
 mod record;
 
 pub use consent::{HistoryError, class, documents, set_class, switch};
-pub use delete::{delete, delete_all, forget};
+pub use delete::{delete, delete_all, erase, forget};
 pub use read::{History, of_team, readable, steps};
 pub(crate) use record::open;
 pub use record::{applied, finished};
