@@ -92,8 +92,7 @@ async fn a_record_has_all_that_is_known_and_the_item_goes_a_week_later() {
         key: format!("results/{task}/{}", run_id()),
         offsets: vec![0],
         size: 20,
-        lora_warning: false,
-        pose: None,
+        ..TaskResult::default()
     };
     world
         .alter_task(&task, |task| {
