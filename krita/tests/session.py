@@ -31,6 +31,8 @@ class Listener(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/live":
             return self.live()
+        if self.path.startswith("/v1/history"):
+            return self.say({"class": False, "documents": []})
         socket = f"ws://127.0.0.1:{self.server.server_port}/live"
         self.say({"name": "painter", "credits": 900, "socket": socket} if self.path == "/v1/user" else RESOURCES)
 

@@ -37,8 +37,24 @@ impl Shown {
     }
 }
 
-/// Activity is reported this often.
-const EVERY_MS: u64 = 30_000;
+/// Activity is reported at most this often, as our own extension does.
+const EVERY_MS: u64 = 60_000;
+
+/// What is reported of activity at these moments, in order: the first one, and then each that is long enough after the last
+/// report.
+pub fn reported(activity: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
+    let mut last: Option<u64> = None;
+    activity.into_iter().filter(move |&at| {
+        let due = last.is_none_or(|last| at.saturating_sub(last) >= EVERY_MS);
+        if due {
+            last = Some(at);
+        }
+        due
+    })
+}
+
+/// Somebody who paints does something this often.
+const STROKE_MS: usize = 2000;
 
 /// The signs for this demand, in order of time.
 pub fn signs(demand: &Demand, world: &World, signals: Signals) -> Vec<Shown> {
@@ -106,12 +122,11 @@ fn canvas(user: u32, times: &[u64], world: &World, pausing: bool, shown: &mut Ve
         } else {
             vec![(begin, end)]
         };
-        for (begin, end) in stretches {
-            let signs = (begin..=end)
-                .step_by(usize::try_from(EVERY_MS).unwrap_or(1))
-                .chain([end]);
-            shown.extend(signs.map(|at| Shown { at, user, canvas: true }));
-        }
+        let strokes = stretches
+            .into_iter()
+            .flat_map(|(begin, end)| (begin..=end).step_by(STROKE_MS));
+        let signs = reported(strokes);
+        shown.extend(signs.map(|at| Shown { at, user, canvas: true }));
     }
 }
 

@@ -16,10 +16,8 @@ use history::{
     Record,
     index::{Entry, PART, Place, Scope, after, head, take_in},
 };
-use model::{
-    Lane, LastRun, MicroUsd, Millis, Parameters, PoolId, RunId, RunTimes, Task, TaskId, TaskResult, TaskState, TeamId,
-    UserId, WorkerId,
-};
+use model::{Millis, Parameters, Task, TaskId, TeamId, UserId};
+use serde_json::json;
 use uuid::Uuid;
 
 /// The first of January 2026.
@@ -35,50 +33,32 @@ fn record(number: u64, tasks: u64, painters: u64) -> Record {
     let id = Uuid::from_u128((u128::from(created.0) << 80) | (7 << 76) | (2 << 62) | u128::from(chance.u64(..) >> 2));
     let run = Uuid::from_u128(id.as_u128() ^ 0xffff_ffff);
     let prompt: Vec<_> = (0..40).map(|_| WORDS[chance.usize(..WORDS.len())]).collect();
-    let task = Task {
-        task_id: TaskId::new(id),
-        version: 4,
-        owner: UserId::new(format!("painter-{}", chance.u64(..painters))),
-        team: TeamId::new("studio"),
-        pool: PoolId::new("default"),
-        backlog: None,
-        start_tag: created.0,
-        lane: Lane::Interactive,
-        kind: Some("generate".to_owned()),
-        state: TaskState::Succeeded,
-        model: Some("sdxl/a-checkpoint_v12.safetensors".to_owned()),
-        work: 41.943_04,
-        reserved: MicroUsd(4000),
-        cost: MicroUsd(chance.u64(500..4000)),
-        created,
-        expires_at: created + Duration::from_hours(1),
-        seen_at: created,
-        eta: None,
-        run: None,
-        cancel: None,
-        failures: 0,
-        failed_on: None,
-        unpaid_ms: 0,
-        result: Some(TaskResult {
-            key: format!("results/{id}/{run}"),
-            offsets: vec![0],
-            size: chance.u64(1_000_000..2_000_000),
-            lora_warning: false,
-            pose: None,
-        }),
-        error: None,
-        claimed_at: Some(created + Duration::from_secs(2)),
-        ended_at: Some(created + Duration::from_secs(chance.u64(4..12))),
-        times: Some(RunTimes::default()),
-        last_run: Some(LastRun {
-            run_id: RunId::new(run),
-            worker_id: WorkerId::new(format!("w-{}", chance.u8(..20))),
-        }),
-        unarchived: None,
-        offer_at: None,
-        archived_at: Some(created),
-        ttl: None,
-    };
+    // As an item, so that what a task has beside these is what it has by itself.
+    let task: Task = serde_json::from_value(json!({
+        "task_id": id,
+        "version": 4,
+        "owner": format!("painter-{}", chance.u64(..painters)),
+        "team": "studio",
+        "pool": "default",
+        "start_tag": created.0,
+        "lane": "interactive",
+        "kind": "generate",
+        "state": "succeeded",
+        "model": "sdxl/a-checkpoint_v12.safetensors",
+        "work": 41.943_04,
+        "reserved": 4000,
+        "cost": chance.u64(500..4000),
+        "created": created,
+        "expires_at": created + Duration::from_hours(1),
+        "seen_at": created,
+        "result": { "key": format!("results/{id}/{run}"), "offsets": [0], "size": chance.u64(1_000_000..2_000_000) },
+        "claimed_at": created + Duration::from_secs(2),
+        "ended_at": created + Duration::from_secs(chance.u64(4..12)),
+        "times": { "fetch_ms": 120, "execute_ms": chance.u64(2000..9000), "upload_ms": 180 },
+        "last_run": { "run_id": run, "worker_id": format!("w-{}", chance.u8(..20)) },
+        "archived_at": created,
+    }))
+    .unwrap();
     let parameters = Parameters {
         kind: "generate".to_owned(),
         prompt: prompt.join(" "),
@@ -160,8 +140,48 @@ async fn main() {
         let reads = faults.take().iter().filter(|call| call.name == "bucket.read").count();
         println!("| {name} | {reads} | {} | {took:.1?} |", found.entries.len().min(most));
     }
-    let records: u64 = (0..1000)
-        .map(|number| record(number * tasks / 1000, tasks, painters).line().unwrap().len() as u64)
-        .sum();
-    println!("\na record has {} bytes before it is packed", records / 1000);
+    price(bucket, &team, tasks, painters).await;
+}
+
+/// Dollars for a GiB and month in a bucket; in a table with recovery; for a million writes into each.
+const BUCKET_GIB: f64 = 0.023;
+const TABLE_GIB: f64 = 0.45;
+const MILLION_PUTS: f64 = 5.0;
+const MILLION_WRITES: f64 = 0.625;
+/// Days that a task's item stays, and those of a year.
+const DAYS: f64 = 7.0;
+const YEAR_DAYS: f64 = 365.0;
+
+/// What all of it costs in the month after that year, by AWS's list prices of us-east-1 as of August 2026.
+async fn price(bucket: &Bucket, team: &Scope, tasks: u64, painters: u64) {
+    let day = usize::try_from(tasks / 365).unwrap().max(1);
+    let lines: Vec<_> = (0..day as u64)
+        .map(|number| record(number, tasks, painters).line().unwrap())
+        .collect();
+    let record = history::packed(lines.iter().map(String::as_str)).len() as f64 / day as f64;
+    let line = lines.iter().map(String::len).sum::<usize>() as f64 / day as f64;
+    let (_, index) = bytes(bucket, &team.folder()).await;
+    let (all, gib) = (tasks as f64, 1024.0 * 1024.0 * 1024.0);
+    // In the index of its team, its painter and its machine.
+    let index = 3.0 * index as f64 / all;
+    let month = all / 12.0;
+    println!("\n| what | bytes of a task | GiB | dollars a month |\n|---|---|---|---|");
+    let items = all / YEAR_DAYS * DAYS * line / gib;
+    println!(
+        "| items of the table, seven days | {line:.0} | {items:.2} | {:.3} |",
+        items * TABLE_GIB
+    );
+    for (name, each) in [("records of the year", record), ("lists of the year", index)] {
+        println!(
+            "| {name} | {each:.0} | {:.2} | {:.3} |",
+            all * each / gib,
+            all * each / gib * BUCKET_GIB
+        );
+    }
+    println!("| a PUT of each record | | | {:.3} |", month / 1e6 * MILLION_PUTS);
+    // The task, and its keys out of the index of those without a record.
+    println!(
+        "| noting it on the item | | | {:.3} |",
+        month / 1e6 * 3.0 * MILLION_WRITES
+    );
 }

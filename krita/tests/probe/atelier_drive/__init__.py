@@ -435,6 +435,54 @@ def warm(hands, report):
     app.changed.disconnect(arrived)
 
 
+def parts(hands, report):
+    """Warm pictures, with the moments at which each part of the extension begins."""
+    document = new_document()
+    yield from ready(hands)
+    app = sys.modules["atelier.app"].atelier()
+    yield lambda: app.session.link.is_open
+    hands.choose("kind", "Generate")
+    hands.at("prompt").setPlainText("a warm picture")
+    report["heard"] = heard = []
+    send, take, waits = app._http.send, app._take, []
+
+    def note(what):
+        heard.append((what, time.monotonic()))
+
+    def sent(call):
+        ours = call.url.endswith("/generate")
+        note("call") if ours else None
+        send(call)
+        note("called") if ours else None
+
+    def taken(delivery):
+        note("came")
+        take(delivery)
+        note("decoded")
+
+    def arrived():
+        if waits and hands.results > waits[0]:
+            waits.clear()
+            note("shown")
+            hands.click("apply")
+            document.waitForDone()
+            note("layer")
+
+    app._http.send, app._take = sent, taken
+    app.changed.connect(arrived)
+    for number in range(int(os.environ["ATELIER_PICTURES"])):
+        hands.at("seed").setText(str(number))
+        yield later(30)
+        waits.append(hands.results)
+        note("click")
+        hands.click("go")
+        yield lambda: not waits
+        document.topLevelNodes()[-1].remove()
+        document.waitForDone()
+    app.changed.disconnect(arrived)
+    app._http.send, app._take = send, take
+
+
 def session(hands, report):
     """A painter's few minutes: strokes in bursts, pauses between them, a key, a layer; and what is said of it when."""
     document = new_document()
