@@ -6,7 +6,7 @@ import time
 from typing import Any, Callable, Optional
 
 from . import canvas
-from .core.history import History, Past
+from .core.history import LONGEST_SEARCH, History, Past
 from .core.tongue import say
 from .qt import QtCore, QtGui, QtWidgets
 from .strip import THUMBNAIL
@@ -16,6 +16,8 @@ _Role = QtCore.Qt.ItemDataRole.UserRole
 FRESH = 15.0
 """Seconds in which the list is not asked for anew when it is looked at again."""
 
+QUIET = 500
+"""Milliseconds without a key until what was typed is searched for."""
 LONGEST = 60
 """Characters of a name that are shown in the list."""
 
@@ -45,6 +47,16 @@ class Page(QtWidgets.QWidget):
         self._list.setMinimumHeight(4 * side)
         self._list.itemActivated.connect(lambda item: again(item.data(_Role)))
         self._list.currentItemChanged.connect(lambda now, _before: self._look_at(now))
+        self._search = QtWidgets.QLineEdit()
+        self._search.setObjectName("search")
+        self._search.setPlaceholderText(say("Search the prompts"))
+        self._search.setAccessibleName(say("Search the prompts"))
+        self._search.setMaxLength(LONGEST_SEARCH)
+        self._search.setClearButtonEnabled(True)
+        self._typing = QtCore.QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.timeout.connect(lambda: self._do(lambda it: it.search(self._search.text())))
+        self._search.textChanged.connect(lambda _text: self._typing.start(QUIET))
         self._words = Words("history_words")
         self._more = button("more", say("Show more"), lambda: self._do(lambda it: it.more()))
         self._again = button("use_again", say("Use these settings"), lambda: self._with_current(again))
@@ -53,6 +65,7 @@ class Page(QtWidgets.QWidget):
         self._again.setToolTip(say("Fills the form in as it was when this was painted"))
         self._bring.setToolTip(say("Puts the pictures of this entry among the results, to be applied once more"))
         column = QtWidgets.QVBoxLayout(self)
+        column.addWidget(self._search)
         column.addWidget(self._list, 1)
         for widget in (self._words, self._more, self._again, self._bring, self._keep):
             column.addWidget(widget)
@@ -80,6 +93,9 @@ class Page(QtWidgets.QWidget):
     def forget(self) -> None:
         """Somebody else is here, or nobody: the list is asked for anew when it is looked at."""
         self._looked = 0.0
+        self._search.blockSignals(True)
+        self._search.clear()
+        self._search.blockSignals(False)
 
     def refresh(self) -> None:
         """Shows what is known."""
@@ -116,6 +132,7 @@ class Page(QtWidgets.QWidget):
         past, history = self._current, self._history()
         free = history is not None and not history.busy
         self._more.setEnabled(free)
+        self._search.setEnabled(history is not None)
         self._again.setEnabled(free and past is not None)
         has_pictures = past is not None and past.pictures > 0
         self._bring.setEnabled(free and has_pictures)

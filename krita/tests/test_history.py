@@ -90,6 +90,24 @@ class TheList(unittest.TestCase):
         self.assertEqual(len(world.session.history.entries), PAGE)
         self.assertTrue(world.session.history.goes_on)
 
+    def test_prompts_are_searched_page_by_page(self):
+        world = World(server=server_with(2 * PAGE)).ready()
+        history = world.session.history
+        self.look(world)
+        for text, wanted in (("picture 7", ["task-7"]), ("a & b=", []), ("picture 3", None), ("", None)):
+            history.search(f" {text} ")
+            world.until(lambda: not history.busy, work=False)
+            while history.goes_on:
+                history.more()
+                world.until(lambda: not history.busy, work=False)
+            found = [it.task for it in history.entries]
+            every = [f"task-{it}" for it in range(2 * PAGE - 1, -1, -1) if text in f"picture {it}"]
+            self.assertEqual(found, every if wanted is None else wanted, text)
+            self.assertEqual(history.words(), "" if found else "No prompt has these words.")
+        calls = len(world.calls)
+        history.search("")
+        self.assertEqual(len(world.calls), calls)
+
     def test_small_pictures_come_a_few_at_a_time_and_without_the_token(self):
         world = World(server=server_with(PAGE)).ready()
         most = 0

@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "atelier"))
 
@@ -104,6 +105,8 @@ class Server:
         """Newest first; the cursor is how many were listed before."""
         begin, limit = int(query.get("cursor", 0)), int(query["limit"])
         tasks = list(self.tasks.values())[::-1]
+        text = unquote(query.get("text", ""))
+        tasks = [it for it in tasks if text in it.get("parameters", {}).get("prompt", "")]
         # A list shows no settings; alone a task does.
         shown = [{k: v for k, v in self.view(it).items() if k != "parameters"} for it in tasks[begin : begin + limit]]
         return reply({"tasks": shown, **({"next": str(begin + limit)} if begin + limit < len(tasks) else {})})

@@ -13,6 +13,8 @@ from .tongue import mark, say
 
 PAGE = 20
 """Entries that are asked for at once."""
+LONGEST_SEARCH = 200
+"""Characters; the server takes no more."""
 MOST_AT_ONCE = 3
 """Thumbnails that are fetched at the same time."""
 LARGEST_THUMBNAIL = 64 * 1024
@@ -94,6 +96,7 @@ class History:
         """What was asked for, by the task, as far as somebody looked."""
         self.busy = False
         self.problem: Optional[str] = None
+        self._text = ""
         self._next: Optional[str] = None
         self._wanted: List[Past] = []
         self._fetching = 0
@@ -110,7 +113,16 @@ class History:
             return self.problem
         if self.busy:
             return say("Looking")
-        return "" if self.entries else say("Nothing was painted yet.")
+        if self.entries:
+            return ""
+        return say("No prompt has these words.") if self._text else say("Nothing was painted yet.")
+
+    def search(self, text: str) -> None:
+        """Lists what has this text in its prompt; everything, if that is empty."""
+        text = text.strip()[:LONGEST_SEARCH]
+        if text != self._text:
+            self._text, self.entries, self._next = text, [], None
+            self.look()
 
     def look(self) -> None:
         """Asks for the newest entries."""
@@ -124,7 +136,7 @@ class History:
     def interrupt(self) -> None:
         """No call that is on its way will be answered; somebody else may sign in."""
         self.entries, self.thumbnails, self.asked, self._wanted = [], {}, {}, []
-        self.busy, self.problem, self._next, self._fetching = False, None, None, 0
+        self.busy, self.problem, self._next, self._fetching, self._text = False, None, None, 0, ""
         self._asked += 1
 
     def _ask(self, cursor: Optional[str]) -> None:
@@ -134,6 +146,7 @@ class History:
         self._asked += 1
         asked = self._asked
         more = f"&cursor={quote(cursor, safe='')}" if cursor is not None else ""
+        more += f"&text={quote(self._text, safe='')}" if self._text else ""
         self._calls.api("GET", f"tasks?limit={PAGE}{more}", lambda _now, reply: self._came(asked, cursor, reply))
 
     def _came(self, asked: int, cursor: Optional[str], reply: Reply) -> None:

@@ -374,6 +374,10 @@
         <translation>正在查找</translation>
     </message>
     <message>
+        <source>No prompt has these words.</source>
+        <translation>没有包含这些文字的提示词。</translation>
+    </message>
+    <message>
         <source>Nothing was painted yet.</source>
         <translation>还没有绘制过图片。</translation>
     </message>
@@ -384,6 +388,10 @@
     <message>
         <source>Puts the pictures of this entry among the results, to be applied once more</source>
         <translation>把此条目的图片放到结果中，可再次应用</translation>
+    </message>
+    <message>
+        <source>Search the prompts</source>
+        <translation>搜索提示词</translation>
     </message>
     <message>
         <source>Show more</source>

@@ -52,7 +52,7 @@ pub(crate) async fn painted_archived_listed_and_read_by_others(studio: Studio) -
     // As DynamoDB deletes it.
     let mut gone = first.clone();
     studio.stack.store().commit([Write::delete(&mut gone)]).await?;
-    let page = studio.painter.ok("GET", "/v1/tasks", None).await?;
+    let page = studio.painter.ok("GET", "tasks", None).await?;
     let listed: Vec<_> = page["tasks"]
         .as_array()
         .context("no list")?
@@ -66,7 +66,7 @@ pub(crate) async fn painted_archived_listed_and_read_by_others(studio: Studio) -
     );
     let whole = studio
         .painter
-        .ok("GET", &format!("/v1/tasks/{}", first.task_id), None)
+        .ok("GET", &format!("tasks/{}", first.task_id), None)
         .await?;
     ensure!(
         whole["parameters"]["seed"] == 1 && whole["state"] == "succeeded",

@@ -178,6 +178,9 @@ def remembers(hands, report):
         if listed.item(row).text().startswith("a green square\n"):
             break
     report["past"] = listed.item(row).text()
+    hands.click("keep")
+    yield lambda: not past.busy
+    report["kept"] = hands.at("keep").text()
     hands.look("history")
     before = hands.results
     hands.click("bring")
@@ -195,6 +198,29 @@ def remembers(hands, report):
         hands.at("checkpoint").currentText(),
     ]
     hands.choose("kind", "Generate")
+    yield from varied(hands, report)
+
+
+def varied(hands, report):
+    """Variants of one request: two prompts with two seeds each, which come one by one."""
+    app = sys.modules["atelier.app"].atelier()
+    hands.at("prompt").setPlainText("a red square")
+    hands.at("prompts").setPlainText("a blue circle")
+    hands.at("seeds").setValue(2)
+    before, come = len(app.results), set()
+    hands.click("go")
+
+    def all_there():
+        come.add(len(app.results) - before)
+        return len(app.results) - before == 4
+
+    yield lambda: any("variants to come" in it for it in hands.heard)
+    hands.look("variants")
+    yield all_there
+    report["varied"] = sorted(it.name for it in app.results[before:])
+    report["one by one"] = len(come) > 2
+    hands.at("seeds").setValue(1)
+    hands.at("prompts").setPlainText("")
 
 
 def covered(document, name, rect):
