@@ -204,12 +204,12 @@ pub(crate) async fn switch(
 
 /// What is left.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Deleted {
+pub(crate) struct HistoryDeleted {
     /// That it is gone, and where copies may be for a while.
     left: &'static str,
 }
 
-const GONE: Deleted = Deleted {
+const GONE: HistoryDeleted = HistoryDeleted {
     left: "The history is deleted. For up to 35 days it could be brought back from the table's point-in-time recovery, by your \
            studio's operator alone. The tasks themselves are not part of it.",
 };
@@ -218,26 +218,26 @@ const GONE: Deleted = Deleted {
 #[utoipa::path(
     delete, path = "/v1/history/{document}", tag = "painters",
     params(("document" = String, Path, description = "Its id; `unnamed` for all pictures whose requests name none")),
-    responses((status = 200, body = Deleted))
+    responses((status = 200, body = HistoryDeleted))
 )]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,
     Now(now): Now,
     PathId(document): PathId<DocumentId>,
-) -> Result<Json<Deleted>, HttpError> {
+) -> Result<Json<HistoryDeleted>, HttpError> {
     let account = accounts::of(&app.cloud.store, &caller).await?;
     recording::delete(&app.cloud.store, &account, &document, now).await?;
     Ok(Json(GONE))
 }
 
 /// Deletes all histories of the caller, and records nothing that they do not switch on again.
-#[utoipa::path(delete, path = "/v1/history", tag = "painters", responses((status = 200, body = Deleted)))]
+#[utoipa::path(delete, path = "/v1/history", tag = "painters", responses((status = 200, body = HistoryDeleted)))]
 pub(crate) async fn delete_all(
     State(app): State<Arc<App>>,
     caller: Caller,
     Now(now): Now,
-) -> Result<Json<Deleted>, HttpError> {
+) -> Result<Json<HistoryDeleted>, HttpError> {
     let account = accounts::of(&app.cloud.store, &caller).await?;
     recording::delete_all(&app.cloud.store, &account, now).await?;
     Ok(Json(GONE))
