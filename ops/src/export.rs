@@ -76,8 +76,12 @@ pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
 
 /// Writes what was recorded of how the user's documents came to be: a document or a step a line, small pictures in base64.
 async fn history(cloud: &Cloud, folder: &Folder, user: &UserId) -> Result<()> {
+    let documents = cloud.store.list(DocumentsOf(user)).await.context(TABLES)?;
+    if documents.is_empty() {
+        return Ok(());
+    }
     let mut lines = folder.lines("history.jsonl")?;
-    for document in cloud.store.list(DocumentsOf(user)).await.context(TABLES)? {
+    for document in documents {
         lines.add(&json!(document))?;
         let mut after: Option<Cursor> = None;
         loop {
