@@ -2,15 +2,19 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use cloud::{
     Cloud, StoreError, Write, on_conflict,
-    page::Cursor,
-    tables::{AllPools, PresenceOf, TasksOf},
+    tables::{AllPools, PresenceOf},
 };
+use history::index::Scope;
 use model::{CancelCause, Millis, TaskId, UserId};
-use tasks::{erase, recording, runs};
+use tasks::{
+    erase,
+    list::{self, Choice},
+    recording, runs,
+};
 
 use crate::{
     audit::by,
@@ -31,7 +35,7 @@ pub struct Arguments {
 }
 
 /// Tasks of a page of the list.
-const PAGE: u32 = 100;
+const PAGE: usize = 100;
 
 /// Erases; returns what to print. `ask` is asked a question first, and answers whether to go on.
 pub async fn run(
@@ -72,6 +76,12 @@ pub async fn run(
         cloud.bucket.delete(key).await.context(BUCKET)?;
     }
     recording::erase(&cloud.store, user).await.context(TABLES)?;
+    if unfinished.is_empty() {
+        // What is left of their list names nothing any more.
+        for key in below(cloud, &Scope::Owner(user.clone()).folder()).await? {
+            cloud.bucket.delete(&key).await.context(BUCKET)?;
+        }
+    }
     traces(cloud, user).await?;
     note(cloud, user, tasks.len(), now).await?;
     let mut text = format!("deleted: {found}");
@@ -109,16 +119,20 @@ fn stays(arguments: &Arguments) -> String {
     )
 }
 
+/// Every task, those that only the archive has too.
 async fn of(cloud: &Cloud, user: &UserId) -> Result<BTreeSet<TaskId>> {
-    let (mut found, mut after): (_, Option<Cursor>) = (BTreeSet::new(), None);
+    let (mut found, mut after) = (BTreeSet::new(), None);
     loop {
-        let page = cloud
-            .store
-            .page(TasksOf(user), after.as_ref(), PAGE)
+        let scope = Scope::Owner(user.clone());
+        let listed = list::all(cloud, &scope, &Choice::ALL, after, PAGE)
             .await
             .context(TABLES)?;
-        found.extend(page.entries.iter().map(|task| task.task_id));
-        after = page.next;
+        ensure!(
+            listed.damaged == 0,
+            "a part of the list of what {user} painted is damaged, and what it names would be left: see docs/history.md"
+        );
+        found.extend(listed.tasks.iter().map(|found| found.task.task_id));
+        after = listed.next;
         if after.is_none() {
             return Ok(found);
         }

@@ -11,10 +11,12 @@ use clap::Args;
 use cloud::{
     Cloud,
     page::Cursor,
-    tables::{BodyOf, DocumentsOf, StepsOf, TasksOf},
+    tables::{BodyOf, DocumentsOf, StepsOf},
 };
+use history::{HistoryError, index::Scope};
 use model::{Task, TaskResult, UserId};
 use serde_json::{Value, json};
+use tasks::list::{self, Choice};
 
 use crate::user::TABLES;
 
@@ -29,7 +31,7 @@ pub struct Arguments {
 }
 
 /// Tasks of a page of the list.
-const PAGE: u32 = 100;
+const PAGE: usize = 100;
 
 /// Exports; returns what to print.
 pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
@@ -37,19 +39,18 @@ pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
     let account = cloud.store.get(&arguments.user).await.context(TABLES)?;
     let mut done = Done::default();
     let mut lines = folder.lines("tasks.jsonl")?;
-    let mut after: Option<Cursor> = None;
+    let mut after = None;
     loop {
-        let list = TasksOf(&arguments.user);
-        let page = cloud.store.page(list, after.as_ref(), PAGE).await.context(TABLES)?;
-        for listed in &page.entries {
-            // The index may show one that is gone.
-            let Some(task) = cloud.store.get(&listed.task_id).await.context(TABLES)? else {
-                continue;
-            };
-            let line = one(cloud, &folder, &task, &mut done).await?;
+        let scope = Scope::Owner(arguments.user.clone());
+        let listed = list::all(cloud, &scope, &Choice::ALL, after, PAGE)
+            .await
+            .context(TABLES)?;
+        done.damaged += listed.damaged;
+        for found in &listed.tasks {
+            let line = one(cloud, &folder, &found.task, &mut done).await?;
             lines.add(&line)?;
         }
-        after = page.next;
+        after = listed.next;
         if after.is_none() {
             break;
         }
@@ -60,10 +61,16 @@ pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
         arguments.user
     );
     lines.end()?;
-    history(cloud, &folder, &arguments.user).await?;
+    recorded(cloud, &folder, &arguments.user).await?;
     if let Some(account) = account {
         folder.put("account.json", &serde_json::to_vec_pretty(&account)?)?;
     }
+    ensure!(
+        done.damaged == 0,
+        "{} parts of the list of what {} painted are damaged, and their tasks are missing: see docs/history.md",
+        done.damaged,
+        arguments.user
+    );
     Ok(format!(
         "{} tasks with {} pictures and {} thumbnails are in {}; {} pictures were deleted before",
         done.tasks,
@@ -75,7 +82,7 @@ pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
 }
 
 /// Writes what was recorded of how the user's documents came to be: a document or a step a line, small pictures in base64.
-async fn history(cloud: &Cloud, folder: &Folder, user: &UserId) -> Result<()> {
+async fn recorded(cloud: &Cloud, folder: &Folder, user: &UserId) -> Result<()> {
     let documents = cloud.store.list(DocumentsOf(user)).await.context(TABLES)?;
     if documents.is_empty() {
         return Ok(());
@@ -106,6 +113,8 @@ struct Done {
     pictures: usize,
     thumbnails: u64,
     gone: usize,
+    /// Parts of the list that cannot be read.
+    damaged: usize,
 }
 
 /// Writes a task's files; gives its line.
@@ -113,9 +122,24 @@ async fn one(cloud: &Cloud, folder: &Folder, task: &Task, done: &mut Done) -> Re
     done.tasks += 1;
     let mut line = json!({ "task": task, "pictures": [], "thumbnails": [] });
     let body = cloud.store.get_readable(&BodyOf(task.task_id)).await.context(TABLES)?;
-    if let Some(plan) = body.and_then(|body| body.plan) {
-        line["plan"] = serde_json::from_str(&plan).unwrap_or(Value::Null);
-    }
+    let parameters = match body {
+        Some(body) => {
+            if let Some(plan) = body.plan {
+                line["plan"] = serde_json::from_str(&plan).unwrap_or(Value::Null);
+            }
+            body.parameters
+        }
+        None if task.state.is_terminal() => {
+            let record = match history::find_record(&cloud.bucket, task).await {
+                // The list has what is known of it all the same.
+                Err(HistoryError::Damaged { .. }) => None,
+                found => found.context(BUCKET)?,
+            };
+            record.and_then(|record| record.parameters)
+        }
+        None => None,
+    };
+    line["parameters"] = serde_json::to_value(parameters)?;
     let Some(result) = &task.result else { return Ok(line) };
     match pictures(cloud, folder, task, result).await? {
         Some(names) => {

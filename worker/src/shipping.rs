@@ -173,18 +173,54 @@ pub fn shipping(
     Ok((intake, shipper))
 }
 
+/// Whether another line fits into the same call. One more than the bound still does: it is half of what CloudWatch takes.
+fn has_room(batch: &[Line]) -> bool {
+    let bytes = batch.iter().map(|line| line.text.len() + 26).sum::<usize>();
+    bytes < BATCH.0 && batch.len() < BATCH.1
+}
+
 impl Shipper {
-    /// Sends until `ended` resolves, and then what is left, if that does not take long.
+    /// Sends until `ended` resolves, and then what is left, if that does not take long. A call that is under way is not cut off, since
+    /// nobody would know whether its lines were taken.
     pub async fn run(mut self, ended: impl Future<Output = ()>) {
-        let mut batch = Vec::new();
-        tokio::select! {
-            () = self.send_all(&mut batch) => {}
-            () = ended => {}
+        let (mut ended, mut over) = (std::pin::pin!(ended), false);
+        let (mut batch, mut backoff) = (Vec::new(), Backoff::new(AGAIN));
+        while !over {
+            if batch.is_empty() {
+                tokio::select! {
+                    line = self.lines.recv() => match line {
+                        Some(line) => batch.push(line),
+                        None => return,
+                    },
+                    () = &mut ended => break,
+                }
+                tokio::select! {
+                    () = self.gather(&mut batch) => {}
+                    () = &mut ended => break,
+                }
+            }
+            match self.send(&batch).await {
+                Ok(()) => {
+                    batch.clear();
+                    backoff.reset();
+                }
+                Err(error) if error.is_final() => {
+                    tracing::warn!(error = chain(&error), lines = batch.len(), "log lines were not taken");
+                    batch.clear();
+                }
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "log lines could not be sent; trying again");
+                    tokio::select! {
+                        () = backoff.wait() => {}
+                        () = &mut ended => over = true,
+                    }
+                }
+            }
         }
         self.lines.close();
         let last = async {
             loop {
-                while batch.len() < BATCH.1
+                while has_room(&batch)
                     && let Ok(line) = self.lines.try_recv()
                 {
                     batch.push(line);
@@ -199,41 +235,11 @@ impl Shipper {
         let _ = timeout(LAST, last).await;
     }
 
-    /// The lines of a batch are kept until they are taken, whatever ends this.
-    async fn send_all(&mut self, batch: &mut Vec<Line>) {
-        let mut backoff = Backoff::new(AGAIN);
-        loop {
-            if batch.is_empty() {
-                let Some(first) = self.lines.recv().await else { return };
-                batch.push(first);
-                self.gather(batch).await;
-            }
-            match self.send(batch).await {
-                Ok(()) => {
-                    batch.clear();
-                    backoff.reset();
-                }
-                Err(error) if error.is_final() => {
-                    tracing::warn!(error = chain(&error), lines = batch.len(), "log lines were not taken");
-                    batch.clear();
-                }
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "log lines could not be sent; trying again");
-                    backoff.wait().await;
-                }
-            }
-        }
-    }
-
     /// What comes within a while, as far as it fits into one call.
     async fn gather(&mut self, batch: &mut Vec<Line>) {
-        let size = |line: &Line| line.text.len() + 26;
-        let mut bytes = batch.iter().map(size).sum::<usize>();
         let more = async {
-            // A line more than the bound still fits: it is half of what CloudWatch takes.
-            while bytes < BATCH.0 && batch.len() < BATCH.1 {
+            while has_room(batch) {
                 let Some(line) = self.lines.recv().await else { return };
-                bytes += size(&line);
                 batch.push(line);
             }
         };

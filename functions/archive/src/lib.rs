@@ -4,7 +4,9 @@
 //! A change only says which task to look at. Changes come late, doubled and out of order; one that cannot be handled is
 //! reported by itself, and what the stream loses is offered again by the tick.
 
-use std::collections::BTreeMap;
+mod sheet;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use cloud::{
     Cloud, chain,
@@ -62,17 +64,23 @@ impl App {
     /// acknowledged, since it would never become a good one and holds up all behind it.
     async fn changes(&self, event: &StreamEvent, now: Millis) -> StreamResponse {
         let mut waiting: BTreeMap<TaskId, Vec<&str>> = BTreeMap::new();
+        let mut variants = BTreeSet::new();
         for change in event.records.iter().map(Change) {
             match change.key("task_id").and_then(|id| id.parse().ok()) {
                 None => warn!(change.number = change.number(), "a malformed change is dropped"),
-                Some(id) if change.may_have("unarchived") => waiting.entry(id).or_default().push(change.number()),
+                Some(id) if change.may_have("unarchived") => {
+                    waiting.entry(id).or_default().push(change.number());
+                    if change.may_have("variant") {
+                        variants.insert(id);
+                    }
+                }
                 Some(_) => {}
             }
         }
         let (changes, tasks) = (event.records.len(), waiting.len());
         let looks = waiting.into_iter().map(async |(id, numbers)| {
-            let written = tasks::archive::write(&self.cloud, &self.settings, id, now).await;
-            (id, numbers, written)
+            let done = self.change(id, variants.contains(&id), now).await;
+            (id, numbers, done)
         });
         let (mut response, mut written) = (StreamResponse::default(), 0);
         let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
@@ -80,7 +88,7 @@ impl App {
             match done {
                 Ok(done) => written += usize::from(done),
                 Err(problem) => {
-                    error!(task.id = %id, error = chain(&problem), "a record was not written; the change comes again");
+                    error!(task.id = %id, error = chain(&problem), "a record or a sheet was not written; the change comes again");
                     let failed = numbers.into_iter().map(|number| StreamFailure {
                         number: number.to_owned(),
                     });
@@ -98,4 +106,24 @@ impl App {
         );
         response
     }
+
+    /// Writes the record of a task that is over, and the contact sheet if it was the last of a group.
+    async fn change(&self, id: TaskId, is_variant: bool, now: Millis) -> Result<bool, ChangeError> {
+        let written = tasks::archive::write(&self.cloud, &self.settings, id, now).await?;
+        if is_variant {
+            sheet::make(&self.cloud, id).await?;
+        }
+        Ok(written)
+    }
+}
+
+/// What a change asks for could not be done.
+#[derive(Debug, thiserror::Error)]
+enum ChangeError {
+    /// The record.
+    #[error(transparent)]
+    Record(#[from] tasks::archive::ArchiveError),
+    /// The contact sheet.
+    #[error(transparent)]
+    Sheet(#[from] sheet::SheetError),
 }

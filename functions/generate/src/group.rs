@@ -29,6 +29,9 @@ pub(crate) struct GroupView {
     counts: BTreeMap<&'static str, usize>,
     /// What it has cost and may cost yet, in credits, rounded up.
     credits: u64,
+    /// Where its contact sheet is, one picture with labels, once all of it is over; a presigned GET.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sheet: Option<String>,
     /// In the order in which they were asked for.
     variants: Vec<VariantView>,
 }
@@ -58,6 +61,10 @@ impl GroupView {
                 },
             });
         }
+        let sheet = match &seen.group.sheet {
+            Some(key) => Some(app.cloud.bucket.presign_get(key, app.settings.url_life).await?),
+            None => None,
+        };
         let counts = TaskState::ALL.into_iter().map(|it| (it.word(), seen.count(it)));
         Ok(Self {
             id: seen.group.group_id,
@@ -65,6 +72,7 @@ impl GroupView {
             finished: seen.is_finished(),
             counts: counts.filter(|(_, count)| *count > 0).collect(),
             credits: seen.cost().credits_needed(),
+            sheet,
             variants,
         })
     }

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use accounts::Caller;
 use axum::extract::State;
-use cloud::http::{ErrorBody, HttpError, Json, Query};
+use cloud::http::{ErrorBody, HttpError, Json, Now, Query};
 use history::index::Scope;
 use model::{GroupId, Millis, Role, TaskState, UserId, socket::TaskView};
 use serde::Serialize;
@@ -70,6 +70,7 @@ pub(crate) struct ListedTask {
 pub(crate) async fn tasks(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Now(now): Now,
     query: Query,
 ) -> Result<Json<TaskPage>, HttpError> {
     let limit = query.first("limit").map_or(Some(USUAL), |text| text.parse().ok());
@@ -85,13 +86,14 @@ pub(crate) async fn tasks(
     });
     let listed = list::all(&app.cloud, &of, &choice, after.transpose()?, limit as usize).await?;
     let mut tasks = Vec::with_capacity(listed.tasks.len());
-    for Found { mut task, past } in listed.tasks {
-        if past {
-            // Gone by now.
-            task.result = None;
-        }
+    let (bucket, settings) = (&app.cloud.bucket, &app.settings);
+    for Found { task, past } in listed.tasks {
         tasks.push(ListedTask {
-            task: view::with_thumbnails(&app.cloud.bucket, &app.settings, &task).await?,
+            task: if past {
+                view::past(bucket, settings, &task, now).await?
+            } else {
+                view::with_thumbnails(bucket, settings, &task).await?
+            },
             history: History::from(&task),
             owner: matches!(of, Scope::Team(_)).then_some(task.owner),
         });

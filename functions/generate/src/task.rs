@@ -107,7 +107,7 @@ pub(crate) async fn task(
     PathId(id): PathId<TaskId>,
 ) -> Result<Json<WholeTask>, HttpError> {
     let task = match own(&app, &caller, id, now).await {
-        Err(error) if error.status == 404 => return past(&app, &caller, id).await.map(Json),
+        Err(error) if error.status == 404 => return past(&app, &caller, id, now).await.map(Json),
         found => found?,
     };
     let view = async { Ok::<_, HttpError>(view::whole(&app.cloud, &app.settings, &task, now).await?) };
@@ -128,14 +128,14 @@ pub(crate) async fn task(
 }
 
 /// A task that the table has no more, or for a lead one of the team, as the archive or the table has it.
-async fn past(app: &App, caller: &Caller, id: TaskId) -> Result<WholeTask, HttpError> {
+async fn past(app: &App, caller: &Caller, id: TaskId, now: Millis) -> Result<WholeTask, HttpError> {
     let mut scopes = vec![Scope::Owner(caller.user())];
     if leads(caller) {
         let found = app.cloud.store.get_readable(&id).await?;
         if let Some(task) = found.filter(|task| task.team == caller.team) {
             let parameters = bodies::parameters(&app.cloud.store, id).await?;
             return Ok(WholeTask {
-                task: view::shown(&app.cloud.bucket, &app.settings, &task).await?,
+                task: view::with_thumbnails(&app.cloud.bucket, &app.settings, &task).await?,
                 history: History::from(&task),
                 parameters,
             });
@@ -151,14 +151,9 @@ async fn past(app: &App, caller: &Caller, id: TaskId) -> Result<WholeTask, HttpE
             let record = history::find_record(&app.cloud.bucket, &entry.task).await;
             let record =
                 record.inspect_err(|error| info!(task.id = %id, error = chain(error), "its record is not there"));
-            let task = Task {
-                // Gone by now.
-                result: None,
-                ..entry.task
-            };
             return Ok(WholeTask {
-                task: TaskView::from(&task),
-                history: History::from(&task),
+                task: view::past(&app.cloud.bucket, &app.settings, &entry.task, now).await?,
+                history: History::from(&entry.task),
                 parameters: record.ok().flatten().and_then(|record| record.parameters),
             });
         }

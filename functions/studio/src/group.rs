@@ -53,6 +53,10 @@ pub(crate) async fn page(
         pictures.push(address(&app, task.as_ref()).await?);
     }
     let origin = pictures.iter().flatten().next().and_then(|it| origin(&it.shown));
+    let sheet = match &seen.group.sheet {
+        Some(key) => Some(app.cloud.bucket.presign_get(key, app.settings.url_life).await?),
+        None => None,
+    };
     let cookie = visitor.renewed(&*app, now).await?;
     let body = html! {
         p.soft { "Asked for by " (name(seen.group.owner.as_str())) ", " (seen.group.created.written()) ". As of " (now.written()) "." }
@@ -62,6 +66,7 @@ pub(crate) async fn page(
                 (variant(member, task.as_ref(), picture.as_ref()))
             }
         }
+        @if let Some(sheet) = sheet { p { a href=(sheet) { "All of them as one picture" } } }
         p { a href="../../studio" { "To the studio" } }
     };
     let images = origin.map(|it| format!("img-src {it}"));

@@ -7,7 +7,8 @@ use tracing::warn;
 
 /// What is written with a change that puts a user, or a device of theirs, out: the tick then closes whatever socket was missed.
 pub fn leaving(user: &UserId, now: Millis) -> Result<Write, StoreError> {
-    Write::put(&mut Leaving::new(user.clone(), now))
+    let id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+    Write::put(&mut Leaving::new(user.clone(), now, id))
 }
 
 /// Hangs up on what was missed of everybody who was put out lately. What fails is tried again by the next tick.

@@ -201,9 +201,9 @@ pub struct AuditAt(pub Millis, pub String);
 /// Where the audit list is. No pool can have this name.
 const AUDIT: &str = "#audit";
 
-/// Names a [`Leaving`] by its user and moment.
+/// Names a [`Leaving`] by its user, moment and id.
 #[derive(Debug, Clone)]
-pub struct LeavingAt(pub UserId, pub Millis);
+pub struct LeavingAt(pub UserId, pub Millis, pub String);
 
 /// Where everybody is who has just been put out. No pool can have this name.
 const LEAVING: &str = "#leaving";
@@ -473,11 +473,16 @@ entity!(Audit, AuditAt, |it| AuditAt(it.at, it.id.clone()), |id| Key {
     partition: AUDIT.to_owned(),
     sort: Some(format!("{}#{}", in_order(id.0), id.1))
 });
-entity!(Leaving, LeavingAt, |it| LeavingAt(it.who.clone(), it.at), |id| Key {
-    table: Table::Pools,
-    partition: LEAVING.to_owned(),
-    sort: Some(format!("{}#{}", id.0, id.1.0))
-});
+entity!(
+    Leaving,
+    LeavingAt,
+    |it| LeavingAt(it.who.clone(), it.at, it.id.clone()),
+    |id| Key {
+        table: Table::Pools,
+        partition: LEAVING.to_owned(),
+        sort: Some(format!("{}#{}#{}", id.0, id.1.0, id.2))
+    }
+);
 entity!(Identity, IdentityOf, |it| IdentityOf(it.name.clone()), |id| {
     Key::simple(Table::Accounts, format!("identity#{}", id.0))
 });

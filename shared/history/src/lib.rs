@@ -11,10 +11,12 @@
 mod compact;
 mod error;
 mod file;
+mod forget;
 pub mod index;
 mod record;
 
 pub use compact::{Compacted, DAYS, compact};
 pub use error::HistoryError;
 pub use file::{lines, packed};
+pub use forget::forget;
 pub use record::{ARCHIVE, Record, find_record, put, record_key};

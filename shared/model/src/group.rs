@@ -28,8 +28,18 @@ pub struct Group {
     pub created: Millis,
     /// Its tasks, in the order in which they were asked for.
     pub members: Vec<Member>,
+    /// Where its contact sheet lies, once all of it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
     /// When DynamoDB may delete the item, seconds.
     pub ttl: u64,
+}
+
+impl Group {
+    /// Where a group's contact sheet lies.
+    pub fn sheet_key(group: GroupId) -> String {
+        format!("sheets/{group}.webp")
+    }
 }
 
 /// A task of a group.

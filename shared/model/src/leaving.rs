@@ -15,6 +15,8 @@ pub struct Leaving {
     pub who: UserId,
     /// Since when.
     pub at: Millis,
+    /// Tells apart what happened in one millisecond.
+    pub id: String,
     /// Version of this item, for conditional writes.
     pub version: u64,
     /// When DynamoDB may delete the item, seconds.
@@ -26,10 +28,11 @@ impl Leaving {
     pub const LOOKED: Duration = Duration::from_mins(3);
 
     /// Since this moment.
-    pub fn new(who: UserId, at: Millis) -> Self {
+    pub fn new(who: UserId, at: Millis, id: String) -> Self {
         Self {
             who,
             at,
+            id,
             version: 0,
             ttl: (at + Duration::from_hours(24)).seconds(),
         }

@@ -139,7 +139,7 @@ settings! {
     forecast_workers: u32 = 0;
     /// Dollars that it is worth to spare a painter the wait for a start. Once the pool knows its painters' pauses, the first
     /// worker is kept, or started ahead of a request, where that costs less; until then by `idle_watched` and `idle_blind`.
-    wait_worth: MicroUsd = MicroUsd(200_000);
+    wait_worth: MicroUsd = MicroUsd(250_000);
     /// How long a painter counts as present after the last sign of it.
     presence: Duration = minutes(5);
     /// Longest predicted wait that needs no further worker.

@@ -128,6 +128,9 @@ pub struct TaskView {
     /// pose: a client that did not get them asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ResultView>,
+    /// Of pictures that have gone: a presigned GET of a small WebP of each, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thumbnails: Vec<String>,
 }
 
 /// The pictures of a task, for its painter.
@@ -172,6 +175,7 @@ impl From<&Task> for TaskView {
             cancel: task.cancel,
             error: task.error.clone(),
             result: None,
+            thumbnails: Vec::new(),
         }
     }
 }

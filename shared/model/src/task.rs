@@ -279,6 +279,16 @@ impl Task {
         }
     }
 
+    /// Lets its record be written again, where it has one: something of the task has changed. It does not go away before.
+    pub fn reopen(&mut self, now: Millis) {
+        if self.archived_at.take().is_some() {
+            let part = usize::from(self.task_id.last_byte()) % Self::PARTS.len();
+            self.unarchived = Some(Self::PARTS[part].to_owned());
+            self.offer_at = Some(now + Self::OFFERED_AFTER);
+            self.ttl = None;
+        }
+    }
+
     /// This task, offered again to who writes records: the write itself does it, since it shows in the table's stream. None if
     /// there is nothing to offer, or not yet.
     pub fn offered(&self, now: Millis) -> Option<Self> {

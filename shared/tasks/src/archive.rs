@@ -5,7 +5,10 @@ use history::{HistoryError, Record};
 use model::{Millis, Settings, Task, TaskId};
 use tracing::info;
 
-use crate::bodies;
+use crate::{
+    bodies,
+    keep::{self, KeepError},
+};
 
 /// A record was not written.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,9 @@ pub enum ArchiveError {
     /// The bucket.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// Its pictures could not be kept as its team's rule says.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
 }
 
 impl ArchiveError {
@@ -24,34 +30,47 @@ impl ArchiveError {
         match self {
             Self::Store(error) => error.is_retryable(),
             Self::History(error) => error.is_retryable(),
+            Self::Keep(error) => error.is_retryable(),
         }
     }
 }
 
 impl MayConflict for ArchiveError {
     fn is_conflict(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_conflict())
+        match self {
+            Self::Store(error) => error.is_conflict(),
+            Self::Keep(error) => error.is_conflict(),
+            Self::History(_) => false,
+        }
     }
 }
 
 /// Writes the record of a task that is over, and only then notes so on its item, which the table may delete from some time on.
 /// False if there is nothing to do: it is gone, not over, or has its record; or it cannot be read, and stays.
 pub async fn write(cloud: &Cloud, settings: &Settings, id: TaskId, now: Millis) -> Result<bool, ArchiveError> {
+    let mut put = None;
     let written = on_conflict!({
         let found = cloud.store.get_readable(&id).await?;
         let waits = |task: &Task| task.state.is_terminal() && task.archived_at.is_none();
         let Some(task) = found.filter(waits) else {
             return Ok(false);
         };
+        let task = keep::by_rule(cloud, &task, now).await?.unwrap_or(task);
         let parameters = bodies::parameters(&cloud.store, id).await?;
         let mut archived = task.archived(settings.task_life, now);
         // Whatever changed the task in between finds it without its note, and its record is written again.
         history::put(&cloud.bucket, &Record::new(archived.clone(), parameters)).await?;
+        put = Some(task);
         cloud.store.commit([Write::put(&mut archived)?]).await?;
         Ok::<_, ArchiveError>(true)
     })?;
     if written {
         info!(task.id = %id, "its record was written");
+    } else if let Some(task) = put
+        && cloud.store.get(&id).await?.is_none()
+    {
+        // It was deleted meanwhile, and so must be what was made of it.
+        history::forget(&cloud.bucket, &task).await?;
     }
     Ok(written)
 }

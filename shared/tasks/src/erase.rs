@@ -1,5 +1,7 @@
 //! Deleting a task: all that was stored of it, its item last, since that names the rest.
 
+use std::time::Duration;
+
 use cloud::{
     Bucket, Cloud, StoreError, Write,
     bucket::{BucketError, LISTED},
@@ -8,7 +10,11 @@ use cloud::{
     retry::MayConflict,
     tables::BodyOf,
 };
-use model::{Keep, Task, TaskId, UserId};
+use history::{
+    HistoryError,
+    index::{self, Scope},
+};
+use model::{Keep, Millis, Task, TaskId, UserId};
 use tracing::info;
 
 use crate::recording;
@@ -33,6 +39,9 @@ pub enum EraseError {
     /// The bucket.
     #[error(transparent)]
     Bucket(#[from] BucketError),
+    /// The archive.
+    #[error(transparent)]
+    History(#[from] HistoryError),
 }
 
 impl MayConflict for EraseError {
@@ -51,15 +60,18 @@ impl From<EraseError> for HttpError {
             ),
             EraseError::Store(error) => error.into(),
             EraseError::Bucket(error) => error.into(),
+            EraseError::History(error) => error.into(),
         }
     }
 }
 
-/// Deletes a task of this user that is over: pictures, thumbnails, kept copies, plan, inputs, its large part, its step of a
-/// document's history, and itself.
-/// Where it breaks off, saying it again goes on.
+/// Deletes a task of this user that is over, however long ago: pictures, thumbnails, kept copies, plan, inputs, its large part, its
+/// step of a document's history, its record and entries in lists, and itself. Where it breaks off, saying it again goes on.
 pub async fn erase(cloud: &Cloud, task_id: TaskId, owner: &UserId) -> Result<(), EraseError> {
-    let task = cloud.store.get(&task_id).await?.filter(|task| task.owner == *owner);
+    let task = match cloud.store.get(&task_id).await? {
+        Some(task) => Some(task).filter(|task| task.owner == *owner),
+        None => past(cloud, task_id, owner).await?,
+    };
     let task = task.ok_or(EraseError::NoTask)?;
     if !task.state.is_terminal() {
         return Err(EraseError::NotOver);
@@ -71,6 +83,17 @@ pub async fn erase(cloud: &Cloud, task_id: TaskId, owner: &UserId) -> Result<(),
     last(cloud, &task).await?;
     info!(task.id = %task_id, "deleted, with all that was stored of it");
     Ok(())
+}
+
+/// How far the time in a task's id may be from that of its submit.
+const ABOUT: Duration = Duration::from_hours(24);
+
+/// A task that the table has no more.
+async fn past(cloud: &Cloud, task_id: TaskId, owner: &UserId) -> Result<Option<Task>, EraseError> {
+    let about = |made: Millis| made - ABOUT..=made + ABOUT;
+    let created = task_id.made_at().map_or(Millis(0)..=Millis(u64::MAX), about);
+    let entry = index::find(&cloud.bucket, &Scope::Owner(owner.clone()), task_id, created).await?;
+    Ok(entry.map(|entry| entry.task))
 }
 
 /// Every object of the task, those of runs that did not count included.
@@ -110,13 +133,16 @@ async fn body(cloud: &Cloud, task_id: TaskId) -> Result<(), EraseError> {
     })
 }
 
-/// What its group says of it: a label may be a prompt.
+/// What its group says of it, since a label may be a prompt, and the contact sheet that shows it.
 async fn variant(cloud: &Cloud, task: &Task) -> Result<(), EraseError> {
     let Some(variant) = &task.variant else { return Ok(()) };
     on_conflict!({
         let Some(mut group) = cloud.store.get(&variant.group).await? else {
             return Ok(());
         };
+        if let Some(sheet) = group.sheet.take() {
+            cloud.bucket.delete(&sheet).await?;
+        }
         group.members.retain(|member| member.task_id != task.task_id);
         let write = if group.members.is_empty() {
             Write::delete(&mut group)
@@ -128,13 +154,15 @@ async fn variant(cloud: &Cloud, task: &Task) -> Result<(), EraseError> {
     })
 }
 
-/// The task's own item.
+/// The task's record, and its own item, if that is there: together, so that no record is written in between. Of one that is
+/// gone the list names the record until nothing else is left.
 async fn last(cloud: &Cloud, task: &Task) -> Result<(), EraseError> {
     on_conflict!({
-        let Some(mut task) = cloud.store.get(&task.task_id).await? else {
-            return Ok(());
-        };
-        cloud.store.commit([Write::delete(&mut task)]).await?;
+        let found = cloud.store.get(&task.task_id).await?;
+        history::forget(&cloud.bucket, found.as_ref().unwrap_or(task)).await?;
+        if let Some(mut found) = found {
+            cloud.store.commit([Write::delete(&mut found)]).await?;
+        }
         Ok::<_, EraseError>(())
     })
 }

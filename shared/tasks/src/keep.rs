@@ -27,6 +27,17 @@ pub enum KeepError {
     Bucket(#[from] BucketError),
 }
 
+impl KeepError {
+    /// Whether the same call may succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoTask | Self::NoPictures | Self::Gone => false,
+            Self::Store(error) => error.is_retryable(),
+            Self::Bucket(error) => error.is_retryable(),
+        }
+    }
+}
+
 impl MayConflict for KeepError {
     fn is_conflict(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_conflict())
@@ -58,19 +69,21 @@ pub async fn keep(cloud: &Cloud, task_id: TaskId, owner: &UserId, how: Keep, now
     .await
 }
 
-/// Keeps the pictures of a task as its team's rule says, unless its painter has decided. What is no more is not kept.
-pub async fn by_rule(cloud: &Cloud, task: &Task, now: Millis) -> Result<(), KeepError> {
+/// Keeps the pictures of a task as its team's rule says, unless its painter has decided; gives the task if that changed it. What
+/// is no more is not kept.
+pub async fn by_rule(cloud: &Cloud, task: &Task, now: Millis) -> Result<Option<Task>, KeepError> {
     if task.result.as_ref().is_none_or(|result| result.kept.is_some()) {
-        return Ok(());
+        return Ok(None);
     }
     let rule = cloud.store.get(&KeepRuleOf(task.team.clone())).await?;
     let how = rule.map(|rule| rule.keep).filter(|how| *how != Keep::Nothing);
-    let Some(how) = how else { return Ok(()) };
+    let Some(how) = how else { return Ok(None) };
     match decide(cloud, task.task_id, &task.owner, how, now, |kept| kept.is_none()).await {
-        Ok(_) | Err(KeepError::NoTask | KeepError::NoPictures) => Ok(()),
+        Ok(task) => Ok(Some(task)),
+        Err(KeepError::NoTask | KeepError::NoPictures) => Ok(None),
         Err(KeepError::Gone) => {
             warn!(task.id = %task.task_id, "its pictures were no longer there to be kept");
-            Ok(())
+            Ok(None)
         }
         Err(error) => Err(error),
     }
@@ -102,6 +115,8 @@ async fn decide(
             None => forget(&cloud.bucket, result, None).await?,
         }
         result.kept = Some(Kept { how, at: now });
+        // Its record is written again.
+        task.reopen(now);
         cloud.store.commit([Write::put(&mut task)?]).await?;
         Ok::<_, KeepError>(task)
     });

@@ -61,6 +61,22 @@ pub async fn with_thumbnails(bucket: &Bucket, settings: &Settings, task: &Task) 
     Ok(view)
 }
 
+/// The view of a task that only the archive has: with its pictures if they are still there, and else with their thumbnails.
+pub async fn past(bucket: &Bucket, settings: &Settings, task: &Task, now: Millis) -> Result<TaskView, BucketError> {
+    let Some(result) = &task.result else {
+        return Ok(TaskView::from(task));
+    };
+    let gone_at = task.ended_at.and_then(|ended| result.gone_at(ended));
+    if gone_at.is_none_or(|gone| now < gone) {
+        return with_thumbnails(bucket, settings, task).await;
+    }
+    let mut view = TaskView::from(task);
+    for key in result.thumbnail_keys() {
+        view.thumbnails.push(bucket.presign_get(&key, settings.url_life).await?);
+    }
+    Ok(view)
+}
+
 /// The view without a look at the line.
 pub async fn shown(bucket: &Bucket, settings: &Settings, task: &Task) -> Result<TaskView, BucketError> {
     let mut view = TaskView::from(task);

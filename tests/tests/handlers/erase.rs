@@ -128,11 +128,15 @@ async fn left(world: &World) -> Vec<String> {
         let stays = key.partition.starts_with("user#")
             || key.partition.starts_with("usage#")
             || key.partition.starts_with("identity#")
-            || key.partition == "#audit";
+            || key.partition == "#audit"
+            // What removing a user leaves for those who end it everywhere.
+            || key.partition == "#leaving";
         !stays && (text.contains(MARA) || text.contains(TASK) || text.contains(QUEUED))
     });
     let mut found: Vec<_> = items.map(|(key, _)| format!("{key:?}")).collect();
-    for place in ["kept/", "plans/", "results/", "thumbs/", "uploads/"] {
+    for place in [
+        "archive/", "index/", "kept/", "plans/", "results/", "thumbs/", "uploads/",
+    ] {
         found.extend(world.cloud.bucket.list(place, None).await.unwrap());
     }
     found

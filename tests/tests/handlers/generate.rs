@@ -83,6 +83,7 @@ async fn golden_events() {
                                 label: format!("of {id}"),
                             })
                             .to_vec(),
+                        sheet: None,
                         ttl: 1,
                     })
                     .await;

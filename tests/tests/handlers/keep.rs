@@ -13,7 +13,7 @@ use model::{
 use serde_json::{Value, json};
 use tasks::keep;
 
-use crate::support::{Answer, MARA, NOW, OTHER, TASK, TEAM, WORKER, World, minutes, run_id, seconds, task_id};
+use crate::support::{Answer, MARA, NOW, OTHER, TASK, TEAM, WORKER, World, changes, minutes, run_id, seconds, task_id};
 
 const KEEP: &str = "POST /v1/tasks/{id}/keep";
 const KEEP_NO_LONGER: &str = "DELETE /v1/tasks/{id}/keep";
@@ -400,6 +400,7 @@ async fn a_deleted_variant_has_no_label_in_its_group() {
             team: TeamId::new(TEAM),
             created: NOW,
             members: vec![member(TASK, "a cat"), member(other, "a dog")],
+            sheet: None,
             ttl: 1,
         })
         .await;
@@ -411,4 +412,132 @@ async fn a_deleted_variant_has_no_label_in_its_group() {
     call(&world, MARA, DELETE, NOW).await.ok();
     let written = world.written();
     assert!(!written.contains("a cat") && written.contains("a dog"), "{written}");
+}
+
+/// Everything of the archive that names this task.
+async fn archived(world: &World, id: &str) -> Vec<String> {
+    let bucket = cloud::Bucket::new(world.memory.clone());
+    let mut found = Vec::new();
+    for place in ["archive/", "index/"] {
+        for key in bucket.list(place, None).await.unwrap() {
+            let object = bucket.read(&key).await.unwrap().unwrap();
+            if history::lines(&key, &object.bytes)
+                .unwrap()
+                .iter()
+                .any(|line| line.contains(id))
+            {
+                found.push(key);
+            }
+        }
+    }
+    found
+}
+
+/// What the table's own expiry does.
+async fn expire(world: &World, id: &TaskId) {
+    let mut task = world.task(id).await;
+    assert!(task.ttl.is_some(), "{task:?}");
+    let write = cloud::Write::delete(&mut task);
+    cloud::store::StorePort::commit(&world.memory, &[write]).await.unwrap();
+}
+
+const ANOTHER: &str = "01a05cd7-2a00-7000-8000-0000000000a9";
+
+/// The golden task and another one, both over and with their records; those put together if that is wanted.
+async fn with_records(together: bool) -> World {
+    let world = World::new().await;
+    finished(&world, NOW).await;
+    let another = world.queued(ANOTHER, MARA, NOW).await;
+    world
+        .alter_task(&another, |task| {
+            task.cancel(model::CancelCause::User, NOW);
+        })
+        .await;
+    world.stream(changes(&[task_id(), another]), NOW).await;
+    if together {
+        world.put_together(NOW + days(1)).await.unwrap();
+    }
+    world
+}
+
+#[tokio::test]
+async fn deleting_reaches_record_and_lists_and_leaves_the_others() {
+    for (together, expired) in [(false, false), (true, false), (true, true)] {
+        let world = with_records(together).await;
+        assert!(!archived(&world, TASK).await.is_empty());
+        let others = archived(&world, ANOTHER).await.len();
+        if expired {
+            expire(&world, &task_id()).await;
+            let shown = call(&world, MARA, SHOW, NOW + days(9)).await.ok();
+            assert_eq!(shown["thumbnails"].as_array().unwrap().len(), 2, "{shown}");
+            assert_eq!(call(&world, OTHER, DELETE, NOW + days(9)).await.status, 404);
+        }
+        call(&world, MARA, DELETE, NOW + days(9)).await.ok();
+        assert_eq!(archived(&world, TASK).await, [""; 0], "{together} {expired}");
+        assert_eq!(archived(&world, ANOTHER).await.len(), others, "{together} {expired}");
+        assert_eq!(objects(&world).await, [""; 0]);
+        // Whatever the stream brings late.
+        world.stream(changes(&[task_id()]), NOW + days(9)).await;
+        assert_eq!(archived(&world, TASK).await, [""; 0]);
+        for route in [SHOW, DELETE] {
+            assert_eq!(call(&world, MARA, route, NOW + days(9)).await.status, 404, "{route}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_written_while_its_task_is_deleted_does_not_stay() {
+    let world = World::new().await;
+    finished(&world, NOW).await;
+    let (cloud, settings) = (world.memory.cloud(), world.settings.clone());
+    let deletes = |writes: &[cloud::Write]| {
+        writes
+            .iter()
+            .any(|it| it.key.table == Table::Tasks && it.item.is_none())
+    };
+    world.port.before_commit(deletes, async move || {
+        assert!(tasks::archive::write(&cloud, &settings, task_id(), NOW).await.unwrap());
+    });
+    call(&world, MARA, DELETE, NOW).await.ok();
+    assert!(world.port.hook_is_spent());
+    assert_eq!(archived(&world, TASK).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_shown_when_only_the_archive_knows_of_it() {
+    let world = with_records(false).await;
+    call(&world, MARA, KEEP, NOW + days(1)).await.ok();
+    let task = world.task(&task_id()).await;
+    assert_eq!((task.archived_at, task.ttl), (None, None), "its record is old");
+    world.stream(changes(&[task_id()]), NOW + days(1)).await;
+    world.put_together(NOW + days(2)).await.unwrap();
+    expire(&world, &task_id()).await;
+    let late = NOW + days(100);
+    let shown = call(&world, MARA, SHOW, late).await.ok();
+    assert_eq!(shown["result"]["url"], format!("memory:get/{}", kept_key()));
+    let listed = world.paint(MARA, "GET /v1/tasks", "", &Value::Null, late).await.ok();
+    let listed = listed["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["task_id"] == TASK);
+    assert_eq!(listed.unwrap()["result"]["kept"], "always");
+}
+
+#[tokio::test]
+async fn the_stream_brings_a_teams_rule_to_its_pictures() {
+    let world = World::new().await;
+    finished(&world, NOW).await;
+    let rule = KeepRule {
+        team: TeamId::new(TEAM),
+        version: 0,
+        keep: Keep::Month,
+    };
+    world.put(rule).await;
+    world.stream(changes(&[task_id()]), NOW).await;
+    let task = world.task(&task_id()).await;
+    assert_eq!(task.result.unwrap().kept.map(|kept| kept.how), Some(Keep::Month));
+    assert!(task.archived_at.is_some());
+    let record = archived(&world, "\"how\":\"30d\"").await;
+    assert_eq!(record.len(), 1, "{record:?}");
 }

@@ -216,7 +216,7 @@ async fn the_pages_speak_chinese_to_whoever_asks_for_it() {
     const SEND: &str = "POST /v1/sign-in";
     // Names, and whom this studio says to ask: Ada <ada@studio.example>.
     const KNOWN: [&str; 8] = ["Krita", "Atelier", "Ada", "lt", "ada", "studio", "example", "gt"];
-    let world = World::new().await;
+    let world = World::watched(Settings::default()).await;
     let code = initiate(&world, CLIENT, "Krita", NOW).await;
     let with = |lang: &str| match lang {
         "" => json!({ "code": code }),

@@ -20,6 +20,7 @@ fn script() -> String {
         ("${AWS::Region}", "eu-1"),
         ("${FileSystem}", ""),
         ("${AccessPoint}", ""),
+        ("${LogGroup}", ""),
     ];
     let script = values
         .into_iter()

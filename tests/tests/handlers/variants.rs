@@ -1,6 +1,7 @@
 //! Many at once: all of a group or none of it, priced before, in the batch lane, followed and canceled as one.
 
 use cloud::{
+    bucket::Expect,
     fault::{Fault, How},
     tables::{BodyOf, Table},
 };
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 use crate::{
     pages::Browser,
     support::{
-        Answer, INSTANCE, MARA, NOW, OTHER, TEAM, WORKER, World, http, minutes, painter, seconds, thorough, wire,
+        Answer, INSTANCE, MARA, NOW, OTHER, TEAM, WORKER, World, changes, http, minutes, painter, seconds, thorough,
+        wire,
     },
 };
 
@@ -465,4 +467,67 @@ async fn the_page_shows_each_variant_to_whom_it_concerns() {
         200,
         "the team's lead"
     );
+}
+
+/// What the stream says of these variants.
+fn changed(tasks: &[TaskId]) -> Value {
+    let mut event = changes(tasks);
+    for record in event["Records"].as_array_mut().unwrap() {
+        record["dynamodb"]["NewImage"]["variant"] = json!({ "M": {} });
+    }
+    event
+}
+
+#[tokio::test]
+async fn a_group_that_is_over_has_a_contact_sheet_which_goes_with_any_of_its_pictures() {
+    let world = World::new().await;
+    let submitted = world.submit(MARA, &grid(), NOW).await.ok();
+    let group = id(&submitted);
+    let worker = world.ready(WORKER, INSTANCE, NOW).await;
+    let mut small = Vec::new();
+    image::RgbImage::from_pixel(64, 48, image::Rgb([200, 0, 0]))
+        .write_to(&mut std::io::Cursor::new(&mut small), image::ImageFormat::WebP)
+        .unwrap();
+    let mut done = Vec::new();
+    for bytes in [small, b"no picture".to_vec()] {
+        let run = world.claimed(&worker, NOW).await.unwrap();
+        let result = json!({
+            "task_id": run.task_id, "run_id": run.run_id, "offsets": [0], "size": 9, "thumbnails": [bytes.len()],
+            "times": { "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 },
+        });
+        world.work(&worker, "result", &result, NOW + seconds(3)).await.ok();
+        let task = world.task(&run.task_id).await;
+        let key = task.result.unwrap().thumbnail_keys().next().unwrap();
+        let put = world.cloud.bucket.put_if(&key, bytes.into(), Expect::Anything);
+        assert!(put.await.unwrap());
+        done.push(run.task_id);
+    }
+    // Not while others are not over.
+    assert!(world.stream(changed(&done), NOW).await.failures.is_empty());
+    assert!(seen(&world, &group).await["sheet"].is_null());
+    let running = world.claimed(&worker, NOW).await.unwrap();
+    world.paint(MARA, CANCEL, &group, &json!({}), NOW).await.ok();
+    let failure = json!({ "task_id": running.task_id, "run_id": running.run_id });
+    world.work(&worker, "failure", &failure, NOW).await.ok();
+    let all: Vec<_> = world.tasks().iter().map(|it| it.task_id).collect();
+    assert!(world.tasks().iter().all(|it| it.state.is_terminal()));
+    // Each of them may be the one that is seen last, and twice.
+    for _ in 0..2 {
+        assert!(world.stream(changed(&all), NOW).await.failures.is_empty());
+    }
+    let shown = seen(&world, &group).await;
+    let key = format!("sheets/{group}.webp");
+    assert_eq!(shown["sheet"], format!("memory:get/{key}"));
+    let sheet = world.cloud.bucket.read(&key).await.unwrap().unwrap();
+    let sheet = image::load_from_memory(&sheet.bytes).unwrap().to_rgb8();
+    assert_eq!((sheet.width(), sheet.height()), (2 * 268 + 12, 2 * 308 + 12));
+    let red = sheet.get_pixel(12 + 128, 12 + 128).0;
+    assert!(red[0] > 150 && red[1] < 60, "{red:?}");
+    assert_eq!(groups(&world)[0].version, 2, "written once");
+    // Whoever deletes one of the pictures deletes what shows it.
+    let route = "DELETE /v1/tasks/{id}";
+    let deleted = world.paint(MARA, route, &done[0].to_string(), &json!({}), NOW).await;
+    assert!(deleted.status < 300, "{deleted:?}");
+    assert!(world.cloud.bucket.read(&key).await.unwrap().is_none());
+    assert!(seen(&world, &group).await["sheet"].is_null());
 }

@@ -124,7 +124,7 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
         "lora-count" => rewritten(LoraCountOf(TeamId::new(of("of"))), item).await,
         "leaving" => {
             rewritten(
-                LeavingAt(UserId::new(of("who")), Millis(item["at"].as_u64().unwrap())),
+                LeavingAt(UserId::new(of("who")), Millis(item["at"].as_u64().unwrap()), of("id")),
                 item,
             )
             .await
@@ -374,7 +374,9 @@ async fn flow() -> World {
             ttl: 1,
         })
         .await;
-    world.put(Leaving::new(user.clone(), NOW)).await;
+    world
+        .put(Leaving::new(user.clone(), NOW, "0123456789ab".to_owned()))
+        .await;
     let mut account = world.get(&user).await;
     account.sign_in(SignedIn {
         id: "0123456789abcdef".to_owned(),

@@ -218,15 +218,12 @@ impl ComfyHost {
     /// Ends what is in the way of a warm-up that took too long, as what a worker before this one has left; true if ComfyUI does not
     /// obey. Nobody goes on with it: no run is claimed before the warm-up has ended.
     pub(super) async fn is_occupied(&self) -> bool {
-        match self.comfy.queue().await {
-            Ok(queue) if queue.is_empty() => false,
-            // Who does not answer is found out by whoever tries again.
-            Err(_) => false,
-            Ok(_) => {
-                tracing::warn!("something else keeps ComfyUI from its warm-up; ending it");
-                comfy::halt(&self.comfy, None, &self.timing).await == Halted::Stuck
-            }
+        // Who does not answer is found out by whoever tries again.
+        if !self.comfy.queue().await.is_ok_and(|queue| !queue.is_empty()) {
+            return false;
         }
+        tracing::warn!("something else keeps ComfyUI from its warm-up; ending it");
+        comfy::halt(&self.comfy, None, &self.timing).await == Halted::Stuck
     }
 
     /// Ends a run in ComfyUI; true if ComfyUI does not obey.

@@ -346,7 +346,7 @@ async fn logs_hold_no_secrets() {
 #[tokio::test]
 async fn a_warm_up_that_a_dead_workers_run_keeps_waiting_ends_it() {
     let mut bench = Bench::double().await;
-    let left = steps(100_000, 1).bind(&[], "tasks/left/out").unwrap().into_map();
+    let left = steps(LONG, 1).bind(&[], "tasks/left/out").unwrap().into_map();
     let asked = reqwest::Client::new().post(format!("{}/prompt", bench.comfy));
     let asked = asked.json(&json!({ "prompt": left })).send().await.unwrap();
     assert!(asked.status().is_success(), "{asked:?}");

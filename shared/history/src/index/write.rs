@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use cloud::{Bucket, bucket::Expect, chain};
+use cloud::{
+    Bucket,
+    bucket::{Expect, LISTED},
+    chain,
+};
+use model::Task;
 use sha2::{Digest, Sha256};
 use tracing::{error, warn};
 
-use super::{Entry, Part, Scope, head, merged, part, put_head};
-use crate::{HistoryError, packed};
+use super::{Entry, Head, Part, Scope, head, merged, part, put_head};
+use crate::{HistoryError, lines, packed};
 
 /// Most attempts, when others write the same index.
 const ATTEMPTS: usize = 8;
@@ -53,11 +58,81 @@ async fn attempt(bucket: &Bucket, scope: &Scope, entries: &[Entry]) -> Result<bo
             new.push(put_part(bucket, scope, &month, &entries).await?);
         }
     }
+    finish(bucket, scope, &before, etag.as_deref(), (gone, new)).await
+}
+
+/// Takes a task out of an index.
+pub async fn take_out(bucket: &Bucket, scope: &Scope, task: &Task) -> Result<(), HistoryError> {
+    for _ in 0..ATTEMPTS {
+        if attempt_out(bucket, scope, task).await? {
+            return leftovers(bucket, scope, task).await;
+        }
+    }
+    Err(HistoryError::Busy(scope.head_key()))
+}
+
+/// False: somebody else has written the index in between.
+async fn attempt_out(bucket: &Bucket, scope: &Scope, task: &Task) -> Result<bool, HistoryError> {
+    let (before, etag) = head(bucket, scope).await?;
+    let may_have = |part: &Part| part.oldest <= task.created && task.created <= part.newest;
+    let (mut gone, mut new) = (BTreeSet::new(), Vec::new());
+    for (at, which) in before.parts.iter().enumerate().filter(|(_, part)| may_have(part)) {
+        let Some(entries) = part(bucket, scope, which).await? else {
+            continue;
+        };
+        let count = entries.len();
+        let left: Vec<_> = entries
+            .into_iter()
+            .filter(|it| it.task.task_id != task.task_id)
+            .collect();
+        if left.len() == count {
+            continue;
+        }
+        gone.insert(at);
+        let month = task.created.month();
+        for entries in merged(left, Vec::new()) {
+            new.push(put_part(bucket, scope, &month, &entries).await?);
+        }
+    }
+    finish(bucket, scope, &before, etag.as_deref(), (gone, new)).await
+}
+
+/// Deletes parts that the head does not name and that have this task: what somebody who was cut off has left.
+async fn leftovers(bucket: &Bucket, scope: &Scope, task: &Task) -> Result<(), HistoryError> {
+    let (now, _) = head(bucket, scope).await?;
+    let named: BTreeSet<_> = now.parts.iter().map(|it| scope.part_key(it)).collect();
+    let (month, id) = (task.created.month(), task.task_id.to_string());
+    let prefix = format!("{}{month}/", scope.folder());
+    let mut after: Option<String> = None;
+    loop {
+        let keys = bucket.list(&prefix, after.as_deref()).await?;
+        for key in keys.iter().filter(|key| !named.contains(*key)) {
+            if let Some(object) = bucket.read(key).await?
+                && lines(key, &object.bytes)?.iter().any(|line| line.contains(&id))
+            {
+                bucket.delete(key).await?;
+            }
+        }
+        if keys.len() < LISTED {
+            return Ok(());
+        }
+        after = keys.into_iter().next_back();
+    }
+}
+
+/// Puts the head with these parts exchanged, if it is still as it was read.
+async fn finish(
+    bucket: &Bucket,
+    scope: &Scope,
+    before: &Head,
+    etag: Option<&str>,
+    (gone, new): (BTreeSet<usize>, Vec<Part>),
+) -> Result<bool, HistoryError> {
     let after = before.replaced(&gone, new);
-    if after == before {
+    if after == *before {
         return Ok(true);
     }
-    if !put_head(bucket, scope, &after, etag.as_deref()).await? {
+    if !put_head(bucket, scope, &after, etag).await? {
         return Ok(false);
     }
     for at in gone {

@@ -10,7 +10,7 @@
 //! for which that is a gain, and is started where it is more than the start costs. So a wait that is worth more never stops a
 //! machine sooner.
 //!
-//! Whoever was at their canvas within the last minute is not weighed: for them a machine is there, as without this rule. And
+//! Whoever was at their canvas within the last minute and a half is not weighed: for them a machine is there, as without this rule. And
 //! where a painter's client does not report the canvas, the times are fixed: what was learned of requests alone has shown to be
 //! worth no more.
 //!
@@ -71,9 +71,9 @@ fn is_started(hazard: &Hazard, snapshot: &PoolSnapshot<'_>, at: Millis) -> bool 
     is_shown(snapshot, at) || outlook::gain(hazard, snapshot, at, prices, prices.start_minutes) > prices.start()
 }
 
-/// Whether somebody whose stay is worth a worker was at their canvas within the last minute.
+/// Whether somebody whose stay is worth a worker was at their canvas lately: a client reports that once a minute.
 fn is_shown(snapshot: &PoolSnapshot<'_>, at: Millis) -> bool {
-    const LATELY: Duration = Duration::from_mins(1);
+    const LATELY: Duration = Duration::from_secs(90);
     let mut stays = snapshot.presence.iter();
     stays.any(|stay| at.since(stay.at) < LATELY && presence::keeps_worker(stay, snapshot.settings, at))
 }

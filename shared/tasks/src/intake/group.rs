@@ -287,6 +287,7 @@ fn group(account: &Account, group_id: GroupId, tasks: &[Task], now: Millis) -> G
         team: account.team.clone(),
         created: now,
         members: members.collect(),
+        sheet: None,
         ttl: (now + GROUP_LIFE).seconds(),
     }
 }

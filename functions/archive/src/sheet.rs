@@ -1,0 +1,102 @@
+//! The contact sheet of a group of variants, once all of its tasks are over: the one picture that a function makes.
+
+use cloud::{
+    Cloud, StoreError, Write,
+    bucket::{BucketError, Expect},
+    on_conflict,
+    retry::MayConflict,
+};
+use image::{ImageFormat, RgbImage};
+use model::{Group, Task, TaskId, TaskState};
+use tracing::info;
+
+/// A contact sheet was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SheetError {
+    /// The tables.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The sheet is larger than a WebP can be.
+    #[error("a sheet of {0}x{1} pixels")]
+    TooLarge(u32, u32),
+}
+
+impl MayConflict for SheetError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
+    }
+}
+
+/// Makes the sheet of this task's group, if it is time. False if there is nothing to do: the task is no variant, others of
+/// its group are not over, the group has a sheet, or there is nothing to be seen.
+pub(crate) async fn make(cloud: &Cloud, id: TaskId) -> Result<bool, SheetError> {
+    let Some(variant) = cloud.store.get_readable(&id).await?.and_then(|task| task.variant) else {
+        return Ok(false);
+    };
+    let made = on_conflict!({
+        let group = cloud.store.get(&variant.group).await?;
+        let Some(mut group) = group.filter(|it| it.sheet.is_none()) else {
+            return Ok(false);
+        };
+        let ids: Vec<_> = group.members.iter().map(|it| it.task_id).collect();
+        let tasks = cloud.store.get_all(&ids).await?;
+        let has_pictures = |task: &Task| {
+            task.result
+                .as_ref()
+                .is_some_and(|it| it.thumbnail_keys().next().is_some())
+        };
+        let mut there = tasks.iter().flatten();
+        if there.any(|task| !task.state.is_terminal()) || !tasks.iter().flatten().any(has_pictures) {
+            return Ok(false);
+        }
+        let file = drawn(cloud, &group, &tasks).await?;
+        let key = Group::sheet_key(group.group_id);
+        cloud.bucket.put_if(&key, file.into(), Expect::Anything).await?;
+        group.sheet = Some(key);
+        cloud.store.commit([Write::put(&mut group)?]).await?;
+        Ok::<_, SheetError>(true)
+    })?;
+    if made {
+        info!(group.id = %variant.group, "its contact sheet was made");
+    }
+    Ok(made)
+}
+
+async fn drawn(cloud: &Cloud, group: &Group, tasks: &[Option<Task>]) -> Result<Vec<u8>, SheetError> {
+    let mut pictures = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        pictures.push(picture(cloud, task.as_ref()).await?);
+    }
+    let cells = group
+        .members
+        .iter()
+        .zip(&pictures)
+        .map(|(member, picture)| ::sheet::Cell {
+            label: &member.label,
+            picture: picture.as_ref().map_err(|words| *words),
+        });
+    let sheet = ::sheet::draw(&cells.collect::<Vec<_>>());
+    let (width, height) = sheet.dimensions();
+    pictures::webp(sheet.as_raw(), width, height, false).ok_or(SheetError::TooLarge(width, height))
+}
+
+/// The first picture of a task, small; else why there is none.
+async fn picture(cloud: &Cloud, task: Option<&Task>) -> Result<Result<RgbImage, &'static str>, SheetError> {
+    let Some(task) = task else {
+        return Ok(Err("kept no more"));
+    };
+    let Some(key) = task.result.as_ref().and_then(|it| it.thumbnail_keys().next()) else {
+        return Ok(Err(match task.state {
+            TaskState::Succeeded => "no small picture",
+            other => other.word(),
+        }));
+    };
+    let Some(whole) = cloud.bucket.read(&key).await? else {
+        return Ok(Err("kept no more"));
+    };
+    let picture = image::load_from_memory_with_format(&whole.bytes, ImageFormat::WebP);
+    Ok(picture.map(|it| it.to_rgb8()).map_err(|_| "damaged"))
+}
