@@ -32,6 +32,8 @@ pub struct Arguments {
 
 /// Tasks of a page of the list.
 const PAGE: usize = 100;
+/// Steps of a page of a history.
+const STEPS: u32 = 20;
 
 /// Exports; returns what to print.
 pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
@@ -93,7 +95,7 @@ async fn recorded(cloud: &Cloud, folder: &Folder, user: &UserId) -> Result<()> {
         let mut after: Option<Cursor> = None;
         loop {
             let list = StepsOf(user, &document.document);
-            let page = cloud.store.page(list, after.as_ref(), PAGE).await.context(TABLES)?;
+            let page = cloud.store.page(list, after.as_ref(), STEPS).await.context(TABLES)?;
             for step in &page.entries {
                 lines.add(&json!(step))?;
             }
