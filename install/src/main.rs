@@ -25,7 +25,7 @@ use install::{
 };
 use model::{PoolId, Settings, UserId};
 use ops::{
-    audit,
+    audit, class,
     connect::connect,
     erase, export, forecast, keys, lora,
     outputs::Outputs,
@@ -114,6 +114,14 @@ enum Command {
         outputs: PathBuf,
         #[command(flatten)]
         arguments: usage::Arguments,
+    },
+    /// Say whether a team records how its pictures come to be, for teaching, and switch that.
+    Class {
+        /// The stack's outputs, as for `seed`.
+        #[arg(long, default_value = "outputs.json", global = true)]
+        outputs: PathBuf,
+        #[command(subcommand)]
+        command: class::Command,
     },
     /// Bring models into the studio's store, and look after them.
     Model {
@@ -216,6 +224,7 @@ async fn main() -> ExitCode {
         Command::Team { outputs, command } => run_team(&outputs, command).await,
         Command::Forecast { outputs, pool, json } => show_forecast(&outputs, pool.as_ref(), json).await,
         Command::Usage { outputs, arguments } => run_usage(&outputs, &arguments).await,
+        Command::Class { outputs, command } => run_class(&outputs, command).await,
         Command::Lora { outputs, command } => run_lora(&outputs, command).await,
         Command::Model { outputs, command } => run_model(&outputs, command).await,
         Command::Storage(arguments) => storage::run(&arguments),
@@ -370,6 +379,10 @@ async fn show_forecast(outputs: &Path, pool: Option<&PoolId>, json: bool) -> Res
 
 async fn show_audit(outputs: &Path, arguments: audit::Command) -> Result<String> {
     audit::run(&store(outputs).await?, arguments).await
+}
+
+async fn run_class(outputs: &Path, command: class::Command) -> Result<String> {
+    class::run(&store(outputs).await?, command, cloud::now()).await
 }
 
 async fn run_lora(outputs: &Path, command: lora::Command) -> Result<String> {

@@ -13,7 +13,7 @@ use model::{CancelCause, Millis, TaskId, UserId};
 use tasks::{
     erase,
     list::{self, Choice},
-    runs,
+    recording, runs,
 };
 
 use crate::{
@@ -75,6 +75,7 @@ pub async fn run(
     for key in &uploads {
         cloud.bucket.delete(key).await.context(BUCKET)?;
     }
+    recording::erase(&cloud.store, user).await.context(TABLES)?;
     if unfinished.is_empty() {
         // What is left of their list names nothing any more.
         for key in below(cloud, &Scope::Owner(user.clone()).folder()).await? {

@@ -8,7 +8,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use cloud::{Cloud, tables::BodyOf};
+use cloud::{
+    Cloud,
+    page::Cursor,
+    tables::{BodyOf, DocumentsOf, StepsOf},
+};
 use history::{HistoryError, index::Scope};
 use model::{Task, TaskResult, UserId};
 use serde_json::{Value, json};
@@ -28,6 +32,8 @@ pub struct Arguments {
 
 /// Tasks of a page of the list.
 const PAGE: usize = 100;
+/// Steps of a page of a history.
+const STEPS: u32 = 20;
 
 /// Exports; returns what to print.
 pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
@@ -57,6 +63,7 @@ pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
         arguments.user
     );
     lines.end()?;
+    recorded(cloud, &folder, &arguments.user).await?;
     if let Some(account) = account {
         folder.put("account.json", &serde_json::to_vec_pretty(&account)?)?;
     }
@@ -74,6 +81,31 @@ pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
         arguments.to.display(),
         done.gone
     ))
+}
+
+/// Writes what was recorded of how the user's documents came to be: a document or a step a line, small pictures in base64.
+async fn recorded(cloud: &Cloud, folder: &Folder, user: &UserId) -> Result<()> {
+    let documents = cloud.store.list(DocumentsOf(user)).await.context(TABLES)?;
+    if documents.is_empty() {
+        return Ok(());
+    }
+    let mut lines = folder.lines("history.jsonl")?;
+    for document in documents {
+        lines.add(&json!(document))?;
+        let mut after: Option<Cursor> = None;
+        loop {
+            let list = StepsOf(user, &document.document);
+            let page = cloud.store.page(list, after.as_ref(), STEPS).await.context(TABLES)?;
+            for step in &page.entries {
+                lines.add(&json!(step))?;
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    lines.end()
 }
 
 /// What was exported, or lay there already.

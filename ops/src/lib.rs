@@ -1,6 +1,7 @@
 //! What the operator's command line does, for programs too.
 
 pub mod audit;
+pub mod class;
 pub mod connect;
 pub mod erase;
 pub mod export;

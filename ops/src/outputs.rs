@@ -77,6 +77,7 @@ impl Outputs {
             Table::Catalog => "CatalogTable",
             Table::Accounts => "AccountsTable",
             Table::Pools => "PoolsTable",
+            Table::History => "HistoryTable",
         };
         for table in Table::ALL {
             self.get(name(table))?;

@@ -16,6 +16,7 @@ mod coding;
 mod colour_match;
 mod combine;
 mod fill;
+mod lapse;
 mod mask;
 mod rows;
 mod scale;
@@ -25,6 +26,7 @@ pub use coding::{WEBP_SIDE, webp, webp_of};
 pub use colour_match::match_colours;
 pub use combine::{crop, flatten, hint, invert, with_alpha};
 pub use fill::{Fill, fill};
+pub use lapse::lapse;
 pub use mask::{clean, composite, expand, remainder, stable};
 pub use scale::{Filter, scale, scale_mask};
 

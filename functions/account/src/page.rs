@@ -204,12 +204,13 @@ pub(crate) fn whom(app: &App) -> &str {
 }
 
 /// Says that it is done.
-pub(crate) fn approved(language: In, sign_in: &SignIn, signed_in: bool) -> Markup {
+pub(crate) fn approved(language: In, sign_in: &SignIn, signed_in: bool, recorded: bool) -> Markup {
     let say = |phrase| language.say(phrase);
     language.page(
         words::SIGNED_IN,
         &html! {
             p role="status" { (sign_in.device) (say(words::GO_BACK)) }
+            @if recorded { (alert(&html! { (say(words::RECORDED)) })) }
             @if signed_in { p { a href="account" { (say(words::SEE_ACCOUNT)) } } }
         },
     )

@@ -10,11 +10,11 @@ use cloud::{
 };
 use maud::{Markup, html};
 use model::{Account, Millis, Task, TaskState, Usage};
-use tasks::list;
+use tasks::{list, recording};
 use utoipa::ToSchema;
 use web::{DATE, Page, Problem, Redirect, Visit, Visitor, page, written};
 
-use crate::{App, page::whom};
+use crate::{App, page::whom, words};
 
 /// How many of the newest tasks are shown, and for how long: as long as their pictures are kept.
 const SHOWN: u32 = 24;
@@ -61,8 +61,9 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
     let store = &app.cloud.store;
     let user = &visitor.account.user_id;
     let usage = accounts::usage(store, user, now);
-    let (usage, newest) = tokio::join!(usage, list::page(store, user, None, None, SHOWN));
-    let (usage, newest) = (usage?, newest?.entries);
+    let class = recording::class(store, &visitor.account.team);
+    let (usage, newest, class) = tokio::join!(usage, list::page(store, user, None, None, SHOWN), class);
+    let (usage, newest, class) = (usage?, newest?.entries, class?);
     let mut pictures = Vec::new();
     for task in newest.iter().filter(|it| now.since(it.created) < KEPT) {
         let url = match &task.result {
@@ -75,9 +76,11 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
     let body = html! {
         (who(&visitor.account))
         @if let Some(news) = usage.news() { p.warning { (news) } }
+        @if class { p.warning { (words::RECORDED.en) } }
         (month(&app, &visitor.account, &usage, now))
         (devices(&visitor))
         (shown(&pictures))
+        p { a href="studio/history" { "How your pictures came to be" } }
         h2 { "This browser" }
         (sign_out_form(&visitor, "", "", "Sign this browser out", "quiet"))
         (sign_out_form(&visitor, "everywhere", "yes", "Sign out everywhere, every device and browser", "quiet"))

@@ -16,6 +16,7 @@ use cloud::{
 };
 use model::{Account, Device, Invitation, Millis, SignIn, SignedIn, UserId};
 use serde::{Deserialize, Serialize};
+use tasks::recording;
 use utoipa::ToSchema;
 use web::{Page, Problem, Redirect, Visit, Visitor};
 
@@ -230,6 +231,15 @@ fn identified<'a>(app: &App, sign_in: &'a SignIn, visit: &Visit) -> Option<&'a U
     browser.was(identified).then_some(&identified.user_id)
 }
 
+/// Whether the user's team records a class.
+async fn is_recorded(app: &App, user: &UserId) -> Result<bool, StoreError> {
+    let store = &app.cloud.store;
+    match store.get(user).await? {
+        Some(account) => recording::class(store, &account.team).await,
+        None => Ok(false),
+    }
+}
+
 /// Where a browser goes that was sent nowhere else.
 const ACCOUNT: &str = "account";
 
@@ -286,12 +296,14 @@ pub(crate) async fn approve(
     Ok(match approved {
         Ok((sign_in, user)) => {
             let stays = form.field("stay") == "yes";
+            // It is done: where this cannot be read, the plugin's first call says it.
+            let recorded = is_recorded(&app, &user).await.unwrap_or_default();
             let cookie = if stays {
                 Some(web::begin(&*app, &visit, user, now).await?)
             } else {
                 None
             };
-            let page = page::approved((&visit).into(), &sign_in, stays || signed_in.is_some());
+            let page = page::approved((&visit).into(), &sign_in, stays || signed_in.is_some(), recorded);
             Page(page, cookie).into_response()
         }
         Err(sign_in) => {

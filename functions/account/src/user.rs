@@ -18,11 +18,11 @@ use cloud::{
 use model::UserId;
 use policy::presence::Sign;
 use serde::Serialize;
-use tasks::presence;
+use tasks::{presence, recording};
 use utoipa::ToSchema;
 use web::Redirect;
 
-use crate::App;
+use crate::{App, words};
 
 /// Most control layers that a painter is let use: a workflow takes more, but nobody waits for so many.
 const CONTROL_LAYERS: usize = 16;
@@ -43,6 +43,9 @@ pub(crate) struct User {
     max_control_layers: usize,
     /// The WebSocket API's address.
     socket: String,
+    /// The caller's team records how pictures come to be, unless the caller says no: see `/v1/history`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recording: bool,
     /// What the plugin shows to its painter.
     #[serde(skip_serializing_if = "Option::is_none")]
     news: Option<String>,
@@ -76,7 +79,10 @@ pub(crate) async fn user(
     let (account, usage) = (account?, usage?);
     // The plugin's first call: who connects is about to paint.
     presence::note_if_solvent(&app.cloud, &account, &usage, Sign::Call, &app.settings, now).await;
+    let recorded = recording::class(store, &account.team).await?;
     let credits = usage.left(&account).credits_left();
+    let news = [recorded.then(|| words::RECORDED.en.to_owned()), usage.news()];
+    let news: Vec<_> = news.into_iter().flatten().collect();
     Ok(Ok(Json(User {
         id: account.user_id,
         name: account.name,
@@ -85,7 +91,8 @@ pub(crate) async fn user(
         max_upload_size: app.settings.max_lora,
         max_control_layers: CONTROL_LAYERS,
         socket: app.socket_url.clone(),
-        news: usage.news(),
+        recording: recorded,
+        news: (!news.is_empty()).then(|| news.join(" ")),
     })))
 }
 

@@ -48,6 +48,11 @@ phrases! { #[cfg(test)] PAGES:
     SIGNED_IN = "You are signed in", "您已登录";
     GO_BACK = " may paint now. Go back to Krita and close this page.", " 现在可以绘画了。请回到 Krita 并关闭此页面。";
     SEE_ACCOUNT = "See your account", "查看您的账户";
+    RECORDED = "Your team records how pictures come to be, for teaching: each request, what was sent, what came, and what you took \
+        of it. Whoever leads your team can look at it. You may stop it and delete it on the studio’s page, under “How your \
+        pictures came to be”.",
+        "您的团队出于教学目的会记录图片的创作过程：每次请求、发送的内容、得到的图片以及您采用的结果。团队负责人可以查看这些记录。\
+        您可以在工作室页面的“How your pictures came to be”中停止记录并将其删除。";
     BAD_INVITATION = "This invitation is not good: it was used, has ended, or was mistyped. Ask for a new one.",
         "此邀请码无效：它已被使用、已过期，或输入有误。请索取新的邀请码。";
 }

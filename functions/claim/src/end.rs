@@ -5,21 +5,22 @@ use std::sync::Arc;
 use accounts::Caller;
 use axum::extract::State;
 use cloud::{
+    chain,
     http::{HttpError, Json, Now, PathId},
     metrics,
 };
 use model::{
-    Blame, Failure, FailureClass, MAX_THUMBNAIL, Millis, Outcome, Pose, RunEnd, RunId, TaskId, TaskResult, TaskState,
-    Worker, WorkerId,
+    Blame, Failure, FailureClass, MAX_THUMBNAIL, Millis, Outcome, Pose, RunEnd, RunId, StepPictures, TaskId,
+    TaskResult, TaskState, Worker, WorkerId,
     worker_api::{Assignment, Read, RunEnded, RunFailure, RunResult},
 };
 use policy::measure;
 use tasks::{
-    learn,
+    learn, recording,
     runs::{Ended, RunError, end_run},
 };
 
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::{App, assign, calling};
 
@@ -73,7 +74,7 @@ pub(crate) async fn result(
         kept: None,
     };
     let outcome = Outcome::Succeeded(pictures, result.times);
-    Box::pin(end(
+    let ended = Box::pin(end(
         &app,
         worker,
         (result.task_id, result.run_id),
@@ -81,8 +82,11 @@ pub(crate) async fn result(
         &result.reads,
         now,
     ))
-    .await
-    .map(Json)
+    .await?;
+    if let Some(pictures) = result.pictures.filter(|_| ended.accepted) {
+        record(&app, result.task_id, &pictures, now).await;
+    }
+    Ok(Json(ended))
 }
 
 /// A run did not work, or was interrupted as asked.
@@ -172,6 +176,15 @@ async fn next(
         None => app.cloud.store.get(&worker.worker_id).await?.unwrap_or(worker),
     };
     assign::next(app, worker, None, now).await
+}
+
+/// The step of a task whose result counts, told now or before.
+async fn record(app: &App, task_id: TaskId, pictures: &StepPictures, now: Millis) {
+    match app.cloud.store.get(&task_id).await {
+        Ok(Some(task)) => recording::finished(&app.cloud.store, &task, pictures, now).await,
+        Ok(None) => {}
+        Err(error) => warn!(task.id = %task_id, error = chain(&error), "a step's pictures were not recorded"),
+    }
 }
 
 /// What is only a hint, or only learned.

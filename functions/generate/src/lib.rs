@@ -3,6 +3,7 @@
 mod group;
 mod keep;
 mod list;
+mod recording;
 mod reply;
 mod submit;
 mod task;
@@ -45,6 +46,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(task::task, keep::delete))
         .routes(routes!(keep::keep, keep::keep_no_longer))
         .routes(routes!(list::tasks))
+        .routes(routes!(recording::applied))
+        .routes(routes!(recording::all, recording::delete_all))
+        .routes(routes!(recording::one, recording::switch, recording::delete))
         .routes(routes!(task::cancel))
         .routes(routes!(task::resources))
         .routes(routes!(group::group))

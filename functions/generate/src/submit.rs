@@ -9,7 +9,9 @@ use cloud::{
     http::{ErrorBody, HttpError, Json, Now, Raw},
     metrics,
 };
-use model::{Account, Lane, Millis, PoolId, Task, TaskId, TaskState, metrics::REFUSALS, worker_api::ModelFile};
+use model::{
+    Account, DocumentId, Lane, Millis, PoolId, Task, TaskId, TaskState, metrics::REFUSALS, worker_api::ModelFile,
+};
 use policy::hold;
 use serde::Serialize;
 use serde_json::Value;
@@ -57,6 +59,9 @@ pub(crate) struct GenerateInput {
 pub(crate) struct GenerateOptions {
     /// Pictures come as lossy WebP files instead of PNGs.
     use_webp_compression: Option<bool>,
+    /// Ours: the document that the picture is for, by an id of the extension's own, so that its history is told apart where
+    /// its painter has agreed to one. 1 to 128 letters, digits and `-_.:@=`.
+    document: Option<String>,
     /// `batch`: nobody waits in front of the screen. The plugin does not send it.
     lane: Option<String>,
 }
@@ -143,6 +148,7 @@ pub(crate) async fn submit(
     let (mut plan, models) = bench.compile(&input).await?;
     let account = bench.account;
     plan.output.webp = webp;
+    let document = document(&body)?;
     let lane = if batch {
         Lane::Batch
     } else {
@@ -154,6 +160,7 @@ pub(crate) async fn submit(
     let wanted = Wanted {
         credits,
         language: input.conditioning.map_or_else(String::new, |it| language(&it.language)),
+        document,
         fresh,
         plan,
         parameters,
@@ -338,6 +345,15 @@ fn body(bytes: &[u8]) -> Result<Value, HttpError> {
         ));
     }
     serde_json::from_slice(bytes).map_err(|_| unreadable())
+}
+
+/// The document that the request names, if it does.
+fn document(body: &Value) -> Result<Option<DocumentId>, HttpError> {
+    let named = body.pointer("/input/options/document").filter(|it| !it.is_null());
+    let id = |it: &Value| it.as_str().and_then(|it| it.parse().ok());
+    named
+        .map(|it| id(it).ok_or_else(|| refused("Validation error: `document` is not the id of a document.")))
+        .transpose()
 }
 
 fn read(workflow: Value) -> Result<WorkflowInput, HttpError> {

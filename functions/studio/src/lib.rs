@@ -11,6 +11,7 @@ mod line;
 mod machines;
 mod own;
 mod read;
+mod recording;
 mod show;
 mod team;
 mod ticket;
@@ -53,6 +54,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(show::script))
         .routes(routes!(audit::list))
         .routes(routes!(act::ask, act::act))
+        .routes(routes!(recording::list, recording::act))
+        .routes(routes!(recording::steps::steps))
+        .routes(routes!(recording::export::export))
         .routes(routes!(ticket::give))
         .routes(routes!(group::page))
         .layer(from_fn(in_time))

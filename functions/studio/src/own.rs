@@ -83,6 +83,7 @@ pub(crate) fn budget(visitor: &Visitor, seen: &Seen) -> Markup {
                 dt { "Pictures" } dd { (usage.images) }
             }
             p { a href="account" { "Your account, devices and all pictures" } }
+            p { a href="studio/history" { "How your pictures came to be" } }
         }
     }
 }

@@ -201,6 +201,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         backlog: None,
         start_tag: now.0,
         lane: Lane::Interactive,
+        document: None,
         kind: None,
         state: TaskState::Queued,
         model: Some(CHECKPOINT.to_owned()),

@@ -142,3 +142,9 @@ pub(crate) const ACCOUNTS_BY_TEAM: Index = Index {
     sort: None,
     shows: Shows::Keys,
 };
+pub(crate) const HISTORY_BY_TEAM: Index = Index {
+    name: "by_team",
+    partition: "team",
+    sort: Some("last"),
+    shows: Shows::All,
+};

@@ -1,15 +1,17 @@
 //! Tables, their keys and what is listed from them: the one place that knows them.
 
 use model::{
-    Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, ConnectionId, Deletion,
-    DemandCount, DemandCounted, DemandDay, Device, Group, GroupId, Hazard, HourForecast, Identity, Invitation,
-    KeepRule, Leaving, LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace, Pool, PoolId, PoolNames, PoolNodes,
-    Presence, Session, SignIn, Task, TaskBody, TaskId, TaskState, TeamId, TeamRate, Ticket, UploadedLora, Usage,
-    UserId, Worker, WorkerId,
+    Account, AddressRate, Audit, AwaitedLora, BacklogEntry, BrowserSession, CatalogEntry, Class, ConnectionId,
+    Deletion, DemandCount, DemandCounted, DemandDay, Device, Document, DocumentId, Group, GroupId, Hazard,
+    HourForecast, Identity, Invitation, KeepRule, Leaving, LoraCount, Millis, ModelUpload, Numbers, OpenCall, Pace,
+    Pool, PoolId, PoolNames, PoolNodes, Presence, Session, SignIn, Step, Task, TaskBody, TaskId, TaskState, TeamId,
+    TeamRate, Ticket, UploadedLora, Usage, UserId, Worker, WorkerId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::query::{ACCOUNTS_BY_TEAM, BACKLOG, SESSIONS_BY_OWNER, TASKS_BY_OWNER, UNARCHIVED, WORKERS_BY_POOL};
+use crate::query::{
+    ACCOUNTS_BY_TEAM, BACKLOG, HISTORY_BY_TEAM, SESSIONS_BY_OWNER, TASKS_BY_OWNER, UNARCHIVED, WORKERS_BY_POOL,
+};
 pub use crate::query::{Extent, First, Index, Query, Shows};
 
 /// A table.
@@ -29,11 +31,13 @@ pub enum Table {
     Accounts,
     /// Pools.
     Pools,
+    /// How documents came to be, where their painters have agreed.
+    History,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Tasks,
         Self::TaskBodies,
         Self::Fleet,
@@ -41,6 +45,7 @@ impl Table {
         Self::Catalog,
         Self::Accounts,
         Self::Pools,
+        Self::History,
     ];
 
     /// The environment variable that names the table.
@@ -53,6 +58,7 @@ impl Table {
             Self::Catalog => "CATALOG_TABLE",
             Self::Accounts => "ACCOUNTS_TABLE",
             Self::Pools => "POOLS_TABLE",
+            Self::History => "HISTORY_TABLE",
         }
     }
 
@@ -65,6 +71,7 @@ impl Table {
             Self::Catalog => ("team", Some("entry")),
             Self::Accounts => ("account", None),
             Self::Pools => ("pool", Some("slot")),
+            Self::History => ("owner", Some("entry")),
         }
     }
 
@@ -75,6 +82,7 @@ impl Table {
             Self::Fleet => &[WORKERS_BY_POOL],
             Self::Sessions => &[SESSIONS_BY_OWNER],
             Self::Accounts => &[ACCOUNTS_BY_TEAM],
+            Self::History => &[HISTORY_BY_TEAM],
             Self::TaskBodies | Self::Pools | Self::Catalog => &[],
         }
     }
@@ -82,7 +90,7 @@ impl Table {
 
 /// The deployed names of the tables.
 #[derive(Debug, Clone)]
-pub struct TableNames([String; 7]);
+pub struct TableNames([String; 8]);
 
 impl TableNames {
     /// Asks for each name.
@@ -227,6 +235,26 @@ pub struct PresenceOf(pub PoolId, pub UserId);
 /// The partition of a pool's presence. No pool can have this name.
 fn presence(pool: &PoolId) -> String {
     format!("presence#{pool}")
+}
+
+/// Names a [`Document`] by its owner and its id.
+#[derive(Debug, Clone)]
+pub struct DocumentOf(pub UserId, pub DocumentId);
+
+/// Names a [`Step`] by its owner, its document, when it was asked for and its task.
+#[derive(Debug, Clone)]
+pub struct StepOf(pub UserId, pub DocumentId, pub Millis, pub TaskId);
+
+/// Names a [`Class`].
+#[derive(Debug, Clone)]
+pub struct ClassOf(pub TeamId);
+
+/// What the names of all documents of an owner begin with. No id of a document has a `#`.
+const DOCUMENT: &str = "document#";
+
+/// What the names of all steps of a document begin with.
+fn steps_of(document: &DocumentId) -> String {
+    format!("step#{document}#")
 }
 
 /// Names a pool's [`DemandCount`] by when its five minutes began.
@@ -532,6 +560,34 @@ entity!(ModelUpload, UploadOf, |it| UploadOf(it.id.clone()), |id| Key {
     sort: Some(id.0.clone())
 });
 
+entity!(
+    Document,
+    DocumentOf,
+    |it| DocumentOf(it.owner.clone(), it.document.clone()),
+    |id| Key {
+        table: Table::History,
+        partition: id.0.to_string(),
+        sort: Some(format!("{DOCUMENT}{}", id.1))
+    }
+);
+
+entity!(
+    Step,
+    StepOf,
+    |it| StepOf(it.owner.clone(), it.document.clone(), it.asked, it.task_id),
+    |id| Key {
+        table: Table::History,
+        partition: id.0.to_string(),
+        // As text it is in order of time.
+        sort: Some(format!("{}{:015}#{}", steps_of(&id.1), id.2.0, id.3))
+    }
+);
+
+entity!(Class, ClassOf, |it| ClassOf(it.team.clone()), |id| Key::simple(
+    Table::Accounts,
+    format!("class#{}", id.0)
+));
+
 /// A typed [`Query`].
 pub trait List {
     /// What an entry is.
@@ -679,6 +735,91 @@ pub struct LorasOf<'a>(pub &'a TeamId);
 /// The uploads of models that are not forgotten yet, oldest first.
 #[derive(Debug, Clone, Copy)]
 pub struct Uploads;
+
+/// The documents of an owner that have a history or a switch.
+#[derive(Debug, Clone, Copy)]
+pub struct DocumentsOf<'a>(pub &'a UserId);
+
+/// The documents of a team's painters, last recorded first.
+#[derive(Debug, Clone, Copy)]
+pub struct DocumentsIn<'a>(pub &'a TeamId);
+
+/// The steps of an owner's document, earliest first.
+#[derive(Debug, Clone, Copy)]
+pub struct StepsOf<'a>(pub &'a UserId, pub &'a DocumentId);
+
+/// What is kept of an owner in History, by key: of one document the steps, or all of everything.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryOf<'a>(pub &'a UserId, pub Option<&'a DocumentId>);
+
+/// An item of History by its key, for whoever deletes it, whichever release has written it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HistoryKey {
+    owner: UserId,
+    entry: String,
+    version: u64,
+}
+
+impl Entity for HistoryKey {
+    fn key(&self) -> Key {
+        Key {
+            table: Table::History,
+            partition: self.owner.to_string(),
+            sort: Some(self.entry.clone()),
+        }
+    }
+    fn version_mut(&mut self) -> &mut u64 {
+        &mut self.version
+    }
+}
+
+impl List for HistoryOf<'_> {
+    type Entry = HistoryKey;
+    fn query(&self) -> Query {
+        Query {
+            prefix: self.1.map(steps_of).unwrap_or_default(),
+            ..DocumentsOf(self.0).query()
+        }
+    }
+}
+
+impl List for DocumentsOf<'_> {
+    type Entry = Document;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::History,
+            index: None,
+            partition: self.0.to_string(),
+            prefix: DOCUMENT.to_owned(),
+            first: First::Smallest,
+            extent: Extent::Whole,
+        }
+    }
+}
+
+impl List for DocumentsIn<'_> {
+    type Entry = Document;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::History,
+            index: Some(HISTORY_BY_TEAM),
+            partition: self.0.to_string(),
+            prefix: String::new(),
+            first: First::Largest,
+            extent: Extent::Whole,
+        }
+    }
+}
+
+impl List for StepsOf<'_> {
+    type Entry = Step;
+    fn query(&self) -> Query {
+        Query {
+            prefix: steps_of(self.1),
+            ..DocumentsOf(self.0).query()
+        }
+    }
+}
 
 impl List for CatalogUnder<'_> {
     type Entry = CatalogEntry;

@@ -117,6 +117,10 @@ text_id!(
     /// An EC2 instance.
     InstanceId
 );
+text_id!(
+    /// A painter's document, as their extension names it.
+    DocumentId
+);
 
 impl TaskId {
     /// When it was made, if it says so: one that an idempotency key names does not.

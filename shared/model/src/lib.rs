@@ -19,6 +19,7 @@ mod money;
 mod parameters;
 mod pool;
 mod pose;
+mod recording;
 mod run;
 mod scheduling;
 mod session;
@@ -40,13 +41,16 @@ pub use demand::{Band, DemandCount, DemandCounted, DemandDay, HourForecast, Judg
 pub use failure::{Blame, Failure, FailureClass};
 pub use group::{Group, Member, Variant};
 pub use hazard::{Course, Frailty, Hazard, Painter, Tally};
-pub use ids::{ConnectionId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId};
+pub use ids::{
+    ConnectionId, DocumentId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId,
+};
 pub use keep::{Keep, KeepRule, Kept};
 pub use leaving::Leaving;
 pub use money::MicroUsd;
 pub use parameters::{LoraStrength, Parameters};
 pub use pool::{DayMeter, Meter, Pool, PoolNames, PoolNodes, Shift, StartingWorker};
 pub use pose::Pose;
+pub use recording::{Applied, Class, Document, Step, StepPictures};
 pub use run::{LastRun, MAX_THUMBNAIL, Outcome, Run, RunEnd, RunTimes, TaskResult};
 pub use scheduling::{
     Breaker, BreakerForce, Demand, Estimate, Estimates, Forecast, LaunchOutcome, Load, OpenCall, Pace, Presence, Told,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Blame, Failure, FailureClass, LastRun, MicroUsd, Millis, Outcome, Parameters, PoolId, Run, RunEnd, RunId, RunTimes,
-    Settings, TaskId, TaskResult, TeamId, UserId, Variant, WorkerId, account::is_zero,
+    Blame, DocumentId, Failure, FailureClass, LastRun, MicroUsd, Millis, Outcome, Parameters, PoolId, Run, RunEnd,
+    RunId, RunTimes, Settings, TaskId, TaskResult, TeamId, UserId, Variant, WorkerId, account::is_zero,
 };
 
 /// Where a task stands.
@@ -155,6 +155,9 @@ pub struct Task {
     pub start_tag: u64,
     /// How urgent it is.
     pub lane: Lane,
+    /// The document whose history it is a step of, where its painter has agreed to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentId>,
     /// Kind of picture, as [`Parameters::kind`] names it; absent where an earlier release has let it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,

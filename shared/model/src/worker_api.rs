@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{Blame, BootTimes, FailureClass, GpuUse, HostUse, PoolId, Pose, RunId, RunTimes, TaskId, TeamId};
+use crate::{
+    Blame, BootTimes, FailureClass, GpuUse, HostUse, PoolId, Pose, RunId, RunTimes, StepPictures, TaskId, TeamId,
+};
 
 /// Version of this protocol. A worker of the one before works on until it is idle, and is then replaced; one of any other,
 /// newer ones too, is replaced at once.
@@ -106,6 +108,9 @@ pub struct Assignment {
     pub models: Vec<ModelFile>,
     /// Where to get and put bytes.
     pub urls: RunUrls,
+    /// Its painter has agreed that its steps are recorded: [`RunResult::pictures`] is wanted. Older APIs do not ask.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recorded: bool,
     /// How long the run may take, ms, without what fetching its files takes.
     pub limit_ms: u64,
     /// How long fetching its files may take, ms. Older APIs do not say: then it is part of the run.
@@ -357,6 +362,9 @@ pub struct RunResult {
     /// The people in the picture, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pose: Option<Pose>,
+    /// Input and results, small, for the document's history: only of a run of which [`Assignment::recorded`] said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<StepPictures>,
     /// Size of each picture's thumbnail in bytes, once they are in the bucket. Older workers make none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thumbnails: Vec<u64>,

@@ -22,6 +22,7 @@ pub mod presence;
 pub mod price;
 pub mod rate;
 pub mod reap;
+pub mod record;
 pub mod run;
 pub mod scale;
 mod snapshot;

@@ -508,6 +508,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         backlog: None,
         start_tag: 0,
         lane,
+        document: None,
         kind: None,
         state,
         model: None,

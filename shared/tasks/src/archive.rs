@@ -6,7 +6,7 @@ use model::{Millis, Settings, Task, TaskId};
 use tracing::info;
 
 use crate::{
-    bodies,
+    bodies, demand,
     keep::{self, KeepError},
 };
 
@@ -55,6 +55,8 @@ pub async fn write(cloud: &Cloud, settings: &Settings, id: TaskId, now: Millis) 
         let Some(task) = found.filter(waits) else {
             return Ok(false);
         };
+        // Once, however often this is tried.
+        demand::count(&cloud.store, std::slice::from_ref(&task), now).await?;
         let task = keep::by_rule(cloud, &task, now).await?.unwrap_or(task);
         let parameters = bodies::parameters(&cloud.store, id).await?;
         let mut archived = task.archived(settings.task_life, now);

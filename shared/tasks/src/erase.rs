@@ -17,6 +17,8 @@ use history::{
 use model::{Keep, Millis, Task, TaskId, UserId};
 use tracing::info;
 
+use crate::recording;
+
 /// What deleting a task does not reach, and for how long that is there.
 pub const LEFT: &str = "Backups of the tables hold when it was painted, how that ended and, of a variant, what was special about it, \
      without pictures, for 35 days more. Logs name the task, without what it showed, for as long as the studio keeps logs. \
@@ -64,7 +66,7 @@ impl From<EraseError> for HttpError {
 }
 
 /// Deletes a task of this user that is over, however long ago: pictures, thumbnails, kept copies, plan, inputs, its large part, its
-/// record and entries in lists, and itself. Where it breaks off, saying it again goes on.
+/// step of a document's history, its record and entries in lists, and itself. Where it breaks off, saying it again goes on.
 pub async fn erase(cloud: &Cloud, task_id: TaskId, owner: &UserId) -> Result<(), EraseError> {
     let task = match cloud.store.get(&task_id).await? {
         Some(task) => Some(task).filter(|task| task.owner == *owner),
@@ -77,6 +79,7 @@ pub async fn erase(cloud: &Cloud, task_id: TaskId, owner: &UserId) -> Result<(),
     objects(cloud, task_id).await?;
     body(cloud, task_id).await?;
     variant(cloud, &task).await?;
+    recording::forget(&cloud.store, &task).await?;
     last(cloud, &task).await?;
     info!(task.id = %task_id, "deleted, with all that was stored of it");
     Ok(())

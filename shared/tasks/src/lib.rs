@@ -21,5 +21,6 @@ pub mod line;
 pub mod list;
 pub mod notify;
 pub mod presence;
+pub mod recording;
 pub mod runs;
 pub mod view;

@@ -51,6 +51,7 @@ impl Studio<'_> {
             backlog: Some(self.pool.pool.clone()),
             start_tag: 0,
             lane: request.lane,
+            document: None,
             kind: None,
             state: TaskState::Queued,
             model: Some(self.models[request.model as usize].clone()),

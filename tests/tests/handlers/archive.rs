@@ -203,7 +203,7 @@ async fn one_that_fails_is_reported_alone_and_comes_again() {
 #[tokio::test]
 async fn no_item_goes_before_its_record_is_there() {
     for how in How::ALL {
-        for at in 1..=4 {
+        for at in 1..=8 {
             let world = World::watched(Settings::default()).await;
             let task = canceled(&world, 1).await;
             world.faults.plan(Fault { of: None, at, how });

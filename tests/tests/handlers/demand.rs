@@ -7,12 +7,12 @@ use cloud::{
     tables::{DemandAt, DemandOf, Id},
 };
 use futures_util::future::join_all;
-use model::{DemandCount, Millis, PoolId, Settings, Task, TaskId, TaskState, UserId};
+use model::{CancelCause, DemandCount, Millis, PoolId, Settings, Task, TaskId, TaskState, UserId};
 use proptest::prelude::*;
 use serde_json::json;
 use tasks::demand::count;
 
-use crate::support::{MARA, NOW, OTHER, POOL, World, minutes, seconds};
+use crate::support::{MARA, NOW, OTHER, POOL, TASK, World, golden, minutes, seconds};
 
 fn id(number: u32) -> TaskId {
     format!("01a05cd7-2a00-7000-8000-{number:012}").parse().unwrap()
@@ -88,6 +88,25 @@ async fn what_is_not_over_and_what_cannot_be_counts_nothing() {
     count(store, &[backwards, endless], NOW).await.unwrap();
     let found = counts(&world).await;
     assert_eq!((found[0].arrivals, found[0].gpu_ms), (2, 24 * 3_600_000));
+}
+
+/// The stream's function counts what it writes a record of: once, though the change comes twice.
+#[tokio::test]
+async fn what_is_archived_is_counted() {
+    let world = World::new().await;
+    let task = world.queued(TASK, MARA, NOW - seconds(9)).await;
+    world
+        .alter_task(&task, |task| {
+            task.cancel(CancelCause::User, NOW);
+        })
+        .await;
+    for minute in 0..2 {
+        let done = world.stream(golden("archive", "stream"), NOW + minutes(minute)).await;
+        assert_eq!(done.failures, []);
+    }
+    let found = counts(&world).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].arrivals, found[0].gpu_ms), (1, 0));
 }
 
 /// Several shards of a stream at once, on tables that refuse writes at random.

@@ -282,11 +282,14 @@ async fn a_machine_is_up_before_the_morning_and_gone_in_the_evening() {
     let at = |moment: Millis| states.iter().find(|it| it.0 == moment).copied().unwrap();
     assert!(at(morning).1);
     assert!(at(morning).2.credit_ms < 3_600_000 - 600_000, "{:?}", at(morning));
-    // Nobody came: after half an hour it stops whatever the forecast says. The credit pays for one start more, and is used up
-    // before noon. In the evening nothing is asked for.
+    // Nobody came: after half an hour it stops whatever the forecast says. The credit pays for one start more, and by noon
+    // nothing is kept up for it any more. In the evening nothing is asked for.
     assert!(world.workers().len() <= 2);
     let noon = at(today + minutes(12 * 60));
-    assert!(!noon.1 && noon.2.workers == 1 && noon.2.credit_ms < 900_000, "{noon:?}");
+    assert!(
+        !noon.1 && noon.2.workers == 1 && noon.2.credit_ms < 1_800_000,
+        "{noon:?}"
+    );
     let (_, runs, believed) = at(evening + minutes(60));
     assert!(!runs);
     assert_eq!(believed.workers, 0);

@@ -27,7 +27,7 @@ fn rows() -> Vec<(String, usize)> {
     rows.collect()
 }
 
-const CASES: [&str; 44] = [
+const CASES: [&str; 49] = [
     "any_body",
     "submit_body",
     "inline_picture",
@@ -70,6 +70,11 @@ const CASES: [&str; 44] = [
     "result_pictures",
     "result_bytes",
     "thumbnail",
+    "histories",
+    "history_steps",
+    "history_picture",
+    "history_pictures",
+    "applied",
     "failure_message",
     "logged_error",
 ];
@@ -432,6 +437,9 @@ async fn goes_through(name: &str, n: usize) -> bool {
         "worker_models" => {
             let said = (0..n).map(|number| format!("{number}.safetensors")).collect();
             models(&world, said).await.len() == n
+        }
+        "histories" | "history_steps" | "history_picture" | "history_pictures" | "applied" => {
+            crate::recording::goes_through(&world, name, n).await
         }
         "failure_message" => Failure::new(FailureClass::User, "x".repeat(n)).message == "x".repeat(n),
         "logged_error" => cloud::chain(&std::io::Error::other("x".repeat(n))) == "x".repeat(n),

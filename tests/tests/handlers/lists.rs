@@ -7,11 +7,12 @@ use cloud::{
     memory::{Memory, Unkind},
     store::{Item, StorePort},
     tables::{
-        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DemandDaysOf, DemandOf, Key, Leavings,
-        List, LorasOf, PresenceIn, Query, SessionsOf, Table, TasksOf, TasksUpTo, UnarchivedIn, Uploads, WorkersOf,
+        AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DemandDaysOf, DemandOf, DocumentsIn,
+        DocumentsOf, Key, Leavings, List, LorasOf, PresenceIn, Query, SessionsOf, StepsOf, Table, TasksOf, TasksUpTo,
+        UnarchivedIn, Uploads, WorkersOf,
     },
 };
-use model::{PoolId, TeamId, UserId};
+use model::{DocumentId, PoolId, TeamId, UserId};
 use serde_json::json;
 
 use crate::support::{MARA, NOW, WORKER_2, World, minutes, workspace};
@@ -36,13 +37,19 @@ async fn entries<L: List>(list: L) -> usize {
         table,
         index,
         partition,
+        prefix,
         ..
     } = list.query();
     let (key, sort) = table.key();
     for number in 0..3 {
         let mut item: Item = [("version".to_owned(), json!(1))].into_iter().collect();
         item.insert(key.to_owned(), json!(format!("broken-{number}")));
-        item.extend(sort.map(|sort| (sort.to_owned(), json!(format!("broken-{number}")))));
+        let place = if prefix == "broken" {
+            format!("broken-{number}")
+        } else {
+            format!("{prefix}broken-{number}")
+        };
+        item.extend(sort.map(|sort| (sort.to_owned(), json!(place))));
         if let Some(index) = index {
             item.extend(index.sort.map(|sort| (sort.to_owned(), json!(number))));
         }
@@ -74,6 +81,11 @@ async fn what_cannot_be_read_ends_no_list() {
         ("UnarchivedIn", entries(UnarchivedIn("0", 10)).await),
         ("TasksUpTo", entries(TasksUpTo(&user, NOW)).await),
         ("AwaitedLoras", entries(AwaitedLoras).await),
+        // Keys and a version, which every item has.
+        ("HistoryOf", 0),
+        ("DocumentsOf", entries(DocumentsOf(&user)).await),
+        ("DocumentsIn", entries(DocumentsIn(&team)).await),
+        ("StepsOf", entries(StepsOf(&user, &DocumentId::new("d"))).await),
         ("CatalogUnder", entries(CatalogUnder("t", "broken")).await),
         ("Deletions", entries(Deletions).await),
         ("Uploads", entries(Uploads).await),

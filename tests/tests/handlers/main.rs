@@ -45,6 +45,7 @@ mod pools;
 mod port;
 mod presence;
 mod progress_push;
+mod recording;
 mod register;
 mod routes;
 mod serial;

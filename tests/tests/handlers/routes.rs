@@ -95,6 +95,18 @@ const WITHOUT_AUTHORIZER: &[(&str, &str)] = &[
         "GET /v1/studio/audit",
         "a browser brings a cookie; the function calls the verdict",
     ),
+    (
+        "GET /v1/studio/history",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    (
+        "GET /v1/studio/history/export",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    (
+        "GET /v1/studio/history/steps",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
     ("GET /v1/studio/script.js", "the page's script, the same for everybody"),
     (
         "GET /v1/user",
@@ -112,6 +124,10 @@ const WITHOUT_AUTHORIZER: &[(&str, &str)] = &[
     ),
     (
         "POST /v1/studio/act",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    (
+        "POST /v1/studio/history",
         "a browser brings a cookie; the function calls the verdict",
     ),
     (

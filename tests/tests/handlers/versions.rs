@@ -9,15 +9,16 @@ use cloud::{
     queue::Queued,
     store::{Item, StorePort},
     tables::{
-        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, CountedOf, DeletionOf, DemandAt,
-        DemandDayAt, DemandOf, DeviceOf, Entity, ForecastOf, HazardOf, Id, IdentityOf, InvitationOf, KeepRuleOf, Key,
-        LeavingAt, LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf, PresenceOf, SignInOf, Table,
-        TeamRateOf, TicketOf, UploadOf, UsageOf,
+        AddressRateOf, AllPools, AuditAt, AwaitedOf, BodyOf, BrowserOf, CatalogKey, ClassOf, CountedOf, DeletionOf,
+        DemandAt, DemandDayAt, DemandOf, DeviceOf, DocumentOf, Entity, ForecastOf, HazardOf, Id, IdentityOf,
+        InvitationOf, KeepRuleOf, Key, LeavingAt, LoraCountOf, LoraOf, NodesOf, NumbersOf, OpenCallAt, PaceOf,
+        PresenceOf, SignInOf, StepOf, Table, TeamRateOf, TicketOf, UploadOf, UsageOf,
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, GroupId, Identity, Invitation, Keep, KeepRule,
-    Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId, WorkerId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, GroupId, Identity, Invitation, Keep,
+    KeepRule, Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId,
+    WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
 };
@@ -129,6 +130,19 @@ async fn read_and_written(name: &str, item: &Value) -> Value {
             .await
         }
         "awaited-lora" => rewritten(AwaitedOf(TeamId::new(of("of")), of("hash")), item).await,
+        "class" => rewritten(ClassOf(TeamId::new(of("class"))), item).await,
+        "document" => {
+            rewritten(
+                DocumentOf(UserId::new(of("owner")), DocumentId::new(of("document"))),
+                item,
+            )
+            .await
+        }
+        "step" => {
+            let (owner, document) = (UserId::new(of("owner")), DocumentId::new(of("document")));
+            let asked = Millis(item["asked"].as_u64().unwrap());
+            rewritten(StepOf(owner, document, asked, of("task_id").parse().unwrap()), item).await
+        }
         "numbers" => rewritten(NumbersOf(TeamId::new(of("of")), of("model")), item).await,
         other => panic!("there is no kind of item {other}"),
     }
@@ -263,6 +277,9 @@ fn kind(key: &Key) -> &'static str {
         (Table::Pools, Some("hazard")) => "hazard",
         (Table::Pools, Some("names")) => "pools",
         (Table::Pools, _) => "presence",
+        (Table::History, Some(entry)) if entry.starts_with("step#") => "step",
+        (Table::History, _) => "document",
+        (Table::Accounts, _) if begins("class#") => "class",
         (Table::Accounts, _) if begins("user#") => "account",
         (Table::Accounts, _) if begins("usage#") => "usage",
         (Table::Accounts, _) if begins("keep#") => "keep-rule",
@@ -367,6 +384,10 @@ async fn flow() -> World {
         at: NOW,
     });
     world.put(account).await;
+    crate::recording::recorded(&world, NOW).await;
+    tasks::recording::set_class(&world.cloud.store, &TeamId::new(TEAM), true, NOW, |_| Ok(None))
+        .await
+        .unwrap();
     world
         .put(OpenCall {
             place: 2,

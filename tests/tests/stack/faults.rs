@@ -105,6 +105,7 @@ pub(crate) async fn late_result_of_a_lost_run(studio: Studio) -> Result<()> {
         reads: Vec::new(),
         lora_warning: false,
         pose: None,
+        pictures: None,
         thumbnails: Vec::new(),
     };
     let client = studio.painter.with_token(token);

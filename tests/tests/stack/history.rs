@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ::history::index::{Scope, after};
 use anyhow::{Context, Result, bail, ensure};
-use cloud::{Write, bucket::BucketPort};
+use cloud::{
+    Write,
+    bucket::BucketPort,
+    tables::{DemandOf, ForecastOf},
+};
 use model::Millis;
 use serde_json::Value;
 use tokio::process::Command;
@@ -41,6 +45,18 @@ pub(crate) async fn painted_archived_listed_and_read_by_others(studio: Studio) -
         let asked = record.parameters.context("nobody knows what it was asked with")?;
         ensure!(asked.kind == "generate" && asked.seed.is_some(), "{asked:?}");
     }
+    // Both were counted with their records, and the deployed function learns from it and publishes.
+    let store = studio.stack.store();
+    let counted = store.list(DemandOf(&studio.pool, 100)).await?;
+    let (arrivals, gpu_ms) = counted
+        .iter()
+        .fold((0, 0), |sum, it| (sum.0 + it.arrivals, sum.1 + it.gpu_ms));
+    ensure!(arrivals >= 2 && gpu_ms > 0, "{counted:?}");
+    studio.stack.forecast(true).await?;
+    studio.stack.forecast(false).await?;
+    let said = store.get(&ForecastOf(studio.pool.clone())).await?;
+    let said = said.context("nothing was forecast")?.hour;
+    ensure!(said.fault.is_none() && said.learned.is_some(), "{said:?}");
     // The next day.
     let tomorrow = cloud::now() + DAY;
     let done = ::history::compact(bucket, tomorrow).await;

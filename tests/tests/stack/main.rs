@@ -5,6 +5,7 @@
 
 mod access;
 mod browser;
+mod browser_history;
 mod browser_studio;
 mod cancel;
 mod chromium;
@@ -54,7 +55,12 @@ const ON_REAL: [&str; 3] = [
 ];
 /// Run when they are asked for, since they need more than is on every machine:
 /// `cargo test -p system-tests --test stack -- --ignored krita`.
-const NEED_PROGRAMS: [&str; 3] = ["krita::paints", "browser::signs_in", "browser_studio::shows_the_studio"];
+const NEED_PROGRAMS: [&str; 4] = [
+    "krita::paints",
+    "browser::signs_in",
+    "browser_studio::shows_the_studio",
+    "browser_history::shows_the_history",
+];
 
 macro_rules! trials {
     ($($module:ident::$name:ident),* $(,)?) => {
@@ -116,6 +122,7 @@ fn main() -> ExitCode {
         krita::paints,
         browser::signs_in,
         browser_studio::shows_the_studio,
+        browser_history::shows_the_history,
     ];
     let runtime = Arc::new(
         tokio::runtime::Builder::new_multi_thread()

@@ -88,6 +88,7 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         backlog: Some(pool.clone()),
         start_tag: now.0,
         lane: Lane::Interactive,
+        document: None,
         kind: None,
         state: TaskState::Queued,
         model: None,

@@ -85,6 +85,7 @@ fn assignment() -> Box<Assignment> {
         models: vec![],
         inputs: None,
         urls: RunUrls::default(),
+        recorded: false,
         limit_ms: 1,
         fetch_limit_ms: 0,
     })

@@ -56,6 +56,8 @@ pub(crate) struct Ready {
     pub(crate) uploads: Vec<Bytes>,
     /// What the finishing operations look at.
     pub(crate) shelf: Shelf,
+    /// The first one as it was sent, where the run is recorded.
+    pub(crate) first: Option<Bytes>,
 }
 
 /// Prepares the inputs of a plan. Takes its time: not for an async thread.

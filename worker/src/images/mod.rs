@@ -9,6 +9,7 @@ mod picture;
 mod preview;
 mod result_blob;
 mod segment;
+mod small;
 mod thumbnail;
 
 pub(crate) use bad_input::BadInput;
@@ -22,4 +23,5 @@ pub(crate) use preview::preview;
 pub(crate) use result_blob::{BadOutput, ResultBlob, check_count};
 #[cfg(test)]
 pub(crate) use segment::picture as read_picture;
+pub(crate) use small::{first, small};
 pub(crate) use thumbnail::thumbnails;

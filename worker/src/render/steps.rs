@@ -44,7 +44,7 @@ impl Renderer {
             self.host.serve(&run.team).await?;
             let files = self.files(run, &transfers).await?;
             let uploads = self.upload_inputs(run, &ready.uploads).await?;
-            Ok::<_, RenderError>((ready.uploads, uploads, ready.shelf, files))
+            Ok::<_, RenderError>((ready.uploads, uploads, (ready.shelf, ready.first), files))
         };
         // The socket must be open before the graph is posted; it opens while pictures are fetched.
         // Boxed: decoding, uploading and the commands of a host make a large future.
@@ -53,7 +53,7 @@ impl Renderer {
         // Fetching has its own limit: what it takes is not taken from the rendering.
         let fetch_limit = fetch_limit(run).unwrap_or_default();
         brake.deadline += fetch_limit;
-        let ((inputs, mut uploads, shelf, files), mut listener) = brake.guard(prepared).await?;
+        let ((inputs, mut uploads, (shelf, first), files), mut listener) = brake.guard(prepared).await?;
         brake.deadline -= fetch_limit.saturating_sub(files.fetching);
         let (loras, mut reads) = (files.checked, files.reads);
         for lora in &loras.misfits {
@@ -95,15 +95,16 @@ impl Renderer {
         self.status.loaded(&plan.models);
 
         let begun = Instant::now();
-        let (finish, output) = (plan.finish.clone(), plan.output);
+        let (finish, output, recorded) = (plan.finish.clone(), plan.output, run.recorded);
         let finished = tokio::task::spawn_blocking(move || {
             let pictures = match finish.as_slice() {
                 [] if !output.webp => pictures,
                 operations => images::finish(&pictures, operations, &shelf, output.webp)?,
             };
-            Ok::<_, BadOutput>((ResultBlob::new(&pictures, output)?, pictures))
+            let small = recorded.then(|| images::small(first.as_ref(), &pictures));
+            Ok::<_, BadOutput>((ResultBlob::new(&pictures, output)?, small, pictures))
         });
-        let (blob, pictures) = brake.guard(async { Ok::<_, RenderError>(finished.await??) }).await?;
+        let (blob, small, pictures) = brake.guard(async { Ok::<_, RenderError>(finished.await??) }).await?;
         // Beside each other: nobody waits for a thumbnail to be made.
         let put = async { transfers.put(&blob.bytes).await.map_err(RenderError::Upload) };
         let shrunk = async { Ok(thumbnails(&transfers, run, pictures).await) };
@@ -118,6 +119,7 @@ impl Renderer {
             reads,
             lora_warning: loras.warning,
             pose,
+            pictures: small,
             thumbnails,
         })
     }
@@ -133,7 +135,9 @@ impl Renderer {
             None => transfers.get(&blob).await.map_err(RenderError::Fetch)?,
         };
         let (wanted, finish) = (plan.inputs.clone(), plan.finish.clone());
-        Ok(tokio::task::spawn_blocking(move || images::prepare(&blob, &bytes, &wanted, &finish)).await??)
+        let first = run.recorded.then(|| images::first(&blob, &bytes)).flatten();
+        let ready = tokio::task::spawn_blocking(move || images::prepare(&blob, &bytes, &wanted, &finish)).await??;
+        Ok(Ready { first, ..ready })
     }
 
     /// The names under which the graph finds the pictures. Another team's are out of reach: its folders are another's.

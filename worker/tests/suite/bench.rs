@@ -231,6 +231,7 @@ impl Bench {
                 input,
                 ..RunUrls::default()
             },
+            recorded: false,
             limit_ms: 60_000,
             fetch_limit_ms: 0,
         }

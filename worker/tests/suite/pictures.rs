@@ -16,6 +16,7 @@ crate::scenarios! {
     warms_up_before_it_is_ready
     refines_a_picture_however_it_comes
     names_the_model_that_is_missing
+    shows_the_steps_of_a_recorded_run_alone
     refuses_a_damaged_picture_by_itself
     refuses_a_picture_of_another_size
     refuses_a_picture_that_was_changed
@@ -71,6 +72,48 @@ async fn warms_up_before_it_is_ready(mut bench: Bench) {
         .await;
     if let Some(double) = &bench.double {
         assert_eq!(double.stats().succeeded, 1);
+    }
+}
+
+async fn shows_the_steps_of_a_recorded_run_alone(bench: Bench) {
+    let bench = bench.ready().await;
+    let sent = webp(64, 64, 200);
+    let blob = InputBlob {
+        base64: Some(BASE64_STANDARD.encode(&sent)),
+        key: None,
+        etag: None,
+        offsets: vec![0],
+        size: sent.len() as u64,
+    };
+    for recorded in [true, false] {
+        let mut run = bench.assignment(&refine(fresh_seed()), Some(blob.clone()));
+        run.recorded = recorded;
+        let id = run.run_id;
+        bench.cloud.enqueue(run);
+        let made = bench.pictures(id).await;
+        let pictures = bench.cloud.result(id).await.pictures;
+        let Some(pictures) = pictures else {
+            assert!(!recorded, "a recorded run without its small pictures");
+            continue;
+        };
+        assert!(recorded, "small pictures of a run that is not recorded");
+        let read = |text: &String| {
+            let file = BASE64_STANDARD.decode(text).unwrap();
+            image::load_from_memory_with_format(&file, image::ImageFormat::WebP)
+                .unwrap()
+                .into_rgb8()
+        };
+        let input = read(pictures.input.as_ref().unwrap());
+        assert_eq!(input.dimensions(), (64, 64));
+        assert!(
+            input.get_pixel(32, 32).0[0].abs_diff(200) < 30,
+            "{:?}",
+            input.get_pixel(32, 32)
+        );
+        assert_eq!(pictures.results.len(), made.len());
+        for (small, whole) in pictures.results.iter().map(read).zip(&made) {
+            assert_eq!(small.dimensions(), whole.dimensions());
+        }
     }
 }
 

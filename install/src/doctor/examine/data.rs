@@ -8,7 +8,7 @@ use super::Findings;
 use crate::{doctor::Snapshot, prices};
 
 /// Tables whose items nothing else can make again: the template recovers them to any moment.
-const RECOVERABLE: [&str; 3] = ["Accounts", "Catalog", "Tasks"];
+const RECOVERABLE: [&str; 4] = ["Accounts", "Catalog", "History", "Tasks"];
 
 pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings) {
     catalogue(snapshot, findings);

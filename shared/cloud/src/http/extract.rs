@@ -6,7 +6,7 @@ use axum::{
     http::{header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
 };
-use model::{GroupId, Millis, TaskId, WorkerId};
+use model::{DocumentId, GroupId, Millis, TaskId, WorkerId};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::HttpError;
@@ -127,6 +127,11 @@ pub trait PathName: FromStr {
 impl PathName for TaskId {
     const PARAMETER: &str = "id";
     const WHAT: &str = "task";
+}
+
+impl PathName for DocumentId {
+    const PARAMETER: &str = "document";
+    const WHAT: &str = "document";
 }
 
 impl PathName for GroupId {

@@ -126,7 +126,7 @@ fn log(route: &str, response: &Response) {
     }
 }
 
-/// Every answer is text. Said by hand, since `lambda_http`'s own way brings the tables of every encoding there is.
+/// Every answer is text but a picture, which travels as base64. Said by hand, since `lambda_http`'s own way brings the tables of every encoding there is.
 async fn reply(mut response: Response) -> Reply {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -142,6 +142,12 @@ async fn reply(mut response: Response) -> Reply {
     reply.cookies = cookies;
     // Cannot fail: the body is in memory.
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    reply.body = Some(Body::Text(String::from_utf8_lossy(&bytes).into_owned()));
+    let kind = reply.headers.get(header::CONTENT_TYPE);
+    reply.is_base64_encoded = kind.is_some_and(|it| it.as_bytes().starts_with(b"image/"));
+    reply.body = Some(Body::Text(if reply.is_base64_encoded {
+        BASE64_STANDARD.encode(&bytes)
+    } else {
+        String::from_utf8_lossy(&bytes).into_owned()
+    }));
     reply
 }

@@ -135,6 +135,12 @@ impl Memory {
         self.state().objects.insert(key.to_owned(), (size, text.to_owned()));
     }
 
+    /// The keys of all objects, for assertions.
+    pub fn objects(&self) -> Vec<String> {
+        let state = self.state();
+        state.objects.keys().chain(state.files.keys()).cloned().collect()
+    }
+
     /// Every item of the tables, for assertions.
     pub fn items(&self) -> Vec<(Key, Item)> {
         self.state()

@@ -38,6 +38,7 @@ pub(crate) fn task(now: Millis) -> Task {
         backlog: Some(PoolId::new("default")),
         start_tag: now.0,
         lane: Lane::Interactive,
+        document: None,
         kind: None,
         state: TaskState::Queued,
         model: Some("dreamshaper_8.safetensors".to_owned()),

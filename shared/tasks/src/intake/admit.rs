@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloud::{Cloud, StoreError, Write, on_conflict, tables::TeamRateOf};
-use model::{Account, MicroUsd, Millis, Pace, Settings, Task, TaskBody, TeamRate, Usage};
+use model::{Account, DocumentId, MicroUsd, Millis, Pace, Settings, Task, TaskBody, TeamRate, Usage};
 use policy::{
     estimate, fair,
     rate::{self, Rate},
@@ -11,7 +11,7 @@ use policy::{
 };
 
 use super::{IntakeError, Wanted};
-use crate::line::Line;
+use crate::{line::Line, recording};
 
 /// What was written, or found.
 #[derive(Debug)]
@@ -34,8 +34,11 @@ pub(super) async fn write(
     wanted: &Wanted,
 ) -> Result<Written, IntakeError> {
     let (now, upload) = (task.created, wanted.files.object());
+    let named = wanted.document.clone().unwrap_or_else(DocumentId::unnamed);
     on_conflict!({
-        let before = accounts::usage(&cloud.store, &account.user_id, now).await?;
+        let before = accounts::usage(&cloud.store, &account.user_id, now);
+        let opened = recording::open(&cloud.store, account, &named, task, body.parameters.as_ref());
+        let (before, mut opened) = tokio::try_join!(before, opened)?;
         let (mut task, mut body, mut usage) = (task.clone(), body.clone(), before.clone());
         let mut team = team_rate(cloud, settings, account).await?;
         let taken = take(settings, account, &mut usage, team.as_mut(), task.reserved, now);
@@ -48,7 +51,11 @@ pub(super) async fn write(
                 task.start_tag = place(&mut usage, &line.pace, &task);
                 let eta = line.eta_of_new(&task, settings, now);
                 task.eta = eta.map(|eta| now + eta.done);
+                task.document = opened.as_ref().map(|it| it.document().clone());
                 let mut writes = vec![Write::put(&mut task)?, Write::put(&mut body)?, Write::put(&mut usage)?];
+                if let Some(opened) = &mut opened {
+                    writes.extend(opened.writes()?);
+                }
                 if let Some(team) = &mut team {
                     writes.push(Write::put(team)?);
                 }

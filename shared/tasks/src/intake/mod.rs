@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cloud::{Cloud, chain, metrics, queue::Queued};
 use model::{
-    Account, Lane, MicroUsd, Millis, Parameters, Settings, Task, TaskId, TaskState, Usage, Variant,
+    Account, DocumentId, Lane, MicroUsd, Millis, Parameters, Settings, Task, TaskId, TaskState, Usage, Variant,
     metrics::{REFUSALS, SUBMITS},
     socket::ServerMessage,
     worker_api::ModelFile,
@@ -60,6 +60,8 @@ pub struct Wanted {
     pub models: Vec<ModelFile>,
     /// How urgent it is.
     pub lane: Lane,
+    /// The document that it is for, where the request names one.
+    pub document: Option<DocumentId>,
     /// The whole credits that it may cost, which are reserved.
     pub credits: u64,
     /// The language of its prompts, "" for English.
@@ -165,6 +167,7 @@ fn task(account: &Account, draft: Draft<'_>, settings: &Settings, now: Millis) -
         backlog: Some(account.pool.clone()),
         start_tag: 0, // `admit::write` gives the place
         lane: draft.lane,
+        document: None,
         kind: Some(draft.kind.to_owned()),
         state: TaskState::Queued,
         model: draft.plan.models.first().cloned(),

@@ -35,7 +35,9 @@ impl World {
         let response = cloud::http::answer(self.router(&route), event, now).await;
         let page = is_page(&route) || response.status_code == 303;
         let script = is_script(&route) && response.status_code == 200;
-        let content_type = if script {
+        let content_type = if response.is_base64_encoded {
+            "image/apng"
+        } else if script {
             "text/javascript; charset=utf-8"
         } else if page {
             "text/html; charset=utf-8"
@@ -53,7 +55,7 @@ impl World {
             location: location.map(|it| it.to_str().unwrap().to_owned()),
             cookies: response.cookies,
             status: response.status_code,
-            body: if page || script {
+            body: if page || script || response.is_base64_encoded {
                 Value::String(text)
             } else {
                 serde_json::from_str(&text).unwrap()

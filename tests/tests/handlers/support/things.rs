@@ -193,6 +193,7 @@ pub(crate) fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         backlog: Some(PoolId::new(POOL)),
         start_tag: now.0,
         lane: Lane::Interactive,
+        document: None,
         kind: None,
         state: TaskState::Queued,
         model: Some("dreamshaper_8.safetensors".to_owned()),
