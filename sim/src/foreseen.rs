@@ -22,7 +22,7 @@ pub fn foreseen(demand: &Demand, world: &World) -> Vec<NextHour> {
     let first = MIDNIGHT / span;
     let slots = usize::try_from(demand.days).unwrap_or_default() * DAY;
     let (mut arrivals, mut gpu_s) = (vec![0.0; slots], vec![0.0; slots]);
-    let usual = (world.picture_s.0 + world.picture_s.1) / 2.0 * world.service_factor;
+    let usual = f64::midpoint(world.picture_s.0, world.picture_s.1) * world.service_factor;
     for request in &demand.requests {
         if let Some(at) = usize::try_from(request.at / span).ok().filter(|it| *it < slots) {
             arrivals[at] += 1.0;

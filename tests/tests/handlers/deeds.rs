@@ -77,7 +77,7 @@ async fn studio(deed: &Deed) -> (World, Browser) {
         "resume" => {
             world
                 .alter_pool(|it| it.breaker.forced = Some(BreakerForce::Open))
-                .await
+                .await;
         }
         "lift" | "hold" => {
             world

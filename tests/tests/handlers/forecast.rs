@@ -67,7 +67,7 @@ async fn kept(world: &World, what: &str) -> String {
         .unwrap()
 }
 
-async fn keep(world: &World, what: &str, text: &str) {
+fn keep(world: &World, what: &str, text: &str) {
     let key = format!("forecast/{POOL}/{what}.json");
     world.memory.put_object(&key, text.len() as u64, text);
 }
@@ -151,7 +151,7 @@ async fn what_is_damaged_is_not_used() {
         (turned.as_str(), "damaged"),
         ("", "damaged"),
     ] {
-        keep(&world, "learned", what).await;
+        keep(&world, "learned", what);
         world.forecast(false, morning).await;
         let hour = said(&world).await;
         assert!(hour.fault.as_ref().is_some_and(|it| it.contains(words)), "{hour:?}");
@@ -166,7 +166,7 @@ async fn what_is_damaged_is_not_used() {
     world.forecast(false, morning).await;
     assert_eq!(said(&world).await.acting, before.acting);
     // Without a record of what was said there is no evidence.
-    keep(&world, "said", "{}").await;
+    keep(&world, "said", "{}");
     world.forecast(false, morning).await;
     assert!(said(&world).await.fault.is_some());
     world.forecast(false, morning).await;

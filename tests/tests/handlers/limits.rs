@@ -289,7 +289,7 @@ async fn goes_through(name: &str, n: usize) -> bool {
                 "variants" => json!({ "seeds": n }),
                 _ => json!({ "prompt_parts": parts.collect::<serde_json::Map<_, _>>() }),
             };
-            let prompt: String = (0..n).map(|part| format!("{{p{part}}}")).collect();
+            let prompt = (0..n).map(|part| format!("{{p{part}}}")).collect::<Vec<_>>().concat();
             let mut body = with(memory, "01_generate", &[("/conditioning/positive", prompt.into())]);
             body["input"]["variants"] = variants;
             world.submit(MARA, &body, NOW).await.status == 200

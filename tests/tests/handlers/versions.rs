@@ -234,7 +234,7 @@ fn says(read: &Value, said: &Value) -> bool {
 /// Each kind of item that this release keeps is among the golden ones, so that a new kind cannot be forgotten.
 #[tokio::test]
 async fn what_a_whole_flow_leaves_behind_is_of_known_kinds() {
-    let world = flow().await;
+    let world = Box::pin(flow()).await;
     #[expect(clippy::disallowed_methods, reason = "a switch of this test alone")]
     if std::env::var("UPDATE_ITEMS").is_ok() {
         dump(&world);

@@ -1,6 +1,9 @@
 //! From a picture to its record, and from there to who asks.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use ::history::index::{Scope, after};
 use anyhow::{Context, Result, bail, ensure};
@@ -127,7 +130,9 @@ async fn python() -> Option<PathBuf> {
     match made(&home, &python).await {
         Ok(()) => Some(python),
         Err(why) => {
-            eprintln!("history: the files are not read by a second reader, since {DUCKDB} is not to be had: {why:#}");
+            let why =
+                format!("history: the files are not read by a second reader, since {DUCKDB} is not to be had: {why:#}");
+            let _ = writeln!(std::io::stderr(), "{why}");
             None
         }
     }

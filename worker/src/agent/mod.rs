@@ -268,7 +268,7 @@ impl Agent {
                 self.stop.send_replace(None);
                 let stop = self.stop.subscribe();
                 tasks.spawn(async move {
-                    let finished = renderer.render(*run, stop).await;
+                    let finished = Box::pin(renderer.render(*run, stop)).await;
                     send(&events, Event::Finished(finished)).await;
                 });
             }

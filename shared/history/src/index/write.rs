@@ -152,8 +152,8 @@ async fn put_part(bucket: &Bucket, scope: &Scope, month: &str, entries: &[Entry]
     let lines = lines?;
     let file: Bytes = packed(lines.iter().map(String::as_str));
     let hash = Sha256::digest(&file);
-    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let part = Part::of(entries, format!("{month}/{hash}"));
+    let hash = u64::from_be_bytes(hash.first_chunk().copied().unwrap_or_default());
+    let part = Part::of(entries, format!("{month}/{hash:016x}"));
     bucket.put_if(&scope.part_key(&part), file, Expect::Anything).await?;
     Ok(part)
 }

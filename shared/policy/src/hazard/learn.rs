@@ -207,7 +207,7 @@ fn goes_on(course: &mut Course, on: bool, asked: u32, now: Millis, start: Durati
         Some(since) => {
             let came = now.since(since);
             if came >= start {
-                course.usd += prices.minute * minutes(passed.min(came - start));
+                course.usd += prices.minute * minutes(passed.min(came.saturating_sub(start)));
             } else if asked > 0 && came + Duration::from_mins(1) < start {
                 course.usd += prices.wait * f64::from(asked);
             }

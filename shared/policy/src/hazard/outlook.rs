@@ -64,7 +64,7 @@ pub(super) fn gain(hazard: &Hazard, snapshot: &PoolSnapshot<'_>, at: Millis, pri
         let idling = prices.minute * (minute + 1.0 - ready_in).clamp(0.0, 1.0);
         sum += still
             * (asks * (prices.start() + in_time) + returns * (prices.start() + in_time * soon)
-                - idling * (1.0 - (asks + returns) / 2.0));
+                - idling * (1.0 - f64::midpoint(asks, returns)));
         best = best.max(sum);
         still *= no_ask * no_return;
     }
