@@ -1,5 +1,7 @@
 //! Time-lapses, read back by the decoder of another hand than wrote them.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::io::Cursor;
 
 use image::{AnimationDecoder, codecs::png::PngDecoder};

@@ -1,7 +1,7 @@
 //! From a picture to its record, and from there to who asks.
 
 use std::{
-    io::Write,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
