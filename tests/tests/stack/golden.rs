@@ -26,7 +26,7 @@ use crate::studio::Studio;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is right where it is not 200: the events that nobody can answer well.
-const OTHERS: [(&str, i64); 13] = [
+const OTHERS: [(&str, i64); 20] = [
     // Its parts are not there.
     ("catalog/complete-model", 409),
     // Its token is a fake, which the function itself looks at.
@@ -43,6 +43,14 @@ const OTHERS: [(&str, i64); 13] = [
     ("progress-push/default", 400),
     // A proof of identity can be made by an instance only, and is good for minutes.
     ("claim/register", 403),
+    // There is no such group and no such document, and the task that is there still waits.
+    ("generate/group", 404),
+    ("generate/cancel-group", 404),
+    ("generate/history", 404),
+    ("generate/keep", 409),
+    ("generate/keep-no-longer", 409),
+    ("generate/delete-task", 409),
+    ("generate/applied", 409),
     // The local stack has no provider to sign in with.
     ("account/sign-in-provider", 404),
     ("account/sign-in-callback", 404),
