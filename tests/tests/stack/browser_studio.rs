@@ -252,8 +252,10 @@ async fn acts(studio: &Studio, page: &mut Page, user: &str) -> Result<()> {
     ensure!(account.credits == 12345, "{account:?}");
     let shown = ["shown only here and now"];
     deed(page, "Invite", &[], "Make an invitation", &shown).await?;
-    tab_to(page, "Back to the studio").await?;
-    page.enter().await?;
+    for link in ["Back to the studio", "All of it"] {
+        tab_to(page, link).await?;
+        page.enter().await?;
+    }
     let text = page.text().await?;
     for part in [
         "limits", "lift", "hold", "keep", "cancel", "stop", "budget", "invite", user,

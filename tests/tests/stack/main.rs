@@ -5,6 +5,7 @@
 
 mod access;
 mod browser;
+mod browser_group;
 mod browser_history;
 mod browser_studio;
 mod cancel;
@@ -55,10 +56,11 @@ const ON_REAL: [&str; 3] = [
 ];
 /// Run when they are asked for, since they need more than is on every machine:
 /// `cargo test -p system-tests --test stack -- --ignored krita`.
-const NEED_PROGRAMS: [&str; 4] = [
+const NEED_PROGRAMS: [&str; 5] = [
     "krita::paints",
     "browser::signs_in",
     "browser_studio::shows_the_studio",
+    "browser_group::shows_the_variants",
     "browser_history::shows_the_history",
 ];
 
@@ -122,6 +124,7 @@ fn main() -> ExitCode {
         krita::paints,
         browser::signs_in,
         browser_studio::shows_the_studio,
+        browser_group::shows_the_variants,
         browser_history::shows_the_history,
     ];
     let runtime = Arc::new(
