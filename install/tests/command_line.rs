@@ -103,6 +103,7 @@ fn what_is_missing_is_said_with_what_to_do() {
         "Catalog",
         "Accounts",
         "Pools",
+        "History",
     ];
     let good: Vec<_> = tables.iter().map(|table| format!("\"{table}Table\":\"x\"")).collect();
     let good = file(

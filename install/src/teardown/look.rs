@@ -212,6 +212,7 @@ mod tests {
             "ApiLogsAccount",
             "ApiLogsRole",
             "Catalog",
+            "History",
             "Models",
             "Pictures",
             "Tasks",

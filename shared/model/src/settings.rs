@@ -43,7 +43,9 @@ impl Value for u64 {
 /// Dollars.
 impl Value for MicroUsd {
     fn read(text: &str) -> Option<Self> {
-        let usd: f64 = text.parse().ok()?;
+        // No exponent, and none of the words that a number may be.
+        let plain = text.chars().all(|it| it.is_ascii_digit() || it == '.');
+        let usd: f64 = plain.then(|| text.parse().ok()).flatten()?;
         (0.0..=1e6).contains(&usd).then(|| Self((usd * 1e6).round() as u64))
     }
     fn text(&self) -> String {

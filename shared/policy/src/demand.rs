@@ -55,18 +55,20 @@ const SAME_HOUR: f64 = 4.0;
 pub fn of_hour(counts: &[DemandCount], from: Millis) -> Vec<String> {
     const DAY_MS: u64 = 24 * 3_600_000;
     const HALF_HOUR_MS: u64 = 1_800_000;
-    let mut wanted: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut wanted: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     for count in counts.iter().filter(|it| it.at < from) {
         let ago = from.since(count.at).as_secs_f64() * 1000.0;
         // From half an hour before the hour until half an hour after it.
         let same = (count.at.0 + HALF_HOUR_MS + DAY_MS - from.0 % DAY_MS) % DAY_MS < 4 * HALF_HOUR_MS;
-        let weight = (-ago / HALF_LIFE_MS).exp2() * if same { SAME_HOUR } else { 1.0 };
         for (model, times) in &count.models {
-            *wanted.entry(model).or_default() += weight * *times as f64;
+            let pictures = (-ago / HALF_LIFE_MS).exp2() * *times as f64;
+            let (all, weight) = wanted.entry(model).or_default();
+            *all += pictures;
+            *weight += pictures * if same { SAME_HOUR } else { 1.0 };
         }
     }
-    let mut wanted: Vec<_> = wanted.into_iter().filter(|(_, weight)| *weight >= FEW).collect();
-    wanted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    let mut wanted: Vec<_> = wanted.into_iter().filter(|(_, (all, _))| *all >= FEW).collect();
+    wanted.sort_by(|a, b| b.1.1.total_cmp(&a.1.1).then(a.0.cmp(b.0)));
     wanted
         .into_iter()
         .take(OF_HOUR)

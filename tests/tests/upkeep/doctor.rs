@@ -58,7 +58,7 @@ pub(crate) async fn finds_what_is_wrong(studio: &Studio) -> Result<()> {
     for function in ["LifecycleFunction", "IdleReaperFunction"] {
         services.invoke(function).await?;
     }
-    for table in ["AccountsTable", "CatalogTable", "TasksTable"] {
+    for table in ["AccountsTable", "CatalogTable", "HistoryTable", "TasksTable"] {
         let wanted = json!({
             "TableName": services.outputs().get(table)?,
             "PointInTimeRecoverySpecification": { "PointInTimeRecoveryEnabled": true },

@@ -108,7 +108,7 @@ pub(crate) async fn leaves_nothing_that_costs(studio: &Studio) -> Result<()> {
         text.contains("is down. What was kept") && text.contains("table Accounts"),
         "{text}"
     );
-    ensure!(left(studio).await? == (3, 2), "{:?}", left(studio).await?);
+    ensure!(left(studio).await? == (4, 2), "{:?}", left(studio).await?);
 
     // Killed ever later, until it is done.
     let mut killed = 0;
