@@ -51,7 +51,8 @@ pub(crate) async fn shows_the_studio(studio: Studio) -> Result<()> {
         }
         Ok::<_, anyhow::Error>(())
     };
-    tokio::time::timeout(Duration::from_secs(15), live)
+    // By the clock each five seconds, later after one that was not answered.
+    tokio::time::timeout(Duration::from_secs(40), live)
         .await
         .context("the page does not come up to date")??;
     set_breaker(&studio, None).await?;
@@ -262,6 +263,8 @@ async fn acts(studio: &Studio, page: &mut Page, user: &str) -> Result<()> {
     ] {
         ensure!(text.contains(part), "no {part} in {text}");
     }
+    tab_to(page, "Back to the studio").await?;
+    page.enter().await?;
     let own = store.list(cloud::tables::TasksOf(&UserId::new(user))).await?;
     for task in own {
         let task = store.get(&task.task_id).await?.context("no task")?;
