@@ -19,7 +19,10 @@ pub(crate) async fn shows_the_variants(studio: Studio) -> Result<()> {
     let user = format!("painter-of-{}", studio.pool);
     let mut request = small(4, 1)?;
     request["input"]["variants"] = json!({ "prompts": ["a fox in the snow", "a fox at night"], "seeds": 3 });
-    let asked = studio.painter.call("POST", "generate", Some(request.to_string())).await?;
+    let asked = studio
+        .painter
+        .call("POST", "generate", Some(request.to_string()))
+        .await?;
     ensure!(asked.status == 200, "{asked:?}");
     let group = asked.body["group"].as_str().context("no group")?;
     let ids = asked.body["variants"].as_array().context("no variants")?;
@@ -37,7 +40,10 @@ pub(crate) async fn shows_the_variants(studio: Studio) -> Result<()> {
         }
         tokio::time::sleep(LOOK).await;
     };
-    ensure!(sheet.starts_with(b"RIFF") && sheet.get(8..12) == Some(b"WEBP"), "the sheet is no WebP");
+    ensure!(
+        sheet.starts_with(b"RIFF") && sheet.get(8..12) == Some(b"WEBP"),
+        "the sheet is no WebP"
+    );
     tokio::fs::write(seen("group-sheet").with_extension("webp"), &sheet).await?;
     let address = format!("{}/groups/{group}/page", studio.painter.api);
     for (name, width, height) in [("phone", 390, 780), ("desktop", 1280, 1000)] {
