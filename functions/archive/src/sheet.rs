@@ -1,12 +1,14 @@
 //! The contact sheet of a group of variants, once all of its tasks are over: the one picture that a function makes.
 
+use std::io::Cursor;
+
 use cloud::{
     Cloud, StoreError, Write,
     bucket::{BucketError, Expect},
     on_conflict,
     retry::MayConflict,
 };
-use image::{ImageFormat, RgbImage};
+use image::{ImageFormat, ImageReader, Limits, RgbImage};
 use model::{Group, Task, TaskId, TaskState};
 use tracing::info;
 
@@ -37,7 +39,7 @@ pub(crate) async fn make(cloud: &Cloud, id: TaskId) -> Result<bool, SheetError> 
         return Ok(false);
     };
     let made = on_conflict!({
-        let group = cloud.store.get(&variant.group).await?;
+        let group = cloud.store.get_readable(&variant.group).await?;
         let Some(mut group) = group.filter(|it| it.sheet.is_none()) else {
             return Ok(false);
         };
@@ -97,6 +99,32 @@ async fn picture(cloud: &Cloud, task: Option<&Task>) -> Result<Result<RgbImage, 
     let Some(whole) = cloud.bucket.read(&key).await? else {
         return Ok(Err("kept no more"));
     };
-    let picture = image::load_from_memory_with_format(&whole.bytes, ImageFormat::WebP);
-    Ok(picture.map(|it| it.to_rgb8()).map_err(|_| "damaged"))
+    Ok(decoded(&whole.bytes).ok_or("damaged"))
+}
+
+/// Longest side of a thumbnail, pixels. A worker that lies may send one of few bytes that would take all of the memory.
+const LARGEST: u32 = 512;
+
+fn decoded(file: &[u8]) -> Option<RgbImage> {
+    let mut reader = ImageReader::with_format(Cursor::new(file), ImageFormat::WebP);
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LARGEST);
+    limits.max_image_height = Some(LARGEST);
+    reader.limits(limits);
+    reader.decode().ok().map(|it| it.to_rgb8())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thumbnail_that_would_take_the_memory_is_damaged() {
+        for (width, good) in [(256, true), (513, false), (16_000, false)] {
+            let pixels = vec![90; width as usize * 4 * 3];
+            let file = pictures::webp(&pixels, width, 4, false).unwrap();
+            assert_eq!(decoded(&file).is_some(), good, "{width}");
+        }
+        assert_eq!(decoded(b"garbage"), None);
+    }
 }
