@@ -75,7 +75,7 @@ pub async fn by_rule(cloud: &Cloud, task: &Task, now: Millis) -> Result<Option<T
     if task.result.as_ref().is_none_or(|result| result.kept.is_some()) {
         return Ok(None);
     }
-    let rule = cloud.store.get(&KeepRuleOf(task.team.clone())).await?;
+    let rule = cloud.store.get_readable(&KeepRuleOf(task.team.clone())).await?;
     let how = rule.map(|rule| rule.keep).filter(|how| *how != Keep::Nothing);
     let Some(how) = how else { return Ok(None) };
     match decide(cloud, task.task_id, &task.owner, how, now, |kept| kept.is_none()).await {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloud::{
     fault::{Fault, How},
-    tables::{BodyOf, Table},
+    tables::{BodyOf, KeepRuleOf, Table},
 };
 use model::{
     Group, GroupId, Keep, KeepRule, Member, Millis, Outcome, RunTimes, Settings, TaskBody, TaskId, TaskResult,
@@ -364,6 +364,17 @@ async fn a_teams_rule_keeps_what_nobody_has_decided() {
     assert_eq!(apply().await, Some(Keep::Always));
     call(&world, MARA, KEEP_NO_LONGER, NOW).await.ok();
     assert_eq!(apply().await, Some(Keep::Nothing));
+}
+
+/// A record is written all the same.
+#[tokio::test]
+async fn a_rule_that_cannot_be_read_is_none() {
+    let world = World::new().await;
+    finished(&world, NOW).await;
+    world.damage(&KeepRuleOf(TeamId::new(TEAM))).await;
+    let archived = tasks::archive::write(&world.cloud, &Settings::default(), task_id(), NOW).await;
+    assert!(archived.unwrap());
+    assert_eq!(world.task(&task_id()).await.result.unwrap().kept, None);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use cloud::{
     fault::{Fault, How},
-    tables::Table,
+    tables::{ClassOf, DocumentOf, Table},
 };
 use model::{Account, Document, DocumentId, Millis, Role, Settings, Step, StepPictures, TaskId, TeamId, UserId};
 use proptest::prelude::*;
@@ -340,6 +340,20 @@ async fn nothing_is_recorded_after_a_change_of_mind() {
         .ok();
     finish(&world, &result, NOW + seconds(209)).await;
     assert_eq!(kept(&world), 0);
+}
+
+/// Nobody is kept from painting by what was said of histories, and what cannot be read is no consent.
+#[tokio::test]
+async fn consent_that_cannot_be_read_is_none_and_stops_no_picture() {
+    let world = World::new().await;
+    let document: DocumentId = "doc-1".parse().unwrap();
+    switch(&world, MARA, "doc-1", true, NOW).await;
+    world.damage(&ClassOf(TeamId::new(TEAM))).await;
+    painted(&world, MARA, Some("doc-1"), NOW + seconds(1)).await;
+    painted(&world, MARA, None, NOW + seconds(100)).await;
+    world.damage(&DocumentOf(UserId::new(MARA), document)).await;
+    painted(&world, MARA, Some("doc-1"), NOW + seconds(200)).await;
+    assert!(steps(&world).is_empty());
 }
 
 async fn set_class(world: &World, recording: bool) {

@@ -1,7 +1,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use cloud::{Store, StoreError, Write, chain, on_conflict, tables::StepOf};
 use model::{Account, Applied, Document, DocumentId, Millis, Parameters, Step, StepPictures, Task, TaskState};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::consent::{Heard, HistoryError};
 
@@ -20,7 +20,14 @@ pub(crate) async fn open(
     task: &Task,
     parameters: Option<&Parameters>,
 ) -> Result<Option<Opened>, StoreError> {
-    let heard = Heard::read(store, (&account.user_id, &account.team), document, task.created).await?;
+    let heard = match Heard::read(store, (&account.user_id, &account.team), document, task.created).await {
+        // It may say no, and it must not keep anybody from painting.
+        Err(problem @ StoreError::Shape { .. }) => {
+            error!(user.id = %account.user_id, error = chain(&problem), "consent cannot be read; nothing is recorded");
+            return Ok(None);
+        }
+        heard => heard?,
+    };
     if !heard.is_wanted() || heard.document.steps >= Document::MOST_STEPS {
         return Ok(None);
     }

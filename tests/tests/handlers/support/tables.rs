@@ -23,6 +23,24 @@ impl World {
         }
     }
 
+    /// Makes an item one that cannot be read: it has its keys and nothing else.
+    pub(crate) async fn damage(&self, id: &impl Id) {
+        let key = id.key();
+        let (partition, sort) = key.table.key();
+        let mut item = cloud::store::Item::new();
+        item.insert("version".to_owned(), 1.into());
+        item.insert(partition.to_owned(), key.partition.clone().into());
+        if let (Some(name), Some(place)) = (sort, key.sort.clone()) {
+            item.insert(name.to_owned(), place.into());
+        }
+        let write = Write {
+            expect: version_of(&self.memory, &key),
+            key,
+            item: Some(item),
+        };
+        cloud::store::StorePort::commit(&self.memory, &[write]).await.unwrap();
+    }
+
     pub(crate) async fn get<I: Id>(&self, id: &I) -> I::Entity {
         self.port.get(id).await.expect("the item is there")
     }
