@@ -1,13 +1,12 @@
 //! Small pictures for the history of a document whose painter has agreed to one. Takes its time: not for an async thread.
 
-use std::{io::Cursor, ops::Range};
+use std::ops::Range;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use image::ImageReader;
 use model::{StepPictures, worker_api::InputBlob};
 
-use super::finish::decoding;
+use super::thumbnail::shrunk;
 
 /// Pixels of the longer side that are tried, the largest first; the last fits whatever is in the picture, since it has fewer
 /// bytes as it is.
@@ -34,30 +33,17 @@ pub(crate) fn small(input: Option<&Bytes>, results: &[Bytes]) -> StepPictures {
 }
 
 fn webp(file: &[u8], most: usize) -> Option<Vec<u8>> {
-    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?;
-    reader.limits(decoding());
-    let mut picture = reader.decode().ok()?;
-    for side in SIDES {
-        if picture.width().max(picture.height()) > side {
-            picture = picture.thumbnail(side, side);
-        }
-        let (width, height) = (picture.width(), picture.height());
-        let coded = if picture.color().has_alpha() {
-            pictures::webp(&picture.to_rgba8(), width, height, true)
-        } else {
-            pictures::webp(&picture.to_rgb8(), width, height, false)
-        }?;
-        if coded.len() <= most {
-            return Some(coded);
-        }
-    }
-    None
+    let tries = SIDES.map(|side| (side, ()));
+    shrunk(file, most as u64, tries, |pixels, width, height, alpha, ()| {
+        pictures::webp(pixels, width, height, alpha)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
+    use std::io::Cursor;
 
     fn file(picture: impl Into<DynamicImage>, format: ImageFormat) -> Bytes {
         let mut file = Cursor::new(vec![]);

@@ -27,21 +27,32 @@ pub(crate) fn thumbnails(pictures: &[Bytes]) -> Option<Vec<Bytes>> {
 }
 
 fn thumbnail(file: &[u8]) -> Option<Bytes> {
+    shrunk(file, MAX_THUMBNAIL, TRIES, pictures::webp_of).map(Bytes::from)
+}
+
+/// The picture as the first of these tries, a longer side and a quality, that makes at most so many bytes of it; `coded` has
+/// its pixels, width, height, whether with alpha, and the quality. None if it cannot be read, or no try is small enough.
+pub(super) fn shrunk<Q>(
+    file: &[u8],
+    most: u64,
+    tries: impl IntoIterator<Item = (u32, Q)>,
+    coded: impl Fn(&[u8], u32, u32, bool, Q) -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?;
     reader.limits(decoding());
     let mut picture = reader.decode().ok()?;
-    for (side, quality) in TRIES {
+    for (side, quality) in tries {
         if picture.width().max(picture.height()) > side {
             picture = picture.thumbnail(side, side);
         }
         let (width, height) = (picture.width(), picture.height());
-        let coded = if picture.color().has_alpha() {
-            pictures::webp_of(&picture.to_rgba8(), width, height, true, quality)
+        let made = if picture.color().has_alpha() {
+            coded(&picture.to_rgba8(), width, height, true, quality)
         } else {
-            pictures::webp_of(&picture.to_rgb8(), width, height, false, quality)
+            coded(&picture.to_rgb8(), width, height, false, quality)
         }?;
-        if coded.len() as u64 <= MAX_THUMBNAIL {
-            return Some(coded.into());
+        if made.len() as u64 <= most {
+            return Some(made);
         }
     }
     None

@@ -9,14 +9,14 @@ use cloud::{Cloud, StoreError, Write, metrics, on_conflict};
 use futures_util::future::try_join_all;
 use model::{
     Account, Group, GroupId, Lane, Member, Millis, Parameters, Settings, Task, TaskBody, TaskId, Usage, Variant,
-    metrics::{REFUSALS, SUBMITS},
+    metrics::SUBMITS,
     worker_api::{InputBlob, ModelFile},
 };
 use tracing::info;
 use uuid::Uuid;
 use workflow::Plan;
 
-use super::{BODY_LIFE, Draft, Files, Fresh, IntakeError, Recent, admit, announce, task};
+use super::{BODY_LIFE, Draft, Files, Fresh, IntakeError, Recent, admit, announce, note_refusal, task};
 use crate::{bodies, line::Line};
 
 /// How long a group is kept.
@@ -75,10 +75,7 @@ pub async fn admit_group(
     now: Millis,
 ) -> Result<AdmittedGroup, IntakeError> {
     let admitted = let_in(cloud, settings, recent, account, wanted, now).await;
-    if let Some(why) = admitted.as_ref().err().and_then(IntakeError::refusal) {
-        metrics::note([REFUSALS.sample([why], 1.0)], &[("pool", &account.pool)]);
-    }
-    admitted
+    admitted.inspect_err(|error| note_refusal(account, error))
 }
 
 async fn let_in(

@@ -91,10 +91,14 @@ pub async fn admit(
     now: Millis,
 ) -> Result<Admitted, IntakeError> {
     let admitted = let_in(cloud, settings, recent, account, wanted, now).await;
-    if let Some(why) = admitted.as_ref().err().and_then(IntakeError::refusal) {
+    admitted.inspect_err(|error| note_refusal(account, error))
+}
+
+/// Counts who was not let in.
+fn note_refusal(account: &Account, error: &IntakeError) {
+    if let Some(why) = error.refusal() {
         metrics::note([REFUSALS.sample([why], 1.0)], &[("pool", &account.pool)]);
     }
-    admitted
 }
 
 async fn let_in(
