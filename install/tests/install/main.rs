@@ -348,25 +348,46 @@ async fn shares_models(studio: &Studio) {
     let count = async |what: &str, list: &str| studio.efs(what).await[list].as_array().unwrap().len();
     let subnets = studio.ec2("Action=DescribeSubnets").await;
     let ids = |name: &str| {
-        let parts = subnets.split(&format!("<{name}>")).skip(1);
-        parts.map(|it| it.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
+        let begin = format!("<{name}>");
+        let parts = subnets.split(begin.as_str()).skip(1);
+        parts
+            .map(|it| it.split('<').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let (vpc, mut subnets) = (ids("vpcId").remove(0), ids("subnetId"));
     subnets.truncate(2);
     // Its addresses lie in subnets, so these have to be named.
     let alone = studio.deploys(&["--yes", "--parameter", "SharedModels=efs"]).await;
     contains(&problem(&alone), &["SharedModels=efs needs VpcId and SubnetIds"]);
-    let with = ["--yes", "--vpc", &vpc, "--subnets", &subnets.join(","), "--parameter", "SharedModels=efs"];
+    let with = [
+        "--yes",
+        "--vpc",
+        &vpc,
+        "--subnets",
+        &subnets.join(","),
+        "--parameter",
+        "SharedModels=efs",
+    ];
     content(&studio.deploys(&with).await);
     assert_eq!(parameters(studio).await["SharedModels"], "efs");
     let systems = studio.efs("file-systems").await;
     let system = systems["FileSystems"][0]["FileSystemId"].as_str().unwrap();
-    assert_eq!(count(&format!("mount-targets?FileSystemId={system}"), "MountTargets").await, 2);
+    assert_eq!(
+        count(&format!("mount-targets?FileSystemId={system}"), "MountTargets").await,
+        2
+    );
     assert_eq!(count("access-points", "AccessPoints").await, 1);
-    let template = studio.ec2("Action=DescribeLaunchTemplateVersions&LaunchTemplateVersion.1=%24Latest").await;
+    let outputs = studio.outputs();
+    let template = outputs.get("LaunchTemplateId").unwrap();
+    let form =
+        format!("Action=DescribeLaunchTemplateVersions&LaunchTemplateId={template}&LaunchTemplateVersion.1=%24Latest");
+    let template = studio.ec2(&form).await;
     let data = template.split("<userData>").nth(1).unwrap().split('<').next().unwrap();
     let data = String::from_utf8(BASE64_STANDARD.decode(data).unwrap()).unwrap();
-    contains(&data, &[&format!("ATELIER_EFS={system}\n"), "ATELIER_EFS_ACCESS_POINT=fsap-"]);
+    contains(
+        &data,
+        &[&format!("ATELIER_EFS={system}\n"), "ATELIER_EFS_ACCESS_POINT=fsap-"],
+    );
     content(&studio.deploys(&["--yes", "--parameter", "SharedModels=none"]).await);
     assert_eq!(count("file-systems", "FileSystems").await, 0);
 }
