@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use cloud::{
     Cloud, StoreError, Write, on_conflict,
-    tables::{AllPools, PresenceOf},
+    tables::{AllPools, HazardOf, PresenceOf},
 };
 use history::index::Scope;
 use model::{CancelCause, Millis, TaskId, UserId};
@@ -49,7 +49,7 @@ pub async fn run(
     let tasks = of(cloud, user).await?;
     let uploads = below(cloud, &uploads(user)).await?;
     let mut found = format!(
-        "{user} ({}): {} tasks with their pictures, thumbnails and requests, {} uploads, presence, open sockets",
+        "{user} ({}): {} tasks with their pictures, thumbnails and requests, {} uploads, what was recorded of documents, presence, learned habits, open sockets",
         if account.is_some() {
             "has an account"
         } else {
@@ -114,7 +114,8 @@ fn stays(arguments: &Arguments) -> String {
     };
     format!(
         "{account}What stays: {} LoRAs and models that were uploaded are the team's (`ops lora`, `ops model`). Usage, credits and the \
-         audit list (400 days) name the user.",
+         audit list (400 days) name the user. Counts of what was asked for (13 months) have a hash of their id for each five minutes, and \
+         forecasts are of all painters together.",
         erase::LEFT
     )
 }
@@ -178,11 +179,11 @@ async fn tasks_of(cloud: &Cloud, user: &UserId, tasks: &BTreeSet<TaskId>, now: M
     Ok(unfinished)
 }
 
-/// What else names the user: who is present where, and open sockets.
+/// What else names the user: who is present where, what pools have learned of their habits, and open sockets.
 async fn traces(cloud: &Cloud, user: &UserId) -> Result<()> {
     let pools = cloud.store.get(&AllPools).await.context(TABLES)?;
     for pool in pools.map(|it| it.pools).unwrap_or_default() {
-        let id = PresenceOf(pool, user.clone());
+        let id = PresenceOf(pool.clone(), user.clone());
         let gone = on_conflict!({
             match cloud.store.get(&id).await? {
                 Some(mut presence) => cloud.store.commit([Write::delete(&mut presence)]).await,
@@ -190,10 +191,27 @@ async fn traces(cloud: &Cloud, user: &UserId) -> Result<()> {
             }
         });
         gone.context(TABLES)?;
+        // Afterwards, since it is learned of who is present.
+        habits(cloud, &HazardOf(pool), user).await.context(TABLES)?;
     }
     accounts::hang_up(&cloud.store, &cloud.sockets, user)
         .await
         .context(TABLES)
+}
+
+/// Deletes what a pool has learned of how often this user asks. What it has counted of all its painters together names nobody.
+async fn habits(cloud: &Cloud, id: &HazardOf, user: &UserId) -> Result<(), StoreError> {
+    on_conflict!({
+        let Some(mut hazard) = cloud.store.get_readable(id).await? else {
+            return Ok(());
+        };
+        let before = hazard.painters.len();
+        hazard.painters.retain(|painter| painter.user != *user);
+        if hazard.painters.len() == before {
+            return Ok(());
+        }
+        cloud.store.commit([Write::put(&mut hazard)?]).await
+    })
 }
 
 async fn note(cloud: &Cloud, user: &UserId, tasks: usize, now: Millis) -> Result<()> {

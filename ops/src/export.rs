@@ -1,6 +1,7 @@
 //! `ops user export`: all that is stored of what a user painted, as files.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
@@ -11,10 +12,10 @@ use clap::Args;
 use cloud::{
     Cloud,
     page::Cursor,
-    tables::{BodyOf, DocumentsOf, StepsOf},
+    tables::{AllPools, BodyOf, DocumentsOf, HazardOf, PresenceOf, StepsOf},
 };
 use history::{HistoryError, index::Scope};
-use model::{Task, TaskResult, UserId};
+use model::{GroupId, Task, TaskResult, UserId};
 use serde_json::{Value, json};
 use tasks::list::{self, Choice};
 
@@ -64,6 +65,8 @@ pub async fn run(cloud: &Cloud, arguments: &Arguments) -> Result<String> {
     );
     lines.end()?;
     recorded(cloud, &folder, &arguments.user).await?;
+    habits(cloud, &folder, &arguments.user).await?;
+    groups(cloud, &folder, &done.groups).await?;
     if let Some(account) = account {
         folder.put("account.json", &serde_json::to_vec_pretty(&account)?)?;
     }
@@ -108,9 +111,55 @@ async fn recorded(cloud: &Cloud, folder: &Folder, user: &UserId) -> Result<()> {
     lines.end()
 }
 
+/// Writes what pools know of the user's habits, a pool a line: their stay, and how often they ask.
+async fn habits(cloud: &Cloud, folder: &Folder, user: &UserId) -> Result<()> {
+    let pools = cloud.store.get(&AllPools).await.context(TABLES)?;
+    let mut found = Vec::new();
+    for pool in pools.map(|it| it.pools).unwrap_or_default() {
+        let (stay, learned) = (PresenceOf(pool.clone(), user.clone()), HazardOf(pool.clone()));
+        let read = tokio::try_join!(cloud.store.get_readable(&stay), cloud.store.get_readable(&learned));
+        let (presence, hazard) = read.context(TABLES)?;
+        let painter = hazard.and_then(|it| it.painters.into_iter().find(|it| it.user == *user));
+        if presence.is_some() || painter.is_some() {
+            found.push(json!({ "pool": pool, "presence": presence, "learned": painter }));
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut lines = folder.lines("habits.jsonl")?;
+    for line in &found {
+        lines.add(line)?;
+    }
+    lines.end()
+}
+
+/// Writes the groups of variants that are still there, one a line, and their contact sheets.
+async fn groups(cloud: &Cloud, folder: &Folder, ids: &BTreeSet<GroupId>) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut lines = folder.lines("groups.jsonl")?;
+    for id in ids {
+        let Some(group) = cloud.store.get_readable(id).await.context(TABLES)? else {
+            continue;
+        };
+        lines.add(&json!(group))?;
+        let name = format!("sheets/{id}.webp");
+        if let Some(key) = group.sheet.filter(|_| !folder.has(&name))
+            && let Some(found) = cloud.bucket.read(&key).await.context(BUCKET)?
+        {
+            folder.put(&name, &found.bytes)?;
+        }
+    }
+    lines.end()
+}
+
 /// What was exported, or lay there already.
 #[derive(Debug, Default)]
 struct Done {
+    /// Groups of variants that some of the tasks are of.
+    groups: BTreeSet<GroupId>,
     tasks: u64,
     pictures: usize,
     thumbnails: u64,
@@ -122,6 +171,7 @@ struct Done {
 /// Writes a task's files; gives its line.
 async fn one(cloud: &Cloud, folder: &Folder, task: &Task, done: &mut Done) -> Result<Value> {
     done.tasks += 1;
+    done.groups.extend(task.variant.as_ref().map(|variant| variant.group));
     let mut line = json!({ "task": task, "pictures": [], "thumbnails": [] });
     let body = cloud.store.get_readable(&BodyOf(task.task_id)).await.context(TABLES)?;
     let parameters = match body {

@@ -38,9 +38,16 @@ pub(crate) async fn make(cloud: &Cloud, id: TaskId) -> Result<bool, SheetError> 
     let Some(variant) = cloud.store.get_readable(&id).await?.and_then(|task| task.variant) else {
         return Ok(false);
     };
+    let mut put: Option<String> = None;
     let made = on_conflict!({
         let group = cloud.store.get_readable(&variant.group).await?;
         let Some(mut group) = group.filter(|it| it.sheet.is_none()) else {
+            // Of one that was deleted this moment nothing is to stay; of one that has a sheet it is that.
+            if let Some(key) = put.take()
+                && cloud.store.get_readable(&variant.group).await?.is_none()
+            {
+                cloud.bucket.delete(&key).await?;
+            }
             return Ok(false);
         };
         let ids: Vec<_> = group.members.iter().map(|it| it.task_id).collect();
@@ -52,11 +59,15 @@ pub(crate) async fn make(cloud: &Cloud, id: TaskId) -> Result<bool, SheetError> 
         };
         let mut there = tasks.iter().flatten();
         if there.any(|task| !task.state.is_terminal()) || !tasks.iter().flatten().any(has_pictures) {
+            if let Some(key) = put.take() {
+                cloud.bucket.delete(&key).await?;
+            }
             return Ok(false);
         }
         let file = drawn(cloud, &group, &tasks).await?;
         let key = Group::sheet_key(group.group_id);
         cloud.bucket.put_if(&key, file.into(), Expect::Anything).await?;
+        put = Some(key.clone());
         group.sheet = Some(key);
         cloud.store.commit([Write::put(&mut group)?]).await?;
         Ok::<_, SheetError>(true)

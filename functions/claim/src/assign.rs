@@ -198,6 +198,7 @@ async fn hand_over(
             loras: body.loras,
             models: body.models,
             recorded: task.document.is_some(),
+            variant: task.variant.is_some(),
             limit_ms: ms(run.deadline.since(now).saturating_sub(fetch_limit)),
             fetch_limit_ms: ms(fetch_limit),
         })),

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use accounts::Caller;
 use axum::extract::State;
-use cloud::http::{ErrorBody, HttpError, Json, Now, PathId};
-use model::{GroupId, Millis, TaskId, TaskState, socket::TaskView};
+use cloud::http::{ErrorBody, HttpError, Json, Now, PathId, Query};
+use history::index::Scope;
+use model::{GroupId, Millis, TaskId, TaskState, UserId, socket::TaskView};
 use serde::Serialize;
 use tasks::{
     groups::{self, Asker, Seen},
@@ -13,7 +14,10 @@ use tasks::{
 };
 use utoipa::ToSchema;
 
-use crate::App;
+use crate::{
+    App,
+    list::{NO_PLACE, limit, scope},
+};
 
 /// A group of variants as it stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -76,6 +80,80 @@ impl GroupView {
             variants,
         })
     }
+}
+
+/// A page of groups.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GroupPage {
+    /// Newest first.
+    groups: Vec<ListedGroup>,
+    /// Where the list goes on; left out at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A group of a list: `GET /v1/groups/{id}` says how it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ListedGroup {
+    id: GroupId,
+    /// When it was submitted, milliseconds since 1970.
+    #[schema(value_type = u64)]
+    created: Millis,
+    /// Whose it is, in a list of a team.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<UserId>,
+    /// How many variants it has.
+    variants: usize,
+    /// What is special about the first.
+    label: String,
+    /// Where its contact sheet is, once all of it is over; a presigned GET.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sheet: Option<String>,
+}
+
+/// Groups of a page for which nobody said how many.
+const USUAL: u32 = 20;
+
+/// The caller's own groups of variants, or for a lead those of the team, newest first, a page at a time.
+#[utoipa::path(
+    get, path = "/v1/groups", tag = "painters",
+    params(
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 50, description = "Most groups of the page; 20 if left out"),
+        ("team" = Option<bool>, Query, description = "`true`: those of the whole team; for leads and operators"),
+    ),
+    responses((status = 200, body = GroupPage), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+pub(crate) async fn groups(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    query: Query,
+) -> Result<Json<GroupPage>, HttpError> {
+    let limit = limit(&query, USUAL, groups::MOST)?;
+    let of = scope(&caller, &query)?;
+    let after = query.first("cursor").map(|text| {
+        let place = groups::Place::read(&of, &text);
+        place.ok_or_else(|| HttpError::new(400, NO_PLACE))
+    });
+    let (found, next) = groups::list(&app.cloud.store, &of, after.transpose()?, limit as usize).await?;
+    let mut listed = Vec::with_capacity(found.len());
+    for group in found {
+        listed.push(ListedGroup {
+            id: group.group_id,
+            created: group.created,
+            owner: matches!(of, Scope::Team(_)).then_some(group.owner),
+            variants: group.members.len(),
+            label: group.members.into_iter().next().map(|it| it.label).unwrap_or_default(),
+            sheet: match &group.sheet {
+                Some(key) => Some(app.cloud.bucket.presign_get(key, app.settings.url_life).await?),
+                None => None,
+            },
+        });
+    }
+    Ok(Json(GroupPage {
+        groups: listed,
+        next: next.map(|place| place.written(&of)),
+    }))
 }
 
 /// How a group of variants stands: a painter's own, a lead's team's. Its pictures come as they are finished.

@@ -46,9 +46,7 @@ pub(crate) async fn keep_no_longer(
 
 async fn decide(app: &App, caller: &Caller, id: TaskId, how: Keep, now: Millis) -> Result<Json<TaskView>, HttpError> {
     let task = keep::keep(&app.cloud, id, &caller.user(), how, now).await?;
-    Ok(Json(
-        view::with_thumbnails(&app.cloud.bucket, &app.settings, &task).await?,
-    ))
+    Ok(Json(view::past(&app.cloud.bucket, &app.settings, &task, now).await?))
 }
 
 /// What is left of a task that was deleted.

@@ -51,6 +51,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(recording::one, recording::switch, recording::delete))
         .routes(routes!(task::cancel))
         .routes(routes!(task::resources))
+        .routes(routes!(group::groups))
         .routes(routes!(group::group))
         .routes(routes!(group::cancel))
         .routes(routes!(upload::image))

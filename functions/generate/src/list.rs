@@ -73,16 +73,12 @@ pub(crate) async fn tasks(
     Now(now): Now,
     query: Query,
 ) -> Result<Json<TaskPage>, HttpError> {
-    let limit = query.first("limit").map_or(Some(USUAL), |text| text.parse().ok());
-    let limit = limit.filter(|it| (1..=list::MOST).contains(it)).ok_or_else(|| {
-        let most = list::MOST;
-        HttpError::new(400, format!("`limit` must be a number from 1 to {most}."))
-    })?;
+    let limit = limit(&query, USUAL, list::MOST)?;
     let of = scope(&caller, &query)?;
     let choice = choice(&query)?;
     let after = query.first("cursor").map(|text| {
         let place = cursor::read(&of, &text);
-        place.ok_or_else(|| HttpError::new(400, "`cursor` is no place in this list. Leave it out to begin anew."))
+        place.ok_or_else(|| HttpError::new(400, NO_PLACE))
     });
     let listed = list::all(&app.cloud, &of, &choice, after.transpose()?, limit as usize).await?;
     let mut tasks = Vec::with_capacity(listed.tasks.len());
@@ -106,8 +102,18 @@ pub(crate) async fn tasks(
     }))
 }
 
-/// Whose tasks are asked for.
-fn scope(caller: &Caller, query: &Query) -> Result<Scope, HttpError> {
+/// What is said of a cursor of another list, or of none.
+pub(crate) const NO_PLACE: &str = "`cursor` is no place in this list. Leave it out to begin anew.";
+
+/// How many entries of a list are asked for.
+pub(crate) fn limit(query: &Query, usual: u32, most: u32) -> Result<u32, HttpError> {
+    let limit = query.first("limit").map_or(Some(usual), |text| text.parse().ok());
+    let limit = limit.filter(|it| (1..=most).contains(it));
+    limit.ok_or_else(|| HttpError::new(400, format!("`limit` must be a number from 1 to {most}.")))
+}
+
+/// Whose tasks, or groups, are asked for.
+pub(crate) fn scope(caller: &Caller, query: &Query) -> Result<Scope, HttpError> {
     match query.first("team").as_deref() {
         None | Some("false") => Ok(Scope::Owner(caller.user())),
         Some("true") if leads(caller) => Ok(Scope::Team(caller.team.clone())),

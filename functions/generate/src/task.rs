@@ -1,6 +1,6 @@
 //! How a task stands, canceling it, and what may be asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use accounts::Caller;
 use axum::extract::State;
@@ -8,12 +8,12 @@ use cloud::{
     Write, chain,
     http::{ErrorBody, HttpError, Json, Now, PathId},
 };
-use history::index::{self, Scope};
+use history::index::Scope;
 use model::{CancelCause, Millis, Parameters, Task, TaskId, socket::TaskView};
 use policy::{hold, presence::Sign};
 use serde::Serialize;
 use serde_json::Value;
-use tasks::{bodies, held, presence, runs, view};
+use tasks::{bodies, held, past, presence, runs, view};
 use tracing::info;
 use utoipa::ToSchema;
 
@@ -107,7 +107,7 @@ pub(crate) async fn task(
     PathId(id): PathId<TaskId>,
 ) -> Result<Json<WholeTask>, HttpError> {
     let task = match own(&app, &caller, id, now).await {
-        Err(error) if error.status == 404 => return past(&app, &caller, id, now).await.map(Json),
+        Err(error) if error.status == 404 => return archived(&app, &caller, id, now).await.map(Json),
         found => found?,
     };
     let view = async { Ok::<_, HttpError>(view::whole(&app.cloud, &app.settings, &task, now).await?) };
@@ -128,7 +128,7 @@ pub(crate) async fn task(
 }
 
 /// A task that the table has no more, or for a lead one of the team, as the archive or the table has it.
-async fn past(app: &App, caller: &Caller, id: TaskId, now: Millis) -> Result<WholeTask, HttpError> {
+async fn archived(app: &App, caller: &Caller, id: TaskId, now: Millis) -> Result<WholeTask, HttpError> {
     let mut scopes = vec![Scope::Owner(caller.user())];
     if leads(caller) {
         let found = app.cloud.store.get_readable(&id).await?;
@@ -142,11 +142,8 @@ async fn past(app: &App, caller: &Caller, id: TaskId, now: Millis) -> Result<Who
         }
         scopes.push(Scope::Team(caller.team.clone()));
     }
-    // Clocks differ, and a request may have waited; one that an idempotency key names does not say when it was made.
-    let about = |made: Millis| made - ABOUT..=made + ABOUT;
-    let created = id.made_at().map_or(Millis(0)..=Millis(u64::MAX), about);
     for scope in scopes {
-        let found = index::find(&app.cloud.bucket, &scope, id, created.clone()).await?;
+        let found = past::find(&app.cloud.bucket, &scope, id).await?;
         if let Some(entry) = found {
             let record = history::find_record(&app.cloud.bucket, &entry.task).await;
             let record =
@@ -160,9 +157,6 @@ async fn past(app: &App, caller: &Caller, id: TaskId, now: Millis) -> Result<Who
     }
     Err(HttpError::new(404, "There is no such task."))
 }
-
-/// How far the time in a task's id may be from that of its submit.
-const ABOUT: Duration = Duration::from_hours(24);
 
 /// What a cancel came to.
 #[derive(Debug, Serialize, ToSchema)]

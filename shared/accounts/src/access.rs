@@ -71,6 +71,7 @@ pub const ROUTES: &[(&str, Access)] = &[
     ("DELETE /v1/tasks/{id}", Access::Roles(PAINTERS)),
     ("POST /v1/tasks/{id}/keep", Access::Roles(PAINTERS)),
     ("DELETE /v1/tasks/{id}/keep", Access::Roles(PAINTERS)),
+    ("GET /v1/groups", Access::Roles(PAINTERS)),
     ("GET /v1/groups/{id}", Access::Roles(PAINTERS)),
     ("POST /v1/groups/{id}/cancel", Access::Roles(PAINTERS)),
     ("POST /v1/cancel/{worker}/{id}", Access::Roles(PAINTERS)),

@@ -118,6 +118,13 @@ pub(crate) const BACKLOG: Index = Index {
         "seen_at",
     ]),
 };
+/// Of groups alone: no task's large part names its owner.
+pub(crate) const GROUPS_BY_OWNER: Index = Index {
+    name: "by_owner",
+    partition: "owner",
+    sort: Some("created"),
+    shows: Shows::All,
+};
 pub(crate) const UNARCHIVED: Index = Index {
     name: "unarchived",
     partition: "unarchived",

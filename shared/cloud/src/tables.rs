@@ -10,7 +10,8 @@ use model::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::query::{
-    ACCOUNTS_BY_TEAM, BACKLOG, HISTORY_BY_TEAM, SESSIONS_BY_OWNER, TASKS_BY_OWNER, UNARCHIVED, WORKERS_BY_POOL,
+    ACCOUNTS_BY_TEAM, BACKLOG, GROUPS_BY_OWNER, HISTORY_BY_TEAM, SESSIONS_BY_OWNER, TASKS_BY_OWNER, UNARCHIVED,
+    WORKERS_BY_POOL,
 };
 pub use crate::query::{Extent, First, Index, Query, Shows};
 
@@ -83,7 +84,8 @@ impl Table {
             Self::Sessions => &[SESSIONS_BY_OWNER],
             Self::Accounts => &[ACCOUNTS_BY_TEAM],
             Self::History => &[HISTORY_BY_TEAM],
-            Self::TaskBodies | Self::Pools | Self::Catalog => &[],
+            Self::TaskBodies => &[GROUPS_BY_OWNER],
+            Self::Pools | Self::Catalog => &[],
         }
     }
 }
@@ -653,6 +655,24 @@ impl List for TasksUpTo<'_> {
         Query {
             first: First::UpTo(self.1.0),
             ..TasksOf(self.0).query()
+        }
+    }
+}
+
+/// The groups of an owner that were submitted no later than this, newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupsUpTo<'a>(pub &'a UserId, pub Millis);
+
+impl List for GroupsUpTo<'_> {
+    type Entry = Group;
+    fn query(&self) -> Query {
+        Query {
+            table: Table::TaskBodies,
+            index: Some(GROUPS_BY_OWNER),
+            partition: self.0.to_string(),
+            prefix: String::new(),
+            first: First::UpTo(self.1.0),
+            extent: Extent::Whole,
         }
     }
 }

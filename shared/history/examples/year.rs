@@ -148,6 +148,8 @@ const BUCKET_GIB: f64 = 0.023;
 const TABLE_GIB: f64 = 0.45;
 const MILLION_PUTS: f64 = 5.0;
 const MILLION_WRITES: f64 = 0.625;
+/// Most bytes of a thumbnail, which stays a year.
+const THUMBNAIL: f64 = 20_000.0;
 /// Days that a task's item stays, and those of a year.
 const DAYS: f64 = 7.0;
 const YEAR_DAYS: f64 = 365.0;
@@ -171,7 +173,11 @@ async fn price(bucket: &Bucket, team: &Scope, tasks: u64, painters: u64) {
         "| items of the table, seven days | {line:.0} | {items:.2} | {:.3} |",
         items * TABLE_GIB
     );
-    for (name, each) in [("records of the year", record), ("lists of the year", index)] {
+    for (name, each) in [
+        ("records of the year", record),
+        ("lists of the year", index),
+        ("thumbnails of the year, at most", THUMBNAIL),
+    ] {
         println!(
             "| {name} | {each:.0} | {:.2} | {:.3} |",
             all * each / gib,
@@ -179,6 +185,7 @@ async fn price(bucket: &Bucket, team: &Scope, tasks: u64, painters: u64) {
         );
     }
     println!("| a PUT of each record | | | {:.3} |", month / 1e6 * MILLION_PUTS);
+    println!("| a PUT of each thumbnail | | | {:.3} |", month / 1e6 * MILLION_PUTS);
     // The task, and its keys out of the index of those without a record.
     println!(
         "| noting it on the item | | | {:.3} |",

@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 8;
 /// found. Saying it again goes on where it broke off.
 pub async fn forget(bucket: &Bucket, task: &Task) -> Result<(), HistoryError> {
     bucket.delete(&record_key(task)).await?;
-    forget_day(bucket, task).await?;
+    in_day(bucket, task, None).await?;
     let mut scopes: Vec<_> = Scope::of(task).collect();
     scopes.sort_by_key(|scope| matches!(scope, Scope::Owner(_)));
     for scope in scopes {
@@ -27,13 +27,13 @@ pub async fn forget(bucket: &Bucket, task: &Task) -> Result<(), HistoryError> {
     Ok(())
 }
 
-/// The day's file without this task.
-async fn forget_day(bucket: &Bucket, task: &Task) -> Result<(), HistoryError> {
+/// The day's file with this line for what it has of this task, or with none. False if it has nothing of it.
+pub(crate) async fn in_day(bucket: &Bucket, task: &Task, line: Option<&str>) -> Result<bool, HistoryError> {
     let key = day_key(&task.created.day(), task.team.as_str());
     let id = task.task_id.to_string();
     for _ in 0..ATTEMPTS {
         let Some(object) = bucket.read(&key).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let all = lines(&key, &object.bytes)?;
         // A line that only looks as if it named the task is of another one.
@@ -41,12 +41,13 @@ async fn forget_day(bucket: &Bucket, task: &Task) -> Result<(), HistoryError> {
             line.contains(&id)
                 && serde_json::from_str::<serde_json::Value>(line).is_ok_and(|it| it["task_id"] == id.as_str())
         };
-        let left: Vec<_> = all.iter().filter(|line| !is_of(line)).map(String::as_str).collect();
-        if left.len() == all.len() {
-            return Ok(());
+        let others: Vec<_> = all.iter().filter(|line| !is_of(line)).map(String::as_str).collect();
+        if others.len() == all.len() {
+            return Ok(false);
         }
-        if bucket.put_if(&key, packed(left), Expect::Etag(&object.etag)).await? {
-            return Ok(());
+        let file = packed(others.into_iter().chain(line));
+        if bucket.put_if(&key, file, Expect::Etag(&object.etag)).await? {
+            return Ok(true);
         }
     }
     Err(HistoryError::Busy(key))

@@ -8,6 +8,7 @@
 //!
 //! The day is that on which the task was submitted, UTC. A file is JSON Lines, gzip: a record a line.
 
+mod change;
 mod compact;
 mod error;
 mod file;
@@ -15,6 +16,7 @@ mod forget;
 pub mod index;
 mod record;
 
+pub use change::change;
 pub use compact::{Compacted, DAYS, compact};
 pub use error::HistoryError;
 pub use file::{lines, packed};

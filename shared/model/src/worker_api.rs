@@ -111,6 +111,9 @@ pub struct Assignment {
     /// Its painter has agreed that its steps are recorded: [`RunResult::pictures`] is wanted. Older APIs do not ask.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recorded: bool,
+    /// It is one of many, which are seen side by side by their thumbnails: these may take their time. Older APIs do not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub variant: bool,
     /// How long the run may take, ms, without what fetching its files takes.
     pub limit_ms: u64,
     /// How long fetching its files may take, ms. Older APIs do not say: then it is part of the run.

@@ -1,7 +1,5 @@
 //! Deleting a task: all that was stored of it, its item last, since that names the rest.
 
-use std::time::Duration;
-
 use cloud::{
     Bucket, Cloud, StoreError, Write,
     bucket::{BucketError, LISTED},
@@ -10,19 +8,16 @@ use cloud::{
     retry::MayConflict,
     tables::BodyOf,
 };
-use history::{
-    HistoryError,
-    index::{self, Scope},
-};
-use model::{Keep, Millis, Task, TaskId, UserId};
+use history::{HistoryError, index::Scope};
+use model::{Group, Keep, Task, TaskId, UserId};
 use tracing::info;
 
-use crate::recording;
+use crate::{past, recording};
 
 /// What deleting a task does not reach, and for how long that is there.
 pub const LEFT: &str = "Backups of the tables hold when it was painted, how that ended and, of a variant, what was special about it, \
      without pictures, for 35 days more. Logs name the task, without what it showed, for as long as the studio keeps logs. \
-     What it cost stays in the month's sum.";
+     A mark that it was counted has its id for 30 days. What it cost stays in the month's sum.";
 
 /// A task could not be deleted.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +65,9 @@ impl From<EraseError> for HttpError {
 pub async fn erase(cloud: &Cloud, task_id: TaskId, owner: &UserId) -> Result<(), EraseError> {
     let task = match cloud.store.get(&task_id).await? {
         Some(task) => Some(task).filter(|task| task.owner == *owner),
-        None => past(cloud, task_id, owner).await?,
+        None => past::find(&cloud.bucket, &Scope::Owner(owner.clone()), task_id)
+            .await?
+            .map(|it| it.task),
     };
     let task = task.ok_or(EraseError::NoTask)?;
     if !task.state.is_terminal() {
@@ -80,20 +77,13 @@ pub async fn erase(cloud: &Cloud, task_id: TaskId, owner: &UserId) -> Result<(),
     body(cloud, task_id).await?;
     variant(cloud, &task).await?;
     recording::forget(&cloud.store, &task).await?;
-    last(cloud, &task).await?;
+    if !last(cloud, &task).await? {
+        // Whoever was about to keep its pictures has no item to find out by that it is gone.
+        objects(cloud, task_id).await?;
+        history::forget(&cloud.bucket, &task).await?;
+    }
     info!(task.id = %task_id, "deleted, with all that was stored of it");
     Ok(())
-}
-
-/// How far the time in a task's id may be from that of its submit.
-const ABOUT: Duration = Duration::from_hours(24);
-
-/// A task that the table has no more.
-async fn past(cloud: &Cloud, task_id: TaskId, owner: &UserId) -> Result<Option<Task>, EraseError> {
-    let about = |made: Millis| made - ABOUT..=made + ABOUT;
-    let created = task_id.made_at().map_or(Millis(0)..=Millis(u64::MAX), about);
-    let entry = index::find(&cloud.bucket, &Scope::Owner(owner.clone()), task_id, created).await?;
-    Ok(entry.map(|entry| entry.task))
 }
 
 /// Every object of the task, those of runs that did not count included.
@@ -136,13 +126,14 @@ async fn body(cloud: &Cloud, task_id: TaskId) -> Result<(), EraseError> {
 /// What its group says of it, since a label may be a prompt, and the contact sheet that shows it.
 async fn variant(cloud: &Cloud, task: &Task) -> Result<(), EraseError> {
     let Some(variant) = &task.variant else { return Ok(()) };
+    // Whatever the group says: it may be gone already, or the sheet be put this moment.
+    let sheet = Group::sheet_key(variant.group);
     on_conflict!({
         let Some(mut group) = cloud.store.get(&variant.group).await? else {
-            return Ok(());
+            return Ok(cloud.bucket.delete(&sheet).await?);
         };
-        if let Some(sheet) = group.sheet.take() {
-            cloud.bucket.delete(&sheet).await?;
-        }
+        cloud.bucket.delete(&sheet).await?;
+        group.sheet = None;
         group.members.retain(|member| member.task_id != task.task_id);
         let write = if group.members.is_empty() {
             Write::delete(&mut group)
@@ -155,14 +146,13 @@ async fn variant(cloud: &Cloud, task: &Task) -> Result<(), EraseError> {
 }
 
 /// The task's record, and its own item, if that is there: together, so that no record is written in between. Of one that is
-/// gone the list names the record until nothing else is left.
-async fn last(cloud: &Cloud, task: &Task) -> Result<(), EraseError> {
+/// gone the list names the record until nothing else is left. Whether it had an item.
+async fn last(cloud: &Cloud, task: &Task) -> Result<bool, EraseError> {
     on_conflict!({
         let found = cloud.store.get(&task.task_id).await?;
         history::forget(&cloud.bucket, found.as_ref().unwrap_or(task)).await?;
-        if let Some(mut found) = found {
-            cloud.store.commit([Write::delete(&mut found)]).await?;
-        }
-        Ok::<_, EraseError>(())
+        let Some(mut found) = found else { return Ok(false) };
+        cloud.store.commit([Write::delete(&mut found)]).await?;
+        Ok::<_, EraseError>(true)
     })
 }

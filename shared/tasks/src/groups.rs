@@ -1,7 +1,16 @@
 //! Groups of variants: who may see one, and how it stands.
 
-use cloud::{Store, StoreError};
-use model::{Group, GroupId, MicroUsd, Role, Task, TaskState, TeamId, UserId};
+use std::cmp::Reverse;
+
+use cloud::{
+    Store, StoreError,
+    tables::{AccountKey, AccountsOf, GroupsUpTo},
+};
+use futures_util::future::try_join_all;
+use history::index::Scope;
+use model::{Group, GroupId, MicroUsd, Millis, Role, Task, TaskState, TeamId, UserId};
+
+use crate::list::cursor;
 
 /// Whoever asks for a group.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +51,100 @@ pub async fn read(store: &Store, id: GroupId, asker: Asker<'_>) -> Result<Option
     let ids: Vec<_> = group.members.iter().map(|it| it.task_id).collect();
     let tasks = store.get_all(&ids).await?;
     Ok(Some(Seen { group, tasks }))
+}
+
+/// A place in a list of groups, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    created: Millis,
+    group: GroupId,
+}
+
+impl Place {
+    const fn of(group: &Group) -> Self {
+        Self {
+            created: group.created,
+            group: group.group_id,
+        }
+    }
+
+    /// As a text, which is good for the list of this scope alone.
+    pub fn written(self, of: &Scope) -> String {
+        cursor::text_of(&name(of), self.created, self.group)
+    }
+
+    /// The place that the text says; none if it says none in the list of this scope.
+    pub fn read(of: &Scope, text: &str) -> Option<Self> {
+        let (created, group) = cursor::place(&name(of), text)?;
+        Some(Self { created, group })
+    }
+}
+
+/// A list of groups is none of tasks.
+fn name(of: &Scope) -> String {
+    format!("groups/{}", of.folder())
+}
+
+/// Most groups of a page.
+pub const MOST: u32 = 50;
+
+/// At most `limit` groups of an owner or a team from behind `after` on, newest first, and where the list goes on. The index may
+/// not show the very last ones yet.
+pub async fn list(
+    store: &Store,
+    of: &Scope,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<(Vec<Group>, Option<Place>), StoreError> {
+    let users = match of {
+        Scope::Owner(user) => vec![user.clone()],
+        Scope::Team(team) => {
+            let keys = store.list(AccountsOf(team)).await?;
+            keys.iter().filter_map(AccountKey::user).collect()
+        }
+        // A machine renders tasks, not groups.
+        Scope::Worker(_) => Vec::new(),
+    };
+    let own = users.iter().map(|user| own(store, of, user, after, limit));
+    let mut groups: Vec<_> = try_join_all(own).await?.into_iter().flatten().collect();
+    groups.sort_unstable_by_key(|group| Reverse(Place::of(group)));
+    let more = groups.len() > limit;
+    groups.truncate(limit);
+    let next = groups.last().map(Place::of).filter(|_| more);
+    Ok((groups, next))
+}
+
+/// The user's groups that are in this list: more than `limit` of them, or all.
+async fn own(
+    store: &Store,
+    of: &Scope,
+    user: &UserId,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Vec<Group>, StoreError> {
+    let (mut found, mut cursor): (Vec<Group>, _) = (Vec::new(), None);
+    let from = after.map_or(Millis(u64::MAX), |after| after.created);
+    let many = u32::try_from(limit + 1).unwrap_or(u32::MAX);
+    loop {
+        let page = store.page(GroupsUpTo(user, from), cursor.as_ref(), many).await?;
+        for group in page.entries {
+            // Those of one moment come in no order.
+            if found.get(limit).is_some_and(|last| group.created < last.created) {
+                return Ok(found);
+            }
+            let is_in = match of {
+                Scope::Team(team) => group.team == *team,
+                _ => group.owner == *user,
+            };
+            if is_in && after.is_none_or(|after| Place::of(&group) < after) {
+                found.push(group);
+            }
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 impl Seen {

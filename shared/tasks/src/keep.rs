@@ -4,8 +4,11 @@ use cloud::{
     Bucket, Cloud, StoreError, Write, bucket::BucketError, chain, http::HttpError, on_conflict, retry::MayConflict,
     tables::KeepRuleOf,
 };
+use history::{HistoryError, index::Scope};
 use model::{Keep, Kept, Millis, Task, TaskId, TaskResult, UserId};
 use tracing::{info, warn};
+
+use crate::past;
 
 /// Pictures could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,9 @@ pub enum KeepError {
     /// The bucket.
     #[error(transparent)]
     Bucket(#[from] BucketError),
+    /// The archive.
+    #[error(transparent)]
+    History(#[from] HistoryError),
 }
 
 impl KeepError {
@@ -34,6 +40,7 @@ impl KeepError {
             Self::NoTask | Self::NoPictures | Self::Gone => false,
             Self::Store(error) => error.is_retryable(),
             Self::Bucket(error) => error.is_retryable(),
+            Self::History(error) => error.is_retryable(),
         }
     }
 }
@@ -56,6 +63,7 @@ impl From<KeepError> for HttpError {
             }
             KeepError::Store(error) => error.into(),
             KeepError::Bucket(error) => error.into(),
+            KeepError::History(error) => error.into(),
         }
     }
 }
@@ -63,10 +71,43 @@ impl From<KeepError> for HttpError {
 /// Keeps the pictures of this user's task so long, or no longer; gives the task as it is then. Saying it again changes
 /// nothing. With [`Keep::Nothing`] what was kept is deleted at once; what every result has of its days is left.
 pub async fn keep(cloud: &Cloud, task_id: TaskId, owner: &UserId, how: Keep, now: Millis) -> Result<Task, KeepError> {
+    if cloud.store.get(&task_id).await?.is_none() {
+        return in_archive(cloud, task_id, owner, how, now).await;
+    }
     decide(cloud, task_id, owner, how, now, |kept| {
         kept.is_none_or(|kept| kept.how != how)
     })
     .await
+}
+
+/// The same of a task that only the archive has: its pictures may be there for as long as a rule, or its painter, has said.
+async fn in_archive(cloud: &Cloud, task_id: TaskId, owner: &UserId, how: Keep, now: Millis) -> Result<Task, KeepError> {
+    let found = past::find(&cloud.bucket, &Scope::Owner(owner.clone()), task_id).await?;
+    let mut task = found.ok_or(KeepError::NoTask)?.task;
+    let result = task.result.as_mut().ok_or(KeepError::NoPictures)?;
+    if result.kept.is_some_and(|kept| kept.how == how) {
+        return Ok(task);
+    }
+    let to = result.kept_key(how);
+    match &to {
+        Some(to) => copy(&cloud.bucket, result, to).await?,
+        None => forget(&cloud.bucket, result, None).await?,
+    }
+    result.kept = Some(Kept { how, at: now });
+    if !history::change(&cloud.bucket, &task).await? {
+        // It was deleted meanwhile, and so must be what was made of it.
+        if let Some(to) = to {
+            cloud.bucket.delete(&to).await?;
+        }
+        return Err(KeepError::NoTask);
+    }
+    info!(task.id = %task_id, keep = how.word(), "its pictures are kept so, and only the archive knows of them");
+    if to.is_some()
+        && let Some(result) = &task.result
+    {
+        only(&cloud.bucket, task_id, result, how).await;
+    }
+    Ok(task)
 }
 
 /// Keeps the pictures of a task as its team's rule says, unless its painter has decided; gives the task if that changed it. What
@@ -123,11 +164,8 @@ async fn decide(
     match (&kept, copied) {
         (Ok(task), Some(_)) => {
             info!(task.id = %task_id, keep = how.word(), "its pictures are kept");
-            if let Some(result) = &task.result
-                && let Err(error) = forget(&cloud.bucket, result, Some(how)).await
-            {
-                // The bucket ends it by itself, but for what was kept for ever.
-                warn!(task.id = %task_id, error = chain(&error), "another copy of its pictures may be left");
+            if let Some(result) = &task.result {
+                only(&cloud.bucket, task_id, result, how).await;
             }
         }
         // It was deleted meanwhile, and so must be what was made of it.
@@ -145,6 +183,14 @@ async fn copy(bucket: &Bucket, result: &TaskResult, to: &str) -> Result<(), Keep
         }
     }
     Err(KeepError::Gone)
+}
+
+/// Deletes what was kept otherwise before.
+async fn only(bucket: &Bucket, task_id: TaskId, result: &TaskResult, how: Keep) {
+    if let Err(error) = forget(bucket, result, Some(how)).await {
+        // The bucket ends it by itself, but for what was kept for ever.
+        warn!(task.id = %task_id, error = chain(&error), "another copy of its pictures may be left");
+    }
 }
 
 /// Deletes every kept copy but one.

@@ -20,6 +20,7 @@ pub mod learn;
 pub mod line;
 pub mod list;
 pub mod notify;
+pub mod past;
 pub mod presence;
 pub mod recording;
 pub mod runs;

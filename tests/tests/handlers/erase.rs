@@ -4,15 +4,18 @@ use std::{fs, path::Path};
 
 use cloud::{
     fault::{Fault, How},
-    tables::Table,
+    tables::{HazardOf, Table},
 };
-use model::{PoolId, Presence, Role, Settings, TaskState, UserId};
+use model::{
+    Frailty, Group, GroupId, Hazard, Member, Painter, PoolId, Presence, Role, Settings, TaskState, TeamId, UserId,
+    Variant,
+};
 use ops::{erase, export};
 use serde_json::Value;
 
 use crate::{
-    keep::finished,
-    support::{MARA, NOW, OTHER, POOL, TASK, World, minutes, task_id},
+    keep::{archived, expire, finished},
+    support::{MARA, NOW, OTHER, POOL, TASK, TEAM, World, changes, minutes, task_id},
 };
 
 const QUEUED: &str = "01a05cd7-2a00-7000-8000-0000000000a7";
@@ -119,6 +122,21 @@ async fn studio(world: &World) {
             ttl: 1,
         })
         .await;
+    let asks = |user: &str| Painter {
+        user: UserId::new(user),
+        since: NOW,
+        at: NOW,
+        asked_at: None,
+        gap_ms: Some(9000),
+        watched: true,
+        frailty: Frailty::default(),
+    };
+    world
+        .put(Hazard {
+            painters: vec![asks(OTHER), asks(MARA)],
+            ..crate::presence::known()
+        })
+        .await;
 }
 
 /// What of Mara is in tables and bucket, but her account, her usage, and what was done to her.
@@ -135,7 +153,7 @@ async fn left(world: &World) -> Vec<String> {
     });
     let mut found: Vec<_> = items.map(|(key, _)| format!("{key:?}")).collect();
     for place in [
-        "archive/", "index/", "kept/", "plans/", "results/", "thumbs/", "uploads/",
+        "archive/", "index/", "kept/", "plans/", "results/", "sheets/", "thumbs/", "uploads/",
     ] {
         found.extend(world.cloud.bucket.list(place, None).await.unwrap());
     }
@@ -166,6 +184,12 @@ async fn erasing_asks_first_and_leaves_nothing_of_what_was_painted() {
     assert!(said.starts_with("deleted: "), "{said}");
     assert_eq!(left(&world).await, [format!("uploads/{OTHER}/one")]);
     assert!(world.cloud.store.get(&UserId::new(MARA)).await.unwrap().is_some());
+    let hazard = world.get(&HazardOf(PoolId::new(POOL))).await;
+    assert_eq!(
+        hazard.painters.len(),
+        1,
+        "what was learned of another stays: {hazard:?}"
+    );
     let audit = world.all::<Value>(Table::Pools);
     assert!(
         audit.iter().any(|it| it["what"] == "erase" && it["on"] == "user mara"),
@@ -177,6 +201,57 @@ async fn erasing_asks_first_and_leaves_nothing_of_what_was_painted() {
         .unwrap();
     assert!(said.contains("0 tasks") && said.contains("the account"), "{said}");
     assert!(world.cloud.store.get(&UserId::new(MARA)).await.unwrap().is_none());
+}
+
+/// A group whose pictures only the archive still has, with its contact sheet.
+#[tokio::test]
+async fn a_group_that_only_the_archive_knows_goes_with_its_sheet() {
+    for group_is_there in [true, false] {
+        let world = World::new().await;
+        finished(&world, NOW).await;
+        let group = GroupId::new(uuid::Uuid::from_u128(7));
+        let label = "a fox".to_owned();
+        let member = Member {
+            task_id: task_id(),
+            label: label.clone(),
+        };
+        let sheet = Group::sheet_key(group);
+        world.memory.put_object(&sheet, 9, "the sheet");
+        if group_is_there {
+            world
+                .put(Group {
+                    group_id: group,
+                    version: 0,
+                    owner: UserId::new(MARA),
+                    team: TeamId::new(TEAM),
+                    created: NOW,
+                    members: vec![member],
+                    sheet: Some(sheet.clone()),
+                    ttl: 1,
+                })
+                .await;
+        }
+        world
+            .alter_task(&task_id(), |task| task.variant = Some(Variant { group, label }))
+            .await;
+        world.stream(changes(&[task_id()]), NOW).await;
+        world.put_together(NOW + minutes(25 * 60)).await.unwrap();
+        expire(&world, &task_id()).await;
+        let folder = tempfile::tempdir().unwrap();
+        export_to(&world, MARA, folder.path()).await;
+        let exported = files(folder.path());
+        let name = format!("sheets/{group}.webp");
+        assert_eq!(exported.contains(&name), group_is_there, "{exported:?}");
+        erase::run(&world.cloud, &erasing(false, false), NOW, |_| Ok(true))
+            .await
+            .unwrap();
+        let mut rest = left(&world).await;
+        // Files that others may be in, and the mark that it was counted.
+        rest.retain(|it| !it.ends_with("head.json.gz") && !it.ends_with("all.jsonl.gz") && !it.contains("counted#"));
+        assert_eq!(rest, [""; 0], "{group_is_there}");
+        assert_eq!(archived(&world, TASK).await, [""; 0], "{group_is_there}");
+        assert!(!world.written().contains("a fox"));
+    }
 }
 
 #[tokio::test]

@@ -426,7 +426,7 @@ async fn a_deleted_variant_has_no_label_in_its_group() {
 }
 
 /// Everything of the archive that names this task.
-async fn archived(world: &World, id: &str) -> Vec<String> {
+pub(crate) async fn archived(world: &World, id: &str) -> Vec<String> {
     let bucket = cloud::Bucket::new(world.memory.clone());
     let mut found = Vec::new();
     for place in ["archive/", "index/"] {
@@ -445,7 +445,7 @@ async fn archived(world: &World, id: &str) -> Vec<String> {
 }
 
 /// What the table's own expiry does.
-async fn expire(world: &World, id: &TaskId) {
+pub(crate) async fn expire(world: &World, id: &TaskId) {
     let mut task = world.task(id).await;
     assert!(task.ttl.is_some(), "{task:?}");
     let write = cloud::Write::delete(&mut task);
@@ -533,6 +533,101 @@ async fn what_is_kept_is_shown_when_only_the_archive_knows_of_it() {
         .iter()
         .find(|it| it["task_id"] == TASK);
     assert_eq!(listed.unwrap()["result"]["kept"], "always");
+}
+
+#[tokio::test]
+async fn what_only_the_archive_has_can_be_kept_and_kept_no_longer() {
+    for rule in [None, Some(Keep::Month)] {
+        let world = World::new().await;
+        finished(&world, NOW).await;
+        if let Some(keep) = rule {
+            let team = TeamId::new(TEAM);
+            world.put(KeepRule { team, version: 0, keep }).await;
+        }
+        world.stream(changes(&[task_id()]), NOW).await;
+        world.put_together(NOW + days(1)).await.unwrap();
+        expire(&world, &task_id()).await;
+        if rule.is_some() {
+            // The bucket's own rule.
+            world.cloud.bucket.delete(&result_key()).await.unwrap();
+        }
+        let late = NOW + days(if rule.is_some() { 20 } else { 6 });
+        for route in [KEEP, KEEP_NO_LONGER] {
+            assert_eq!(call(&world, OTHER, route, late).await.status, 404, "{route}");
+        }
+        for _ in 0..2 {
+            let kept = call(&world, MARA, KEEP, late).await.ok();
+            assert_eq!(kept["result"]["url"], format!("memory:get/{}", kept_key()));
+            assert_eq!(kept["result"]["kept"], "always");
+        }
+        // Its record says so, and the lists of all whom it concerns; there is no second record.
+        let named = archived(&world, "\"how\":\"always\"").await;
+        assert_eq!(named.iter().filter(|key| key.starts_with("archive/")).count(), 1);
+        assert_eq!(
+            named.iter().filter(|key| key.starts_with("index/")).count(),
+            3,
+            "{named:?}"
+        );
+        assert_eq!(archived(&world, TASK).await.len(), named.len());
+        let copies: Vec<_> = objects(&world)
+            .await
+            .into_iter()
+            .filter(|it| it.starts_with("kept/"))
+            .collect();
+        assert_eq!(copies, [kept_key()]);
+        let shown = call(&world, MARA, SHOW, NOW + days(400)).await.ok();
+        assert_eq!(shown["result"]["kept"], "always");
+
+        let ended = call(&world, MARA, KEEP_NO_LONGER, late).await.ok();
+        assert_eq!(
+            ended["result"].is_null(),
+            rule.is_some(),
+            "what is left of its week: {ended}"
+        );
+        assert!(!objects(&world).await.iter().any(|it| it.starts_with("kept/")));
+        // Once it is gone everywhere, it is said so.
+        world.cloud.bucket.delete(&result_key()).await.unwrap();
+        let gone = call(&world, MARA, KEEP, late + days(30)).await;
+        assert_eq!(gone.status, 410, "{gone:?}");
+        // Deleting reaches all of it.
+        call(&world, MARA, DELETE, late).await.ok();
+        assert_eq!(archived(&world, TASK).await, [""; 0]);
+        assert_eq!(call(&world, MARA, KEEP, late).await.status, 404);
+    }
+}
+
+/// Wherever the keeping of it breaks off, said again it is kept, and deleted it leaves nothing.
+#[tokio::test]
+async fn keeping_what_only_the_archive_has_may_break_off_anywhere() {
+    let flow = async |fault: Option<Fault>| {
+        let world = World::watched(Settings::default()).await;
+        finished(&world, NOW).await;
+        world.stream(changes(&[task_id()]), NOW).await;
+        world.put_together(NOW + days(1)).await.unwrap();
+        expire(&world, &task_id()).await;
+        world.faults.take();
+        if let Some(fault) = fault {
+            world.faults.plan(fault);
+        }
+        world.faults.run(call(&world, MARA, KEEP, NOW + days(6))).await;
+        let calls = world.faults.take().len();
+        if fault.is_some_and(|fault| fault.at % 2 == 0) {
+            let kept = call(&world, MARA, KEEP, NOW + days(6)).await.ok();
+            assert_eq!(kept["result"]["kept"], "always", "{fault:?}");
+            assert_eq!(world.cloud.bucket.get(&kept_key()).await.unwrap(), "pictures");
+        }
+        call(&world, MARA, DELETE, NOW + days(6)).await.ok();
+        assert_eq!(archived(&world, TASK).await, [""; 0], "{fault:?}");
+        assert_eq!(objects(&world).await, [""; 0], "{fault:?}");
+        calls
+    };
+    let calls = flow(None).await;
+    assert!(calls > 10, "{calls}");
+    for at in 1..=calls {
+        for how in How::ALL {
+            flow(Some(Fault { of: None, at, how })).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use cloud::{
     store::{Item, StorePort},
     tables::{
         AuditList, AwaitedLoras, Backlog, CatalogOf, CatalogUnder, Deletions, DemandDaysOf, DemandOf, DocumentsIn,
-        DocumentsOf, Key, Leavings, List, LorasOf, PresenceIn, Query, SessionsOf, StepsOf, Table, TasksOf, TasksUpTo,
-        UnarchivedIn, Uploads, WorkersOf,
+        DocumentsOf, GroupsUpTo, Key, Leavings, List, LorasOf, PresenceIn, Query, SessionsOf, StepsOf, Table, TasksOf,
+        TasksUpTo, UnarchivedIn, Uploads, WorkersOf,
     },
 };
 use model::{DocumentId, PoolId, TeamId, UserId};
@@ -80,6 +80,7 @@ async fn what_cannot_be_read_ends_no_list() {
     let found = [
         ("UnarchivedIn", entries(UnarchivedIn("0", 10)).await),
         ("TasksUpTo", entries(TasksUpTo(&user, NOW)).await),
+        ("GroupsUpTo", entries(GroupsUpTo(&user, NOW)).await),
         ("AwaitedLoras", entries(AwaitedLoras).await),
         // Keys and a version, which every item has.
         ("HistoryOf", 0),

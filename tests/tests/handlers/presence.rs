@@ -139,7 +139,7 @@ async fn a_worker_stays_while_somebody_is_there_and_goes_when_nobody_is() {
 }
 
 /// Painters of this pool ask for nothing after a minute of silence, and to know that was worth something.
-fn known() -> Hazard {
+pub(crate) fn known() -> Hazard {
     let tally = |minutes, asks| Tally {
         minutes,
         asks,

@@ -18,6 +18,7 @@ use crate::{
 };
 
 const SUBMIT: &str = "POST /v1/generate";
+const GROUPS: &str = "GET /v1/groups";
 const GROUP: &str = "GET /v1/groups/{id}";
 const PAGE: &str = "GET /v1/groups/{id}/page";
 const CANCEL: &str = "POST /v1/groups/{id}/cancel";
@@ -340,6 +341,86 @@ async fn another_painters_group_does_not_exist_but_a_lead_sees_the_teams() {
     };
     assert_eq!(asks(TEAM).await.ok()["variants"].as_array().unwrap().len(), 4);
     assert_eq!(asks("another").await.status, 404);
+}
+
+#[tokio::test]
+async fn groups_are_found_again_newest_first_by_whom_they_concern() {
+    let world = World::new().await;
+    budget(&world, 100_000).await;
+    let mut mine = Vec::new();
+    // Two of one moment, as a program may ask.
+    for minute in [1, 2, 2, 3, 4] {
+        let asked = asked(&json!({ "seeds": [1, 2] }));
+        mine.push(id(&world.submit(MARA, &asked, NOW + minutes(minute)).await.ok()));
+    }
+    let theirs = id(&world.submit(OTHER, &grid(), NOW + minutes(9)).await.ok());
+    let list = async |who: &Value, query: Value| {
+        let mut event = http(GROUPS, "", Some(who), &json!(null));
+        event["queryStringParameters"] = query;
+        world.http(event, NOW + minutes(10)).await
+    };
+    let all = async |who: &Value, mut query: Value| {
+        let mut found = Vec::new();
+        for _ in 0..20 {
+            let page = list(who, query.clone()).await.ok();
+            found.extend(page["groups"].as_array().unwrap().iter().cloned());
+            match page.get("next") {
+                Some(next) => query["cursor"] = next.clone(),
+                None => return found,
+            }
+        }
+        panic!("the list has no end")
+    };
+    let mara = painter(MARA);
+    for limit in ["1", "2", "3", "50"] {
+        let found = all(&mara, json!({ "limit": limit })).await;
+        let mut ids: Vec<_> = found.iter().map(|it| it["id"].as_str().unwrap()).collect();
+        let created: Vec<_> = found.iter().map(|it| it["created"].as_u64().unwrap()).collect();
+        assert!(created.is_sorted_by(|one, next| one >= next), "{created:?}");
+        ids.sort_unstable();
+        let mut wanted: Vec<_> = mine.iter().map(String::as_str).collect();
+        wanted.sort_unstable();
+        assert_eq!(ids, wanted, "each once, by {limit}");
+        assert_eq!(
+            (&found[0]["variants"], &found[0]["label"]),
+            (&json!(2), &json!("seed 1"))
+        );
+        assert_eq!((found[0].get("sheet"), found[0].get("owner")), (None, None));
+    }
+    let mut lead = painter(MARA);
+    lead["role"] = "lead".into();
+    let team = all(&lead, json!({ "team": "true", "limit": "4" })).await;
+    assert_eq!(
+        (team.len(), &team[0]["id"], &team[0]["owner"]),
+        (6, &json!(theirs), &json!(OTHER))
+    );
+    let mut elsewhere = lead.clone();
+    elsewhere["team"] = "another".into();
+    assert_eq!(all(&elsewhere, json!({ "team": "true" })).await, Vec::<Value>::new());
+
+    // Cursors of others, of another list, forged, or cut.
+    let page = list(&mara, json!({ "limit": "1" })).await.ok();
+    let cursor = page["next"].as_str().unwrap().to_owned();
+    let mut event = http("GET /v1/tasks", "", Some(&mara), &json!(null));
+    event["queryStringParameters"] = json!({ "limit": "1" });
+    let of_tasks = world.http(event, NOW + minutes(10)).await.ok()["next"].clone();
+    let noor = painter(OTHER);
+    for (who, query, status) in [
+        (&noor, json!({ "cursor": cursor }), 400),
+        (&lead, json!({ "cursor": cursor, "team": "true" }), 400),
+        (&mara, json!({ "cursor": of_tasks }), 400),
+        (&mara, json!({ "cursor": &cursor[..cursor.len() - 1] }), 400),
+        (&mara, json!({ "cursor": "?" }), 400),
+        (&mara, json!({ "cursor": "A".repeat(5000) }), 400),
+        (&mara, json!({ "limit": "0" }), 400),
+        (&mara, json!({ "limit": "51" }), 400),
+        (&mara, json!({ "team": "all" }), 400),
+        (&mara, json!({ "team": "true" }), 403),
+        (&mara, json!({ "cursor": cursor }), 200),
+    ] {
+        assert_eq!(list(who, query.clone()).await.status, status, "{query}");
+    }
+    assert_eq!(all(&painter("nobody-yet"), json!({})).await, Vec::<Value>::new());
 }
 
 #[tokio::test]

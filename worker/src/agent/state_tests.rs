@@ -86,6 +86,7 @@ fn assignment() -> Box<Assignment> {
         inputs: None,
         urls: RunUrls::default(),
         recorded: false,
+        variant: false,
         limit_ms: 1,
         fetch_limit_ms: 0,
     })

@@ -23,6 +23,8 @@ use crate::{
 pub(crate) const MAX_PICTURES: u64 = 512 * 1024 * 1024;
 /// Most time for a run's thumbnails, beside the upload of its pictures.
 const THUMBNAILS: Duration = Duration::from_secs(3);
+/// The same of a variant, for which nobody waits at their canvas, and whose group is seen by its thumbnails.
+const THUMBNAILS_OF_VARIANTS: Duration = Duration::from_secs(30);
 
 impl Renderer {
     /// The whole of a run but its report.
@@ -107,7 +109,13 @@ impl Renderer {
         let (blob, small, pictures) = brake.guard(async { Ok::<_, RenderError>(finished.await??) }).await?;
         // Beside each other: nobody waits for a thumbnail to be made.
         let put = async { transfers.put(&blob.bytes).await.map_err(RenderError::Upload) };
-        let shrunk = async { Ok(thumbnails(&transfers, run, pictures).await) };
+        let left = brake.deadline.saturating_duration_since(Instant::now());
+        let most = if run.variant {
+            THUMBNAILS_OF_VARIANTS.min(left / 2)
+        } else {
+            THUMBNAILS
+        };
+        let shrunk = async { Ok(thumbnails(&transfers, run, pictures, most).await) };
         let ((), thumbnails) = brake.guard(async { tokio::try_join!(put, shrunk) }).await?;
         let upload = elapsed(begun);
         Ok(RunResult {
@@ -207,7 +215,7 @@ impl Renderer {
 
 /// The sizes of the pictures' thumbnails, once these are in the bucket. None if that does not work out in time: the pictures
 /// are not held up for it, and are whole without.
-async fn thumbnails(transfers: &Transfers<'_>, run: &Assignment, pictures: Vec<Bytes>) -> Vec<u64> {
+async fn thumbnails(transfers: &Transfers<'_>, run: &Assignment, pictures: Vec<Bytes>, most: Duration) -> Vec<u64> {
     let made = async {
         let small = tokio::task::spawn_blocking(move || images::thumbnails(&pictures)).await;
         let small = small.ok().flatten()?;
@@ -219,7 +227,7 @@ async fn thumbnails(transfers: &Transfers<'_>, run: &Assignment, pictures: Vec<B
             }
         }
     };
-    timeout(THUMBNAILS, made).await.ok().flatten().unwrap_or_default()
+    timeout(most, made).await.ok().flatten().unwrap_or_default()
 }
 
 /// How long ComfyUI took to read the plan's main model, where it is one of the studio's store and was not loaded before.

@@ -232,6 +232,7 @@ impl Bench {
                 ..RunUrls::default()
             },
             recorded: false,
+            variant: false,
             limit_ms: 60_000,
             fetch_limit_ms: 0,
         }

@@ -19,7 +19,7 @@ use model::{Task, TeamId, UserId, WorkerId};
 pub use entry::{Entry, Place};
 pub use head::{Head, Merge, PART, Part, merged};
 pub use read::{Looked, after, find};
-pub use write::{take_in, take_out};
+pub use write::{change, take_in, take_out};
 
 use crate::{HistoryError, lines, packed};
 

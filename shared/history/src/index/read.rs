@@ -81,7 +81,7 @@ pub async fn find(
     Ok(None)
 }
 
-async fn readable(bucket: &Bucket, scope: &Scope, which: &Part) -> Result<Option<Vec<Entry>>, HistoryError> {
+pub(super) async fn readable(bucket: &Bucket, scope: &Scope, which: &Part) -> Result<Option<Vec<Entry>>, HistoryError> {
     match part(bucket, scope, which).await {
         Ok(Some(entries)) => Ok(Some(entries)),
         Ok(None) => {

@@ -12,7 +12,7 @@ use model::Task;
 use sha2::{Digest, Sha256};
 use tracing::{error, warn};
 
-use super::{Entry, Head, Part, Scope, head, merged, part, put_head};
+use super::{Entry, Head, Part, Scope, head, merged, part, put_head, read::readable};
 use crate::{HistoryError, lines, packed};
 
 /// Most attempts, when others write the same index.
@@ -95,6 +95,40 @@ async fn attempt_out(bucket: &Bucket, scope: &Scope, task: &Task) -> Result<bool
         }
     }
     finish(bucket, scope, &before, etag.as_deref(), (gone, new)).await
+}
+
+/// Changes the entry of a task where the index has one, and nothing else: false if it has none.
+pub async fn change(bucket: &Bucket, scope: &Scope, task: &Task) -> Result<bool, HistoryError> {
+    for _ in 0..ATTEMPTS {
+        if let Some(found) = attempt_change(bucket, scope, task).await? {
+            return Ok(found);
+        }
+    }
+    Err(HistoryError::Busy(scope.head_key()))
+}
+
+/// None: somebody else has written the index in between.
+async fn attempt_change(bucket: &Bucket, scope: &Scope, task: &Task) -> Result<Option<bool>, HistoryError> {
+    let (before, etag) = head(bucket, scope).await?;
+    let may_have = |part: &Part| part.oldest <= task.created && task.created <= part.newest;
+    for (at, which) in before.parts.iter().enumerate().filter(|(_, part)| may_have(part)) {
+        let mut entries = readable(bucket, scope, which).await?.unwrap_or_default();
+        let Some(entry) = entries.iter_mut().find(|it| it.task.task_id == task.task_id) else {
+            continue;
+        };
+        entry.task = task.clone();
+        let new = put_part(bucket, scope, &task.created.month(), &entries).await?;
+        let finished = finish(
+            bucket,
+            scope,
+            &before,
+            etag.as_deref(),
+            (BTreeSet::from([at]), vec![new]),
+        )
+        .await?;
+        return Ok(finished.then_some(true));
+    }
+    Ok(Some(false))
 }
 
 /// Deletes parts that the head does not name and that have this task: what somebody who was cut off has left.

@@ -83,13 +83,13 @@ impl Choice {
         }
     }
 
-    fn has(&self, task: &Task, prompt: &str) -> bool {
-        let text = self.text.as_ref().map(|text| text.to_lowercase());
+    /// `text`: that of the choice, in small letters.
+    fn has(&self, task: &Task, prompt: &str, text: Option<&str>) -> bool {
         let group = task.variant.as_ref().map(|variant| variant.group);
         self.state.is_none_or(|state| state == task.state)
             && self.kind.as_ref().is_none_or(|kind| Some(kind) == task.kind.as_ref())
             && self.group.is_none_or(|wanted| Some(wanted) == group)
-            && text.is_none_or(|text| prompt.to_lowercase().contains(&text))
+            && text.is_none_or(|text| prompt.to_lowercase().contains(text))
             && self.created.contains(&task.created)
     }
 }
@@ -166,6 +166,7 @@ pub async fn all(
         damaged: past.damaged,
         ..Listed::default()
     };
+    let text = choice.text.as_ref().map(|text| text.to_lowercase());
     let mut at = None;
     for (number, (place, candidate)) in found.iter().enumerate() {
         at = Some(*place);
@@ -183,7 +184,7 @@ pub async fn all(
             Scope::Team(team) => task.team == *team,
             Scope::Worker(worker) => task.last_run.as_ref().is_some_and(|run| run.worker_id == *worker),
         };
-        if is_in && choice.has(&task, &prompt) {
+        if is_in && choice.has(&task, &prompt, text.as_deref()) {
             listed.tasks.push(Found { task, past });
         }
         if listed.tasks.len() >= limit {

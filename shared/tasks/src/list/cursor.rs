@@ -1,5 +1,7 @@
 //! Where a list goes on, as a text that says nothing to whoever holds it.
 
+use std::{fmt::Display, str::FromStr};
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use history::index::{Place, Scope};
 use model::Millis;
@@ -10,29 +12,37 @@ const SUM: usize = 6;
 
 /// The place in the list of this scope, as a text. It is good for that list alone, whatever is chosen of it.
 pub fn written(of: &Scope, place: Place) -> String {
-    let text = format!("{}/{}", place.created.0, place.task_id);
-    let mut bytes = sum(of, &text);
-    bytes.extend(text.as_bytes());
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    text_of(&of.folder(), place.created, place.task_id)
 }
 
 /// The place that the text says; none if it says none in the list of this scope.
 pub fn read(of: &Scope, text: &str) -> Option<Place> {
+    let (created, task_id) = place(&of.folder(), text)?;
+    Some(Place { created, task_id })
+}
+
+/// The place of something that was made then, in the list of this name.
+pub(crate) fn text_of(list: &str, created: Millis, id: impl Display) -> String {
+    let text = format!("{}/{id}", created.0);
+    let mut bytes = sum(list, &text);
+    bytes.extend(text.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The place that the text says; none if it says none in the list of this name.
+pub(crate) fn place<T: FromStr>(list: &str, text: &str) -> Option<(Millis, T)> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
     let (found, text) = bytes.split_at_checked(SUM)?;
     let text = std::str::from_utf8(text).ok()?;
-    if found != sum(of, text) {
+    if found != sum(list, text) {
         return None;
     }
-    let (created, task_id) = text.split_once('/')?;
-    Some(Place {
-        created: Millis(created.parse().ok()?),
-        task_id: task_id.parse().ok()?,
-    })
+    let (created, id) = text.split_once('/')?;
+    Some((Millis(created.parse().ok()?), id.parse().ok()?))
 }
 
-fn sum(of: &Scope, text: &str) -> Vec<u8> {
-    let hash = Sha256::digest(format!("{}{text}", of.folder()));
+fn sum(list: &str, text: &str) -> Vec<u8> {
+    let hash = Sha256::digest(format!("{list}{text}"));
     hash.iter().copied().take(SUM).collect()
 }
 
