@@ -1,10 +1,11 @@
-"""HTTP by Qt, from Krita's event loop, which it never blocks."""
+"""HTTP from Krita's event loop, which it never blocks: by Qt's client, and small calls by sockets of our own where they can be."""
 
 from __future__ import annotations
 
 from typing import Callable, Optional, Set
 
 from .core.effects import Call, Reply, Trouble
+from .direct import Direct
 from .qt import QtCore, QtNetwork
 
 _Error = QtNetwork.QNetworkReply.NetworkError
@@ -84,9 +85,14 @@ class Http:
         self._network = QtNetwork.QNetworkAccessManager()
         self._answered, self._moved = answered, moved
         self._pending: Set[_Pending] = set()
+        self._direct = Direct(lambda call, reply: self._answered(call.number, reply), self._by_manager)
 
     def send(self, call: Call) -> None:
         """Sends one."""
+        if not self._direct.send(call):
+            self._by_manager(call)
+
+    def _by_manager(self, call: Call) -> None:
         request = _Request(QtCore.QUrl(call.url))
         request.setAttribute(_Request.Attribute.RedirectPolicyAttribute, _Request.RedirectPolicy.ManualRedirectPolicy)
         for name, value in call.headers:

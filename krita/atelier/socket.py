@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Callable, Optional
 from urllib.parse import urlsplit
 
 from .core.link import LONGEST_MESSAGE
+from .protocols import wsproto
 from .qt import QtNetwork
 
-_CARRIED = [str(it) for it in sorted((Path(__file__).parent / "carried").glob("*.whl"))]
-sys.path[:0] = _CARRIED
-try:
-    from wsproto import ConnectionType, WSConnection, events
-    from wsproto.utilities import LocalProtocolError, RemoteProtocolError
-finally:
-    del sys.path[: len(_CARRIED)]
+ConnectionType, WSConnection, events = wsproto.ConnectionType, wsproto.WSConnection, wsproto.events
+LocalProtocolError, RemoteProtocolError = wsproto.utilities.LocalProtocolError, wsproto.utilities.RemoteProtocolError
 
 
 class Socket:

@@ -31,7 +31,7 @@ from atelier.hashing import PIECE, Hashing  # noqa: E402
 from atelier.http import Http  # noqa: E402
 from atelier.socket import Socket  # noqa: E402
 from atelier.store import Store  # noqa: E402
-from wsproto import ConnectionType, WSConnection, events  # noqa: E402
+from atelier.socket import ConnectionType, WSConnection, events  # noqa: E402
 
 LONG = 20.0
 """Seconds for anything."""
@@ -169,6 +169,57 @@ class Calls(unittest.TestCase):
         self.assertEqual(self.shares[-1], 1.0)
         self.assertEqual(self.shares, sorted(self.shares))
         self.assertFalse(self.ask("http://127.0.0.1:9/", method="PUT", file="/nonexistent").ok)
+
+
+class Posts(Calls):
+    """The same by calls that go by sockets of our own, and what only those do."""
+
+    def ask(self, url, **more):
+        return super().ask(url, **{"method": "POST", "body": b"{}", **more})
+
+    def talk(self, answer, count, tls=None):
+        """So many calls one after the other over one client; gives the replies."""
+        self.server, replies = Server(answer, tls), []
+        http = Http(lambda _number, reply: replies.append(reply), lambda *_: None)
+        for number in range(count):
+            http.send(Call(number, "POST", f"http://127.0.0.1:{self.server.port}/v1/a?b=%20", (), b"x" * 3000, LONG, 1000))
+            wait(lambda: len(replies) > number)
+        return replies
+
+    def test_head_and_body_come_together_over_one_connection(self):
+        pieces = []
+
+        def answers(client):
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+            pieces.append(self.server.heard[-1])
+            while pieces[-1]:
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+                pieces.append(client.recv(65536))
+
+        self.assertEqual([it.body for it in self.talk(answers, 5)], [b"good"] * 5)
+        self.assertEqual(len(self.server.heard), 1)
+        self.assertEqual([it.count(b"POST /v1/a?b=%20 HTTP/1.1") for it in pieces[:5]], [1] * 5)
+        self.assertTrue(all(it.endswith(b"\r\n\r\n" + b"x" * 3000) for it in pieces[:5]), pieces)
+
+    def test_a_connection_that_is_gone_meanwhile_loses_no_call(self):
+        kept = []
+
+        def hangs_up(client):
+            kept.append(client)
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+            if len(self.server.heard) == 1:
+                client.recv(65536)  # reads the next call, and says nothing to it
+
+        self.assertEqual([it.body for it in self.talk(hangs_up, 3)], [b"good"] * 3)
+        self.assertGreaterEqual(len(self.server.heard), 2)
+
+    def test_an_answer_in_pieces_without_a_length(self):
+        def answers(client):
+            for it in (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r", b"\nContent-Type: a\r\n\r\nha", b"lf"):
+                client.sendall(it)
+                time.sleep(0.02)
+
+        self.assertEqual([(it.status, it.kind, it.body) for it in self.talk(answers, 2)], [(404, "a", b"half")] * 2)
 
 
 def shakes_hands(client, *then):

@@ -2,7 +2,7 @@
 """The extension in a real Krita, against the whole stack on this machine: `krita/tests/in_krita.py [LOCAL COMMAND]`.
 
 Builds the zip, lets Krita's own importer install it, starts the stack and an Xvfb, plays the scenes of `probe/`, and
-looks at what the docker said and what lies on the canvas.
+looks at what the docker said and what lies on the canvas. With KRITA_TREE it is the Krita of that Debian tree, which needs root.
 """
 
 import contextlib
@@ -26,6 +26,10 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 import build  # noqa: E402
 
+TREE = os.environ.get("KRITA_TREE", "")
+# Its processes, screen and files are this system's, for as long as the command runs.
+MOUNTS = " && ".join(f'mount --rbind {it} "$0{it}"' for it in ("/proc", "/sys", "/dev", "/tmp"))
+INSIDE = ["unshare", "--mount", "sh", "-c", MOUNTS + ' && exec /usr/sbin/chroot "$0" "$@"', TREE] if TREE else []
 STACK = ["cargo", "run", "--quiet", "-p", "local", "--"]
 KRITA_LIMIT = 400  # seconds
 IMPORTER = "/usr/share/krita/pykrita/plugin_importer"
@@ -33,6 +37,7 @@ INSTALL = "import sys; sys.path.insert(0, sys.argv[1]); import plugin_importer a
 it.PluginImporter(sys.argv[2], sys.argv[3], lambda plugin: True).import_all()"
 # Instead of a browser: leaves the address for the test to open.
 BROWSER = '#!/bin/sh\nprintf %s "$1" >"$HOME/opening" && mv "$HOME/opening" "$HOME/opened"\n'
+VERSIONS = set()
 SETTINGS = "[python]\nenable_atelier=true\nenable_atelier_drive=true\n"
 
 
@@ -82,7 +87,7 @@ def install(home):
     build.build(archive)
     data = home / "data/krita"
     (data / "pykrita").mkdir(parents=True)
-    subprocess.run(["/usr/bin/python3", "-c", INSTALL, IMPORTER, str(archive), str(data)], check=True)
+    subprocess.run([*INSIDE, "/usr/bin/python3", "-c", INSTALL, IMPORTER, str(archive), str(data)], check=True)
     shutil.copytree(HERE / "probe", data / "pykrita", dirs_exist_ok=True)
     (home / "bin").mkdir()
     browser = home / "bin/xdg-open"
@@ -159,6 +164,7 @@ def krita(home, display, scene, address, token="", meanwhile=lambda out: None, m
     assert code == 0, f"{scene}: Krita ended with {code}"
     report = json.loads((out / "report.json").read_text())
     assert "error" not in report, f"{scene}: {report['error']}"
+    VERSIONS.add(report["krita"])
     return report
 
 
@@ -184,7 +190,7 @@ def play_once(home, display, scene, address, token, meanwhile, more):
     }
     end = time.monotonic() + KRITA_LIMIT
     with open(out / "krita.log", "wb") as log:
-        with running(["krita", "--nosplash"], env=environment, stdout=log, stderr=log) as process:
+        with running([*INSIDE, "krita", "--nosplash"], env=environment, stdout=log, stderr=log) as process:
             while process.poll() is None:
                 assert time.monotonic() < end, f"{scene}: Krita does not end"
                 meanwhile(out)
@@ -291,7 +297,7 @@ def main():
         print(f"logs and screenshots are in {folder}", file=sys.stderr)
         raise
     shutil.rmtree(folder)
-    print("Krita: all scenes went well.")
+    print(f"Krita {VERSIONS.pop()}: all scenes went well.")
 
 
 if __name__ == "__main__":
