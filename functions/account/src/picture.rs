@@ -21,7 +21,7 @@ use crate::App;
         ("number" = u32, Query, description = "Which of its pictures, from 1 on"),
     ),
     responses(
-        (status = 200, body = Vec<u8>, content_type = "image/png", description = "Or `image/webp`"),
+        (status = 200, body = String, content_type = "image/png", description = "Or `image/webp`"),
         (status = 303, description = "To the sign-in: this browser is not signed in"),
         (status = 404, body = String, content_type = "text/html; charset=utf-8", description = "There is none, or it is too large to come alone"),
     )

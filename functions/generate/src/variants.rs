@@ -61,6 +61,7 @@ impl SubmittedGroup {
 }
 
 /// Submits a group: all of its variants, or none.
+#[expect(clippy::too_many_arguments, reason = "what a request is made of")]
 pub(crate) async fn submit(
     app: &App,
     cloud: &Cloud,

@@ -128,12 +128,16 @@ fn summary(seen: &Seen) -> Markup {
 /// A variant's pictures, each leading to the large one. A stranger's are in one file.
 fn images(member: &Member, picture: &Picture, own: bool) -> Markup {
     let many = !picture.others.is_empty();
-    let large = |number: usize| match own && many && picture.alone.get(number - 1) == Some(&true) {
-        true => to(
-            "../../account/picture",
-            &[("task", &member.task_id.to_string()), ("number", &number.to_string())],
-        ),
-        false => picture.whole.clone(),
+    let alone = |number: usize| own && many && picture.alone.get(number - 1) == Some(&true);
+    let large = |number: usize| {
+        if alone(number) {
+            to(
+                "../../account/picture",
+                &[("task", &member.task_id.to_string()), ("number", &number.to_string())],
+            )
+        } else {
+            picture.whole.clone()
+        }
     };
     html! {
         @for (url, number) in std::iter::once(&picture.shown).chain(&picture.others).zip(1..) {
