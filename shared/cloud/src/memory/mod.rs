@@ -59,6 +59,8 @@ impl Unkind {
 struct State {
     unkind: Unkind,
     chance: fastrand::Rng,
+    /// Of what batches leave out.
+    luck: fastrand::Rng,
     items: BTreeMap<Key, Item>,
     commits: u64,
     indexed: BTreeMap<Key, Item>,
@@ -85,6 +87,7 @@ impl Memory {
         Self(Arc::new(Mutex::new(State {
             unkind,
             chance: fastrand::Rng::with_seed(unkind.seed),
+            luck: fastrand::Rng::with_seed(unkind.seed),
             items: BTreeMap::new(),
             commits: 0,
             indexed: BTreeMap::new(),

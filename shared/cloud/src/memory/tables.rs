@@ -55,10 +55,10 @@ impl State {
     }
 
     fn get_all(&mut self, keys: &[Key]) -> Batch {
-        let unlucky = self.unkind.left_percent > 0 && self.chance.u8(0..100) < self.unkind.left_percent;
+        let unlucky = self.unkind.left_percent > 0 && self.luck.u8(0..100) < self.unkind.left_percent;
         // One is looked at: without any the call fails.
         let looked_at = if unlucky {
-            self.chance.usize(1..=keys.len())
+            self.luck.usize(1..=keys.len())
         } else {
             keys.len()
         };
