@@ -88,13 +88,15 @@ pub(crate) async fn of_a_day_in_a_minute(studio: Studio) -> Result<()> {
     stack.tick_lifecycle().await?;
     let believed = believed(store, pool).await?;
     ensure!(believed.workers == 0, "{believed:?}");
-    while studio.until_machines(|_| true).await?.iter().any(|it| it.up) {
+    loop {
+        let worker = store.get(&machine.worker_id).await?.context("no worker")?;
+        if !worker.state.is_up() && studio.until_machines(|_| true).await?.iter().all(|it| !it.up) {
+            ensure!(worker.run.is_none(), "{worker:?}");
+            return Ok(());
+        }
         stack.tick_reaper().await?;
         tokio::time::sleep(LOOK).await;
     }
-    let worker = store.get(&machine.worker_id).await?.context("no worker")?;
-    ensure!(!worker.state.is_up() && worker.run.is_none(), "{worker:?}");
-    Ok(())
 }
 
 /// What was asked for in these five minutes, on each of the days before.

@@ -26,13 +26,14 @@ use crate::studio::Studio;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is right where it is not 200: the events that nobody can answer well.
-const OTHERS: [(&str, i64); 25] = [
+const OTHERS: [(&str, i64); 26] = [
     // Its parts are not there.
     ("catalog/complete-model", 409),
     // Its token is a fake, which the function itself looks at.
     ("account/user", 401),
     // A browser that is not signed in is sent to where it can be.
     ("account/account", 303),
+    ("account/picture", 303),
     ("account/sign-out", 303),
     ("studio/studio", 303),
     ("studio/audit", 303),

@@ -82,7 +82,7 @@ pub(crate) async fn raise_alarms(studio: Studio) -> Result<()> {
     }
     loop {
         let alarms = stack.alarms().await?;
-        ensure!(alarms.len() == 11, "{alarms:?}");
+        ensure!(alarms.len() == 12, "{alarms:?}");
         let raised = alarms.iter().filter(|(_, state)| state == "ALARM");
         let raised: Vec<_> = raised.map(|(name, _)| name.as_str()).collect();
         let is_raised = |part| raised.iter().any(|name| name.contains(part));
