@@ -65,7 +65,7 @@ async fn golden_events() {
             }
             "task" => drop(world.queued(TASK, MARA, before).await),
             "keep" | "keep-no-longer" | "delete-task" => drop(crate::keep::finished(&world, before).await),
-            "group" | "cancel-group" => {
+            "group" | "groups" | "cancel-group" => {
                 let tasks = [TASK, "01a05cd7-2a00-7000-8000-0000000000a2"];
                 for id in tasks {
                     world.queued(id, MARA, before).await;
