@@ -37,6 +37,8 @@ class Page(QtWidgets.QWidget):
         self._looked = 0.0
         self._listed: Any = None
         side = max(THUMBNAIL // 2, 3 * self.fontMetrics().lineSpacing())
+        self._blank = QtGui.QPixmap(side, side)
+        self._blank.fill(QtCore.Qt.GlobalColor.transparent)
         self._list = QtWidgets.QListWidget()
         self._list.setObjectName("history")
         self._list.setAccessibleName(say("What was painted before; Enter uses its settings again"))
@@ -154,15 +156,14 @@ class Page(QtWidgets.QWidget):
         if self._current is not None:
             act(self._current)
 
-    @staticmethod
-    def _item(past: Past, name: str, file: Optional[bytes]) -> "QtWidgets.QListWidgetItem":
+    def _item(self, past: Past, name: str, file: Optional[bytes]) -> "QtWidgets.QListWidgetItem":
         when = QtCore.QDateTime.fromMSecsSinceEpoch(round(past.created * 1000))
         text = QtCore.QLocale().toString(when, QtCore.QLocale.FormatType.ShortFormat)
         short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
         item = QtWidgets.QListWidgetItem(f"{short}\n{text}")
         image = canvas.decode(file) if file is not None else None
-        if image is not None:
-            item.setIcon(QtGui.QIcon(QtGui.QPixmap.fromImage(image)))
+        # Without a picture too the text has the picture's height, or a font from elsewhere would be cut off.
+        item.setIcon(QtGui.QIcon(QtGui.QPixmap.fromImage(image) if image is not None else self._blank))
         item.setToolTip(name)
         item.setData(_Role, past)
         return item

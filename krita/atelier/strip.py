@@ -19,7 +19,7 @@ class Strip(QtWidgets.QWidget):
     def __init__(self, apply: Callable[[Any], None], preview: Callable[[Optional[Any]], None]) -> None:
         super().__init__()
         self._apply, self._preview = apply, preview
-        side = max(THUMBNAIL, 6 * self.fontMetrics().lineSpacing())
+        side = max(THUMBNAIL, 5 * self.fontMetrics().lineSpacing())
         self._side = side
         self._list = QtWidgets.QListWidget()
         self._list.setObjectName("results")

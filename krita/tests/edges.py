@@ -74,11 +74,11 @@ def says(text):
     return lambda client: client.sendall(text if isinstance(text, bytes) else text.encode())
 
 
-def certificate(folder):
+def certificate(folder, *more):
     """For nobody in particular, by nobody that anybody trusts."""
     paths = [str(Path(folder) / name) for name in ("key.pem", "cert.pem")]
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=elsewhere -keyout {} -out {}".format(*paths)
-    subprocess.run(command.split(), check=True, capture_output=True)
+    subprocess.run([*command.split(), *more], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(paths[1], paths[0])
     return context
@@ -179,26 +179,39 @@ class Posts(Calls):
 
     def talk(self, answer, count, tls=None):
         """So many calls one after the other over one client; gives the replies."""
-        self.server, replies = Server(answer, tls), []
+        self.server, replies, scheme = Server(answer, tls), [], "https" if tls else "http"
         http = Http(lambda _number, reply: replies.append(reply), lambda *_: None)
         for number in range(count):
-            http.send(Call(number, "POST", f"http://127.0.0.1:{self.server.port}/v1/a?b=%20", (), b"x" * 3000, LONG, 1000))
+            http.send(Call(number, "POST", f"{scheme}://127.0.0.1:{self.server.port}/v1/a?b=%20", (), b"x" * 3000, LONG, 1000))
             wait(lambda: len(replies) > number)
         return replies
 
     def test_head_and_body_come_together_over_one_connection(self):
+        self.come_together(None)
+
+    def test_by_tls_too(self):
+        with tempfile.TemporaryDirectory() as folder:
+            context = certificate(folder, "-addext", "subjectAltName=IP:127.0.0.1")
+            usual = QtNetwork.QSslConfiguration.defaultConfiguration()
+            self.addCleanup(QtNetwork.QSslConfiguration.setDefaultConfiguration, usual)
+            trusts = QtNetwork.QSslConfiguration(usual)
+            trusts.setCaCertificates(QtNetwork.QSslCertificate.fromPath(f"{folder}/cert.pem"))
+            QtNetwork.QSslConfiguration.setDefaultConfiguration(trusts)
+            self.come_together(context)
+
+    def come_together(self, tls):
         pieces = []
 
         def answers(client):
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
             pieces.append(self.server.heard[-1])
             while pieces[-1]:
                 client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
                 pieces.append(client.recv(65536))
 
-        self.assertEqual([it.body for it in self.talk(answers, 5)], [b"good"] * 5)
+        self.assertEqual([it.body for it in self.talk(answers, 5, tls)], [b"good"] * 5)
         self.assertEqual(len(self.server.heard), 1)
         self.assertEqual([it.count(b"POST /v1/a?b=%20 HTTP/1.1") for it in pieces[:5]], [1] * 5)
+        self.assertTrue(all(b"Atelier for Krita" in it for it in pieces[:5]), pieces)  # and not Qt's client
         self.assertTrue(all(it.endswith(b"\r\n\r\n" + b"x" * 3000) for it in pieces[:5]), pieces)
 
     def test_a_connection_that_is_gone_meanwhile_loses_no_call(self):

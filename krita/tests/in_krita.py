@@ -251,10 +251,38 @@ def look_at_guided(report):
     assert "closed" in report["closed"], report
 
 
+def look_at_recorded(report, address, token):
+    """What the studio has of how each document was made."""
+
+    def ask(path):
+        asked = urllib.request.Request(f"{address}/{path}", headers={"Authorization": "Bearer " + token})
+        return json.loads(urllib.request.urlopen(asked).read())
+
+    name, jobs = report["document"], report["jobs"]
+    assert not report["at first"] and name and report["document again"] == name and not report["other document"], report
+    documents = ask("history")["documents"]
+    assert [(it["document"], it["recording"]) for it in documents] == [(name, False)], documents
+    for _ in range(100):  # what is recorded comes by a stream
+        steps = ask(f"history/{name}?limit=10")["history"]
+        if sum(len(it.get("applied", ())) for it in steps) >= 2:
+            break
+        time.sleep(0.2)
+    assert "recorded square" in json.dumps(steps) and "second square" in json.dumps(steps), steps
+    assert "else" not in json.dumps(steps) and "nobody" not in json.dumps(steps), steps
+    assert [len(it.get("applied", ())) for it in steps] == [1, 1], steps
+    control, pictures, _ = report["reference"]
+    assert control == [{"mode": "reference", "image": 0, "strength": 1.0}] and pictures == 1, report
+    (red, green, blue), white = report["see-through"]
+    assert red > 240 and 110 < green < 145 and 110 < blue < 145 and min(white) > 250, report
+    whole = [0, 0, 512, 512]
+    assert jobs["reference"]["layers"][-1]["bounds"] == jobs["see-through"]["layers"][-1]["bounds"] == whole, jobs
+
+
 def play(folder, display, address, token, invitation):
     """All scenes."""
     look_at_everything(krita(folder, display, "everything", address, token))
     look_at_guided(krita(folder, display, "guided", address, token))
+    look_at_recorded(krita(folder, display, "recorded", address, token), address, token)
     opened = []
 
     def person(out):

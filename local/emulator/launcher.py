@@ -42,6 +42,7 @@ import ministack.core.lambda_runtime  # noqa: E402
 import ministack.services.dynamodb as dynamodb  # noqa: E402
 
 import conditions  # noqa: E402
+import lists  # noqa: E402
 
 # It checks the words of a condition anew for each item that it looks at, which was a fifth of all its time; they are few.
 dynamodb._condition_syntax_error = functools.lru_cache(maxsize=1024)(dynamodb._condition_syntax_error)
@@ -204,6 +205,7 @@ def main():
     if args.while_stdin_open:
         threading.Thread(target=end_with_stdin, daemon=True).start()
     conditions.install()
+    lists.install()
     if args.count:
         ministack.app.app = Counter(ministack.app.app)
     ministack.app.main()

@@ -40,15 +40,17 @@ pub(crate) struct Built {
 pub(crate) async fn build(checkout: &Path) -> Result<Built> {
     let target = target_folder()?;
     let cargo = option_env!("CARGO").unwrap_or("cargo");
-    // The whole workspace, so that features are the same as in `cargo test` and nothing is built twice; but `ops`, which
-    // nothing here runs and which alone needs some of AWS's clients.
+    // The whole workspace, so that features are the same as in `cargo test` and nothing is built twice; but two programs that
+    // nothing here runs: `ops`, which alone needs some of AWS's clients, and `sim`, which is optimised.
     let mut command = Command::new(cargo);
     if !std::io::stderr().is_terminal() {
         // Somebody who looks on wants to see how far it is; a log does not.
         command.arg("--quiet");
     }
     let status = command
-        .args(["build", "--workspace", "--exclude", "install", "--bins", "--target-dir"])
+        .args(["build", "--workspace", "--bins"])
+        .args(["--exclude", "install", "--exclude", "sim"])
+        .arg("--target-dir")
         .arg(&target)
         .current_dir(checkout)
         .stdin(Stdio::null())

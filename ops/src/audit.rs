@@ -21,8 +21,8 @@ pub struct Command {
     after: Option<String>,
 }
 
-/// Whoever calls `ops` on this machine.
-pub(crate) fn by(now: Millis) -> By {
+/// Whoever calls `ops` on this machine, as the machine calls them.
+pub fn by(now: Millis) -> By {
     let env = process_env();
     let name = env.optional("USER").or_else(|| env.optional("LOGNAME"));
     By {

@@ -40,6 +40,12 @@ impl In {
         let asked = self.asked.map(|it| format!("?lang={}", it.tag()));
         format!("sign-in{}", asked.unwrap_or_default())
     }
+
+    /// The way to the provider for a device, which comes back in the same language.
+    fn provider(self, code: &str) -> String {
+        let asked = self.asked.map(|it| format!("&lang={}", it.tag()));
+        format!("sign-in/provider?code={code}{}", asked.unwrap_or_default())
+    }
 }
 
 /// What the page asks about.
@@ -118,7 +124,7 @@ pub(crate) fn ask(ask: &Ask<'_>) -> Markup {
                 (Some(_), Some(secret), _) => (form(html! { input type="hidden" name="form" value=(secret); }, "")),
                 (Some(_), None, _) => (form(stay, "")),
                 (None, _, true) => {
-                    p { a.button href={ "sign-in/provider?code=" (sign_in.code) } { (say(words::AT_PROVIDER)) } }
+                    p { a.button href=(language.provider(&sign_in.code)) { (say(words::AT_PROVIDER)) } }
                     p.or { (say(words::OR)) }
                     (form(html! { (invitation(language, "")) (stay) }, "quiet"))
                 }

@@ -33,18 +33,22 @@ pub(crate) struct Browser {
     code: String,
     /// The page to go on to if no device is to be let in; "" for the account.
     next: String,
-    /// `<code>.<random>.<next, as base64>`.
+    /// The language that the sign-in's page was asked for.
+    asked: Option<Tongue>,
+    /// `<code>.<random>.<next, as base64>.<language>`, the last if one was asked for.
     cookie: String,
 }
 
 impl Browser {
     /// One that is about to leave.
-    fn leaving(code: &str, next: &str) -> Self {
+    fn leaving(code: &str, next: &str, asked: Option<Tongue>) -> Self {
         let random = uuid::Uuid::new_v4().simple();
-        let cookie = format!("{code}.{random}.{}", BASE64_URL_SAFE_NO_PAD.encode(next));
+        let language = asked.map(|it| format!(".{}", it.tag())).unwrap_or_default();
+        let cookie = format!("{code}.{random}.{}{language}", BASE64_URL_SAFE_NO_PAD.encode(next));
         Self {
             code: code.to_owned(),
             next: next.to_owned(),
+            asked,
             cookie,
         }
     }
@@ -53,12 +57,14 @@ impl Browser {
     pub(crate) fn of(app: &App, visit: &Visit) -> Option<Self> {
         let cookie = COOKIE.of(app, visit)?;
         let (code, rest) = cookie.split_once('.')?;
-        let next = rest.split_once('.').map_or("", |(_, next)| next);
+        let mut rest = rest.split('.').skip(1);
+        let (next, language) = (rest.next().unwrap_or_default(), rest.next());
         let next = BASE64_URL_SAFE_NO_PAD.decode(next).unwrap_or_default();
         let next = String::from_utf8(next).unwrap_or_default();
         Some(Self {
             code: code.to_owned(),
             next: way_back(&next).unwrap_or_default().to_owned(),
+            asked: language.and_then(Tongue::named),
             cookie: cookie.to_owned(),
         })
     }
@@ -79,6 +85,7 @@ impl Browser {
     params(
         ("code" = Option<String>, Query),
         ("next" = Option<String>, Query, description = "Without a code: the page to go on to, below `studio`"),
+        ("lang" = Option<String>, Query, description = "The language of the sign-in's page when the browser is back"),
     ),
     responses(
         (status = 303, description = "To the provider, with a cookie for the way"),
@@ -89,6 +96,7 @@ pub(crate) async fn leave(
     State(app): State<Arc<App>>,
     _: Counted,
     Now(now): Now,
+    visit: Visit,
     query: Query,
 ) -> Result<Redirect, Problem> {
     let provider = configured(&app)?;
@@ -98,7 +106,7 @@ pub(crate) async fn leave(
         open(&app, &code, now).await?;
     }
     let next = query.first("next").unwrap_or_default();
-    let browser = Browser::leaving(&code, way_back(&next).unwrap_or_default());
+    let browser = Browser::leaving(&code, way_back(&next).unwrap_or_default(), visit.asked);
     let (state, nonce, verifier) = (
         browser.derived("state"),
         browser.derived("nonce"),
@@ -171,7 +179,9 @@ pub(crate) async fn come_back(
         });
         Ok::<_, HttpError>(app.cloud.store.commit([cloud::Write::put(&mut sign_in)?]).await?)
     })?;
-    Ok(Redirect::to(format!("../sign-in?code={}", browser.code)))
+    let language = browser.asked.map(|it| format!("&lang={}", it.tag()));
+    let language = language.unwrap_or_default();
+    Ok(Redirect::to(format!("../sign-in?code={}{language}", browser.code)))
 }
 
 /// Whose account these claims open: that of their subject; else that of their verified e-mail address, which is theirs

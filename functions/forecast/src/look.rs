@@ -6,7 +6,7 @@ use forecast::{
 };
 use model::{
     HourForecast, Millis, NextHour, PoolId,
-    metrics::{FORECAST_COVERAGE, FORECAST_LOSS},
+    metrics::{FORECAST_COVERAGE, FORECAST_LOSS, FORECASTS_DAMAGED},
 };
 use policy::demand::of_hour;
 use tracing::{error, info};
@@ -54,6 +54,7 @@ pub(crate) async fn look(cloud: &Cloud, pool: &PoolId, now: Millis) -> Result<()
     }
     if let Some(fault) = &fault {
         error!(%pool, fault, "there is no forecast");
+        metrics::note([FORECASTS_DAMAGED.of(1.0)], &[("pool", pool)]);
     }
     hour.fault = fault;
     hour.models = of_hour(&counts, began(at));

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result, anyhow};
 use aws_sdk_cloudformation::types::{StackDriftDetectionStatus, StackResourceDriftStatus};
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
-use cloud::{Store, tables::AllPools, tables::WorkersOf};
+use cloud::{
+    Store,
+    tables::{AllPools, ForecastOf, WorkersOf},
+};
 use futures_util::future::join_all;
 use model::{CatalogEntry, Millis, UploadedLora};
 
@@ -57,12 +60,13 @@ pub async fn gather(aws: &Aws, name: &str, now: Millis) -> Snapshot {
         look.objects(),
         look.pools(),
     );
-    let (lifecycle, idle_reaper, dead, tables) = tokio::join!(
+    let (lifecycle, idle_reaper, forecast) = tokio::join!(
         look.tick("LifecycleLogs"),
         look.tick("IdleReaperLogs"),
-        look.dead(),
-        look.tables(),
+        look.tick("ForecastLogs"),
     );
+    let (dead, dead_records, tables) =
+        tokio::join!(look.waiting("DeadTasks"), look.waiting("DeadRecords"), look.tables());
     let (machines, disks, images) = tokio::join!(aws.site.machines(name), aws.site.disks(name), aws.site.images());
     let images = images.context("the machine images");
     let disk_snapshots = match &images {
@@ -91,8 +95,13 @@ pub async fn gather(aws: &Aws, name: &str, now: Millis) -> Snapshot {
         loras: catalog.map(|(_, loras)| loras),
         objects: seen(objects),
         pools: seen(pools),
-        ticks: BTreeMap::from([("lifecycle", seen(lifecycle)), ("idle-reaper", seen(idle_reaper))]),
+        ticks: BTreeMap::from([
+            ("lifecycle", seen(lifecycle)),
+            ("idle-reaper", seen(idle_reaper)),
+            ("forecast", seen(forecast)),
+        ]),
         dead: seen(dead),
+        dead_records: seen(dead_records),
         tables,
         machines: seen(machines.context("the instances")),
         disks: seen(disks.context("the volumes")),
@@ -265,6 +274,7 @@ impl Eye<'_> {
                 found.push(PoolSeen {
                     pool,
                     workers: store.list(WorkersOf(&id)).await?,
+                    fault: store.get(&ForecastOf(id.clone())).await?.and_then(|it| it.hour.fault),
                 });
             }
         }
@@ -289,17 +299,18 @@ impl Eye<'_> {
         Ok(None)
     }
 
-    async fn dead(&self) -> Result<u64> {
+    /// How many messages wait in the queue of this name in the template.
+    async fn waiting(&self, queue: &str) -> Result<u64> {
         use aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessages as Waiting;
         let client = aws_sdk_sqs::Client::new(&self.aws.sdk);
         let call = client
             .get_queue_attributes()
-            .queue_url(self.output("DeadTasksUrl")?)
+            .queue_url(self.physical(queue)?)
             .attribute_names(Waiting);
         let reply = call
             .send()
             .await
-            .map_err(|error| failed("look at the queue of dead tasks", error))?;
+            .map_err(|error| failed("look at a queue of what nobody could handle", error))?;
         let waiting = reply
             .attributes()
             .and_then(|it| it.get(&Waiting))

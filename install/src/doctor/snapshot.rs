@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub ticks: BTreeMap<&'static str, Seen<Option<Millis>>>,
     /// Messages that nobody could handle.
     pub dead: Seen<u64>,
+    /// Ends of tasks whose record nobody could write.
+    pub dead_records: Seen<u64>,
     /// Tables by logical name: whether they can be recovered to any moment, and their size in bytes.
     pub tables: BTreeMap<String, Seen<TableSeen>>,
     /// Instances.
@@ -102,6 +104,8 @@ pub struct PoolSeen {
     pub pool: Pool,
     /// Its workers.
     pub workers: Vec<Worker>,
+    /// Why nothing is forecast of it: what was learned is damaged, or of another release.
+    pub fault: Option<String>,
 }
 
 /// A table.

@@ -10,6 +10,7 @@ use catalog::models::{Access, Place};
 use clap::{Subcommand, ValueEnum};
 use cloud::{Bucket, Store, multipart::Multipart};
 use model::{Account, CatalogEntry, Millis, PoolId, Role, Settings, TeamId, UserId};
+use ops::audit::by;
 
 pub use add::{Add, Show};
 
@@ -77,6 +78,9 @@ impl From<For> for Access {
     }
 }
 
+/// Most characters that are kept of who somebody at the command line is.
+const NAME: usize = 60;
+
 /// Where the store is.
 #[derive(Debug)]
 pub struct Site {
@@ -101,13 +105,13 @@ impl Site {
     }
 }
 
-/// No account can be called so: what one of them has brought is theirs alone.
-const OPERATOR: &str = "#operator";
-
-/// Whoever has the keys of the AWS account, as the store knows them.
+/// Whoever has the keys of the AWS account, as the store knows them: by a name that no account can have, in which the audit list
+/// finds who it was.
 fn operator(team: &TeamId) -> Account {
+    let who = by(cloud::now()).who;
+    let who = who.chars().filter(|it| it.is_alphanumeric() || "@.-_".contains(*it));
     Account {
-        user_id: UserId::new(OPERATOR),
+        user_id: UserId::new(format!("#{}", who.take(NAME).collect::<String>())),
         version: 0,
         name: "operator".to_owned(),
         team: team.clone(),

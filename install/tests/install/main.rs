@@ -7,6 +7,7 @@ mod aws;
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
 
 use aws::{Fault, Front};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use cloud::{Store, tables::InvitationOf};
 use local::Bare;
 use model::{MicroUsd, PoolId, UserId};
@@ -112,6 +113,16 @@ impl Studio {
         let reply = request.header("authorization", signed_by).send().await.unwrap();
         assert!(reply.status().is_success(), "{reply:?}");
         reply.text().await.unwrap()
+    }
+
+    /// What EFS of the emulator has of something, such as `file-systems`.
+    async fn efs(&self, what: &str) -> serde_json::Value {
+        let address = format!("{}/2015-02-01/{what}", self.emulator.endpoint());
+        let signed_by = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/elasticfilesystem/aws4_request";
+        let request = reqwest::Client::new().get(address).header("authorization", signed_by);
+        let reply = request.send().await.unwrap();
+        assert!(reply.status().is_success(), "{reply:?}");
+        reply.json().await.unwrap()
     }
 
     async fn open_the_way_out(&self) {
@@ -285,7 +296,9 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
         &["studio is of stack atelier in us-east-1 of account", "--folder"],
     );
 
-    upgrades(&studio, &changes(&studio, &store).await).await;
+    let image = changes(&studio, &store).await;
+    shares_models(&studio).await;
+    upgrades(&studio, &image).await;
 }
 
 /// What is asked for later is done, or said with its command; returns the image that is launched.
@@ -328,6 +341,55 @@ async fn changes(studio: &Studio, store: &Store) -> String {
     contains(&content(&studio.deploys(&["--yes"]).await).1, &["Deployed already"]);
     assert_eq!(parameters(studio).await, after);
     after["ImageId"].clone()
+}
+
+/// A file system between the machines, with an address in each of the subnets, comes into a stack that is there; and goes.
+async fn shares_models(studio: &Studio) {
+    let count = async |what: &str, list: &str| studio.efs(what).await[list].as_array().unwrap().len();
+    let subnets = studio.ec2("Action=DescribeSubnets").await;
+    let ids = |name: &str| {
+        let begin = format!("<{name}>");
+        let parts = subnets.split(begin.as_str()).skip(1);
+        parts
+            .map(|it| it.split('<').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (vpc, mut subnets) = (ids("vpcId").remove(0), ids("subnetId"));
+    subnets.truncate(2);
+    // Its addresses lie in subnets, so these have to be named.
+    let alone = studio.deploys(&["--yes", "--parameter", "SharedModels=efs"]).await;
+    contains(&problem(&alone), &["SharedModels=efs needs VpcId and SubnetIds"]);
+    let with = [
+        "--yes",
+        "--vpc",
+        &vpc,
+        "--subnets",
+        &subnets.join(","),
+        "--parameter",
+        "SharedModels=efs",
+    ];
+    content(&studio.deploys(&with).await);
+    assert_eq!(parameters(studio).await["SharedModels"], "efs");
+    let systems = studio.efs("file-systems").await;
+    let system = systems["FileSystems"][0]["FileSystemId"].as_str().unwrap();
+    assert_eq!(
+        count(&format!("mount-targets?FileSystemId={system}"), "MountTargets").await,
+        2
+    );
+    assert_eq!(count("access-points", "AccessPoints").await, 1);
+    let outputs = studio.outputs();
+    let template = outputs.get("LaunchTemplateId").unwrap();
+    let form =
+        format!("Action=DescribeLaunchTemplateVersions&LaunchTemplateId={template}&LaunchTemplateVersion.1=%24Latest");
+    let template = studio.ec2(&form).await;
+    let data = template.split("<userData>").nth(1).unwrap().split('<').next().unwrap();
+    let data = String::from_utf8(BASE64_STANDARD.decode(data).unwrap()).unwrap();
+    contains(
+        &data,
+        &[&format!("ATELIER_EFS={system}\n"), "ATELIER_EFS_ACCESS_POINT=fsap-"],
+    );
+    content(&studio.deploys(&["--yes", "--parameter", "SharedModels=none"]).await);
+    assert_eq!(count("file-systems", "FileSystems").await, 0);
 }
 
 async fn parameters(studio: &Studio) -> std::collections::BTreeMap<String, String> {

@@ -288,6 +288,9 @@ metrics! {
     FORECAST_LOSS = "ForecastLoss": None, Tick, [Pool];
     /// Hours of the last 14 days that stayed below its ninth of ten: 90 is meant.
     FORECAST_COVERAGE = "ForecastCoverage": Percent, Tick, [Pool];
+    /// Forecasts that were not made, since what was learned is damaged or of another release. The training of the next night
+    /// makes it anew; until then the rules of the minute act alone.
+    FORECASTS_DAMAGED = "ForecastsDamaged": Count, Work, [];
     /// How long a tick took.
     TICK_TIME = "TickTime": Milliseconds, Tick, [Tick];
 

@@ -47,7 +47,7 @@ impl Tongue {
     }
 
     /// The language of a tag; none of ours for Chinese in traditional characters.
-    fn named(tag: &str) -> Option<Self> {
+    pub fn named(tag: &str) -> Option<Self> {
         let mut parts = tag.split(['-', '_']).map(str::to_ascii_lowercase);
         match parts.next()?.as_str() {
             "en" => Some(Self::English),

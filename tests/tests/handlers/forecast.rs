@@ -67,7 +67,7 @@ async fn kept(world: &World, what: &str) -> String {
         .unwrap()
 }
 
-fn keep(world: &World, what: &str, text: &str) {
+pub(crate) fn keep(world: &World, what: &str, text: &str) {
     let key = format!("forecast/{POOL}/{what}.json");
     world.memory.put_object(&key, text.len() as u64, text);
 }

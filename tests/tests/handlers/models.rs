@@ -873,6 +873,38 @@ async fn the_audit_list_says_who_brought_and_changed_a_model() {
     assert!(on.starts_with("checkpoint dream version 1 ("), "{on}");
 }
 
+/// Somebody at the command line is named as the machine calls them, like in its other deeds.
+#[tokio::test]
+async fn the_audit_list_says_who_changed_a_model_at_the_command_line() {
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: install::models::Command,
+    }
+    struct Silent;
+    impl install::models::Show for Silent {
+        fn bar(&self, _: &str, _: u64) -> Box<dyn Fn(u64) + Send + Sync> {
+            Box::new(|_| ())
+        }
+        fn say(&self, _: &str) {}
+    }
+
+    let world = world().await;
+    bring(&world, LEAD, "dream", &checkpoint(1), &json!({})).await;
+    let site = install::models::Site {
+        store: world.cloud.store.clone(),
+        models: world.cloud.models.clone(),
+        masters: world.store.masters.clone(),
+        settings: world.settings.clone(),
+    };
+    let line: Line = clap::Parser::parse_from(["model", "pin", "dream", "--team", TEAM]);
+    install::models::run(&site, line.command, &Silent).await.unwrap();
+    let page = accounts::audit::page(&world.cloud.store, None, 50).await.unwrap();
+    let line = page.entries.iter().find(|it| it.after == "pinned").unwrap();
+    assert_eq!(line.who, ops::audit::by(NOW).who);
+    assert!(line.who.starts_with("ops@"), "{}", line.who);
+}
+
 #[tokio::test]
 async fn a_deletion_waits_for_runs_and_can_be_taken_back_for_thirty_days() {
     let world = world().await;

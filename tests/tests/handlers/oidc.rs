@@ -179,6 +179,28 @@ async fn whom_the_provider_names_confirms_here_and_the_device_gets_the_token() {
 }
 
 #[tokio::test]
+async fn the_way_to_the_provider_and_back_keeps_the_language_that_krita_asked_for() {
+    let (world, _provider) = known(None).await;
+    let now = cloud::now();
+    let code = start(&world, DEVICE, now).await;
+    for (asked, kept) in [
+        ("&lang=zh_CN", "&lang=zh-CN"),
+        ("&lang=en", "&lang=en"),
+        ("&lang=xx", ""),
+        ("", ""),
+    ] {
+        let mut browser = Browser::new();
+        let page = browser.page(&world, &format!("{code}{asked}"), now).await;
+        let link = format!("href=\"sign-in/provider?code={code}{}\"", kept.replace('&', "&amp;"));
+        assert!(page.contains(&link), "{page}");
+        let query = browser.leave(&world, &format!("{code}{kept}"), now).await;
+        let back = browser.come_back(&world, &query, now).await;
+        assert_eq!(back.location, Some(format!("../sign-in?code={code}{kept}")), "{asked}");
+        assert!(browser.page(&world, &code, now).await.contains("MARA"));
+    }
+}
+
+#[tokio::test]
 async fn only_the_browser_that_came_back_may_confirm() {
     let (world, _provider) = known(None).await;
     let (now, mut browser, mut other) = (cloud::now(), Browser::new(), Browser::new());

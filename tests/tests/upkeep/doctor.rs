@@ -39,7 +39,7 @@ pub(crate) async fn finds_what_is_wrong(studio: &Studio) -> Result<()> {
     // Fresh from CloudFormation: nothing is seeded and nothing ticks.
     let (text, wrong) = look(studio).await?;
     let found = about(&text);
-    for it in ["key", "catalogue", "pool", "lifecycle", "idle-reaper"]
+    for it in ["key", "catalogue", "pool", "lifecycle", "idle-reaper", "forecast"]
         .iter()
         .chain(&OF_THE_EMULATOR)
     {
@@ -55,7 +55,7 @@ pub(crate) async fn finds_what_is_wrong(studio: &Studio) -> Result<()> {
     )
     .await?;
     backup::seeded(studio).await?;
-    for function in ["LifecycleFunction", "IdleReaperFunction"] {
+    for function in ["LifecycleFunction", "IdleReaperFunction", "ForecastFunction"] {
         services.invoke(function).await?;
     }
     for table in ["AccountsTable", "CatalogTable", "HistoryTable", "TasksTable"] {

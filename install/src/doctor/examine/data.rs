@@ -22,6 +22,15 @@ pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings) {
             "see the log of dispatch; then empty the queue of dead tasks",
         );
     }
+    if let Some(dead) = findings.seen("records", "the queue of dead records", &snapshot.dead_records)
+        && *dead > 0
+    {
+        findings.warning(
+            "records",
+            format!("{dead} ends of tasks could not be archived; each is tried again every hour"),
+            "see the log of archive; then empty the queue of dead records",
+        );
+    }
     cost(snapshot, findings);
 }
 

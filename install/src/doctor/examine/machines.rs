@@ -89,19 +89,21 @@ fn subnets(snapshot: &Snapshot, findings: &mut Findings) {
 fn ticks(snapshot: &Snapshot, findings: &mut Findings) {
     for (function, seen) in &snapshot.ticks {
         if let Some(None) = findings.seen(function, "its log", seen) {
-            let means = if *function == "lifecycle" {
-                "lost pictures stay lost and nothing is started"
-            } else {
-                "idle machines run on and cost money"
+            let means = match *function {
+                "lifecycle" => "lost pictures stay lost and nothing is started",
+                "forecast" => "the next hour is not forecast",
+                _ => "idle machines run on and cost money",
             };
-            findings.broken(
-                function,
-                format!(
-                    "its tick has logged nothing for {} min: {means}",
-                    TICK_WITHIN.as_secs() / 60
-                ),
-                format!("see its log, and whether its rule in EventBridge is enabled; `sam logs -n {function}`"),
+            let what = format!(
+                "its tick has logged nothing for {} min: {means}",
+                TICK_WITHIN.as_secs() / 60
             );
+            let todo = format!("see its log, and whether its rule in EventBridge is enabled; `sam logs -n {function}`");
+            if *function == "forecast" {
+                findings.warning(function, what, todo);
+            } else {
+                findings.broken(function, what, todo);
+            }
         }
     }
 }

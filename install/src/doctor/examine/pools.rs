@@ -26,6 +26,7 @@ pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings, now: Millis)
         limits(it, allowed.map(String::as_str), findings, now);
         breaker(it, findings, now);
         warm_up(it, snapshot, findings);
+        forecast(it, findings);
     }
     let needed: u64 = pools.iter().map(most_vcpus).sum();
     if let Some(vcpus) = vcpus
@@ -44,6 +45,16 @@ pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings, now: Millis)
         } else {
             findings.warning("quota", what, todo);
         }
+    }
+}
+
+fn forecast(it: &PoolSeen, findings: &mut Findings) {
+    if let Some(fault) = &it.fault {
+        findings.warning(
+            "forecast",
+            format!("{} has none: {fault}", it.pool.pool),
+            "nothing: the training of the next night makes it anew; if it stays, see the log of forecast",
+        );
     }
 }
 

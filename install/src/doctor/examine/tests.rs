@@ -114,9 +114,15 @@ fn healthy() -> Snapshot {
         pools: Ok(vec![PoolSeen {
             pool,
             workers: vec![worker(WorkerState::Stopped)],
+            fault: None,
         }]),
-        ticks: BTreeMap::from([("lifecycle", Ok(Some(NOW))), ("idle-reaper", Ok(Some(NOW)))]),
+        ticks: BTreeMap::from([
+            ("lifecycle", Ok(Some(NOW))),
+            ("idle-reaper", Ok(Some(NOW))),
+            ("forecast", Ok(Some(NOW))),
+        ]),
         dead: Ok(0),
+        dead_records: Ok(0),
         tables: BTreeMap::from([(
             "Accounts".to_owned(),
             Ok(TableSeen {
@@ -188,7 +194,7 @@ fn what_has_no_price_here_is_named() {
 /// What one thing that is wrong is said to be: severity, subject, a part of the line.
 type Case = (fn(&mut Snapshot), &'static str);
 
-const WRONG: [Case; 43] = [
+const WRONG: [Case; 46] = [
     (
         |it| it.stack = Ok(None),
         "broken   stack        there is no stack atelier in eu-central-1; give --stack",
@@ -367,6 +373,18 @@ const WRONG: [Case; 43] = [
         "warning  queue        3 messages could not be handled",
     ),
     (
+        |it| it.dead_records = Ok(2),
+        "warning  records      2 ends of tasks could not be archived",
+    ),
+    (
+        |it| drop(it.ticks.insert("forecast", Ok(None))),
+        "warning  forecast     its tick has logged nothing for 10 min: the next hour",
+    ),
+    (
+        |it| it.pools.as_mut().unwrap()[0].fault = Some("the forecast's model is damaged".to_owned()),
+        "warning  forecast     default has none: the forecast's model is damaged",
+    ),
+    (
         |it| {
             let table = TableSeen {
                 recoverable: false,
@@ -516,8 +534,13 @@ fn what_cannot_be_looked_at_is_a_finding() {
         loras: Err(why()),
         objects: Err(why()),
         pools: Err(why()),
-        ticks: BTreeMap::from([("lifecycle", Err(why())), ("idle-reaper", Err(why()))]),
+        ticks: BTreeMap::from([
+            ("lifecycle", Err(why())),
+            ("idle-reaper", Err(why())),
+            ("forecast", Err(why())),
+        ]),
         dead: Err(why()),
+        dead_records: Err(why()),
         tables: BTreeMap::from([("Accounts".to_owned(), Err(why()))]),
         machines: Err(why()),
         disks: Err(why()),
@@ -526,9 +549,9 @@ fn what_cannot_be_looked_at_is_a_finding() {
     };
     let findings = examine(&blind, NOW);
     // One for each source, and the note on costs. Models and LoRAs are one.
-    assert_eq!(findings.len(), 23, "{findings:#?}");
+    assert_eq!(findings.len(), 25, "{findings:#?}");
     let said = findings
         .iter()
         .filter(|it| it.what.contains("AccessDenied") && it.severity < Severity::Note);
-    assert_eq!(said.count(), 22);
+    assert_eq!(said.count(), 24);
 }

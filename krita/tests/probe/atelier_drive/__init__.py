@@ -178,6 +178,9 @@ def remembers(hands, report):
         if listed.item(row).text().startswith("a green square\n"):
             break
     report["past"] = listed.item(row).text()
+    report["reads small pictures"] = b"webp" in [bytes(it) for it in QtGui.QImageReader.supportedImageFormats()]
+    icon = lambda: listed.item(row).icon().pixmap(8, 8).toImage()  # noqa: E731
+    yield lambda: not report["reads small pictures"] or icon().pixelColor(4, 4).alpha() == 255
     hands.click("keep")
     yield lambda: not past.busy
     report["kept"] = hands.at("keep").text()
@@ -331,6 +334,74 @@ def guided(hands, report):
     yield lambda: hands.results > before
     hands.click("apply")
     report["closed"] = hands.at("cost").text()
+
+
+def recorded(hands, report):
+    """The making of one document is recorded while its switch is on, also after it was closed; a reference picture, and what is see-through."""
+    app = sys.modules["atelier.app"].atelier()
+    records, name_of = app.session.records, sys.modules["atelier.canvas"].record_name
+    document = new_document()
+    yield from ready(hands)
+    hands.choose("kind", "Generate")
+    yield lambda: records.known and hands.at("record").isVisible()
+    report["at first"] = hands.at("record").isChecked()
+    hands.click("record")
+    yield lambda: not records.busy and app.is_recorded()
+    hands.look("recorded")
+    yield from painted(hands, document, report, "recorded", "a recorded square", "21")
+    yield from painted(hands, document, report, "also recorded", "a second square", "22")
+    report["document"] = name_of(document)
+    kept = OUT / "kept.kra"
+    document.saveAs(str(kept))
+    document.waitForDone()
+    other = new_document()
+    yield lambda: Krita.instance().activeDocument() == other and not hands.at("record").isChecked()
+    yield from painted(hands, other, report, "not recorded", "somebody else's square", "23")
+    report["other document"] = name_of(other)
+    again = Krita.instance().openDocument(str(kept))
+    again.setBatchmode(True)
+    Krita.instance().activeWindow().addView(again)
+    yield lambda: Krita.instance().activeDocument() == again and hands.at("record").isChecked()
+    report["document again"] = name_of(again)
+    hands.click("record")
+    yield lambda: not records.busy and not app.is_recorded()
+    yield from painted(hands, again, report, "no more", "a square that nobody sees", "24")
+    yield from references(hands, report)
+    yield from see_through(hands, report)
+
+
+def references(hands, report):
+    """A layer that the model only looks at."""
+    document = new_document()
+    group = covered(document, "looked at", (30, 40, 200, 100))
+    yield lambda: Krita.instance().activeDocument() == document
+    hands.click("add_controls")
+    hands.choose("mode", "Reference picture")
+    hands.at("layer").renew()
+    hands.choose("layer", "looked at layer")
+    yield from painted(hands, document, report, "reference", "a red square", "25")
+    job = list(sys.modules["atelier.app"].atelier().session.desk.jobs.values())[-1]
+    report["reference"] = [job.workflow["conditioning"]["control"], len(job.offsets), group.name()]
+    hands.at("controls").findChild(QtWidgets.QToolButton, "remove").click()
+
+
+def see_through(hands, report):
+    """What is sent of a half transparent layer below a mask, 16 bits deep: all of its pixels on white, and no more than those."""
+    document = new_document("RGBA", "U16")
+    below = document.topLevelNodes()[0]
+    half = b"\x00\x00\x00\x00\xff\xff\x00\x80" * (100 * SIDE)  # red, in 16 bits each: blue, green, red, alpha
+    below.setPixelData(QByteArray(half), 0, 0, 100, SIDE)
+    document.refreshProjection()
+    document.waitForDone()
+    document.setActiveNode(below)
+    Krita.instance().action("add_new_transparency_mask").trigger()
+    yield lambda: document.activeNode().type() == "transparencymask"
+    canvas = sys.modules["atelier.canvas"]
+    sent = QtGui.QImage.fromData(canvas.picture(document, canvas.bounds(document), (SIDE, SIDE)))
+    report["see-through"] = [QtGui.QColor(sent.pixel(x, 256)).getRgb()[:3] for x in (50, 300)]
+    hands.choose("kind", "Refine")
+    yield from painted(hands, document, report, "see-through", "a red square", "26")
+    hands.choose("kind", "Generate")
 
 
 def placed(hands, report):

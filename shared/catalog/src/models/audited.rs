@@ -19,11 +19,7 @@ pub(super) fn line(
 ) -> Result<Option<Write>, StoreError> {
     let by = By {
         // Somebody at the command line is no user, and is known to the store by a name that none can have.
-        who: if who.as_str().starts_with('#') {
-            "ops".to_owned()
-        } else {
-            who.to_string()
-        },
+        who: who.as_str().trim_start_matches('#').to_owned(),
         now,
     };
     let on = before.or(after).map(name).unwrap_or_default();

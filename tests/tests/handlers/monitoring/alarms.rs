@@ -222,7 +222,7 @@ async fn a_failure_of_the_request_is_not_counted() {
 #[test]
 fn aws_s_own_are_raised_by_what_aws_says() {
     let quiet: [Option<f64>; 8] = [Some(0.0); 8];
-    let series: [(&str, [Option<f64>; 8], bool); 12] = [
+    let series: [(&str, [Option<f64>; 8], bool); 15] = [
         ("LifecycleFails", [Some(1.0); 8], true),
         ("LifecycleFails", [None; 8], true),
         ("LifecycleFails", quiet, false),
@@ -244,6 +244,22 @@ fn aws_s_own_are_raised_by_what_aws_says() {
         ),
         ("DeadLetters", quiet, false),
         ("DeadLetters", [None; 8], false),
+        (
+            "RecordsFail",
+            [
+                None,
+                None,
+                Some(1.0),
+                Some(1.0),
+                Some(1.0),
+                Some(1.0),
+                Some(1.0),
+                Some(1.0),
+            ],
+            true,
+        ),
+        ("RecordsFail", quiet, false),
+        ("RecordsFail", [None; 8], false),
         ("ServerErrors", [Some(2.0); 8], true),
         (
             "ServerErrors",

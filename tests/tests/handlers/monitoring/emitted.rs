@@ -83,6 +83,8 @@ async fn each_metric_that_is_declared_is_written() {
             let foreseen = World::new().await;
             crate::forecast::painted(&foreseen, 8).await;
             crate::forecast::looked(&foreseen, 3, NOW).await;
+            crate::forecast::keep(&foreseen, "learned", "cut o");
+            foreseen.forecast(false, NOW).await;
             for minute in 0..10 {
                 unkind.submit(MARA, &wire("01_generate"), NOW + minutes(minute)).await;
             }
@@ -99,8 +101,13 @@ async fn each_metric_that_is_declared_is_written() {
         of.map(|(_, value)| value).sum()
     };
     assert_eq!(
-        (sum("ValuesDropped"), sum("RefusedLogins"), sum("ComfyUiRestarts")),
-        (1.0, 4.0, 1.0)
+        (
+            sum("ValuesDropped"),
+            sum("RefusedLogins"),
+            sum("ComfyUiRestarts"),
+            sum("ForecastsDamaged")
+        ),
+        (1.0, 4.0, 1.0, 1.0)
     );
 }
 

@@ -93,11 +93,17 @@ fn alarm(block: &str) -> Alarm {
     }
 }
 
-/// The dashboard, with an x for each thing that CloudFormation puts in.
-fn dashboard() -> Value {
+/// The dashboard of a studio whose machines (do not) share models, with an x for each thing that CloudFormation puts in.
+fn dashboard(shared_models: bool) -> Value {
     let text = template();
     let (_, body) = text.split_once("DashboardBody: !Sub\n        - |\n").unwrap();
-    let (body, _) = body.split_once("\n        - ").unwrap();
+    let (body, variables) = body.split_once("\n        - ").unwrap();
+    let (_, widget) = variables
+        .split_once("SharedModelsWidget: !If\n            - WithSharedModels\n            - !Sub |-\n")
+        .unwrap();
+    let (widget, without) = widget.split_once("\n            - ").unwrap();
+    assert!(without.starts_with("\"\"\n"), "{without}");
+    let body = body.replace("${SharedModelsWidget}", if shared_models { widget } else { "" });
     let mut parts = body.split("${");
     let mut plain = parts.next().unwrap().to_owned();
     for part in parts {
@@ -159,7 +165,7 @@ fn check(seen: &Seen) {
 
 #[test]
 fn alarms_and_dashboard_look_at_what_is_declared() {
-    let shown = shown(&dashboard());
+    let shown = shown(&dashboard(true));
     shown.iter().for_each(check);
     for alarm in alarms() {
         check(&alarm.seen);
@@ -173,7 +179,7 @@ fn alarms_and_dashboard_look_at_what_is_declared() {
 /// Four rows, each with its title, of which none covers another.
 #[test]
 fn the_dashboard_has_four_rows_and_nothing_lies_on_top_of_another() {
-    let dashboard = dashboard();
+    let dashboard = dashboard(true);
     let widgets = dashboard["widgets"].as_array().unwrap();
     let titles = widgets.iter().filter(|it| it["type"] == "text");
     let titles: Vec<_> = titles
@@ -192,6 +198,18 @@ fn the_dashboard_has_four_rows_and_nothing_lies_on_top_of_another() {
             }
         }
     }
+}
+
+/// A studio without a shared file system sees no empty picture of one, and all else.
+#[test]
+fn the_shared_file_system_is_shown_where_there_is_one() {
+    let (with, without) = (shown(&dashboard(true)), shown(&dashboard(false)));
+    let efs = |it: &&Seen| it.namespace == "AWS/EFS";
+    assert_eq!(
+        (with.iter().filter(efs).count(), without.iter().filter(efs).count()),
+        (3, 0)
+    );
+    assert!(with.iter().filter(|it| !efs(it)).eq(&without));
 }
 
 /// Whoever is woken by an alarm reads what to do, and where there is more.
