@@ -4,7 +4,6 @@
 //! `COMFYUI_URL` names a real ComfyUI, that renders instead of the stand-in, and only [`ON_REAL`] run, one by one.
 
 mod access;
-mod ahead;
 mod browser;
 mod browser_group;
 mod browser_history;
@@ -44,7 +43,7 @@ use studio::Studio;
 
 /// Short enough for tests, long enough for two busy cores.
 const SETTINGS: &str = "lease=5s,heartbeat_busy=1s,heartbeat_ready=2s,worker_silent=10s,boot_limit=60s,\
-                        idle_stop=25s,drain_confirm=1s,forecast_workers=1";
+                        idle_stop=25s,drain_confirm=1s";
 /// Nothing here takes as long as this.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// The same on a real ComfyUI without a GPU.
@@ -108,7 +107,6 @@ fn main() -> ExitCode {
         sockets::dropped_and_resumed,
         sockets::roles_and_garbage,
         sockets::the_picture_as_it_grows,
-        ahead::of_a_day_in_a_minute,
         access::tokens,
         access::other_painters,
         access::workers_hold_no_keys,
