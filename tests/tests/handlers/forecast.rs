@@ -218,7 +218,8 @@ async fn a_training_that_is_cut_off_leaves_the_last_one() {
     assert!(said(&world).await.disbelieved > 0);
     // A pool that was named and is not there, beside one whose counts cannot be read.
     let mut names = world.get(&AllPools).await;
-    names.pools.insert(0, PoolId::new("gone"));
+    // In its turn it is the first, five minutes from now.
+    names.pools.push(PoolId::new("gone"));
     world.put(names).await;
     world.faults.plan(Fault {
         of: Some("store.query"),
