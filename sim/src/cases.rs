@@ -25,6 +25,7 @@ pub fn ours(name: &str, signals: Signals) -> Case {
         hazard: None,
         forecast: None,
         foreseen: None,
+        planned: None,
         always: 0,
         choosing: true,
         knows_disks: true,

@@ -4,7 +4,42 @@ use crate::demand::{Demand, Request};
 
 const DAY_MS: u64 = 86_400_000;
 
+/// A demand that is not as it was, and who asks for more than a fair share of it.
+#[derive(Debug)]
+pub struct Changed {
+    /// What has changed.
+    pub what: &'static str,
+    /// The demand.
+    pub demand: Demand,
+    /// The number of the painter who floods it.
+    pub flooder: Option<u32>,
+}
+
 impl Demand {
+    /// Each change that a studio may meet.
+    pub fn changed(&self) -> Vec<Changed> {
+        let (third, half) = (self.days / 3, self.days / 2);
+        let usual = |what, demand| Changed {
+            what,
+            demand,
+            flooder: None,
+        };
+        vec![
+            usual("a holiday of a week", self.holiday(third, third + 7)),
+            usual("a week with twice the painters", self.deadline(half, half + 7)),
+            usual(
+                "everybody an hour later from the middle on",
+                self.later(half, 3_600_000),
+            ),
+            usual("a month without requests in the middle", self.away(half)),
+            Changed {
+                what: "one painter asks each minute for three days",
+                demand: self.pestered(third, third + 3),
+                flooder: Some(self.painters()),
+            },
+        ]
+    }
+
     /// The same with other requests.
     fn with(&self, name: &str, mut requests: Vec<Request>) -> Self {
         requests.retain(|request| request.at < self.days * DAY_MS);

@@ -1,4 +1,7 @@
-//! Drawings as SVG: cost against time-outs, and one day of instances and queue.
+//! Drawings as SVG: cost against time-outs, and one day of instances and queue; forecasts and bounds in files of their own.
+
+pub mod bounds;
+pub mod forecast;
 
 use std::fmt::Write;
 
@@ -9,6 +12,11 @@ use crate::{
 
 const MINUTES: f64 = 24.0 * 60.0;
 const DAY_MS: u64 = 86_400_000;
+
+// Okabe and Ito's colours, which the colour-blind tell apart.
+const BLUE: &str = "#0072b2";
+const ORANGE: &str = "#d55e00";
+const GREEN: &str = "#009e73";
 
 /// GPU hours against time-outs, a dot for each policy; the reactive ones are joined to a curve.
 pub fn cost_against_timeouts(title: &str, reports: &[Report]) -> String {

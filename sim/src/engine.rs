@@ -36,6 +36,9 @@ pub fn run(demand: &Demand, world: &World, case: &Case) -> Stats {
     for (at, sign) in shown.iter().enumerate() {
         studio.at(MIDNIGHT + sign.at, Event::Shown(at));
     }
+    for (at, up) in case.planned.iter().flatten() {
+        studio.at(MIDNIGHT + at, Event::Planned(*up));
+    }
     let end = MIDNIGHT + demand.days * 24 * HOUR_MS;
     studio.at(MIDNIGHT, Event::Tick);
     while let Some(event) = studio.next() {
@@ -54,6 +57,7 @@ fn happens(studio: &mut Studio<'_>, event: Event, shown: &[Shown], end: u64) {
     match event {
         Event::Arrives(at) => studio.arrives(at),
         Event::Shown(at) => studio.shown(shown[at].user, shown[at].sign()),
+        Event::Planned(up) => studio.planned(up),
         Event::GivesUp(at) => studio.gives_up(at),
         Event::Done { worker, run } => studio.done(worker, run),
         Event::Ready { worker, life } if studio.hosts[worker].life == life => studio.ready(worker),

@@ -2,11 +2,13 @@
 
 use forecast::{Count, DAY, HOUR, Trial, clean, next_hour, say, slot};
 use model::{DemandCount, Millis, NextHour, Settings};
+use serde::Serialize;
 
 use crate::{
     cases::{OURS, compare, ours},
     demand::Demand,
-    engine::{Case, MIDNIGHT},
+    engine::{Case, MIDNIGHT, run},
+    minutes::{Side, other},
     signals::Signals,
     stats::Report,
     world::World,
@@ -66,6 +68,41 @@ pub fn foreseen(demand: &Demand, world: &World) -> Vec<NextHour> {
     hours
 }
 
+/// What was said of an hour, and what came.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// The five minutes with which it begins, since the demand's first midnight.
+    pub slot: u64,
+    /// The median of requests.
+    pub p50: f64,
+    /// The ninth of ten.
+    pub p90: f64,
+    /// Requests that came.
+    pub came: f64,
+}
+
+/// What was said of requests from the day on that somebody acted, as far as it is known what came.
+pub fn told(demand: &Demand, hours: &[NextHour]) -> Vec<Told> {
+    const SLOT_MS: u64 = DemandCount::SLOT.as_millis() as u64;
+    let before = |at: u64| demand.requests.partition_point(|it| it.at < at);
+    let known = hours.len().saturating_sub(HOUR);
+    let acted = hours
+        .iter()
+        .take(known)
+        .enumerate()
+        .filter(|(_, it)| it.acting.is_some());
+    let each = acted.map(|(slot, it)| {
+        let slot = slot as u64;
+        Told {
+            slot,
+            p50: it.arrivals.p50,
+            p90: it.arrivals.p90,
+            came: (before((slot + HOUR as u64) * SLOT_MS) - before(slot * SLOT_MS)) as f64,
+        }
+    });
+    each.collect()
+}
+
 /// Ours, with so many workers at most that the forecast keeps up.
 pub fn learned(name: &str, signals: Signals, hours: Vec<NextHour>) -> Case {
     let plain = ours(name, signals);
@@ -80,11 +117,10 @@ pub fn learned(name: &str, signals: Signals, hours: Vec<NextHour>) -> Case {
 }
 
 /// Each signal, without and with the forecast that learns, and with that of another time: half a day late.
-pub fn all(demand: &Demand, world: &World) -> Vec<Report> {
-    let hours = foreseen(demand, world);
-    let mut late = hours.clone();
+pub fn all(demand: &Demand, world: &World, hours: &[NextHour]) -> Vec<Report> {
+    let mut late = hours.to_vec();
     late.rotate_right(DAY / 2);
-    for (late, hour) in late.iter_mut().zip(&hours) {
+    for (late, hour) in late.iter_mut().zip(hours) {
         (late.from, late.until) = (hour.from, hour.until);
     }
     let signals = [
@@ -97,7 +133,7 @@ pub fn all(demand: &Demand, world: &World) -> Vec<Report> {
         .flat_map(|(name, signals)| {
             [
                 ours(name, signals),
-                learned(&format!("{name}, learned forecast"), signals, hours.clone()),
+                learned(&format!("{name}, learned forecast"), signals, hours.to_vec()),
                 learned(&format!("{name}, forecast 12 h late"), signals, late.clone()),
             ]
         })
@@ -106,4 +142,44 @@ pub fn all(demand: &Demand, world: &World) -> Vec<Report> {
         .into_iter()
         .map(|(report, _)| report)
         .collect()
+}
+
+/// A demand without and with the forecast that learns.
+#[derive(Debug, Clone, Serialize)]
+pub struct Worth {
+    /// Which demand.
+    pub what: String,
+    /// Without.
+    pub without: Side,
+    /// With.
+    pub with: Side,
+}
+
+impl Worth {
+    /// Machine time against that without.
+    pub fn times(&self) -> f64 {
+        self.with.hours_month / self.without.hours_month.max(1e-9)
+    }
+}
+
+/// With each signal where what was learned is wrong. `foresees` is [`foreseen`], or remembers what that said.
+pub fn wrong(demand: &Demand, world: &World, mut foresees: impl FnMut(&Demand) -> Vec<NextHour>) -> Vec<Worth> {
+    let mut worths = Vec::new();
+    let mut tried = |what: &str, demand: &Demand, hours: &[NextHour], flooder| {
+        for (name, signals) in [(OURS, Signals::Canvas), ("no signal", Signals::None)] {
+            let side = |case: &Case| Side::of(&run(demand, world, case), demand, world, flooder);
+            worths.push(Worth {
+                what: format!("{name}: {what}"),
+                without: side(&ours(name, signals)),
+                with: side(&learned(name, signals, hours.to_vec())),
+            });
+        }
+    };
+    if let Some(other) = other() {
+        tried("learned on another studio", demand, &foresees(&other), None);
+    }
+    for it in demand.changed() {
+        tried(it.what, &it.demand, &foresees(&it.demand), it.flooder);
+    }
+    worths
 }

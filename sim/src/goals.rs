@@ -38,6 +38,11 @@ fn goal(name: &str, measured: f64, at_most: f64) -> Goal {
 /// Up to so many requests a day it is a small studio, whose goals are in hours; above, a service.
 const SMALL: u64 = 200;
 
+/// Whether its goals are in hours.
+pub(crate) const fn is_small(demand: &Demand) -> bool {
+    demand.requests.len() as u64 / demand.days <= SMALL
+}
+
 /// Every goal that this demand can show.
 pub fn all(demand: &Demand, world: &World) -> Vec<Goal> {
     let mut goals = demand_goals(demand, world);
@@ -66,7 +71,7 @@ fn demand_goals(demand: &Demand, world: &World) -> Vec<Goal> {
         ..world.clone()
     };
     let patient = report(demand, &sound, &patient);
-    if demand.requests.len() as u64 / demand.days > SMALL {
+    if !is_small(demand) {
         return vec![
             goal("presence: time-outs, %", canvas.timeouts_pct, 0.3),
             goal(

@@ -7,6 +7,8 @@
     reason = "the library computes, the command reads, writes and takes times"
 )]
 
+mod tables;
+
 use std::{
     io::Read,
     path::{Path, PathBuf},
@@ -15,18 +17,17 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use model::{BacklogEntry, Estimates, Lane, Millis, PoolId, Settings, TaskId, TeamId, UserId, Worker, WorkerId};
+use model::{
+    BacklogEntry, Estimates, Lane, Millis, NextHour, PoolId, Settings, TaskId, TeamId, UserId, Worker, WorkerId,
+};
 use policy::claim;
-use serde::Serialize;
 use sim::{
+    bounds,
     cases::{self, OURS, compare},
     demand::Demand,
     draw, foreseen,
     goals::{self, Goal},
-    minutes::{self, Pair, Side},
-    models, sensitivity,
-    stats::Report,
-    variants::{self, Variants},
+    minutes, models, sensitivity, variants,
     world::World,
 };
 use uuid::Uuid;
@@ -63,19 +64,29 @@ struct Args {
     /// day of the demand.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
     forecast: bool,
+    /// Where what the forecast has learned is wrong, instead.
+    #[arg(long, requires = "forecast")]
+    wrong: bool,
+    /// Keep what is forecast in this folder, and take it from there: a command that was cut off goes on where it was.
+    #[arg(long, requires = "forecast")]
+    remember: Option<PathBuf>,
     /// What it is worth to know painters' pauses, with each kind of client.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
     pauses: bool,
     /// Of that, the first lines only.
     #[arg(long, requires = "pauses")]
     brief: bool,
+    /// The goals of machine time, beside the best that any rule could do in hindsight that sees no more than ours.
+    #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up", "pauses"])]
+    bounds: bool,
     /// What groups of variants in the batch lane do to everybody else.
     #[arg(long, conflicts_with_all = ["goals", "speed", "sensitivity", "affinity", "warm_up"])]
     variants: bool,
     /// How long a month of this demand, and a claim over 1000 waiting tasks, take to compute.
     #[arg(long)]
     speed: bool,
-    /// Draw cost against time-outs and the busiest day into this folder.
+    /// Draw cost against time-outs and the busiest day into this folder; with `--forecast` a day and its calibration, with
+    /// `--bounds` hours against time-outs.
     #[arg(long)]
     svg: Option<PathBuf>,
     /// How long painters wait for a run to begin, seconds.
@@ -109,19 +120,50 @@ fn main() -> Result<()> {
             .context("a studio without painters or days asks for nothing")?,
     };
     if args.goals {
-        return print(args.json, &goals::all(&demand, &world), goals_table);
+        return tables::print(args.json, &goals::all(&demand, &world), tables::goals);
     }
     if args.sensitivity {
-        return print(args.json, &sensitivity::all(&demand, &world), table);
+        return tables::print(args.json, &sensitivity::all(&demand, &world), tables::policies);
     }
     if args.forecast {
-        return print(args.json, &foreseen::all(&demand, &world), table);
+        let foresees = |of: &Demand| remembered(args.remember.as_deref(), of, &world);
+        let hours = foresees(&demand)?;
+        if args.wrong {
+            let mut problem = None;
+            let worths = foreseen::wrong(&demand, &world, |of| {
+                foresees(of).unwrap_or_else(|it| {
+                    problem = Some(it);
+                    Vec::new()
+                })
+            });
+            return problem.map_or_else(|| tables::print(args.json, &worths, tables::worths), Err);
+        }
+        if let Some(folder) = &args.svg {
+            let (told, day, name) = (foreseen::told(&demand, &hours), demand.busiest_day(), &demand.name);
+            let title = format!("{name}: the busiest day, as it was forecast");
+            write(folder, "forecast-day.svg", &draw::forecast::band(&title, day, &told))?;
+            let title = format!("{name}: how often what was said was kept to");
+            write(
+                folder,
+                "forecast-calibration.svg",
+                &draw::forecast::calibration(&title, &told),
+            )?;
+        }
+        return tables::print(args.json, &foreseen::all(&demand, &world, &hours), tables::policies);
     }
     if args.affinity {
-        return print(args.json, &models::choices(&demand, &world), models_table);
+        return tables::print(args.json, &models::choices(&demand, &world), tables::models);
     }
     if args.warm_up {
-        return print(args.json, &models::warm_ups(&demand, &world), models_table);
+        return tables::print(args.json, &models::warm_ups(&demand, &world), tables::models);
+    }
+    if args.bounds {
+        let bounds = bounds::all(&demand, &world);
+        if let (Some(folder), Some(first)) = (&args.svg, bounds.first()) {
+            let title = format!("{}: {}", demand.name, first.what);
+            write(folder, "bounds.svg", &draw::bounds::bound(&title, first))?;
+        }
+        return tables::print(args.json, &bounds, tables::bounds);
     }
     if args.pauses {
         let mut pairs = minutes::kinds(&demand, &world);
@@ -129,13 +171,13 @@ fn main() -> Result<()> {
             pairs.extend(minutes::worths(&demand, &world));
             pairs.extend(minutes::wrong(&demand, &world));
         }
-        return print(args.json, &pairs, pairs_table);
+        return tables::print(args.json, &pairs, tables::pairs);
     }
     if args.variants {
-        return print(args.json, &variants::table(&demand, &world), variants_table);
+        return tables::print(args.json, &variants::table(&demand, &world), tables::variants);
     }
     if args.speed {
-        return print(args.json, &speed(&demand, &world), goals_table);
+        return tables::print(args.json, &speed(&demand, &world), tables::goals);
     }
     let results = compare(&demand, &world, &cases::all(&demand));
     let reports: Vec<_> = results.iter().map(|(report, _)| report.clone()).collect();
@@ -152,7 +194,7 @@ fn main() -> Result<()> {
         let title = format!("{}: the busiest day, with presence", demand.name);
         write(folder, "day.svg", &draw::day(&title, day, moments))?;
     }
-    print(args.json, &reports, table)
+    tables::print(args.json, &reports, tables::policies)
 }
 
 fn read(path: &Path, keep: f64, seed: u64) -> Result<Demand> {
@@ -181,6 +223,30 @@ fn write(folder: &Path, name: &str, svg: &str) -> Result<()> {
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&path, svg))
         .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// What is forecast for this demand, kept in the folder.
+fn remembered(folder: Option<&Path>, demand: &Demand, world: &World) -> Result<Vec<NextHour>> {
+    let Some(folder) = folder else {
+        return Ok(foreseen::foreseen(demand, world));
+    };
+    let name = format!(
+        "{} {} {}.json",
+        demand.name.replace('/', " "),
+        demand.days,
+        demand.requests.len()
+    );
+    let path = folder.join(&name);
+    if let Ok(text) = std::fs::read(&path) {
+        return serde_json::from_slice(&text).with_context(|| format!("{} is damaged: remove it", path.display()));
+    }
+    let hours = foreseen::foreseen(demand, world);
+    let begun = folder.join(format!("{name}.part"));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&begun, serde_json::to_vec(&hours)?))
+        .and_then(|()| std::fs::rename(&begun, &path))
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(hours)
 }
 
 /// The time that ours takes over the whole demand, as a month; and a claim.
@@ -240,105 +306,4 @@ fn claim_micros(tasks: u32) -> f64 {
         ));
     }
     since.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
-}
-
-fn print<T: Serialize>(json: bool, rows: &[T], table: fn(&[T])) -> Result<()> {
-    if json {
-        println!("{}", serde_json::to_string_pretty(rows)?);
-    } else {
-        table(rows);
-    }
-    Ok(())
-}
-
-fn table(reports: &[Report]) {
-    println!(
-        "| policy | time-outs % | late % | h/month | $/picture | mean s | p95 s | wait s | × clairvoyant | × bound | \
-         VRAM misses % | starts/month | busy % | ETA off s |"
-    );
-    println!("|---|{}", "--:|".repeat(13));
-    for it in reports {
-        println!(
-            "| {} | {:.2} | {:.2} | {:.1} | {:.4} | {:.1} | {:.1} | {:.1} | {:.2} | {:.2} | {:.0} | {:.0} | {:.1} | {:.1} |",
-            it.policy,
-            it.timeouts_pct,
-            it.late_pct,
-            it.hours_month,
-            it.cost_per_picture,
-            it.mean_s,
-            it.p95_s,
-            it.wait_s,
-            it.clairvoyant_ratio,
-            it.lower_bound_ratio,
-            it.vram_miss_pct,
-            it.starts_month,
-            it.busy_pct,
-            it.eta_error_s,
-        );
-    }
-}
-
-fn models_table(reports: &[Report]) {
-    println!("| models and policy | GPU misses % | disk misses % | load s | mean s | p95 s | time-outs % | h/month |");
-    println!("|---|{}", "--:|".repeat(7));
-    for it in reports {
-        println!(
-            "| {} | {:.1} | {:.1} | {:.2} | {:.1} | {:.1} | {:.2} | {:.1} |",
-            it.policy,
-            it.vram_miss_pct,
-            it.disk_miss_pct,
-            it.load_s,
-            it.mean_s,
-            it.p95_s,
-            it.timeouts_pct,
-            it.hours_month,
-        );
-    }
-}
-
-fn pairs_table(pairs: &[Pair]) {
-    println!(
-        "| circumstances | fixed times: time-outs % | h/month | × clairvoyant | learned: time-outs % | h/month | × clairvoyant |"
-    );
-    println!("|---|{}", "--:|".repeat(6));
-    for it in pairs {
-        let side = |side: Side| {
-            format!(
-                "{:.2} | {:.1} | {:.2}",
-                side.timeouts_pct, side.hours_month, side.clairvoyant_ratio
-            )
-        };
-        println!("| {} | {} | {} |", it.what, side(it.fixed), side(it.learned));
-    }
-}
-
-fn variants_table(rows: &[Variants]) {
-    println!(
-        "| variants | others' p95 s | times | others beside a group | their p95 s | times | a group takes min | h/month |"
-    );
-    println!("|--:|{}", "--:|".repeat(7));
-    for it in rows {
-        println!(
-            "| {} | {:.1} → {:.1} | {:.3} | {} | {:.1} → {:.1} | {:.3} | {:.1} | {:.1} → {:.1} |",
-            it.variants,
-            it.p95_without_s,
-            it.p95_with_s,
-            it.times(),
-            it.beside,
-            it.beside_without_s,
-            it.beside_with_s,
-            it.beside_with_s / it.beside_without_s.max(1e-9),
-            it.done_min,
-            it.hours_without,
-            it.hours_with,
-        );
-    }
-}
-
-fn goals_table(goals: &[Goal]) {
-    println!("| goal | measured | at most | met |\n|---|--:|--:|---|");
-    for it in goals {
-        let met = if it.met { "yes" } else { "no" };
-        println!("| {} | {:.3} | {} | {met} |", it.goal, it.measured, it.at_most);
-    }
 }

@@ -52,7 +52,8 @@ pub struct Side {
 }
 
 impl Side {
-    fn of(stats: &Stats, demand: &Demand, world: &World, flooder: Option<u32>) -> Self {
+    /// Of this run; `flooder` asks for more than a fair share.
+    pub(crate) fn of(stats: &Stats, demand: &Demand, world: &World, flooder: Option<u32>) -> Self {
         let fair = |at: usize| demand.requests.get(at).is_some_and(|it| Some(it.user) != flooder);
         let asked = (0..demand.requests.len()).filter(|at| fair(*at)).count();
         let given_up = stats.given_up.iter().filter(|at| fair(**at)).count();
@@ -120,53 +121,38 @@ pub fn worths(demand: &Demand, world: &World) -> Vec<Pair> {
 
 /// Both rules where what was learned is wrong.
 pub fn wrong(demand: &Demand, world: &World) -> Vec<Pair> {
-    let (third, half) = (demand.days / 3, demand.days / 2);
     let mut pairs = Vec::new();
+    let changed = demand.changed();
     for (name, signals) in WATCHED {
         let case = ours(name, signals);
-        let mut with = |what: &str, demand: &Demand, case: &Case, flooder| {
-            pairs.push(pair(&format!("{name}: {what}"), demand, world, case, flooder));
-        };
         let from_another = Case {
             hazard: another(world, signals),
             ..case.clone()
         };
-        with("learned on another studio", demand, &from_another, None);
-        with("a holiday of a week", &demand.holiday(third, third + 7), &case, None);
-        with(
-            "a week with twice the painters",
-            &demand.deadline(half, half + 7),
-            &case,
-            None,
-        );
-        with(
-            "everybody an hour later from the middle on",
-            &demand.later(half, 3_600_000),
-            &case,
-            None,
-        );
-        with(
-            "a month without requests in the middle",
-            &demand.away(half),
-            &case,
-            None,
-        );
-        let flood = demand.pestered(third, third + 3);
-        with(
-            "one painter asks each minute for three days",
-            &flood,
-            &case,
-            Some(demand.painters()),
-        );
+        let named = format!("{name}: learned on another studio");
+        pairs.push(pair(&named, demand, world, &from_another, None));
+        for it in &changed {
+            pairs.push(pair(
+                &format!("{name}: {}", it.what),
+                &it.demand,
+                world,
+                &case,
+                it.flooder,
+            ));
+        }
     }
     pairs
 }
 
-/// What a studio of other painters has taught.
-fn another(world: &World, signals: Signals) -> Option<Hazard> {
+/// A studio of other painters.
+pub(crate) fn other() -> Option<Demand> {
     const SEED: u64 = 77;
-    let other = Demand::painted(20, 28, SEED)?;
-    learned(&other, world, &ours("another studio", signals))
+    Demand::painted(20, 28, SEED)
+}
+
+/// What it has taught.
+fn another(world: &World, signals: Signals) -> Option<Hazard> {
+    learned(&other()?, world, &ours("another studio", signals))
 }
 
 /// What this demand teaches, as it is known before the first day of another one.

@@ -26,10 +26,19 @@ pub fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
 
 /// A line through points.
 pub fn polyline(svg: &mut String, points: &[(f64, f64)], colour: &str) {
+    stroked(svg, points, colour, "");
+}
+
+/// A dashed line through points.
+pub fn dashed(svg: &mut String, points: &[(f64, f64)], colour: &str) {
+    stroked(svg, points, colour, r#" stroke-dasharray="6 4""#);
+}
+
+fn stroked(svg: &mut String, points: &[(f64, f64)], colour: &str, how: &str) {
     let points: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let _ = writeln!(
         svg,
-        r#"<polyline points="{}" fill="none" stroke="{colour}"/>"#,
+        r#"<polyline points="{}" fill="none" stroke="{colour}"{how}/>"#,
         points.join(" ")
     );
 }

@@ -9,10 +9,12 @@ use std::{io::Read, path::Path};
 use model::Lane;
 use proptest::prelude::*;
 use sim::{
+    bounds,
     cases::{OURS, always_on, compare, ours},
     demand::{Demand, Request},
+    draw,
     engine::run,
-    goals, models,
+    goals, minutes, models,
     signals::Signals,
     variants,
     world::World,
@@ -45,6 +47,31 @@ fn the_recorded_traces_meet_their_goals() {
             .read_to_end(&mut text)
             .unwrap();
         meets(&Demand::read(name, &text, 1.0, 1).unwrap());
+    }
+}
+
+/// The best rule in hindsight does what ours does for no more, and what the clairvoyant does for no less; it pays for a wait by
+/// what that is worth to it.
+#[test]
+fn in_hindsight_more_is_possible_but_not_all() {
+    let demand = Demand::painted(12, 14, 1).unwrap();
+    for bound in bounds::all(&demand, &World::default()) {
+        let (dear, cheap) = (bound.by_hours.first().unwrap(), bound.by_hours.last().unwrap());
+        assert!(
+            dear.timeouts_pct < cheap.timeouts_pct && dear.hours_month > cheap.hours_month,
+            "{bound:#?}"
+        );
+        let betters = |it: &minutes::Side| {
+            it.hours_month <= bound.ours.hours_month && it.timeouts_pct <= bound.ours.timeouts_pct.max(0.5)
+        };
+        assert!(bound.by_hours.iter().any(betters), "{bound:#?}");
+        let nearly_all = bound.by_hours.iter().filter(|it| it.timeouts_pct <= 1.0);
+        assert!(
+            nearly_all.clone().all(|it| it.hours_month > bound.clairvoyant_hours),
+            "{bound:#?}"
+        );
+        let drawn = draw::bounds::bound("a studio", &bound);
+        assert!(drawn.ends_with("</svg>\n") && !drawn.contains("NaN") && !drawn.contains("inf"));
     }
 }
 

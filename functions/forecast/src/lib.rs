@@ -10,6 +10,7 @@ mod look;
 mod train;
 
 use cloud::{Cloud, StoreError, bucket::BucketError, chain, tables::AllPools};
+use forecast::{DAY, slot};
 use model::{Millis, PoolId};
 use serde_json::Value;
 use tracing::error;
@@ -54,8 +55,13 @@ impl App {
     pub async fn handle(&self, event: &Value, now: Millis) -> Result<(), ForecastError> {
         let trains = event["train"].as_bool().unwrap_or_default();
         let named = self.cloud.store.get(&AllPools).await?;
+        let mut pools = named.map(|it| it.pools).unwrap_or_default();
+        // Each is the first in its turn: where there are more than the time is enough for, the same ones are not left out each time.
+        let turn = if trains { slot(now) / DAY as u64 } else { slot(now) };
+        let first = turn % (pools.len() as u64).max(1);
+        pools.rotate_left(usize::try_from(first).unwrap_or_default());
         let mut failed = 0;
-        for pool in named.map(|it| it.pools).unwrap_or_default() {
+        for pool in pools {
             let done = if trains {
                 train::train(&self.cloud, &pool, now).await
             } else {

@@ -24,6 +24,8 @@ pub struct Case {
     pub forecast: Option<Vec<u32>>,
     /// What the function `forecast` says, slot by slot; none: nothing.
     pub foreseen: Option<Vec<NextHour>>,
+    /// Whether one worker is to be up from then on, whatever is known: milliseconds since the first midnight.
+    pub planned: Option<Vec<(u64, bool)>>,
     /// Workers kept up whatever happens, for comparison.
     pub always: u32,
     /// Fair order, loaded models and the best worker to wake; otherwise first come first served by whoever is free.

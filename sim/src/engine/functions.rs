@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{DemandCount, Forecast, InstanceId, TaskId, Worker, WorkerId, WorkerState};
+use model::{DemandCount, Forecast, InstanceId, Millis, TaskId, Worker, WorkerId, WorkerState};
 use policy::{
     forecast, hazard, presence,
     reap::{self, ReapAction},
@@ -106,6 +106,33 @@ impl Studio<'_> {
             self.hazard = Some(learned);
         }
         self.scale();
+        self.reap();
+        self.look();
+    }
+
+    /// From now on one worker is to be up, or none but for those who wait.
+    pub(super) fn planned(&mut self, up: bool) {
+        self.pool.forecast = Some(Forecast {
+            workers: u32::from(up),
+            until: Millis(u64::MAX),
+            credit_ms: i64::MAX,
+            settled_at: self.now,
+        });
+        self.scale();
+        self.reap();
+    }
+
+    /// `idle-reaper`.
+    fn reap(&mut self) {
+        // What is planned needs no second look.
+        let looks = if self.case.planned.is_some() { 2 } else { 1 };
+        for _ in 0..looks {
+            self.reap_once();
+        }
+    }
+
+    fn reap_once(&mut self) {
+        let now = self.now;
         for step in reap::plan(&self.snapshot()) {
             let at = self.place(&step.worker_id);
             let to = match step.action {
@@ -122,7 +149,6 @@ impl Studio<'_> {
                 ReapAction::Stop => self.power_off(at),
             }
         }
-        self.look();
     }
 
     fn converge(&mut self, at: usize) {

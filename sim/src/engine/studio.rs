@@ -27,6 +27,7 @@ pub(super) enum Event {
     Lost { worker: usize, life: u32 },
     Shown(usize),
     Arrives(usize),
+    Planned(bool),
     GivesUp(usize),
     Tick,
 }

@@ -218,7 +218,8 @@ async fn a_training_that_is_cut_off_leaves_the_last_one() {
     assert!(said(&world).await.disbelieved > 0);
     // A pool that was named and is not there, beside one whose counts cannot be read.
     let mut names = world.get(&AllPools).await;
-    names.pools.insert(0, PoolId::new("gone"));
+    // In its turn it is the first, five minutes from now.
+    names.pools.push(PoolId::new("gone"));
     world.put(names).await;
     world.faults.plan(Fault {
         of: Some("store.query"),
@@ -227,6 +228,37 @@ async fn a_training_that_is_cut_off_leaves_the_last_one() {
     });
     assert!(world.try_forecast(false, NOW + minutes(5)).await.is_err());
     assert_eq!(said(&world).await.from, NOW + minutes(5));
+}
+
+/// More pools than there is time for: on the next day others come first.
+#[tokio::test]
+async fn no_pool_is_the_last_every_day() {
+    let world = World::watched(Settings::default()).await;
+    let other = PoolId::new("other");
+    let mut names = world.get(&AllPools).await;
+    names.pools.push(other.clone());
+    world.put(names).await;
+    let learned = async |pool: &PoolId| {
+        let key = format!("forecast/{pool}/learned.json");
+        world.cloud.bucket.head(&key).await.unwrap().is_some()
+    };
+    let mut done = Vec::new();
+    for day in 0..2 {
+        // The list of pools, the first one's counts and what was learned of them; the second one's counts do not come.
+        world.faults.plan(Fault {
+            of: None,
+            at: 4,
+            how: How::Crash,
+        });
+        let all = world
+            .faults
+            .run(world.try_forecast(true, NOW + minutes(day * DAY)))
+            .await;
+        assert!(all.is_none(), "it was cut off");
+        done.push((learned(&pool()).await, learned(&other).await));
+    }
+    assert!(done[0].0 != done[0].1, "{done:?}");
+    assert_eq!(done[1], (true, true));
 }
 
 /// A day of a clock that runs fast, by the real functions: the next hour is forecast from what was counted, a machine is up

@@ -177,6 +177,13 @@ async fn stops_after(world: &World) -> u64 {
     panic!("it was never stopped")
 }
 
+/// What ticks have learned of a painter who comes, and goes.
+pub(crate) async fn learned() -> Hazard {
+    let world = World::new().await;
+    stops_after(&world).await;
+    world.get(&HazardOf(PoolId::new(POOL))).await
+}
+
 #[tokio::test]
 async fn a_worker_goes_by_what_ticks_have_learned_of_pauses_or_else_by_fixed_times() {
     let key = HazardOf(PoolId::new(POOL));

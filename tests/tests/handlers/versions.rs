@@ -16,8 +16,8 @@ use cloud::{
     },
 };
 use model::{
-    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, GroupId, Identity, Invitation, Keep,
-    KeepRule, Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId,
+    Audit, BrowserSession, CatalogEntry, ConnectionId, Deletion, DocumentId, GroupId, Hazard, Identity, Invitation,
+    Keep, KeepRule, Leaving, Millis, OpenCall, PoolId, PoolNodes, SignedIn, TaskId, TeamId, TeamRate, Ticket, UserId,
     WorkerId,
     socket::{ClientMessage, ServerMessage},
     worker_api,
@@ -421,6 +421,8 @@ async fn flow() -> World {
     world
         .alter_worker(WORKER, |worker| worker.no_capacity_at = Some(NOW))
         .await;
+    let learned = Box::pin(crate::presence::learned()).await;
+    world.put(Hazard { version: 0, ..learned }).await;
     world
 }
 
