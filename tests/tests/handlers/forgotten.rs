@@ -113,6 +113,7 @@ const LIMITS: [(&str, &str); 67] = [
     ("shared/cloud/src/query.rs MOST", "of our own reading"),
     ("shared/model/src/scheduling.rs MOST", "of a sum"),
     ("shared/model/src/worker.rs MOST", "of a time that a machine says"),
+    ("shared/tasks/src/intake/ahead.rs MOST", "of our own memory"),
     ("shared/tasks/src/presence.rs MOST", "of our own memory"),
     ("shared/model/src/socket.rs MAX_PREVIEW", "preview"),
     ("functions/progress-push/src/look.rs LONGEST", "preview"),
