@@ -3,7 +3,7 @@
 use crate::{lists::sources, support::workspace};
 
 /// Each limit of the code: where it is, and its row in `docs/limits.md`, or in words why it needs none.
-const LIMITS: [(&str, &str); 67] = [
+const LIMITS: [(&str, &str); 68] = [
     ("functions/account/src/sign_in.rs MAX_TEXT", "client_id"),
     (
         "functions/archive/src/sheet.rs LARGEST",
