@@ -374,7 +374,7 @@ async fn groups_are_found_again_newest_first_by_whom_they_concern() {
     let list = async |who: &Value, query: Value| {
         let mut event = http(GROUPS, "", Some(who), &json!(null));
         event["queryStringParameters"] = query;
-        world.http(event, NOW + minutes(10)).await
+        world.handled(event, NOW + minutes(10)).await
     };
     let all = async |who: &Value, mut query: Value| {
         let mut found = Vec::new();
