@@ -22,7 +22,15 @@ class Checked(str):
 
 
 def leading_keys(request):
-    """The partition keys that a call, or an item of a transaction, names."""
+    """The partition keys that a call, or an item of a transaction, names: of a batch, those of all its tables."""
+    if "RequestItems" in request:
+        batch = request["RequestItems"].items()
+        return [
+            value
+            for table, wanted in batch
+            for key in wanted.get("Keys", [])
+            for value in leading_keys({"TableName": table, "Key": key})
+        ]
     table = dynamodb._tables.get(request.get("TableName"))
     item = request.get("Key") or request.get("Item")
     if table and item:

@@ -4,6 +4,7 @@ mod address;
 pub mod oidc;
 mod page;
 mod pages;
+mod picture;
 mod provider;
 mod refused;
 mod sign_in;
@@ -63,6 +64,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(pages::website))
         .routes(routes!(pages::more))
         .routes(routes!(pages::account))
+        .routes(routes!(picture::picture))
         .routes(routes!(pages::sign_out))
         .routes(routes!(provider::leave))
         .routes(routes!(provider::come_back))

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use cloud::{
     Write,
     http::{Form, HttpError, Now},
@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use model::{Account, Millis, Task, TaskState, Usage};
 use tasks::{list, recording};
 use utoipa::ToSchema;
-use web::{DATE, Page, Problem, Redirect, Visit, Visitor, page, written};
+use web::{DATE, Page, Problem, Redirect, Visit, Visitor, origin, page, written};
 
 use crate::{App, page::whom, words};
 
@@ -57,7 +57,7 @@ pub(crate) async fn more(State(app): State<Arc<App>>) -> Page {
         (status = 303, description = "To the sign-in: this browser is not signed in"),
     )
 )]
-pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor: Visitor) -> Result<Page, Problem> {
+pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor: Visitor) -> Result<Response, Problem> {
     let store = &app.cloud.store;
     let user = &visitor.account.user_id;
     let usage = accounts::usage(store, user, now);
@@ -66,12 +66,9 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
     let (usage, newest, class) = (usage?, newest?.entries, class?);
     let mut pictures = Vec::new();
     for task in newest.iter().filter(|it| now.since(it.created) < KEPT) {
-        let url = match &task.result {
-            Some(result) => Some(app.cloud.bucket.presign_get(&result.key, app.settings.url_life).await?),
-            None => None,
-        };
-        pictures.push((task, url));
+        pictures.push((task, Links::of(&app, task).await?));
     }
+    let images = pictures.iter().find_map(|(_, links)| origin(&links.as_ref()?.file));
     let cookie = visitor.renewed(&*app, now).await?;
     let body = html! {
         (who(&visitor.account))
@@ -85,7 +82,34 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
         (sign_out_form(&visitor, "", "", "Sign this browser out", "quiet"))
         (sign_out_form(&visitor, "everywhere", "yes", "Sign out everywhere, every device and browser", "quiet"))
     };
-    Ok(Page(page("Your account", &body), cookie))
+    let images = images.map(|it| format!("img-src {it}"));
+    Ok(Page(page("Your account", &body), cookie).with(images.as_deref().unwrap_or_default()))
+}
+
+/// Addresses of a task's pictures.
+struct Links {
+    /// The file with all of them.
+    file: String,
+    /// Of each picture the small one, and whether it may come alone.
+    each: Vec<(Option<String>, bool)>,
+}
+
+impl Links {
+    async fn of(app: &App, task: &Task) -> Result<Option<Self>, HttpError> {
+        let Some(result) = &task.result else { return Ok(None) };
+        let (bucket, life) = (&app.cloud.bucket, app.settings.url_life);
+        let mut small = result.thumbnail_keys();
+        let mut each = Vec::with_capacity(result.offsets.len());
+        for place in result.alone() {
+            let small = match small.next() {
+                Some(key) => Some(bucket.presign_get(&key, life).await?),
+                None => None,
+            };
+            each.push((small, place.is_some()));
+        }
+        let file = bucket.presign_get(&result.place(), life).await?;
+        Ok(Some(Self { file, each }))
+    }
 }
 
 fn who(account: &Account) -> Markup {
@@ -144,19 +168,43 @@ fn sign_out_form(visitor: &Visitor, name: &str, value: &str, words: &str, class:
     }
 }
 
-fn shown(pictures: &[(&Task, Option<String>)]) -> Markup {
+fn shown(pictures: &[(&Task, Option<Links>)]) -> Markup {
     html! {
         h2 { "Your pictures of the last days" }
         @if pictures.is_empty() { p { "None in the last seven days." } }
         ul.list {
-            @for (task, url) in pictures {
+            @for (task, links) in pictures {
                 li {
-                    div { strong { (written(task.created, DATE)) } br; span.soft { (words(task)) } }
-                    @if let Some(url) = url { a.button.quiet.small href=(url) download { "Download" } }
+                    div {
+                        strong { (written(task.created, DATE)) } br; span.soft { (words(task)) }
+                        @if let Some(links) = links { (each(task, links)) }
+                    }
+                    @if let Some(links) = links {
+                        a.button.quiet.small href=(links.file) download { @if links.each.len() > 1 { "All in one file" } @else { "Download" } }
+                    }
                 }
             }
         }
         p.note { "Pictures are kept for seven days. The links are good for an hour; open this page again for new ones." }
+    }
+}
+
+/// Each of a task's pictures: seen small, and large by itself.
+fn each(task: &Task, links: &Links) -> Markup {
+    html! {
+        p.pictures {
+            @for ((small, alone), number) in links.each.iter().zip(1..) {
+                @let name = format!("Picture {number} of {}", links.each.len());
+                @let picture = html! {
+                    @match small {
+                        Some(url) => img src=(url) loading="lazy" width="96" height="96" alt=(name);,
+                        None => (name),
+                    }
+                };
+                @if *alone { a href=(format!("account/picture?task={}&number={number}", task.task_id)) { (picture) } " " }
+                @else { (picture) " " }
+            }
+        }
     }
 }
 
@@ -170,7 +218,7 @@ fn words(task: &Task) -> String {
         TaskState::Failed => task.error.as_ref().map_or("failed", |it| &it.message).to_owned(),
         TaskState::Succeeded => match task.result.as_ref().map_or(0, |it| it.offsets.len()) {
             1 => "1 picture".to_owned(),
-            many => format!("{many} pictures, one after the other in one file: most programs show the first alone"),
+            many => format!("{many} pictures"),
         },
     }
 }

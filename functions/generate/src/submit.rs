@@ -6,6 +6,7 @@ use accounts::Caller;
 use axum::{extract::State, http::HeaderMap};
 use catalog::uploads::Named;
 use cloud::{
+    Cloud, Store,
     http::{ErrorBody, HttpError, Json, Now, Raw},
     metrics,
 };
@@ -17,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tasks::{
     held,
-    intake::{self, Files, Ticket, Wanted},
+    intake::{self, Files, Ticket, Unread, Wanted},
     view,
 };
 use utoipa::ToSchema;
@@ -129,24 +130,27 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     Raw(bytes): Raw,
 ) -> Result<Json<Reply>, HttpError> {
-    let store = &app.cloud.store;
     // Any bytes are a key: one in other letters than English ones must not be ignored.
     let key = headers.get("idempotency-key").map(axum::http::HeaderValue::as_bytes);
+    let sent = json(&bytes);
+    let cloud = ahead(&app, &caller, key, sent.as_ref(), now).await?;
+    let store = &cloud.store;
     let fresh = match intake::ticket(store, &caller.user(), key).await? {
         Ticket::Fresh(fresh) => fresh,
-        Ticket::Earlier(task) => return again(&app, &caller, &task).await.map(Json),
+        Ticket::Earlier(task) => return again(store, &caller, &task).await.map(Json),
     };
-    let mut body = body(&bytes)?;
+    // What cannot be read is refused only here: of a repeated request the first counts.
+    let mut body = sent.map_or_else(|| body(&bytes), Ok)?;
     let workflow = body.pointer_mut("/input/workflow").map(Value::take);
     let input = read(workflow.ok_or_else(unreadable)?)?;
     let webp = body.pointer("/input/options/useWebpCompression") == Some(&Value::Bool(true));
     let batch = is_batch(&body)?;
     if let Some(variants) = body.pointer_mut("/input/variants").map(Value::take) {
-        return variants::submit(&app, &caller, fresh, input, variants, webp, now)
+        return variants::submit(&app, &cloud, &caller, fresh, input, variants, webp, now)
             .await
             .map(|it| Json(Reply::Many(it)));
     }
-    let mut bench = Bench::of(&app, &input, &caller, now).await?;
+    let mut bench = Bench::of(&app, &cloud, &input, &caller, now).await?;
     let (mut plan, models) = bench.compile(&input).await?;
     let account = bench.account;
     plan.output.webp = webp;
@@ -173,7 +177,7 @@ pub(crate) async fn submit(
         models,
         lane,
     };
-    let admitted = intake::admit(&app.cloud, &app.settings, &app.recent, &account, wanted, now).await?;
+    let admitted = intake::admit(&cloud, &app.settings, &app.recent, &account, wanted, now).await?;
     let expected = admitted.eta.map(|eta| eta.done);
     let time = hold::submit(lane, expected, admitted.woken, &app.settings);
     let done = done_at_once(&app, &admitted.task, time, now).await;
@@ -214,12 +218,12 @@ pub(crate) fn language(text: &str) -> String {
 }
 
 /// The answer to a request that was made before. The first one counts, whatever is in this one.
-async fn again(app: &App, caller: &Caller, task: &Task) -> Result<Reply, HttpError> {
+async fn again(store: &Store, caller: &Caller, task: &Task) -> Result<Reply, HttpError> {
     if let Some(variant) = &task.variant {
-        return variants::again(app, caller, variant.group).await.map(Reply::Many);
+        return variants::again(store, caller, variant.group).await.map(Reply::Many);
     }
-    let account = accounts::of(&app.cloud.store, caller).await?;
-    let usage = accounts::usage(&app.cloud.store, &account.user_id, task.created).await?;
+    let account = accounts::of(store, caller).await?;
+    let usage = accounts::usage(store, &account.user_id, task.created).await?;
     Ok(Reply::One(Submitted {
         id: task.task_id,
         worker_id: task.pool.clone(),
@@ -269,7 +273,10 @@ pub(crate) async fn cost(
         body = serde_json::to_value(&input).map_err(HttpError::broken)?;
     }
     let input = read(body)?;
-    Bench::of(&app, &input, &caller, now).await?.compile(&input).await?;
+    Bench::of(&app, &app.cloud, &input, &caller, now)
+        .await?
+        .compile(&input)
+        .await?;
     Ok(workflow::credits(&input).to_string())
 }
 
@@ -278,6 +285,7 @@ pub(crate) async fn cost(
 pub(crate) struct Bench<'a> {
     pub(crate) account: Account,
     app: &'a App,
+    cloud: &'a Cloud,
     models: catalog::Models,
     loras: Named,
     now: Millis,
@@ -287,19 +295,21 @@ pub(crate) struct Bench<'a> {
 impl<'a> Bench<'a> {
     pub(crate) async fn of(
         app: &'a App,
+        cloud: &'a Cloud,
         input: &WorkflowInput,
         caller: &Caller,
         now: Millis,
     ) -> Result<Self, HttpError> {
-        let store = &app.cloud.store;
+        let store = &cloud.store;
         let account = accounts::of(store, caller).await?;
         let (models, loras) = tokio::try_join!(
             async { Ok::<_, HttpError>(app.models.of(store, &account, now).await?) },
-            async { Ok(Named::by(&app.cloud, &account.team, input).await?) }
+            async { Ok(Named::by(cloud, &account.team, input).await?) }
         )?;
         Ok(Self {
             account,
             app,
+            cloud,
             models,
             loras,
             now,
@@ -312,7 +322,7 @@ impl<'a> Bench<'a> {
         let mut plan = self.plan(input);
         if plan.is_err() && !self.fresh {
             // Nothing is refused because of what was true a minute ago.
-            let store = &self.app.cloud.store;
+            let store = &self.cloud.store;
             self.models = self.app.models.fresh(store, &self.account, self.now).await?;
             self.fresh = true;
             plan = self.plan(input);
@@ -352,7 +362,37 @@ fn body(bytes: &[u8]) -> Result<Value, HttpError> {
             "Validation error: the request is too large. Shorten the prompt.",
         ));
     }
-    serde_json::from_slice(bytes).map_err(|_| unreadable())
+    json(bytes).ok_or_else(unreadable)
+}
+
+/// The body, if it is JSON that is not too large.
+fn json(bytes: &[u8]) -> Option<Value> {
+    (bytes.len() <= MAX_BODY).then(|| serde_json::from_slice(bytes).ok())?
+}
+
+/// The tables with what this request is going to read of them, read with one call.
+async fn ahead(
+    app: &App,
+    caller: &Caller,
+    key: Option<&[u8]>,
+    body: Option<&Value>,
+    now: Millis,
+) -> Result<Cloud, HttpError> {
+    let user = caller.user();
+    let is_group = body.is_some_and(|it| it.pointer("/input/variants").is_some());
+    let named = body.and_then(|it| it.pointer("/input/options/document")?.as_str()?.parse().ok());
+    let document = (!is_group).then(|| named.unwrap_or_else(DocumentId::unnamed));
+    let unread = Unread {
+        user: &user,
+        team: &caller.team,
+        key,
+        document: document.as_ref(),
+    };
+    let keys = intake::ahead(&app.recent, &app.settings, unread, now);
+    Ok(Cloud {
+        store: app.cloud.store.ahead(keys).await?,
+        ..app.cloud.clone()
+    })
 }
 
 /// The document that the request names, if it does.

@@ -1,7 +1,7 @@
 //! From a request with variants to a group of tasks that wait.
 
 use accounts::Caller;
-use cloud::http::HttpError;
+use cloud::{Cloud, Store, http::HttpError};
 use model::{GroupId, Millis, TaskId};
 use serde::Serialize;
 use serde_json::Value;
@@ -61,8 +61,10 @@ impl SubmittedGroup {
 }
 
 /// Submits a group: all of its variants, or none.
+#[expect(clippy::too_many_arguments, reason = "what a request is made of")]
 pub(crate) async fn submit(
     app: &App,
+    cloud: &Cloud,
     caller: &Caller,
     fresh: Fresh,
     input: WorkflowInput,
@@ -70,7 +72,7 @@ pub(crate) async fn submit(
     webp: bool,
     now: Millis,
 ) -> Result<SubmittedGroup, HttpError> {
-    let (account, mut wanted) = compiled(app, caller, &input, variants, now).await?;
+    let (account, mut wanted) = compiled(app, cloud, caller, &input, variants, now).await?;
     for variant in &mut wanted {
         variant.plan.output.webp = webp;
     }
@@ -80,15 +82,14 @@ pub(crate) async fn submit(
         language: input.conditioning.map_or_else(String::new, |it| language(&it.language)),
         variants: wanted,
     };
-    let admitted = intake::admit_group(&app.cloud, &app.settings, &app.recent, &account, wanted, now).await?;
+    let admitted = intake::admit_group(cloud, &app.settings, &app.recent, &account, wanted, now).await?;
     let user = Spent::of(&admitted.usage, &account);
     let eta_s = admitted.done.map(|it| it.as_secs());
     Ok(SubmittedGroup::of(admitted.group, user, eta_s))
 }
 
 /// The answer to a request that was made before.
-pub(crate) async fn again(app: &App, caller: &Caller, id: GroupId) -> Result<SubmittedGroup, HttpError> {
-    let store = &app.cloud.store;
+pub(crate) async fn again(store: &Store, caller: &Caller, id: GroupId) -> Result<SubmittedGroup, HttpError> {
     let group = store.get(&id).await?.filter(|it| it.owner == caller.user());
     let group = group.ok_or_else(|| HttpError::new(404, "There is no such group."))?;
     let account = accounts::of(store, caller).await?;
@@ -104,7 +105,7 @@ pub(crate) async fn cost(
     variants: Value,
     now: Millis,
 ) -> Result<String, HttpError> {
-    let (_, wanted) = compiled(app, caller, input, variants, now).await?;
+    let (_, wanted) = compiled(app, &app.cloud, caller, input, variants, now).await?;
     let credits = wanted.iter().map(|it| it.credits);
     Ok(credits.fold(0, u64::saturating_add).to_string())
 }
@@ -122,6 +123,7 @@ fn of_variant(error: HttpError, number: usize, label: &str) -> HttpError {
 /// Compiles each variant, as if it was a request of its own.
 async fn compiled(
     app: &App,
+    cloud: &Cloud,
     caller: &Caller,
     input: &WorkflowInput,
     variants: Value,
@@ -131,7 +133,7 @@ async fn compiled(
     let variants = Variants::read(variants).map_err(in_words)?;
     let most = app.settings.max_variants.min(MOST);
     let all = variants.expand(input, most).map_err(in_words)?;
-    let mut bench = Bench::of(app, input, caller, now).await?;
+    let mut bench = Bench::of(app, cloud, input, caller, now).await?;
     let mut wanted = Vec::with_capacity(all.len());
     let mut bytes = 0;
     for (variant, number) in all.zip(1..) {

@@ -7,12 +7,12 @@ use cloud::http::{HttpError, Now, PathId};
 use maud::{Markup, html};
 use model::{GroupId, Member, Task, TaskState};
 use tasks::groups::{self, Asker, Seen};
-use web::{Frame, Page, Problem, Tongue, Visitor};
+use web::{Frame, Page, Problem, Tongue, Visitor, origin};
 
 use crate::{
     App,
-    own::{origin, stands},
-    words::name,
+    own::stands,
+    words::{name, to},
 };
 
 const STYLE: &str = include_str!("group.css");
@@ -63,7 +63,7 @@ pub(crate) async fn page(
         (summary(&seen))
         ul.variants {
             @for ((member, task), picture) in seen.group.members.iter().zip(&seen.tasks).zip(&pictures) {
-                (variant(member, task.as_ref(), picture.as_ref()))
+                (variant(member, task.as_ref(), picture.as_ref(), seen.group.owner == account.user_id))
             }
         }
         @if let Some(sheet) = sheet { p { a href=(sheet) { "All of them as one picture" } } }
@@ -77,6 +77,10 @@ pub(crate) async fn page(
 struct Picture {
     /// What is shown: the thumbnail of the first, or all of them where there is none.
     shown: String,
+    /// Those of the others.
+    others: Vec<String>,
+    /// Of each whether it may come alone.
+    alone: Vec<bool>,
     /// All of them.
     whole: String,
 }
@@ -88,11 +92,22 @@ async fn address(app: &App, task: Option<&Task>) -> Result<Option<Picture>, Http
     };
     let (bucket, life) = (&app.cloud.bucket, app.settings.url_life);
     let whole = bucket.presign_get(&result.place(), life).await?;
-    let shown = match result.thumbnail_keys().next() {
+    let mut keys = result.thumbnail_keys();
+    let shown = match keys.next() {
         Some(key) => bucket.presign_get(&key, life).await?,
         None => whole.clone(),
     };
-    Ok(Some(Picture { shown, whole }))
+    let mut others = Vec::new();
+    for key in keys {
+        others.push(bucket.presign_get(&key, life).await?);
+    }
+    let alone = result.alone().map(|it| it.is_some()).collect();
+    Ok(Some(Picture {
+        shown,
+        others,
+        alone,
+        whole,
+    }))
 }
 
 fn summary(seen: &Seen) -> Markup {
@@ -110,6 +125,30 @@ fn summary(seen: &Seen) -> Markup {
     }
 }
 
+/// A variant's pictures, each leading to the large one. A stranger's are in one file.
+fn images(member: &Member, picture: &Picture, own: bool) -> Markup {
+    let many = !picture.others.is_empty();
+    let alone = |number: usize| own && many && picture.alone.get(number - 1) == Some(&true);
+    let large = |number: usize| {
+        if alone(number) {
+            to(
+                "../../account/picture",
+                &[("task", &member.task_id.to_string()), ("number", &number.to_string())],
+            )
+        } else {
+            picture.whole.clone()
+        }
+    };
+    html! {
+        @for (url, number) in std::iter::once(&picture.shown).chain(&picture.others).zip(1..) {
+            a href=(large(number)) {
+                img src=(url) loading="lazy" width="256" height="256" alt={ "Picture " @if many { (number) " " } "of " (member.label) };
+            }
+        }
+        @if many { p.soft { a href=(picture.whole) { "All " (picture.others.len() + 1) " in one file" } } }
+    }
+}
+
 /// A state as it is counted.
 const fn word(state: TaskState) -> &'static str {
     match state {
@@ -123,13 +162,14 @@ const fn word(state: TaskState) -> &'static str {
     }
 }
 
-fn variant(member: &Member, task: Option<&Task>, picture: Option<&Picture>) -> Markup {
+/// `own`: the visitor has asked for it, and may look at each of its pictures alone.
+fn variant(member: &Member, task: Option<&Task>, picture: Option<&Picture>, own: bool) -> Markup {
     let state = task.map_or_else(|| "kept no more".to_owned(), stands);
     html! {
         li {
             figure {
                 @match picture {
-                    Some(it) => a href=(it.whole) { img src=(it.shown) loading="lazy" width="256" height="256" alt={ "Picture of " (member.label) }; },
+                    Some(it) => (images(member, it, own)),
                     None => div.empty { (state) },
                 }
                 figcaption {

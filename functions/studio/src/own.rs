@@ -6,7 +6,7 @@ use cloud::http::HttpError;
 use maud::{Markup, html};
 use model::{Millis, Role, Task, TaskId, TaskState};
 use policy::wait::{self, Eta};
-use web::{DATE, Visitor, written};
+use web::{DATE, Visitor, origin, written};
 
 use crate::{
     App,
@@ -90,38 +90,53 @@ pub(crate) fn budget(visitor: &Visitor, seen: &Seen) -> Markup {
 
 /// The visitor's last pictures, and where they are loaded from.
 pub(crate) async fn pictures(app: &App, seen: &Seen, now: Millis) -> Result<(Markup, Option<String>), HttpError> {
-    let mut shown = Vec::new();
+    let (mut shown, mut origin_of) = (Vec::new(), None);
     let recent = seen.own.iter().filter(|it| now.since(it.created) < KEPT);
     for (task, result) in recent.filter_map(|it| Some((it, it.result.as_ref()?))).take(PICTURES) {
+        let file = app
+            .cloud
+            .bucket
+            .presign_get(&result.place(), app.settings.url_life)
+            .await?;
+        let mut small = Vec::new();
+        for key in result.thumbnail_keys() {
+            small.push(app.cloud.bucket.presign_get(&key, app.settings.url_life).await?);
+        }
+        origin_of = origin_of.or_else(|| origin(&file));
         shown.push((
             task,
-            app.cloud.bucket.presign_get(&result.key, app.settings.url_life).await?,
+            file,
+            small
+                .into_iter()
+                .zip(result.alone().map(|it| it.is_some()))
+                .collect::<Vec<_>>(),
         ));
     }
-    let origin = shown.first().and_then(|(_, url)| origin(url));
     // Each look has links of its own; the pictures are changed when there are others.
-    let which: Vec<_> = shown.iter().map(|(task, _)| task.task_id.to_string()).collect();
+    let which: Vec<_> = shown.iter().map(|(task, ..)| task.task_id.to_string()).collect();
     let markup = html! {
         section #pictures data-live=(which.join(" ")) {
             h2 { "Your last pictures" }
             @if shown.is_empty() { p { "None in the last seven days." } }
             ul.pictures {
-                @for (task, url) in &shown {
-                    li { a href=(url) { img src=(url) loading="lazy" width="128" height="128" alt={ "Picture of " (written(task.created, DATE)) }; } }
+                @for (task, file, small) in &shown {
+                    @if small.is_empty() { li { (seen_small(task, file, file)) } }
+                    @for ((url, alone), number) in small.iter().zip(1..) {
+                        @let own = to("account/picture", &[("task", &task.task_id.to_string()), ("number", &format!("{number}"))]);
+                        li { (seen_small(task, url, if *alone && small.len() > 1 { &own } else { file })) }
+                    }
                 }
             }
         }
     };
-    Ok((markup, origin))
+    Ok((markup, origin_of))
 }
 
-/// Scheme and host of an address.
-pub(crate) fn origin(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let host = rest.split(['/', '?', '#']).next()?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
-    (["http", "https"].contains(&scheme) && !host.is_empty() && host.bytes().all(plain))
-        .then(|| format!("{scheme}://{host}"))
+/// A picture that leads to the large one.
+fn seen_small(task: &Task, url: &str, large: &str) -> Markup {
+    html! {
+        a href=(large) { img src=(url) loading="lazy" width="128" height="128" alt={ "Picture of " (written(task.created, DATE)) }; }
+    }
 }
 
 /// What the visitor's role is called.

@@ -88,6 +88,7 @@ async fn answer(State(aws): State<Arc<Shared>>, method: Method, uri: Uri, header
     let request = || serde_json::from_slice(&body).unwrap_or_default();
     match operation {
         "GetItem" => amz(&get_item(&aws.known, &request())),
+        "BatchGetItem" => amz(&batch_get_item(&aws.known, &request())),
         "Query" => amz(&query(&aws.known, &request())),
         "PutItem" | "DeleteItem" | "TransactWriteItems" => amz(&json!({})),
         "SendMessage" => amz(&json!({
@@ -124,6 +125,16 @@ fn get_item(known: &Known, request: &Value) -> Value {
         request["TableName"] == **table && key.all(|(name, value)| item.get(name) == Some(value))
     });
     found.map_or_else(|| json!({}), |(_, item)| json!({ "Item": item }))
+}
+
+fn batch_get_item(known: &Known, request: &Value) -> Value {
+    let tables = request["RequestItems"].as_object().into_iter().flatten();
+    let of_table = |(table, wanted): (&String, &Value)| {
+        let keys = wanted["Keys"].as_array().into_iter().flatten();
+        let items = keys.map(|key| get_item(known, &json!({ "TableName": table, "Key": key }))["Item"].take());
+        (table.clone(), items.filter(|it| !it.is_null()).collect::<Value>())
+    };
+    json!({ "Responses": tables.map(of_table).collect::<Map<_, _>>(), "UnprocessedKeys": {} })
 }
 
 fn query(known: &Known, request: &Value) -> Value {

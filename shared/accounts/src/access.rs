@@ -38,6 +38,7 @@ pub const ROUTES: &[(&str, Access)] = &[
     ("GET /v1/checkout/{item}", Access::Open),
     ("GET /v1/user", Access::Itself(PAINTERS)),
     ("GET /v1/account", Access::Session(PAINTERS)),
+    ("GET /v1/account/picture", Access::Session(PAINTERS)),
     ("POST /v1/sign-out", Access::Session(PAINTERS)),
     ("GET /v1/studio", Access::Session(PAINTERS)),
     ("GET /v1/studio/audit", Access::Session(PAINTERS)),

@@ -1,7 +1,7 @@
 //! The buckets of pictures and of model files. Bytes travel by presigned URLs; only plans too large for a table, and records of
 //! tasks that are over, pass through here.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -96,6 +96,8 @@ pub trait BucketPort: std::fmt::Debug + Send + Sync {
     fn copy<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<bool, BucketError>>;
     /// Gets the object as a whole; none if it is not there.
     fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Whole>, BucketError>>;
+    /// Gets the bytes in this range, which is not empty: fewer where the object ends before; none if nothing is there.
+    fn part<'a>(&'a self, key: &'a str, range: Range<u64>) -> BoxFuture<'a, Result<Option<Bytes>, BucketError>>;
     /// Keys that begin so, in order of their bytes, from behind `after` on: at most [`LISTED`], and fewer only at the end.
     fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>>;
     /// Makes the client ready.
@@ -364,6 +366,22 @@ impl BucketPort for S3 {
                 bytes: body.into_bytes(),
                 etag,
             }))
+        })
+    }
+
+    fn part<'a>(&'a self, key: &'a str, range: Range<u64>) -> BoxFuture<'a, Result<Option<Bytes>, BucketError>> {
+        Box::pin(async move {
+            let get = self.client.get_object().bucket(&self.bucket).key(key);
+            // With its last byte.
+            let get = get.range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+            let object = match get.send().await {
+                Ok(object) => object,
+                Err(error) if matches!(error.code(), Some("NoSuchKey" | "InvalidRange")) => return Ok(None),
+                Err(error) => return Err(CallError::of(GET, error).into()),
+            };
+            // Cut off on the way.
+            let body = object.body.collect().await;
+            Ok(Some(body.map_err(|error| CallError::passing(GET, error))?.into_bytes()))
         })
     }
 

@@ -1,6 +1,6 @@
 //! The store on DynamoDB.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
@@ -9,13 +9,13 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem},
 };
-use serde_dynamo::{from_item, to_item};
 
 use crate::{
     BoxFuture,
+    attributes::{self, Attributes, encode},
     aws::CallError,
     page::{Cursor, Page},
-    store::{Item, StoreError, StorePort, Write, unreadable},
+    store::{Batch, Item, StoreError, StorePort, Write, unreadable},
     tables::{First, Key, Query, Table, TableNames},
 };
 
@@ -24,8 +24,6 @@ pub(crate) struct Dynamo {
     client: Client,
     names: TableNames,
 }
-
-type Attributes = std::collections::HashMap<String, AttributeValue>;
 
 impl Dynamo {
     pub(crate) fn new(sdk: &aws_config::SdkConfig, names: TableNames) -> Self {
@@ -47,70 +45,46 @@ impl Dynamo {
             .map_err(|error| CallError::of("dynamodb GetItem", error))?;
         output
             .item
-            .map(|item| from_item(item).map_err(|error| shape(key.table, error)))
+            .map(|item| attributes::decode(item).map_err(|error| shape(key.table, error)))
             .transpose()
     }
 
-    async fn get_all(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+    async fn get_all(&self, keys: &[Key]) -> Result<Batch, StoreError> {
         const CALL: &str = "dynamodb BatchGetItem";
-        let of = |keys: &[&Key]| -> Result<_, StoreError> {
-            let mut wanted: HashMap<String, KeysAndAttributes> = HashMap::new();
-            for table in Table::ALL {
-                let of_table = keys.iter().filter(|key| key.table == table);
-                let of_table: Vec<_> = of_table.map(|key| attributes(key)).collect();
-                if !of_table.is_empty() {
-                    let items = KeysAndAttributes::builder()
-                        .set_keys(Some(of_table))
-                        .consistent_read(true)
-                        .build()
-                        .map_err(|error| CallError::refused(CALL, error))?;
-                    wanted.insert(self.names.of(table).to_owned(), items);
-                }
+        let mut wanted: HashMap<String, KeysAndAttributes> = HashMap::new();
+        for table in Table::ALL {
+            let of_table = keys.iter().filter(|key| key.table == table);
+            let of_table: Vec<_> = of_table.map(attributes).collect();
+            if !of_table.is_empty() {
+                let items = KeysAndAttributes::builder()
+                    .set_keys(Some(of_table))
+                    .consistent_read(true)
+                    .build()
+                    .map_err(|error| CallError::refused(CALL, error))?;
+                wanted.insert(self.names.of(table).to_owned(), items);
             }
-            Ok(wanted)
-        };
-        let mut wanted = of(&keys.iter().collect::<Vec<_>>())?;
-        let mut found: BTreeMap<(String, Option<String>), Item> = BTreeMap::new();
-        for _ in 0..BATCHES {
-            if wanted.is_empty() {
-                break;
-            }
-            let output = self
-                .client
-                .batch_get_item()
-                .set_request_items(Some(wanted))
-                .send()
-                .await;
-            let output = output.map_err(|error| CallError::of(CALL, error))?;
-            for (name, items) in output.responses.unwrap_or_default() {
-                let table = Table::ALL.into_iter().find(|table| self.names.of(*table) == name);
-                let Some(table) = table else { continue };
-                for item in items {
-                    let item: Item = from_item(item).map_err(|error| shape(table, error))?;
-                    let (partition, sort) = table.key();
-                    let text = |name: &str| item.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
-                    let place = format!("{name} {}", text(partition).unwrap_or_default());
-                    let sort = sort.and_then(text);
-                    found.insert((place, sort), item);
-                }
-            }
-            wanted = output.unprocessed_keys.unwrap_or_default();
         }
-        if !wanted.is_empty() {
-            return Err(CallError::passing(CALL, "some keys were left unprocessed").into());
+        let call = self.client.batch_get_item().set_request_items(Some(wanted));
+        let output = call.send().await.map_err(|error| CallError::of(CALL, error))?;
+        let table = |name: &str| Table::ALL.into_iter().find(|table| self.names.of(*table) == name);
+        let mut batch = Batch::default();
+        for (name, items) in output.responses.unwrap_or_default() {
+            let Some(table) = table(&name) else { continue };
+            for item in items {
+                let key = key(table, &item);
+                batch.items.insert(key, decode(table, item));
+            }
         }
-        let place = |key: &Key| {
-            (
-                format!("{} {}", self.names.of(key.table), key.partition),
-                key.sort.clone(),
-            )
-        };
-        Ok(keys.iter().map(|key| found.remove(&place(key))).collect())
+        for (name, left) in output.unprocessed_keys.unwrap_or_default() {
+            let Some(table) = table(&name) else { continue };
+            batch.left.extend(left.keys.iter().map(|item| key(table, item)));
+        }
+        Ok(batch)
     }
 
     async fn query(&self, query: &Query, after: Option<&Cursor>, limit: u32) -> Result<Page<Item>, StoreError> {
         let start = after.map(|cursor| cursor.keys(query)).transpose()?;
-        let start = start.map(|keys| encode(query.table, &keys)).transpose()?;
+        let start = start.map(|keys| encode(&keys));
         // What the order is held to, beside the partition.
         let bound = match query.first {
             _ if !query.prefix.is_empty() => Some(("begins_with(#s, :s)", AttributeValue::S(query.prefix.clone()))),
@@ -154,7 +128,7 @@ impl Dynamo {
             .map_err(|error| CallError::of("dynamodb Query", error))?;
         let last = output.last_evaluated_key.filter(|key| !key.is_empty());
         let last: Option<Item> = last
-            .map(|key| from_item(key).map_err(|error| shape(query.table, error)))
+            .map(|key| attributes::decode(key).map_err(|error| shape(query.table, error)))
             .transpose()?;
         Ok(Page {
             entries: output
@@ -195,7 +169,7 @@ impl Dynamo {
                 .client
                 .put_item()
                 .table_name(table)
-                .set_item(Some(encode(write.key.table, item)?))
+                .set_item(Some(encode(item)))
                 .condition_expression(condition.expression)
                 .set_expression_attribute_names(Some(condition.names))
                 .set_expression_attribute_values(condition.values);
@@ -228,7 +202,7 @@ impl Dynamo {
             Some(it) => item.put(
                 Put::builder()
                     .table_name(table)
-                    .set_item(Some(encode(write.key.table, it)?))
+                    .set_item(Some(encode(it)))
                     .condition_expression(condition.expression)
                     .set_expression_attribute_names(Some(condition.names))
                     .set_expression_attribute_values(condition.values)
@@ -250,11 +224,8 @@ impl Dynamo {
     }
 }
 
-/// So often what a batch has left out is asked for again.
-const BATCHES: usize = 4;
-
 impl StorePort for Dynamo {
-    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
+    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Batch, StoreError>> {
         Box::pin(self.get_all(keys))
     }
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
@@ -317,8 +288,15 @@ fn attributes(key: &Key) -> Attributes {
     attributes
 }
 
-fn encode(table: Table, item: &Item) -> Result<Attributes, StoreError> {
-    to_item(item).map_err(|error| shape(table, error))
+/// The key of an item, or of one that was left out.
+fn key(table: Table, item: &Attributes) -> Key {
+    let of = |name: &str| item.get(name).and_then(|it| it.as_s().ok()).cloned();
+    let (partition, sort) = table.key();
+    Key {
+        table,
+        partition: of(partition).unwrap_or_default(),
+        sort: sort.and_then(of),
+    }
 }
 
 /// An item of a list; none, and a line in the log, if it holds what nothing of ours writes.
@@ -326,7 +304,7 @@ fn decode(table: Table, item: Attributes) -> Option<Item> {
     let of = |name: &str| item.get(name)?.as_s().ok().cloned();
     let (partition, sort) = table.key();
     let (partition, sort) = (of(partition), sort.and_then(of));
-    from_item(item)
+    attributes::decode(item)
         .inspect_err(|_| unreadable(table, partition.as_deref(), sort.as_deref(), ""))
         .ok()
 }

@@ -3,6 +3,8 @@
 //! Only this crate, `fleet` and `main.rs` files name the AWS SDK. Each service is a small handle over a port, so that
 //! handlers run unchanged on the in-memory ports of [`memory`], which are unkind on purpose.
 
+mod ahead;
+mod attributes;
 pub mod aws;
 pub mod bucket;
 pub mod config;

@@ -3,7 +3,11 @@
 //! Every write is conditioned on the version that was read, so a decision made on a snapshot is carried out only if
 //! the snapshot still holds; two writes of one transition are one transaction.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use model::metrics::CONFLICTS;
 use serde::de::DeserializeOwned;
@@ -12,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     BoxError, BoxFuture,
+    ahead::Ahead,
     aws::CallError,
     page::{Cursor, Page},
     tables::{Entity, Extent, Id, Key, List, Query, Table},
@@ -95,8 +100,9 @@ impl Write {
         if !is_finite(&attributes) {
             return Err(shape("a number is not finite".into()));
         }
-        let value = serde_json::to_value(&*entity).map_err(|error| shape(error.into()))?;
-        let mut item: Item = serde_json::from_value(value).map_err(|error| shape(error.into()))?;
+        let Value::Object(mut item) = serde_json::to_value(&*entity).map_err(|error| shape(error.into()))? else {
+            return Err(shape("it is no object".into()));
+        };
         let (partition, sort) = key.table.key();
         item.insert(partition.to_owned(), Value::String(key.partition.clone()));
         if let (Some(sort), Some(value)) = (sort, &key.sort) {
@@ -128,20 +134,22 @@ fn is_finite(value: &AttributeValue) -> bool {
     }
 }
 
+/// What was read with one call.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What lies at each key that was looked at, and is there; none if it cannot be read, which is logged.
+    pub items: BTreeMap<Key, Option<Item>>,
+    /// Keys that were not looked at.
+    pub left: Vec<Key>,
+}
+
 /// What a store must be able to do.
 pub trait StorePort: std::fmt::Debug + Send + Sync {
     /// Reads one item consistently.
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>>;
-    /// Reads up to [`Store::AT_ONCE`] different items consistently, in one call where that is to be had.
-    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
-        Box::pin(async move {
-            let mut items = Vec::with_capacity(keys.len());
-            for key in keys {
-                items.push(self.get(key).await?);
-            }
-            Ok(items)
-        })
-    }
+    /// Reads up to [`Store::AT_ONCE`] different items of any tables, each consistently, with one call. It may leave out some
+    /// of them, by size or load, and says which.
+    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Batch, StoreError>>;
     /// Reads a page of a list: at most `limit` entries, perhaps fewer, from behind the cursor on. From an index it is
     /// eventually consistent, from the table itself consistent.
     fn query<'a>(
@@ -157,6 +165,9 @@ pub trait StorePort: std::fmt::Debug + Send + Sync {
         Box::pin(async {})
     }
 }
+
+/// So often a batch may get nowhere.
+const BATCH_TRIES: u32 = 4;
 
 /// The tables.
 #[derive(Debug, Clone)]
@@ -221,16 +232,54 @@ impl Store {
     /// cannot be read, is none.
     pub async fn get_all<I: Id>(&self, ids: &[I]) -> Result<Vec<Option<I::Entity>>, StoreError> {
         let wanted: Vec<_> = ids.iter().map(Id::key).collect();
-        let mut keys = wanted.clone();
-        keys.sort();
-        keys.dedup();
-        let mut found = BTreeMap::new();
-        for keys in keys.chunks(Self::AT_ONCE) {
-            let items = self.port.get_all(keys).await?;
-            found.extend(keys.iter().cloned().zip(items));
-        }
+        let found = self.batches(wanted.iter().cloned().collect()).await?;
         let read = |key: Key| readable(key.table, found.get(&key)?.as_ref()?);
         Ok(wanted.into_iter().map(read).collect())
+    }
+
+    /// Reads all of these, and again what a call has left out.
+    async fn batches(&self, keys: BTreeSet<Key>) -> Result<BTreeMap<Key, Option<Item>>, StoreError> {
+        let mut keys: Vec<_> = keys.into_iter().collect();
+        let (mut found, mut tries) = (BTreeMap::new(), 0);
+        while !keys.is_empty() {
+            let rest = keys.split_off(keys.len().min(Self::AT_ONCE));
+            let mut batch = self.port.get_all(&keys).await?;
+            if batch.left.len() >= keys.len() {
+                tries += 1;
+                if tries >= BATCH_TRIES {
+                    return Err(CallError::passing("dynamodb BatchGetItem", "all keys were left unprocessed").into());
+                }
+            }
+            if !batch.left.is_empty() {
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=4 << tries))).await;
+            }
+            found.append(&mut batch.items);
+            keys = batch.left;
+            keys.extend(rest);
+        }
+        Ok(found)
+    }
+
+    /// The same tables, of which these items are read already, each consistently, with a call for those of [`Table::Accounts`]
+    /// beside one for all others. Each is given out once: what is asked for again is read again, as after a conflict, and so is
+    /// what was written through this meanwhile. It is for one request, and to be dropped with it.
+    pub async fn ahead(&self, keys: impl IntoIterator<Item = Key> + Send) -> Result<Self, StoreError> {
+        let keys: BTreeSet<_> = keys.into_iter().collect();
+        // Who may read which accounts is said by their keys, and of a call over several tables AWS does not say whose keys it
+        // holds against that.
+        let (accounts, others) = keys.iter().cloned().partition(|key| key.table == Table::Accounts);
+        let (mut found, mut others) = tokio::try_join!(self.batches(accounts), self.batches(others))?;
+        found.append(&mut others);
+        let read = keys.into_iter().filter_map(|key| match found.remove(&key) {
+            // Whoever wants it asks for it and is told what is wrong with it.
+            Some(None) => None,
+            Some(item) => Some((key, item)),
+            None => Some((key, None)),
+        });
+        Ok(Self {
+            port: Arc::new(Ahead::new(Arc::clone(&self.port), read.collect())),
+            unknown: Arc::clone(&self.unknown),
+        })
     }
 
     /// Reads a list, as much of it as is wanted. Items that cannot be read as entries are left out, and logged: one that
@@ -329,8 +378,9 @@ pub(crate) fn unreadable(table: Table, partition: Option<&str>, sort: Option<&st
 mod tests {
     use super::*;
     use crate::{
+        fault::Faults,
         memory::{Memory, Unkind},
-        tables::{Backlog, PresenceIn},
+        tables::{Backlog, PresenceIn, PresenceOf},
     };
     use model::{Millis, PoolId, Presence, UserId};
     use serde_json::json;
@@ -432,6 +482,88 @@ mod tests {
         let first = store.list(Backlog(&pool, 1)).await.unwrap();
         assert_eq!(first.iter().map(|it| it.start_tag).collect::<Vec<_>>(), [2]);
         assert!(store.list(Backlog(&pool, 0)).await.unwrap().is_empty());
+    }
+
+    /// Calls to the tables, by what they are.
+    fn names(faults: &Faults) -> Vec<&'static str> {
+        faults.take().iter().map(|call| call.name).collect()
+    }
+
+    fn presence_of(user: u32) -> PresenceOf {
+        PresenceOf(pool(), UserId::new(format!("u{user:05}")))
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_left_half_done_is_read_to_its_end() {
+        let most = u32::try_from(Store::AT_ONCE).unwrap() + 30;
+        let ids: Vec<_> = (0..most).map(presence_of).collect();
+        for seed in 0..20 {
+            let unkind = Unkind {
+                conflict_percent: 0,
+                left_percent: 80,
+                ..Unkind::seeded(seed)
+            };
+            let (store, _) = store_of(most - 1, unkind).await;
+            let read = store.get_all(&ids).await.unwrap();
+            let there: Vec<_> = read.iter().map(Option::is_some).collect();
+            let wanted: Vec<_> = (0..most).map(|user| user < most - 1).collect();
+            assert_eq!(there, wanted);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_ahead_is_given_out_once_and_never_after_a_write() {
+        let (faults, (_, memory)) = (Faults::default(), store_of(3, Unkind::NOT).await);
+        let store = faults.cloud(&memory.cloud()).store;
+        let keys = [0, 1, 7, 1].map(|user| presence_of(user).key());
+        let early = store.ahead(keys).await.unwrap();
+        assert_eq!(names(&faults), ["store.get_all"]);
+
+        let mut one = early.get(&presence_of(1)).await.unwrap().unwrap();
+        assert!(early.get(&presence_of(7)).await.unwrap().is_none());
+        assert!(names(&faults).is_empty(), "they were read already");
+        assert!(early.get(&presence_of(2)).await.unwrap().is_some());
+        assert_eq!(names(&faults), ["store.get"], "nobody has foreseen it");
+
+        // Somebody else writes: the decision is made on what was read, its write conflicts, and then all is read again.
+        let mut other = store.get(&presence_of(1)).await.unwrap().unwrap();
+        other.watched = true;
+        store.commit([Write::put(&mut other).unwrap()]).await.unwrap();
+        let conflict = early.commit([Write::put(&mut one).unwrap()]).await;
+        assert!(matches!(conflict, Err(StoreError::Conflict)), "{conflict:?}");
+        assert!(early.get(&presence_of(1)).await.unwrap().unwrap().watched);
+
+        // What was written through it is not as it was read.
+        let mut zero = store.get(&presence_of(0)).await.unwrap().unwrap();
+        zero.watched = true;
+        early.commit([Write::put(&mut zero).unwrap()]).await.unwrap();
+        assert!(early.get(&presence_of(0)).await.unwrap().unwrap().watched);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_ahead_and_cannot_be_read_is_still_told_apart_from_nothing() {
+        let (store, _) = store_of(1, Unkind::NOT).await;
+        let mut broken = presence(0);
+        broken.expect = 1;
+        let item = broken.item.as_mut().unwrap();
+        item.insert("since".to_owned(), json!({ "not": "a moment" }));
+        store.commit([broken]).await.unwrap();
+        let early = store.ahead([presence_of(0).key()]).await.unwrap();
+        let read = early.get(&presence_of(0)).await;
+        assert!(matches!(read, Err(StoreError::Shape { .. })), "{read:?}");
+    }
+
+    #[tokio::test]
+    async fn accounts_are_not_read_ahead_with_anything_else() {
+        let faults = Faults::default();
+        let store = faults.cloud(&Memory::new(Unkind::NOT).cloud()).store;
+        let keys = [presence_of(0).key(), UserId::new("mara").key(), pool().key()];
+        store.ahead(keys).await.unwrap();
+        let mut on: Vec<_> = faults.take().into_iter().map(|call| call.on).collect();
+        on.sort();
+        assert_eq!(on, ["{Accounts}", "{Pools}"]);
+        store.ahead([]).await.unwrap();
+        assert!(names(&faults).is_empty());
     }
 
     #[derive(serde::Serialize, serde::Deserialize)]

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -96,6 +96,16 @@ impl TaskResult {
             Some(Kept { how, at }) if how != Keep::Nothing => how.life().map(|life| at + life),
             _ => Some(ended + Self::LIFE),
         }
+    }
+
+    /// Largest picture that a function hands out alone, bytes: it travels as base64, in an answer of at most 6 MB.
+    const ALONE: u64 = 4 << 20;
+
+    /// Where each picture lies in the blob, in their order; none of one that is too large to be handed out alone.
+    pub fn alone(&self) -> impl Iterator<Item = Option<Range<u64>>> {
+        let ends = self.offsets.iter().skip(1).copied().chain([self.size]);
+        let places = self.offsets.iter().copied().zip(ends);
+        places.map(|(from, to)| (from < to && to - from <= Self::ALONE).then_some(from..to))
     }
 
     /// The bucket keys of the thumbnails, in the order of the pictures.

@@ -59,8 +59,7 @@ pub struct Lines(Mutex<HashMap<PoolId, (Millis, Standing)>>);
 impl Lines {
     /// The line, of which pool and backlog are at most `line_age` old.
     pub async fn read(&self, cloud: &Cloud, id: &PoolId, settings: &Settings, now: Millis) -> Result<Line, StoreError> {
-        let kept = self.kept().get(id).cloned();
-        if let Some((_, standing)) = kept.filter(|(at, _)| now.since(*at) < settings.line_age) {
+        if let Some(standing) = self.standing(id, settings, now) {
             return Ok(Line::of(standing, fresh(cloud, id).await?));
         }
         let (standing, fresh) = tokio::try_join!(Standing::read(cloud, id), fresh(cloud, id))?;
@@ -68,6 +67,19 @@ impl Lines {
             self.kept().insert(id.clone(), (now, standing.clone()));
         }
         Ok(Line::of(standing, fresh))
+    }
+
+    /// Whether pool and backlog of this line are at hand.
+    pub(crate) fn has(&self, id: &PoolId, settings: &Settings, now: Millis) -> bool {
+        self.kept()
+            .get(id)
+            .is_some_and(|(at, _)| now.since(*at) < settings.line_age)
+    }
+
+    fn standing(&self, id: &PoolId, settings: &Settings, now: Millis) -> Option<Standing> {
+        let kept = self.kept();
+        let (at, standing) = kept.get(id)?;
+        (now.since(*at) < settings.line_age).then(|| standing.clone())
     }
 
     /// One more waits, so that the next one comes behind it.

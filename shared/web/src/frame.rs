@@ -65,3 +65,12 @@ pub(crate) fn problem(tongue: Tongue, text: &str) -> Markup {
     };
     frame.page(PROBLEM.say(tongue), &alert(&html! { (text) }))
 }
+
+/// Scheme and host of an address.
+pub fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
+    (["http", "https"].contains(&scheme) && !host.is_empty() && host.bytes().all(plain))
+        .then(|| format!("{scheme}://{host}"))
+}

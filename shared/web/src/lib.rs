@@ -9,7 +9,7 @@ mod words;
 
 use cloud::Store;
 
-pub use frame::{Frame, PROBLEM, alert, page};
+pub use frame::{Frame, PROBLEM, alert, origin, page};
 pub use patience::{PATIENCE, in_time};
 pub use sessions::{Visitor, begin};
 pub use tongue::{Phrase, Tongue, translated};

@@ -141,3 +141,15 @@ pub(crate) async fn urls_for_files_that_can_be(aws: Aws) -> Result<()> {
     bucket.presign_put_exactly("a", HASH, most, MINUTE).await?;
     Ok(())
 }
+
+pub(crate) async fn a_part_of_an_object(aws: Aws) -> Result<()> {
+    let (bucket, key) = (&aws.cloud.bucket, format!("results/{}", aws.own));
+    ensure!(bucket.part(&key, 0..4).await?.is_none(), "there is nothing");
+    bucket.put(&key, "0123456789".to_owned()).await?;
+    for (range, wanted) in [(0..10, "0123456789"), (0..1, "0"), (3..5, "34"), (8..20, "89")] {
+        let part = bucket.part(&key, range.clone()).await?.context("it is there")?;
+        ensure!(part == wanted.as_bytes(), "{range:?}: {part:?}");
+    }
+    ensure!(bucket.part(&key, 10..12).await?.is_none(), "it ends before");
+    Ok(())
+}

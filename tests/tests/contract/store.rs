@@ -1,5 +1,7 @@
 //! Items of the tables: what is written is there, what AWS refuses is not.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use cloud::{
     StoreError, Write,
@@ -187,6 +189,37 @@ pub(crate) async fn one_to_a_hundred_writes(aws: Aws) -> Result<()> {
     ensure!(!aws.is_there(&writes[0].key).await?);
     aws.commit(&writes[..100]).await?;
     ensure!(aws.is_there(&writes[99].key).await?);
+    Ok(())
+}
+
+pub(crate) async fn many_are_read_at_once(aws: Aws) -> Result<()> {
+    let there = [aws.at("a"), aws.at("b"), simple(Table::Fleet, &aws.own)];
+    let absent = [aws.at("c"), simple(Table::Tasks, &aws.own)];
+    for key in &there {
+        aws.commit(&[put(key.clone(), &json!({ "said": [1, null, "ü"] }))])
+            .await?;
+    }
+    let keys: Vec<_> = absent.iter().chain(&there).cloned().collect();
+    let batch = aws.cloud.store.port().get_all(&keys).await?;
+    ensure!(batch.left.is_empty(), "{:?}", batch.left);
+    ensure!(
+        batch.items.keys().eq(BTreeSet::from(there.clone()).iter()),
+        "{:?}",
+        batch.items
+    );
+    for key in there {
+        ensure!(batch.items[&key] == aws.item(&key).await?, "{key:?}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn one_to_a_hundred_reads(aws: Aws) -> Result<()> {
+    let keys: Vec<_> = (0..101).map(|number| aws.at(&number.to_string())).collect();
+    let port = aws.cloud.store.port();
+    refused("no read", port.get_all(&[]).await.map(drop))?;
+    refused("101 reads", port.get_all(&keys).await.map(drop))?;
+    refused("twice", port.get_all(&[aws.at("a"), aws.at("a")]).await.map(drop))?;
+    port.get_all(&keys[..100]).await?;
     Ok(())
 }
 

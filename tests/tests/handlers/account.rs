@@ -25,7 +25,7 @@ async fn golden_events() {
         match name {
             "user" | "auth-initiate" | "plugin-latest" | "openapi"
             // Pages of a browser that is not signed in; the rest is in `pages`.
-            | "website" | "checkout" | "account" | "sign-out"
+            | "website" | "checkout" | "account" | "picture" | "sign-out"
             // The page and the confirmation before anybody has started a sign-in; the rest is in `sign_in`.
             | "auth-confirm" | "sign-in-page" | "sign-in-approve"
             // Without a provider; the rest is in `oidc`.

@@ -24,26 +24,43 @@ const SECRET: &str = "a-very-secret-word";
 /// A studio which is built anew now and then, since what is taken leaves traces.
 struct Studio {
     runtime: Runtime,
-    world: RefCell<(u32, World)>,
+    standing: RefCell<Standing>,
+}
+
+/// A world, and how it was left.
+struct Standing {
+    world: World,
+    /// How often it was made to be as it is to be.
+    made: u32,
+    /// How often its tables had been written by then; most of what comes is refused and changes nothing.
+    commits: u64,
 }
 
 impl Studio {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        let world = RefCell::new((0, runtime.block_on(studio())));
-        Self { runtime, world }
+        let standing = RefCell::new(Standing {
+            world: runtime.block_on(studio()),
+            made: 0,
+            commits: 0,
+        });
+        Self { runtime, standing }
     }
 
     /// What comes of it while the golden worker has the golden task.
     fn when_busy<T>(&self, case: impl AsyncFnOnce(&World) -> T) -> T {
-        let mut world = self.world.borrow_mut();
+        let mut standing = self.standing.borrow_mut();
+        let standing = &mut *standing;
         self.runtime.block_on(async {
-            world.0 += 1;
-            if world.0.is_multiple_of(500) {
-                world.1 = studio().await;
+            if standing.made == 0 || standing.world.memory.commits() != standing.commits {
+                standing.made += 1;
+                if standing.made.is_multiple_of(500) {
+                    standing.world = studio().await;
+                }
+                standing.world.running(NOW - seconds(10)).await;
+                standing.commits = standing.world.memory.commits();
             }
-            let world = &world.1;
-            world.running(NOW - seconds(10)).await;
+            let world = &standing.world;
             let result = case(world).await;
             world.take_queued();
             world.sent();

@@ -1,12 +1,14 @@
 //! `account`: a browser that is signed in, and the pages that it sees.
 
-use cloud::tables::BrowserOf;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use cloud::{bucket::Expect, tables::BrowserOf};
 use model::{BrowserSession, Millis, Outcome, RunTimes, TaskResult, UserId};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, MARA, NOW, OTHER, World, http, minutes, run_id, seconds, task_id};
 
 const ACCOUNT: &str = "GET /v1/account";
+const PICTURE: &str = "GET /v1/account/picture";
 const SIGN_IN: &str = "POST /v1/sign-in";
 const SIGN_OUT: &str = "POST /v1/sign-out";
 
@@ -388,8 +390,7 @@ async fn pictures_of_the_last_days_are_found_there() {
         key: "results/t/r".to_owned(),
         offsets: vec![0, 10],
         size: 20,
-        lora_warning: false,
-        pose: None,
+        thumbnails: true,
         ..TaskResult::default()
     };
     world
@@ -401,6 +402,9 @@ async fn pictures_of_the_last_days_are_found_there() {
     let mut browser = Browser::signed_in(&world, MARA, NOW).await;
     let page = browser.account(&world, NOW).await;
     assert!(page.contains("2 pictures") && page.contains("results/t/r"), "{page}");
+    for small in ["thumbs/t/r/0.webp", "thumbs/t/r/1.webp"] {
+        assert!(page.contains(small), "{page}");
+    }
     assert_eq!(
         page.matches("<li>").count(),
         1,
@@ -417,4 +421,71 @@ async fn pictures_of_the_last_days_are_found_there() {
         .get(&BrowserOf(accounts::fingerprint(&browser.cookies[0].1)))
         .await;
     assert_eq!(session.user_id.as_str(), MARA);
+}
+
+#[tokio::test]
+async fn each_picture_of_a_task_is_fetched_alone_by_whom_it_belongs_to() {
+    let world = World::new().await;
+    let (png, webp) = (b"\x89PNG one".as_slice(), b"RIFF\x04\0\0\0WEBP".as_slice());
+    let huge = vec![0; (4 << 20) + 1];
+    let parts = [png, webp, b"<script>", &huge];
+    let offsets = [0, 1, 2, 3].map(|number| parts[..number].iter().map(|it| it.len() as u64).sum());
+    let key = "results/t/r".to_owned();
+    let blob = parts.concat();
+    let result = TaskResult {
+        key: key.clone(),
+        offsets: offsets.to_vec(),
+        size: blob.len() as u64,
+        ..TaskResult::default()
+    };
+    world.running(NOW - seconds(9)).await;
+    world
+        .alter_task(&task_id(), |it| {
+            it.end_run(run_id(), Outcome::Succeeded(result, RunTimes::default()), NOW)
+                .unwrap();
+        })
+        .await;
+    let put = world.cloud.bucket.put_if(&key, blob.into(), Expect::Anything).await;
+    assert!(put.unwrap());
+    let id = task_id().to_string();
+    let mut mara = Browser::signed_in(&world, MARA, NOW).await;
+    let page = mara.account(&world, NOW).await;
+    let links: Vec<_> = (1..=4)
+        .map(|number| page.contains(&format!("account/picture?task={id}&amp;number={number}\"")))
+        .collect();
+    assert_eq!(links, [true, true, true, false], "{page}");
+
+    let picture = async |browser: &mut Browser, task: &str, number: &str| {
+        let query = [("task", task), ("number", number)];
+        browser.visit(&world, PICTURE, &query, "", "same-origin", NOW).await
+    };
+    for (number, bytes) in [("1", png), ("2", webp)] {
+        let answer = picture(&mut mara, &id, number).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(BASE64_STANDARD.decode(answer.body.as_str().unwrap()).unwrap(), bytes);
+    }
+    let other = "01a05cd7-2a00-7000-8000-0000000000ff";
+    for (task, number) in [
+        (id.as_str(), "3"), // a worker's page in place of a picture
+        (&id, "4"),         // too large to come alone
+        (&id, "5"),
+        (&id, "0"),
+        (&id, "-1"),
+        (&id, "99999999999999999999"),
+        (&id, ""),
+        (other, "1"),
+        ("../../x", "1"),
+        ("", ""),
+    ] {
+        assert_eq!(picture(&mut mara, task, number).await.status, 404, "{task} {number}");
+    }
+    assert_eq!(
+        picture(&mut Browser::signed_in(&world, OTHER, NOW).await, &id, "1")
+            .await
+            .status,
+        404
+    );
+    assert_eq!(picture(&mut Browser::default(), &id, "1").await.status, 303);
+    world.cloud.bucket.delete(&key).await.unwrap();
+    assert_eq!(picture(&mut mara, &id, "1").await.status, 404, "it is kept no more");
 }

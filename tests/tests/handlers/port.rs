@@ -10,7 +10,7 @@ use cloud::{
     BoxFuture, StoreError, Write,
     memory::Memory,
     page::{Cursor, Page},
-    store::{Item, StorePort},
+    store::{Batch, Item, StorePort},
     tables::{Id, Key, Query, Table},
 };
 use model::{Account, MicroUsd, Task, TaskState, Usage, UserId, Worker, WorkerState};
@@ -357,6 +357,12 @@ impl StorePort for Port {
         Box::pin(async move {
             self.pause().await;
             StorePort::get(&self.0.memory, key).await
+        })
+    }
+    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Batch, StoreError>> {
+        Box::pin(async move {
+            self.pause().await;
+            StorePort::get_all(&self.0.memory, keys).await
         })
     }
     fn query<'a>(

@@ -65,6 +65,10 @@ const WITHOUT_AUTHORIZER: &[(&str, &str)] = &[
         "a browser brings a cookie; the function calls the verdict",
     ),
     (
+        "GET /v1/account/picture",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    (
         "GET /v1/checkout/{item}",
         "a page that says whom to ask, the same for everybody",
     ),

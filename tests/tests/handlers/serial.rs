@@ -1,10 +1,11 @@
 //! What stands between a GPU and its next picture: calls to AWS that happen one after the other.
 
 use cloud::fault::{Call, depth};
-use model::{Settings, UserId};
+use model::{ConnectionId, Pool, PoolId, Settings, TeamId, UserId};
 use serde_json::{Value, json};
+use tasks::recording;
 
-use crate::support::{INSTANCE, NOW, OTHER, TASK, WORKER, World, run_id, seconds};
+use crate::support::{INSTANCE, MARA, NOW, OTHER, TASK, WORKER, World, run_id, seconds, wire};
 
 const NEXT: &str = "01a05cd7-2a00-7000-8000-0000000000a2";
 
@@ -74,4 +75,42 @@ async fn a_claim_reads_the_workers_item_once() {
     assert!(world.claimed(&worker, NOW).await.is_some());
     let calls = world.faults.take();
     assert_eq!(reads_of_workers(&calls), 1, "{}", shown(&calls));
+}
+
+#[tokio::test]
+async fn a_warm_submit_makes_seven_calls_of_which_four_follow_each_other() {
+    let world = World::watched(Settings::default()).await;
+    world.ready(WORKER, INSTANCE, NOW).await;
+    let socket = ConnectionId::new("workers-socket=");
+    world.alter_worker(WORKER, |it| it.connection = Some(socket)).await;
+    let body = wire("01_generate");
+    world.submit(MARA, &body, NOW).await.ok();
+    // The catalogue is at hand, and that Mara paints was noted. Within a second the line would be at hand, too: six calls.
+    world.faults.take();
+    let answer = world.submit(MARA, &body, NOW + seconds(1)).await;
+    let calls = world.faults.take();
+    assert!(answer.ok()["id"].is_string());
+    let mut names: Vec<_> = calls.iter().map(ToString::to_string).collect();
+    names.sort();
+    insta::assert_debug_snapshot!(names);
+    assert_eq!(depth(&calls), 4, "{}", shown(&calls));
+}
+
+#[tokio::test]
+async fn a_submit_of_whom_nothing_is_known_reads_what_their_account_says() {
+    // Their token names a team, and they painted in a pool, that their account has no more.
+    let world = World::watched(Settings::default()).await;
+    let body = wire("01_generate");
+    world.submit(MARA, &body, NOW).await.ok();
+    world.put(Pool::new(PoolId::new("other"), 1, Vec::new())).await;
+    let (crew, mut account) = (TeamId::new("crew"), world.get(&UserId::new(MARA)).await);
+    (account.pool, account.team) = (PoolId::new("other"), crew.clone());
+    world.put(account).await;
+    recording::set_class(&world.cloud.store, &crew, true, NOW, |_| Ok(None))
+        .await
+        .unwrap();
+    let answer = world.submit(MARA, &body, NOW + seconds(1)).await.ok();
+    let task = world.task(&answer["id"].as_str().unwrap().parse().unwrap()).await;
+    assert_eq!((task.pool.as_str(), task.team.as_str()), ("other", "crew"));
+    assert!(task.document.is_some(), "their own team records");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use cloud::{
     StoreError, Write,
-    tables::{CatalogOf, InvitationOf, PresenceIn},
+    tables::{CatalogOf, ClassOf, Id, InvitationOf, PresenceIn},
     token::Signer,
 };
 use model::{Millis, Role, TaskId, TeamId, UserId, Worker, WorkerId};
@@ -160,6 +160,16 @@ pub(crate) async fn functions_reach_only_their_keys(studio: Studio) -> Result<()
     forbidden(
         "the studio's page reads invitations",
         studio_page.get(&invitation).await,
+    )?;
+    // So is each key of a call that reads many.
+    let keys = [user.key(), ClassOf(TeamId::new("nobodys")).key()];
+    ensure!(
+        generate.ahead(keys).await?.get(&user).await?.is_some(),
+        "generate does not read ahead who paints"
+    );
+    forbidden(
+        "generate reads invitations among others",
+        generate.ahead([user.key(), invitation.key()]).await,
     )?;
     // Each part of a transaction is looked at by itself.
     let mut usage = accounts::usage(&generate, &user, cloud::now()).await?;

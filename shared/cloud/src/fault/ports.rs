@@ -1,6 +1,8 @@
 //! The ports, watched.
 
 use std::{
+    collections::BTreeSet,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +21,7 @@ use crate::{
     page::{Cursor, Page},
     queue::{QueueError, QueuePort, Queued},
     sockets::{SocketError, SocketPort},
-    store::{Item, StoreError, StorePort, Write},
+    store::{Batch, Item, StoreError, StorePort, Write},
     tables::{Key, Query},
 };
 
@@ -44,8 +46,9 @@ impl StorePort for Watched<dyn StorePort> {
         let on = format!("{:?}", key.table);
         Box::pin(self.faults.call("store.get", on, || self.port.get(key)))
     }
-    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
-        let on = keys.first().map_or(String::new(), |key| format!("{:?}", key.table));
+    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Batch, StoreError>> {
+        let tables: BTreeSet<_> = keys.iter().map(|key| key.table).collect();
+        let on = format!("{tables:?}");
         Box::pin(self.faults.call("store.get_all", on, || self.port.get_all(keys)))
     }
     fn query<'a>(
@@ -273,6 +276,10 @@ impl BucketPort for Objects {
             self.faults
                 .call(self.names.read, key.to_owned(), || self.port.read(key)),
         )
+    }
+    fn part<'a>(&'a self, key: &'a str, range: Range<u64>) -> BoxFuture<'a, Result<Option<Bytes>, BucketError>> {
+        let make = move || self.port.part(key, range.clone());
+        Box::pin(self.faults.call(self.names.read, key.to_owned(), make))
     }
     fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>> {
         let make = move || self.port.list(prefix, after);

@@ -1,5 +1,5 @@
 //! Everything of AWS in memory. It refuses what AWS refuses, and is unkind where the emulator is too kind: index reads
-//! lag, pages are short, transactions conflict for no reason, messages are doubled, reordered and lost, sockets are gone.
+//! lag, pages are short, batches leave items out, transactions conflict for no reason, messages are doubled, reordered and lost, sockets are gone.
 
 mod messages;
 mod multipart;
@@ -29,6 +29,8 @@ pub struct Unkind {
     pub conflict_percent: u8,
     /// Most entries in a page of a list, however many were asked for.
     pub page: usize,
+    /// Share of reads of many items that leave some out, percent.
+    pub left_percent: u8,
 }
 
 impl Unkind {
@@ -38,6 +40,7 @@ impl Unkind {
         index_lag: 0,
         conflict_percent: 0,
         page: usize::MAX,
+        left_percent: 0,
     };
 
     /// Rather unkind, by this seed.
@@ -47,6 +50,7 @@ impl Unkind {
             index_lag: 5,
             conflict_percent: 20,
             page: 7,
+            left_percent: 30,
         }
     }
 }
@@ -55,7 +59,10 @@ impl Unkind {
 struct State {
     unkind: Unkind,
     chance: fastrand::Rng,
+    /// Of what batches leave out.
+    luck: fastrand::Rng,
     items: BTreeMap<Key, Item>,
+    commits: u64,
     indexed: BTreeMap<Key, Item>,
     not_indexed: VecDeque<(Key, Option<Item>)>,
     queued: Vec<Queued>,
@@ -80,7 +87,9 @@ impl Memory {
         Self(Arc::new(Mutex::new(State {
             unkind,
             chance: fastrand::Rng::with_seed(unkind.seed),
+            luck: fastrand::Rng::with_seed(unkind.seed),
             items: BTreeMap::new(),
+            commits: 0,
             indexed: BTreeMap::new(),
             not_indexed: VecDeque::new(),
             queued: Vec::new(),
@@ -139,6 +148,11 @@ impl Memory {
     pub fn objects(&self) -> Vec<String> {
         let state = self.state();
         state.objects.keys().chain(state.files.keys()).cloned().collect()
+    }
+
+    /// How often the tables were written so far.
+    pub fn commits(&self) -> u64 {
+        self.state().commits
     }
 
     /// Every item of the tables, for assertions.

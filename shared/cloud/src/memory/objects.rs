@@ -1,6 +1,6 @@
 //! S3 in memory.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -133,6 +133,17 @@ impl BucketPort for Memory {
         Box::pin(async move {
             check_key(bucket::GET, key)?;
             Ok(self.state().whole(key))
+        })
+    }
+    fn part<'a>(&'a self, key: &'a str, range: Range<u64>) -> BoxFuture<'a, Result<Option<Bytes>, BucketError>> {
+        Box::pin(async move {
+            check_key(bucket::GET, key)?;
+            let whole = self.state().whole(key).map(|it| it.bytes);
+            let there = whole.filter(|bytes| range.start < bytes.len() as u64);
+            Ok(there.map(|bytes| {
+                let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(bytes.len());
+                bytes.slice(at(range.start)..at(range.end))
+            }))
         })
     }
     fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, BucketError>> {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Number, Value};
 
 use crate::{
+    Store,
     aws::CallError,
     store::{Item, Write},
     tables::{Key, Query, Table},
@@ -28,6 +29,18 @@ type Refusal = Result<(), String>;
 
 pub(super) fn check_get(key: &Key) -> Result<(), CallError> {
     check_key(key).map_err(|why| CallError::refused("dynamodb GetItem", why))
+}
+
+pub(super) fn check_get_all(keys: &[Key]) -> Result<(), CallError> {
+    let distinct: BTreeSet<_> = keys.iter().collect();
+    let checked = if keys.is_empty() || keys.len() > Store::AT_ONCE {
+        Err(format!("{} keys", keys.len()))
+    } else if distinct.len() < keys.len() {
+        Err("a key twice".to_owned())
+    } else {
+        keys.iter().try_for_each(check_key)
+    };
+    checked.map_err(|why| CallError::refused("dynamodb BatchGetItem", why))
 }
 
 pub(super) fn check_query(query: &Query, limit: u32) -> Result<(), CallError> {

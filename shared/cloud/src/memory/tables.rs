@@ -8,7 +8,7 @@ use super::{Memory, State, rules};
 use crate::{
     BoxFuture,
     page::{Cursor, Page},
-    store::{Item, StoreError, StorePort, Write},
+    store::{Batch, Item, StoreError, StorePort, Write},
     tables::{First, Key, Query, Shows},
 };
 
@@ -26,6 +26,7 @@ impl State {
         {
             return Err(StoreError::Conflict);
         }
+        self.commits += 1;
         for write in writes {
             let item = write.item.clone().map(stored);
             match &item {
@@ -50,6 +51,24 @@ impl State {
                 Some((key, None)) => drop(self.indexed.remove(&key)),
                 None => break,
             }
+        }
+    }
+
+    fn get_all(&mut self, keys: &[Key]) -> Batch {
+        let unlucky = self.unkind.left_percent > 0 && self.luck.u8(0..100) < self.unkind.left_percent;
+        // One is looked at: without any the call fails.
+        let looked_at = if unlucky {
+            self.luck.usize(1..=keys.len())
+        } else {
+            keys.len()
+        };
+        let (now, left) = keys.split_at(looked_at);
+        let items = now
+            .iter()
+            .filter_map(|key| Some((key.clone(), Some(self.items.get(key)?.clone()))));
+        Batch {
+            items: items.collect(),
+            left: left.to_vec(),
         }
     }
 
@@ -200,6 +219,12 @@ impl StorePort for Memory {
         Box::pin(async move {
             rules::check_get(key)?;
             Ok(self.state().items.get(key).cloned())
+        })
+    }
+    fn get_all<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Batch, StoreError>> {
+        Box::pin(async move {
+            rules::check_get_all(keys)?;
+            Ok(self.state().get_all(keys))
         })
     }
     fn query<'a>(

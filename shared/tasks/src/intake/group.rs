@@ -86,6 +86,7 @@ async fn let_in(
     wanted: WantedGroup,
     now: Millis,
 ) -> Result<AdmittedGroup, IntakeError> {
+    recent.pools.note(&account.user_id, &account.pool);
     let line = async { Ok(recent.lines.read(cloud, &account.pool, settings, now).await?) };
     let with_pictures = wanted.variants.iter().find(|it| !it.plan.inputs.is_empty());
     let pinned = async {

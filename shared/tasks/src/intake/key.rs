@@ -30,14 +30,19 @@ pub enum Ticket {
     Earlier(Box<Task>),
 }
 
+/// The task that this user's request with this idempotency key is, whether it was made before or not; none without a key.
+pub(super) fn named(user: &UserId, key: Option<&[u8]>) -> Option<TaskId> {
+    let key = key.filter(|key| !key.is_empty())?;
+    let name = [user.as_str().as_bytes(), b"/", key].concat();
+    Some(TaskId::new(Uuid::new_v5(&Uuid::NAMESPACE_URL, &name)))
+}
+
 /// Looks whether this user has made the request with this idempotency key before; without one it is new.
 pub async fn ticket(store: &Store, user: &UserId, key: Option<&[u8]>) -> Result<Ticket, StoreError> {
-    let Some(key) = key.filter(|key| !key.is_empty()) else {
+    let Some(task_id) = named(user, key) else {
         let task_id = TaskId::new(Uuid::now_v7());
         return Ok(Ticket::Fresh(Fresh { task_id, named: false }));
     };
-    let name = [user.as_str().as_bytes(), b"/", key].concat();
-    let task_id = TaskId::new(Uuid::new_v5(&Uuid::NAMESPACE_URL, &name));
     Ok(match store.get(&task_id).await?.filter(|task| task.owner == *user) {
         Some(task) => Ticket::Earlier(Box::new(task)),
         None => Ticket::Fresh(Fresh { task_id, named: true }),

@@ -1,6 +1,7 @@
 //! From a wanted task to one that waits in line. Every front admits through here.
 
 mod admit;
+mod ahead;
 mod error;
 mod group;
 mod inputs;
@@ -28,6 +29,7 @@ use crate::{
     presence::Asks,
 };
 
+pub use ahead::{Unread, ahead};
 pub use error::IntakeError;
 pub use group::{AdmittedGroup, WantedGroup, WantedVariant, admit_group};
 pub use inputs::Files;
@@ -43,6 +45,7 @@ const BODY_LIFE: Duration = Duration::from_hours(7 * 24);
 pub struct Recent {
     lines: Lines,
     asks: Asks,
+    pools: ahead::Pools,
 }
 
 /// A task as a front wants it.
@@ -110,6 +113,7 @@ async fn let_in(
     now: Millis,
 ) -> Result<Admitted, IntakeError> {
     let task_id = wanted.fresh.task_id();
+    recent.pools.note(&account.user_id, &account.pool);
     let line = async { Ok(recent.lines.read(cloud, &account.pool, settings, now).await?) };
     let pinned = wanted.files.pin(cloud, settings, account, &wanted.plan);
     let (inputs, line) = tokio::try_join!(pinned, line)?;

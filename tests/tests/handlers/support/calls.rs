@@ -35,8 +35,12 @@ impl World {
         let response = cloud::http::answer(self.router(&route), event, now).await;
         let page = is_page(&route) || response.status_code == 303;
         let script = is_script(&route) && response.status_code == 200;
+        let kind = response.headers["content-type"].to_str().unwrap();
         let content_type = if response.is_base64_encoded {
-            "image/apng"
+            ["image/apng", "image/png", "image/webp"]
+                .into_iter()
+                .find(|it| *it == kind)
+                .unwrap()
         } else if script {
             "text/javascript; charset=utf-8"
         } else if page {
@@ -46,7 +50,7 @@ impl World {
         } else {
             "application/json"
         };
-        assert_eq!(response.headers["content-type"], content_type);
+        assert_eq!(kind, content_type);
         let Some(aws_lambda_events::encodings::Body::Text(text)) = response.body else {
             panic!("no text");
         };
