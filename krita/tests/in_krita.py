@@ -221,8 +221,8 @@ def look_at_everything(report):
     assert report["kept"] == "Keep no longer", report
     assert len(set(report["varied"])) == 4 and all("seed" in it for it in report["varied"]), report
     assert report["brought"] == "a green square (seed 9)", report
-    # The newest of this prompt was painted along with the canvas.
-    assert report["again"] == ["Live", "a green square", "9", "dreamshaper_8"], report
+    # A newer one of this prompt was painted along with the canvas, and is not in the list.
+    assert report["again"] == ["Fill", "a green square", "9", "dreamshaper_8"], report
     for name in ("CMYKAU16", "RGBAF32", "GRAYAU8"):
         assert jobs[name]["layers"][-1]["bounds"] == whole and jobs[name]["colours"] > 10, jobs[name]
         assert name.startswith(jobs[name]["model"]), jobs[name]

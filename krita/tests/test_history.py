@@ -7,7 +7,7 @@ from world import API, BUCKET, PICTURES, RESOURCES, Server, World, reply
 
 from core.again import again
 from core.effects import Reply, Trouble
-from core.history import MOST_AT_ONCE, PAGE
+from core.history import MOST_AT_ONCE, MOST_EMPTY, PAGE
 from core.levels import Level
 from core.offer import Offer
 from core.requests import Kind, Lora, Sampling, Wish, build, enlarge
@@ -81,6 +81,29 @@ class TheList(unittest.TestCase):
         self.look(world)  # the newest come before what is known, which stays
         self.assertEqual([it.task for it in history.entries], [f"task-{it}" for it in range(2 * PAGE + 5, -1, -1)])
         self.assertFalse(history.goes_on)
+
+    def test_strokes_of_live_painting_are_not_in_the_way(self):
+        world = World(server=server_with(2)).ready()
+        history = world.session.history
+        job = world.job(live=True)
+        world.until(lambda: job.is_over)
+        self.look(world)
+        self.assertEqual([it.task for it in history.entries], ["task-1", "task-0"])
+        stroke = world.server.tasks[f"task-{job.id}"]
+        for number in range(3 * PAGE):
+            world.server.tasks[f"stroke-{number}"] = {**stroke, "task_id": f"stroke-{number}"}
+        self.look(world)
+        self.assertEqual([it.task for it in history.entries], ["task-1", "task-0"])
+        self.assertFalse(history.goes_on)
+        for number in range(3 * PAGE, (MOST_EMPTY + 1) * PAGE):
+            world.server.tasks[f"stroke-{number}"] = {**stroke, "task_id": f"stroke-{number}"}
+        calls = len(world.calls)
+        self.look(world)
+        # So many calls and no more by themselves; the painter may ask for more.
+        self.assertEqual((len(world.calls) - calls, history.entries, history.words()), (MOST_EMPTY, [], ""))
+        history.more()
+        world.until(lambda: not history.busy, work=False)
+        self.assertEqual([it.task for it in history.entries], ["task-1", "task-0"])
 
     def test_a_list_that_has_moved_on_too_far_begins_anew(self):
         world = World(server=server_with(2)).ready()

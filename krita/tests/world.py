@@ -107,8 +107,10 @@ class Server:
         tasks = list(self.tasks.values())[::-1]
         text = unquote(query.get("text", ""))
         tasks = [it for it in tasks if text in it.get("parameters", {}).get("prompt", "")]
+        # It looks at so many, and shows those that are wanted.
+        wanted = [it for it in tasks[begin : begin + limit] if it.get("kind") != query.get("without", "")]
         # A list shows no settings; alone a task does.
-        shown = [{k: v for k, v in self.view(it).items() if k != "parameters"} for it in tasks[begin : begin + limit]]
+        shown = [{k: v for k, v in self.view(it).items() if k != "parameters"} for it in wanted]
         return reply({"tasks": shown, **({"next": str(begin + limit)} if begin + limit < len(tasks) else {})})
 
     def generate(self, key, body):
@@ -118,7 +120,8 @@ class Server:
         if variants:
             return self.vary(key, variants)
         name = "task-" + key
-        self.tasks.setdefault(name, {"task_id": name, "state": "queued", "progress": 0.0, "version": 1})
+        kind = {"kind": "live"} if body["input"].get("options", {}).get("live") else {}
+        self.tasks.setdefault(name, {"task_id": name, "state": "queued", "progress": 0.0, "version": 1, **kind})
         return reply({"id": name, "worker_id": "pool", "status": "IN_QUEUE", "user": {"credits": 880}})
 
     def vary(self, key, variants):

@@ -60,6 +60,7 @@ pub(crate) struct ListedTask {
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 50, description = "Most tasks of the page; 20 if left out"),
         ("state" = Option<TaskState>, Query, description = "Only tasks of this state"),
         ("kind" = Option<String>, Query, description = "Only tasks of this kind of picture, such as `generate`"),
+        ("without" = Option<String>, Query, description = "No tasks of this kind of picture, such as `live`"),
         ("day" = Option<String>, Query, description = "Only tasks that were submitted on this day, `yyyy-mm-dd`, UTC"),
         ("group" = Option<GroupId>, Query, description = "Only variants of this group"),
         ("text" = Option<String>, Query, description = "Only tasks whose prompt has this text; at most 200 characters"),
@@ -154,6 +155,7 @@ fn choice(query: &Query) -> Result<Choice, HttpError> {
     Ok(Choice {
         state: state.transpose()?,
         kind: query.first("kind"),
+        without: query.first("without"),
         group: group.transpose()?,
         text,
         created: day.transpose()?.unwrap_or(Choice::ALL.created),

@@ -65,6 +65,8 @@ pub(crate) struct GenerateOptions {
     document: Option<String>,
     /// `batch`: nobody waits in front of the screen. The plugin does not send it.
     lane: Option<String>,
+    /// Ours: a stroke of a painter who paints along. Lists call its kind of picture `live`.
+    live: Option<bool>,
 }
 
 /// Each list is an axis; each value of one meets each of the others.
@@ -159,7 +161,10 @@ pub(crate) async fn submit(
         hold::lane(plan.output.count, plan.work.steps, plan.work.units())
     };
     let credits = workflow::credits(&input);
-    let parameters = intake::parameters(&input);
+    let mut parameters = intake::parameters(&input);
+    if body.pointer("/input/options/live") == Some(&Value::Bool(true)) {
+        LIVE.clone_into(&mut parameters.kind);
+    }
     let files = input.image_data.map_or(Files::None, files);
     let wanted = Wanted {
         credits,
@@ -192,6 +197,9 @@ pub(crate) async fn submit(
         eta_s: admitted.eta.map(|eta| eta.done.as_secs()),
     })))
 }
+
+/// The kind of picture of whoever paints along, which is no kind of request.
+const LIVE: &str = "live";
 
 /// Whether the request asks for the batch lane, in which nobody waits in front of the screen.
 fn is_batch(body: &Value) -> Result<bool, HttpError> {

@@ -235,7 +235,7 @@ class Desk:
             # Krita was closed in between, and only the server knows whether it has this request: its pictures anew.
             job.state, work.busy = State.UPLOADING, False
             return
-        body = requests.with_pictures(job.workflow, blob, job.offsets, work.place, job.variants, job.record)
+        body = requests.with_pictures(job.workflow, blob, job.offsets, work.place, job.variants, job.record, job.live)
         key = (("Idempotency-Key", job.id),)
         self._calls.api("POST", "generate", lambda at, reply: self._submitted(at, job, reply), body, key)
 

@@ -13,6 +13,8 @@ from .tongue import mark, say
 
 PAGE = 20
 """Entries that are asked for at once."""
+MOST_EMPTY = 10
+"""Pages in which nothing is found until the painter has to ask for more."""
 LONGEST_SEARCH = 200
 """Characters; the server takes no more."""
 MOST_AT_ONCE = 3
@@ -101,6 +103,7 @@ class History:
         self._wanted: List[Past] = []
         self._fetching = 0
         self._asked = 0
+        self._empty = 0
 
     @property
     def goes_on(self) -> bool:
@@ -113,7 +116,7 @@ class History:
             return self.problem
         if self.busy:
             return say("Looking")
-        if self.entries:
+        if self.entries or self.goes_on:
             return ""
         return say("No prompt has these words.") if self._text else say("Nothing was painted yet.")
 
@@ -126,11 +129,13 @@ class History:
 
     def look(self) -> None:
         """Asks for the newest entries."""
+        self._empty = 0
         self._ask(None)
 
     def more(self) -> None:
         """Asks for the entries before those that are listed."""
         if self._next is not None:
+            self._empty = 0
             self._ask(self._next)
 
     def interrupt(self) -> None:
@@ -147,7 +152,8 @@ class History:
         asked = self._asked
         more = f"&cursor={quote(cursor, safe='')}" if cursor is not None else ""
         more += f"&text={quote(self._text, safe='')}" if self._text else ""
-        self._calls.api("GET", f"tasks?limit={PAGE}{more}", lambda _now, reply: self._came(asked, cursor, reply))
+        # Whoever paints along makes hundreds an hour.
+        self._calls.api("GET", f"tasks?limit={PAGE}&without=live{more}", lambda _now, reply: self._came(asked, cursor, reply))
 
     def _came(self, asked: int, cursor: Optional[str], reply: Reply) -> None:
         if asked != self._asked:  # a later question is on its way
@@ -160,6 +166,7 @@ class History:
         found = [it for it in map(Past.parse, page["tasks"]) if it is not None]
         following = page.get("next")
         following = following if isinstance(following, str) and following and following != cursor else None
+        self._empty = 0 if found or following is None else self._empty + 1
         first, then = (self.entries, found) if cursor is not None else (found, self.entries)
         known = {it.task for it in first}
         if cursor is None and not any(it.task in known for it in then):
@@ -169,6 +176,8 @@ class History:
         self.entries = first + [it for it in then if it.task not in known]
         self._wanted = [it for it in self.entries if it.thumbnail and it.task not in self.thumbnails]
         self._fetch_small()
+        if 0 < self._empty < MOST_EMPTY and self._next is not None:
+            self._ask(self._next)
 
     def _fetch_small(self) -> None:
         while self._wanted and self._fetching < MOST_AT_ONCE:

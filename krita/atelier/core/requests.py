@@ -294,6 +294,7 @@ def with_pictures(
     place: Optional[str],
     variants: Optional[Dict[str, Any]] = None,
     document: str = "",
+    live: bool = False,
 ) -> bytes:
     """The body of `generate`; a blob without a place to lie in travels along."""
     data: Dict[str, Any] = {"offsets": offsets}
@@ -301,11 +302,14 @@ def with_pictures(
         data["base64"] = base64.b64encode(blob).decode()
     else:
         data["s3_object"] = place
-    return body({**workflow, "image_data": data} if blob else workflow, variants, document)
+    return body({**workflow, "image_data": data} if blob else workflow, variants, document, live)
 
 
-def body(workflow: Dict[str, Any], variants: Optional[Dict[str, Any]] = None, document: str = "") -> bytes:
-    """The body of `generate`, for a document of this name if it has one."""
+def body(
+    workflow: Dict[str, Any], variants: Optional[Dict[str, Any]] = None, document: str = "", live: bool = False
+) -> bytes:
+    """The body of `generate`, for a document of this name if it has one. Strokes of live painting are listed apart."""
     varied = {"variants": variants} if variants else {}
-    named = {"options": {"document": document}} if document else {}
-    return json.dumps({"input": {"workflow": workflow, **varied, **named}}).encode()
+    options = {**({"document": document} if document else {}), **({"live": True} if live else {})}
+    chosen = {"options": options} if options else {}
+    return json.dumps({"input": {"workflow": workflow, **varied, **chosen}}).encode()

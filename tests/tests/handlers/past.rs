@@ -165,6 +165,12 @@ async fn tasks_are_found_by_day_kind_state_and_words_of_their_prompt() {
         all(&world, &mara, json!({ "kind": "refine" })).await,
         Vec::<String>::new()
     );
+    for (without, found) in [("live", of(&tasks, MARA)), ("generate", Vec::new())] {
+        assert_eq!(
+            all(&world, &mara, json!({ "without": without, "limit": "7" })).await,
+            found
+        );
+    }
     assert_eq!(
         all(&world, &mara, json!({ "state": "canceled", "limit": "2" })).await,
         of(&tasks, MARA)

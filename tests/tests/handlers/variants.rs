@@ -139,6 +139,23 @@ async fn one_request_may_ask_for_the_batch_lane_and_for_no_other() {
 }
 
 #[tokio::test]
+async fn a_stroke_of_whoever_paints_along_is_listed_as_one() {
+    let world = World::new().await;
+    let mut body = wire("01_generate");
+    for (live, kind) in [
+        (json!(true), "live"),
+        (json!(false), "generate"),
+        (json!("true"), "generate"),
+        (Value::Null, "generate"),
+    ] {
+        body["input"]["options"]["live"] = live;
+        let task = world.submit(MARA, &body, NOW).await.ok()["id"].clone();
+        let task = world.tasks().into_iter().find(|it| json!(it.task_id) == task).unwrap();
+        assert_eq!(task.kind.as_deref(), Some(kind));
+    }
+}
+
+#[tokio::test]
 async fn whoever_cannot_pay_for_all_gets_none() {
     let world = World::new().await;
     let cost: u64 = world

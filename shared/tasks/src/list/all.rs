@@ -54,6 +54,8 @@ pub struct Choice {
     pub state: Option<TaskState>,
     /// Only those of this kind of picture.
     pub kind: Option<String>,
+    /// None of this kind of picture.
+    pub without: Option<String>,
     /// Only variants of this group.
     pub group: Option<GroupId>,
     /// Only those whose prompt has this text, in whatever case.
@@ -67,6 +69,7 @@ impl Choice {
     pub const ALL: Self = Self {
         state: None,
         kind: None,
+        without: None,
         group: None,
         text: None,
         created: Millis(0)..=Millis(u64::MAX),
@@ -76,7 +79,7 @@ impl Choice {
     fn looks(&self, limit: usize) -> usize {
         if self.text.is_some() {
             SEARCHED
-        } else if self.state.is_some() || self.kind.is_some() || self.group.is_some() {
+        } else if self.state.is_some() || self.kind.is_some() || self.without.is_some() || self.group.is_some() {
             CHOSEN.max(limit)
         } else {
             limit
@@ -88,6 +91,7 @@ impl Choice {
         let group = task.variant.as_ref().map(|variant| variant.group);
         self.state.is_none_or(|state| state == task.state)
             && self.kind.as_ref().is_none_or(|kind| Some(kind) == task.kind.as_ref())
+            && (self.without.is_none() || self.without != task.kind)
             && self.group.is_none_or(|wanted| Some(wanted) == group)
             && text.is_none_or(|text| prompt.to_lowercase().contains(text))
             && self.created.contains(&task.created)
