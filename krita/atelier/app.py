@@ -244,6 +244,10 @@ class Atelier(QtCore.QObject):
 
         self.with_history(lambda it: it.pictures(past, came))
 
+    def open(self, url: str) -> None:
+        """Shows an address in the browser."""
+        QtGui.QDesktopServices.openUrl(QtCore.QUrl(url))
+
     def cancel(self, job: str) -> None:
         """Whatever stage it is in."""
         self._do(lambda now: self.session.desk.cancel(now, job))
@@ -367,7 +371,7 @@ class Atelier(QtCore.QObject):
         elif isinstance(effect, effects.CloseSocket):
             self._socket.close()
         elif isinstance(effect, effects.OpenBrowser):
-            QtGui.QDesktopServices.openUrl(QtCore.QUrl(effect.url))
+            self.open(effect.url)
         elif isinstance(effect, effects.KeepToken):
             self._store.keep_token(effect.address, effect.token)
         elif isinstance(effect, effects.KeepJobs):

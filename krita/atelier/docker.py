@@ -41,7 +41,7 @@ class Docker(DockWidget):
         self._offer: Any = None
         self._price_number = 0
         body = QtWidgets.QWidget()
-        self._past = Page(self._history, self._atelier.with_history, self._use_again, self._bring)
+        self._past = Page(self._history, self._atelier.with_history, self._use_again, self._bring, self._atelier.open)
         column = QtWidgets.QVBoxLayout(body)
         column.addWidget(self._connection())
         self._form = Form(lambda: self._atelier.session.offer, self._loras, self._detect)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
 from . import canvas
-from .core.history import LONGEST_SEARCH, History, Past
+from .core.history import LONGEST_SEARCH, History, Past, Sheet
 from .core.tongue import say
 from .qt import QtCore, QtGui, QtWidgets
 from .strip import THUMBNAIL
@@ -31,9 +31,10 @@ class Page(QtWidgets.QWidget):
         do: Callable[[Callable[[History], None]], None],
         again: Callable[[Past], None],
         bring: Callable[[Past], None],
+        browse: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self._history, self._do = history, do
+        self._history, self._do, self._browse = history, do, browse
         self._looked = 0.0
         self._listed: Any = None
         side = max(THUMBNAIL // 2, 3 * self.fontMetrics().lineSpacing())
@@ -64,12 +65,16 @@ class Page(QtWidgets.QWidget):
         self._again = button("use_again", say("Use these settings"), lambda: self._with_current(again))
         self._bring = button("bring", say("Get the pictures"), lambda: self._with_current(bring))
         self._keep = button("keep", say("Keep"), self._keep_current)
+        self._sheets = button("sheets", say("Contact sheets"), lambda: self._do(lambda it: it.sheets(self._offer)))
+        self._sheets.setToolTip(say("All variants of a group on one picture, which the browser shows"))
+        self._menu = QtWidgets.QMenu(self)
+        self._menu.setObjectName("sheets_menu")
         self._again.setToolTip(say("Fills the form in as it was when this was painted"))
         self._bring.setToolTip(say("Puts the pictures of this entry among the results, to be applied once more"))
         column = QtWidgets.QVBoxLayout(self)
         column.addWidget(self._search)
         column.addWidget(self._list, 1)
-        for widget in (self._words, self._more, self._again, self._bring, self._keep):
+        for widget in (self._words, self._more, self._again, self._bring, self._keep, self._sheets):
             column.addWidget(widget)
         self._later = QtCore.QTimer(self)
         self._later.timeout.connect(self._look_again)
@@ -135,6 +140,7 @@ class Page(QtWidgets.QWidget):
         free = history is not None and not history.busy
         self._more.setEnabled(free)
         self._search.setEnabled(history is not None)
+        self._sheets.setEnabled(free)
         self._again.setEnabled(free and past is not None)
         has_pictures = past is not None and past.pictures > 0
         self._bring.setEnabled(free and has_pictures)
@@ -152,13 +158,23 @@ class Page(QtWidgets.QWidget):
         if past is not None:
             self._do(lambda it: it.keep(past, not past.kept))
 
+    def _offer(self, sheets: List[Sheet]) -> None:
+        """Lets the painter choose one."""
+        self._menu.clear()
+        for sheet in sheets:
+            text = f"{_moment(sheet.created)} · {sheet.words()}"
+            short = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+            action = self._menu.addAction(short.replace("&", "&&"))
+            action.triggered.connect(lambda _checked=False, url=sheet.url: self._browse(url))
+        if sheets and self.isVisible():
+            self._menu.popup(self._sheets.mapToGlobal(QtCore.QPoint(0, self._sheets.height())))
+
     def _with_current(self, act: Callable[[Past], None]) -> None:
         if self._current is not None:
             act(self._current)
 
     def _item(self, past: Past, name: str, file: Optional[bytes]) -> "QtWidgets.QListWidgetItem":
-        when = QtCore.QDateTime.fromMSecsSinceEpoch(round(past.created * 1000))
-        text = QtCore.QLocale().toString(when, QtCore.QLocale.FormatType.ShortFormat)
+        text = _moment(past.created)
         short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
         item = QtWidgets.QListWidgetItem(f"{short}\n{text}")
         image = canvas.decode(file) if file is not None else None
@@ -167,3 +183,9 @@ class Page(QtWidgets.QWidget):
         item.setToolTip(name)
         item.setData(_Role, past)
         return item
+
+
+def _moment(at: float) -> str:
+    """A time, seconds since 1970, as it is written here."""
+    when = QtCore.QDateTime.fromMSecsSinceEpoch(round(at * 1000))
+    return QtCore.QLocale().toString(when, QtCore.QLocale.FormatType.ShortFormat)

@@ -40,7 +40,7 @@ if len(sys.argv) > 4 and sys.argv[4] == "dark":
 
 import no_krita  # noqa: E402, F401
 from atelier import app  # noqa: E402
-from atelier.core.history import Past  # noqa: E402
+from atelier.core.history import Past, Sheet  # noqa: E402
 from atelier.core.jobs import Job, Place, State  # noqa: E402
 from atelier.core.levels import Level  # noqa: E402
 from atelier.core.offer import Offer  # noqa: E402
@@ -194,6 +194,13 @@ past.thumbnails["task-0"], past._next = bytes(file.data()), "more"
 docker.widget().setCurrentIndex(1)
 one.changed.emit()
 look("history")
+page = docker.findChild(QtWidgets.QPushButton, "sheets").parentWidget()
+browsed = []
+page._browse = browsed.append
+page._offer([Sheet(1.7e9, 12, "seed 1 & more", "http://127.0.0.1/sheet"), Sheet(1.6e9, 96, "a fox", "http://127.0.0.1/two")])
+page._menu.actions()[1].trigger()
+faults.extend([] if browsed == ["http://127.0.0.1/two"] else [f"the browser is shown {browsed}"])
+page._menu.hide()
 past.entries.clear()
 past._next, past.problem = None, "The server at studio.example does not answer. It is tried again by itself."
 one.changed.emit()

@@ -66,6 +66,31 @@ class TheList(unittest.TestCase):
         world = World(server=server_with(3)).ready()
         self.assertFalse([it for it in world.calls if "tasks" in it.url])
 
+    def test_contact_sheets_are_found_again(self):
+        world = World(server=server_with(1)).ready()
+        history, offered = world.session.history, []
+
+        def ask(groups):
+            world.server.listed_groups = groups
+            history.sheets(offered.append)
+            world.until(lambda: not history.busy, work=False)
+            return offered.pop()
+
+        group = {"id": "g", "created": 1_700_000_000_000, "variants": 12, "label": "seed 1"}
+        self.assertEqual(ask([group]), [])
+        self.assertIn("No contact sheet", history.words())
+        there = {**group, "sheet": f"{BUCKET}/sheets/g.webp"}
+        garbage = [7, {}, {**there, "sheet": "javascript:alert(1)"}, {**there, "created": "soon"}, {**there, "variants": -1}]
+        [sheet] = ask([*garbage, there, group])
+        self.assertEqual((sheet.url, sheet.words()), (there["sheet"], "12 variants: seed 1"))
+        self.assertIsNone(history.problem)
+        for broken in ({"groups": 7}, {"groups": None}, {}):
+            world.stubs["/groups"] = reply(broken)
+            history.sheets(offered.append)
+            world.until(lambda: not history.busy, work=False)
+            self.assertIn("not as Atelier does", history.words())
+        self.assertEqual(offered, [])
+
     def test_pages_come_one_after_the_other_and_nothing_twice(self):
         world = World(server=server_with(2 * PAGE + 5)).ready()
         history = world.session.history

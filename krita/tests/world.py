@@ -36,6 +36,7 @@ class Server:
     def __init__(self):
         self.tasks = {}
         self.groups = {}
+        self.listed_groups = []
         self.recorded, self.applied, self.is_class = {}, [], False
         self.uploads, self.places = {}, 0
         self.out = False
@@ -66,6 +67,8 @@ class Server:
             return reply({"url": f"{BUCKET}/up/{self.places}", "object": f"up/{self.places}"})
         if path == "generate":
             return self.generate(headers["Idempotency-Key"], json.loads(call.body))
+        if path.startswith("groups?"):
+            return reply({"groups": self.listed_groups})
         if path.startswith("groups/"):
             name = path.split("/")[1]
             if name not in self.groups:

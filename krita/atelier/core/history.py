@@ -17,6 +17,8 @@ MOST_EMPTY = 10
 """Pages in which nothing is found until the painter has to ask for more."""
 LONGEST_SEARCH = 200
 """Characters; the server takes no more."""
+SHEETS = 20
+"""Groups of variants whose contact sheets are looked for."""
 MOST_AT_ONCE = 3
 """Thumbnails that are fetched at the same time."""
 LARGEST_THUMBNAIL = 64 * 1024
@@ -84,6 +86,35 @@ class Past:
         if self.state != "succeeded":
             return say("{name}: {how}", name=name, how=say(ENDS[self.state]))
         return say("{name} ({count} pictures)", name=name, count=self.pictures) if self.pictures > 1 else name
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The contact sheet of a group of variants: one picture of all of them, with labels."""
+
+    created: float
+    """When they were asked for, seconds since 1970."""
+    count: int
+    """How many variants."""
+    label: str
+    """What is special about the first."""
+    url: str
+    """Where it is, for an hour or so."""
+
+    @staticmethod
+    def parse(document: Any) -> Optional["Sheet"]:
+        """Reads a group of the server's list; none if it is damaged, or has no sheet yet."""
+        if not isinstance(document, dict):
+            return None
+        created, count = untrusted.whole(document.get("created")), untrusted.whole(document.get("variants"))
+        url = untrusted.address(document.get("sheet"), "https", "http")
+        if created is None or count is None or url is None:
+            return None
+        return Sheet(created / 1000, count, untrusted.text(document.get("label")) or "", url)
+
+    def words(self) -> str:
+        """Which it is, for the painter."""
+        return say("{count} variants: {label}", count=self.count, label=self.label or "…")
 
 
 class History:
@@ -256,6 +287,23 @@ class History:
             self.entries = [replace(it, kept=found.kept) if it.task == past.task else it for it in self.entries]
 
         self._calls.api("POST" if on else "DELETE", f"tasks/{past.task}/keep", came)
+
+    def sheets(self, then: Callable[[List[Sheet]], None]) -> None:
+        """The contact sheets of the newest groups of variants. That there is none, or none to be had, is said."""
+        self.busy, self.problem = True, None
+
+        def came(_now: float, reply: Reply) -> None:
+            self.busy = False
+            groups = (reply.json() or {}).get("groups") if reply.ok else None
+            if not isinstance(groups, list):
+                self.problem = words.of_reply(reply, self._calls.endpoint)
+                return
+            found = [it for it in map(Sheet.parse, groups) if it is not None]
+            if not found:
+                self.problem = say("No contact sheet is there: one is made some minutes after a group's last variant has come.")
+            then(found)
+
+        self._calls.api("GET", f"groups?limit={SHEETS}", came)
 
     def _view(self, past: Past, then: Callable[[Optional[Dict[str, Any]]], None]) -> None:
         self.busy, self.problem = True, None

@@ -358,6 +358,22 @@
         <translation>按当时绘制的设置填写表单</translation>
     </message>
     <message>
+        <source>Contact sheets</source>
+        <translation>联系表</translation>
+    </message>
+    <message>
+        <source>All variants of a group on one picture, which the browser shows</source>
+        <translation>一组的所有变体在一张图片上，由浏览器显示</translation>
+    </message>
+    <message>
+        <source>{count} variants: {label}</source>
+        <translation>{count} 个变体：{label}</translation>
+    </message>
+    <message>
+        <source>No contact sheet is there: one is made some minutes after a group's last variant has come.</source>
+        <translation>还没有联系表：一组的最后一个变体完成几分钟后才会生成。</translation>
+    </message>
+    <message>
         <source>Get the pictures</source>
         <translation>取回图片</translation>
     </message>
