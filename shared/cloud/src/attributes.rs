@@ -1,5 +1,4 @@
-//! Items as DynamoDB writes them. By hand, as `serde_dynamo` would: each call to a table goes through here, and going by serde
-//! takes several times as long.
+//! Items as DynamoDB writes them, as `serde_dynamo` would: each call to a table goes through here.
 
 use std::collections::HashMap;
 
