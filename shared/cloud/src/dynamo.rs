@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem},
 };
+use serde_dynamo::{from_item, to_item};
 
 use crate::{
     BoxFuture,
-    attributes::{self, Attributes, encode},
     aws::CallError,
     page::{Cursor, Page},
     store::{Batch, Item, StoreError, StorePort, Write, unreadable},
@@ -24,6 +24,8 @@ pub(crate) struct Dynamo {
     client: Client,
     names: TableNames,
 }
+
+type Attributes = HashMap<String, AttributeValue>;
 
 impl Dynamo {
     pub(crate) fn new(sdk: &aws_config::SdkConfig, names: TableNames) -> Self {
@@ -45,7 +47,7 @@ impl Dynamo {
             .map_err(|error| CallError::of("dynamodb GetItem", error))?;
         output
             .item
-            .map(|item| attributes::decode(item).map_err(|error| shape(key.table, error)))
+            .map(|item| from_item(item).map_err(|error| shape(key.table, error)))
             .transpose()
     }
 
@@ -84,7 +86,7 @@ impl Dynamo {
 
     async fn query(&self, query: &Query, after: Option<&Cursor>, limit: u32) -> Result<Page<Item>, StoreError> {
         let start = after.map(|cursor| cursor.keys(query)).transpose()?;
-        let start = start.map(|keys| encode(&keys));
+        let start = start.map(|keys| encode(query.table, &keys)).transpose()?;
         // What the order is held to, beside the partition.
         let bound = match query.first {
             _ if !query.prefix.is_empty() => Some(("begins_with(#s, :s)", AttributeValue::S(query.prefix.clone()))),
@@ -128,7 +130,7 @@ impl Dynamo {
             .map_err(|error| CallError::of("dynamodb Query", error))?;
         let last = output.last_evaluated_key.filter(|key| !key.is_empty());
         let last: Option<Item> = last
-            .map(|key| attributes::decode(key).map_err(|error| shape(query.table, error)))
+            .map(|key| from_item(key).map_err(|error| shape(query.table, error)))
             .transpose()?;
         Ok(Page {
             entries: output
@@ -169,7 +171,7 @@ impl Dynamo {
                 .client
                 .put_item()
                 .table_name(table)
-                .set_item(Some(encode(item)))
+                .set_item(Some(encode(write.key.table, item)?))
                 .condition_expression(condition.expression)
                 .set_expression_attribute_names(Some(condition.names))
                 .set_expression_attribute_values(condition.values);
@@ -202,7 +204,7 @@ impl Dynamo {
             Some(it) => item.put(
                 Put::builder()
                     .table_name(table)
-                    .set_item(Some(encode(it)))
+                    .set_item(Some(encode(write.key.table, it)?))
                     .condition_expression(condition.expression)
                     .set_expression_attribute_names(Some(condition.names))
                     .set_expression_attribute_values(condition.values)
@@ -299,12 +301,16 @@ fn key(table: Table, item: &Attributes) -> Key {
     }
 }
 
+fn encode(table: Table, item: &Item) -> Result<Attributes, StoreError> {
+    to_item(item).map_err(|error| shape(table, error))
+}
+
 /// An item of a list; none, and a line in the log, if it holds what nothing of ours writes.
 fn decode(table: Table, item: Attributes) -> Option<Item> {
     let of = |name: &str| item.get(name)?.as_s().ok().cloned();
     let (partition, sort) = table.key();
     let (partition, sort) = (of(partition), sort.and_then(of));
-    attributes::decode(item)
+    from_item(item)
         .inspect_err(|_| unreadable(table, partition.as_deref(), sort.as_deref(), ""))
         .ok()
 }

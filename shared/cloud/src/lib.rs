@@ -4,7 +4,6 @@
 //! handlers run unchanged on the in-memory ports of [`memory`], which are unkind on purpose.
 
 mod ahead;
-mod attributes;
 pub mod aws;
 pub mod bucket;
 pub mod config;
