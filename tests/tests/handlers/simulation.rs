@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 /// Days in `cargo test`, and with `THOROUGH` set.
-const RUNS: (u64, u64) = (60, 200);
+const RUNS: (u64, u64) = (24, 200);
 const STEPS: u32 = 90;
 const THREADS: u64 = 2;
 const PAINTERS: [&str; 2] = [MARA, OTHER];
