@@ -99,13 +99,13 @@ impl TaskResult {
     }
 
     /// Largest picture that a function hands out alone, bytes: it travels as base64, in an answer of at most 6 MB.
-    const ALONE: u64 = 4 << 20;
+    const MAX_ALONE: u64 = 4 << 20;
 
     /// Where each picture lies in the blob, in their order; none of one that is too large to be handed out alone.
     pub fn alone(&self) -> impl Iterator<Item = Option<Range<u64>>> {
         let ends = self.offsets.iter().skip(1).copied().chain([self.size]);
         let places = self.offsets.iter().copied().zip(ends);
-        places.map(|(from, to)| (from < to && to - from <= Self::ALONE).then_some(from..to))
+        places.map(|(from, to)| (from < to && to - from <= Self::MAX_ALONE).then_some(from..to))
     }
 
     /// The bucket keys of the thumbnails, in the order of the pictures.

@@ -90,6 +90,7 @@ const LIMITS: &[(&str, &str)] = &[
     ),
     ("shared/model/src/failure.rs MAX_MESSAGE", "failure_message"),
     ("shared/model/src/guess.rs MOST_WORK", "of a sum"),
+    ("shared/model/src/run.rs MAX_ALONE", "picture_alone"),
     ("shared/model/src/run.rs MAX_THUMBNAIL", "thumbnail"),
     ("shared/model/src/task.rs MAX_FAILURES", "of tries"),
     ("shared/model/src/worker_api.rs MAX_PLAN", "plan"),

@@ -5,7 +5,7 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use cloud::{page::Cursor, tables::TasksOf};
-use model::{Failure, FailureClass, UserId};
+use model::{Failure, FailureClass, TaskResult, UserId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -70,6 +70,7 @@ const CASES: [&str; 49] = [
     "result_pictures",
     "result_bytes",
     "thumbnail",
+    "picture_alone",
     "histories",
     "history_steps",
     "history_picture",
@@ -393,6 +394,17 @@ async fn goes_through(name: &str, n: usize) -> bool {
             let result = world.work(&worker, "result", &body, NOW).await.status == 200;
             assert_eq!(urls, result);
             result
+        }
+        "picture_alone" => {
+            let (offsets, size) = (vec![0, 7], n as u64 + 7);
+            let result = TaskResult {
+                offsets,
+                size,
+                ..TaskResult::default()
+            };
+            let whole = result.alone().nth(1).unwrap();
+            assert_eq!(result.alone().next(), Some(Some(0..7)));
+            whole == Some(7..size)
         }
         "path" => {
             let mut event = http("GET /v1/tasks", "", Some(&painter(MARA)), &json!(null));
