@@ -32,6 +32,9 @@ MOUNTS = " && ".join(f'mount --rbind {it} "$0{it}"' for it in ("/proc", "/sys", 
 INSIDE = ["unshare", "--mount", "sh", "-c", MOUNTS + ' && exec /usr/sbin/chroot "$0" "$@"', TREE] if TREE else []
 STACK = ["cargo", "run", "--quiet", "-p", "local", "--"]
 KRITA_LIMIT = 400  # seconds
+MOST_TRIES = 3
+LAST_LINES = 30
+"""Of what Krita said before it crashed, where the state of all of Python's threads is."""
 IMPORTER = "/usr/share/krita/pykrita/plugin_importer"
 INSTALL = "import sys; sys.path.insert(0, sys.argv[1]); import plugin_importer as it; \
 it.PluginImporter(sys.argv[2], sys.argv[3], lambda plugin: True).import_all()"
@@ -153,15 +156,20 @@ def approve(url, invitation):
 def krita(home, display, scene, address, token="", meanwhile=lambda out: None, more=None):
     """Plays a scene; gives what the probe wrote. `meanwhile` is asked now and then.
 
-    Where Krita itself crashes, outside of any Python, as it does now and then when documents are closed, it is played once more.
+    Where Krita itself crashes, outside of any Python, it is played again, `MOST_TRIES` times in all.
     """
     out = home / scene
-    code = play_once(home, display, scene, address, token, meanwhile, more)
-    if code == -signal.SIGSEGV and "<no Python frame>" in (out / "krita.log").read_text(errors="replace"):
-        print(f"{scene}: Krita crashed, not in our code: see {scene}-crashed/krita.log; played once more", flush=True)
-        out.rename(home / f"{scene}-crashed")
+    for number in range(1, MOST_TRIES + 1):
         code = play_once(home, display, scene, address, token, meanwhile, more)
-    assert code == 0, f"{scene}: Krita ended with {code}"
+        if code == 0:
+            break
+        said = (out / "krita.log").read_text(errors="replace")
+        when = "after the scene" if (out / "report.json").exists() else "amid the scene"
+        print(f"{scene}: Krita ended with {code} {when}, try {number} of {MOST_TRIES}; it said last:", flush=True)
+        print("".join(f"    {it}\n" for it in said.splitlines()[-LAST_LINES:]), end="", flush=True)
+        if code != -signal.SIGSEGV or "<no Python frame>" not in said or number == MOST_TRIES:
+            raise AssertionError(f"{scene}: Krita ended with {code}")
+        out.rename(home / f"{scene}-crashed-{number}")
     report = json.loads((out / "report.json").read_text())
     assert "error" not in report, f"{scene}: {report['error']}"
     VERSIONS.add(report["krita"])

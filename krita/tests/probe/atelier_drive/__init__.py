@@ -228,7 +228,7 @@ def covered(document, name, rect):
     group.addChildNode(layer, None)
     layer.setPixelData(QByteArray(b"\x20\x40\x80\xff" * (rect[2] * rect[3])), *rect)
     document.refreshProjection()
-    document.waitForDone()
+    yield from settled(document)
     return group
 
 
@@ -240,7 +240,7 @@ def guided(hands, report):
     app = sys.modules["atelier.app"].atelier()
     link = app.session.link
     yield lambda: link.is_open and app._layers is not None  # what is there is seen, so that a change is one
-    group = covered(document, "sky", (0, 0, SIDE, 200))
+    group = yield from covered(document, "sky", (0, 0, SIDE, 200))
     document.setActiveNode(group)
     yield lambda: link._active is not None  # layers are worked on: the painter is there
     for rows in ("add_controls", "add_loras", "add_regions"):
@@ -297,19 +297,8 @@ def guided(hands, report):
     hands.at("prompt").setPlainText("a late picture")
     hands.click("go")
     yield lambda: hands.results > before
-    document.setSelection(selected())
-    hands.choose("kind", "Refine")
-    before = hands.results
-    hands.click("go")
-    yield lambda: hands.results > before
-    document.setSelection(None)
-    document.resizeImage(0, 0, 40, 50)
-    document.waitForDone()
-    hands.click("apply")
-    document.waitForDone()
-    report["resized"] = layers(document)[-1]["bounds"]
     other = new_document()
-    group = covered(other, "locked", (10, 10, 50, 50))
+    group = yield from covered(other, "locked", (10, 10, 50, 50))
     yield lambda: other.activeNode() is not None
     other.setActiveNode(group)
     yield lambda: other.activeNode().name() == "locked"
@@ -326,14 +315,23 @@ def guided(hands, report):
     hands.choose("kind", "Generate")
     before = hands.results
     hands.click("go")
-    # Krita crashes where a document is closed amid what was last done to it.
-    other.waitForDone()
-    yield lambda: True
-    other.setModified(False)
-    other.close()
+    yield from closed(other)
     yield lambda: hands.results > before
     hands.click("apply")
     report["closed"] = hands.at("cost").text()
+    yield from settled(document)
+    document.setSelection(selected())
+    hands.choose("kind", "Refine")
+    before = hands.results
+    hands.click("go")
+    yield lambda: hands.results > before
+    document.setSelection(None)
+    # While no other canvas is open: Krita may draw with the other's OpenGL what was resized, also when that is gone.
+    document.resizeImage(0, 0, 40, 50)
+    yield from settled(document)
+    hands.click("apply")
+    document.waitForDone()
+    report["resized"] = layers(document)[-1]["bounds"]
 
 
 def recorded(hands, report):
@@ -373,7 +371,7 @@ def recorded(hands, report):
 def references(hands, report):
     """A layer that the model only looks at."""
     document = new_document()
-    group = covered(document, "looked at", (30, 40, 200, 100))
+    group = yield from covered(document, "looked at", (30, 40, 200, 100))
     yield lambda: Krita.instance().activeDocument() == document
     hands.click("add_controls")
     hands.choose("mode", "Reference picture")
@@ -446,15 +444,33 @@ def placed(hands, report):
         green = {it for it in spots if QtGui.QColor(above.pixel(*it)).getRgb()[:3] == (0, 255, 0)}
         report["misplaced"][name] = len(blue ^ green) / max(1, len(blue))
         report["misplaced"][name] += not blue
-    document.setModified(False)
-    document.close()
-    yield later(10)
+    yield from closed(document)
 
 
 def later(turns):
     """A few turns of Krita's event loop."""
     left = iter(range(turns))
     return lambda: next(left, None) is None
+
+
+def settled(document):
+    """Until Krita is done with a document, and its window knows."""
+    document.waitForDone()
+    yield later(10)
+
+
+def closed(document):
+    """Closes a document as a painter does, whose hand is slower than Krita, which may crash where that is done amid its work."""
+    yield from settled(document)
+    document.setModified(False)
+    document.close()
+    yield later(10)
+
+
+def all_closed():
+    """Closes all documents."""
+    for document in Krita.instance().documents():
+        yield from closed(document)
 
 
 def closes_amid(hands, report):
@@ -632,18 +648,26 @@ def signs_in(hands, report):
     report["can sign out"] = hands.at("sign_out").isVisible()
 
 
+def line_of(steps):
+    """Where a scene has come to."""
+    return line_of(steps.gi_yieldfrom) if steps.gi_yieldfrom is not None else steps.gi_frame.f_lineno
+
+
 def play(scene):
     report = {"jobs": {}, "krita": Krita.instance().version()}
     steps, waits = None, {"for": None, "since": 0}
     timer = QTimer(Krita.instance())
 
-    def end():
-        timer.stop()
-        (OUT / "report.json").write_text(json.dumps(report, indent=1))
-        for document in Krita.instance().documents():
-            document.setModified(False)
-            document.close()
-        Krita.instance().action("file_quit").trigger()
+    def leave():
+        """From the scene to the end, and from there out of Krita."""
+        nonlocal steps
+        if (OUT / "report.json").exists():
+            timer.stop()
+            Krita.instance().action("file_quit").trigger()
+        else:
+            (OUT / "report.json").write_text(json.dumps(report, indent=1))
+            steps = all_closed()
+            waits.update({"for": None})
 
     def step():
         nonlocal steps
@@ -659,11 +683,12 @@ def play(scene):
                     raise TimeoutError(f"waited too long; last heard: {step.hands.heard}")
                 return
             waits.update({"for": next(steps), "since": 0})
+            print("line", line_of(steps), file=sys.stderr, flush=True)
         except StopIteration:
-            end()
+            leave()
         except Exception:
             report["error"] = traceback.format_exc()
-            end()
+            leave()
 
     timer.timeout.connect(step)
     timer.start(LOOK)
