@@ -2,6 +2,7 @@
 
 --while-stdin-open  ends when standard input is closed, that is, when whoever started it is gone.
 --count             counts what would be paid for on AWS; GET /_atelier/counts tells. No DynamoDB units with AUTH=true.
+POST /_atelier/refuse makes EC2 refuse a pool's launches.
 
 AUTH=true makes it check signatures and policies; deploy with --iam then. Every variable of its environment reaches the
 functions too (RUST_LOG, for one). In TMPDIR it leaves the functions' unpacked code.
@@ -151,8 +152,41 @@ class Counter:
             body = json.dumps(
                 {"functions": self.functions, "calls": self.calls, "units": self.units, "api": self.api}
             ).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-        await send({"type": "http.response.body", "body": body})
+        await answer(send, 200, b"application/json", body)
+
+
+class Refuser:
+    """Refuses launches of a pool by a code of EC2's, from POST /_atelier/refuse {"pool": …, "code": …} until its code is null."""
+
+    def __init__(self, app):
+        self.app = app
+        self.codes = {}
+
+    async def __call__(self, scope, receive, send):
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path == "/_atelier/refuse":
+            wish = json.loads(await whole_body(receive))
+            self.codes[wish["pool"]] = wish["code"]
+            await answer(send, 200, b"application/json", b"{}")
+        elif path == "/" and any(self.codes.values()):
+            body = await whole_body(receive)
+            code = self.code_of(body) if action_of(body) == "CreateFleet" else None
+            if code is None:
+                await self.app(scope, again(body, receive), send)
+                return
+            error = f"<Response><Errors><Error><Code>{code}</Code><Message>As wished.</Message></Error></Errors></Response>"
+            await answer(send, 503, b"text/xml", error.encode())
+        else:
+            await self.app(scope, receive, send)
+
+    def code_of(self, body):
+        text = body.decode("latin-1") + "&"
+        return next((code for pool, code in self.codes.items() if code and f"={pool}&" in text), None)
+
+
+async def answer(send, status, kind, body):
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]})
+    await send({"type": "http.response.body", "body": body})
 
 
 def by_function(key, service):
@@ -208,6 +242,7 @@ def main():
     lists.install()
     if args.count:
         ministack.app.app = Counter(ministack.app.app)
+    ministack.app.app = Refuser(ministack.app.app)
     ministack.app.main()
 
 

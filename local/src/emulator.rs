@@ -13,7 +13,7 @@ use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
 };
-use model::InstanceId;
+use model::{InstanceId, PoolId};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -272,6 +272,24 @@ impl Calls {
             }
         }
         Ok(lines)
+    }
+
+    /// What a dashboard shows.
+    pub(crate) async fn dashboard(&self, name: &str) -> Result<Value> {
+        let target = "GraniteServiceVersion20100801.GetDashboard";
+        let found = self
+            .json("monitoring", target, &json!({ "DashboardName": name }))
+            .await?;
+        let body = found["DashboardBody"].as_str().context("there is no dashboard")?;
+        Ok(serde_json::from_str(body)?)
+    }
+
+    /// Has EC2 refuse each launch of a pool with this code; none: no longer.
+    pub(crate) async fn refuse_launches(&self, pool: &PoolId, code: Option<&str>) -> Result<()> {
+        let wish = json!({ "pool": pool, "code": code }).to_string();
+        let refuse = self.client.post(format!("{}/_atelier/refuse", self.endpoint));
+        refuse.body(wish).send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// What was counted so far: invocations, calls, units.

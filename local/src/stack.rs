@@ -399,6 +399,16 @@ impl Stack {
         alarms.collect::<Option<_>>().context("the alarms cannot be read")
     }
 
+    /// Has EC2 refuse each launch of a pool with this code; none: no longer.
+    pub async fn refuse_launches(&self, pool: &PoolId, code: Option<&str>) -> Result<()> {
+        self.calls().refuse_launches(pool, code).await
+    }
+
+    /// The dashboard, as it was deployed.
+    pub async fn dashboard(&self) -> Result<Value> {
+        self.calls().dashboard(STACK).await
+    }
+
     /// What the emulator counted: invocations, calls, units.
     pub async fn counts(&self) -> Result<Value> {
         self.calls().counts().await

@@ -74,9 +74,7 @@ impl CallError {
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let status = error.raw_response().map(|response| response.status().as_u16());
-        if error.code().is_some_and(is_throttling) {
-            throttled(call);
-        }
+        note_throttle(call, error.code().unwrap_or_default());
         let retryable = match &error {
             SdkError::ConstructionFailure(_) => false,
             SdkError::DispatchFailure(failure) => !failure.is_user(),
@@ -96,9 +94,7 @@ impl CallError {
 
     /// What an error means that AWS names by a code inside an answer.
     pub fn of_code(call: &'static str, code: &str, message: &str) -> Self {
-        if is_throttling(code) {
-            throttled(call);
-        }
+        note_throttle(call, code);
         // Without a status the service's own troubles have to be known by name.
         let its_own = matches!(
             code,
@@ -120,8 +116,11 @@ fn is_throttling(code: &str) -> bool {
     THROTTLING_ERRORS.contains(&code)
 }
 
-fn throttled(call: &'static str) {
-    crate::metrics::note([THROTTLES.of(1.0)], &[("aws.call", &call)]);
+/// Counts a call that AWS refused with this code, if that says: too many.
+pub fn note_throttle(call: &'static str, code: &str) {
+    if is_throttling(code) {
+        crate::metrics::note([THROTTLES.of(1.0)], &[("aws.call", &call)]);
+    }
 }
 
 /// Whether an error of a service passes by itself: throttling, time-outs and troubles of the service do. What else is

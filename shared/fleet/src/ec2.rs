@@ -17,7 +17,7 @@ use aws_sdk_ec2::{
 };
 use cloud::{
     BoxFuture, Env,
-    aws::{CallError, time_outs},
+    aws::{CallError, note_throttle, time_outs},
     chain,
 };
 use model::{InstanceId, PoolId, WorkerId};
@@ -347,7 +347,10 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     match error.code() {
-        Some(code) if NO_CAPACITY.contains(&code) => FleetError::NoCapacity(code.to_owned()),
+        Some(code) if NO_CAPACITY.contains(&code) => {
+            note_throttle(call, code);
+            FleetError::NoCapacity(code.to_owned())
+        }
         // It stops, or it is on its way to its end: another time it is neither.
         Some(WRONG_STATE) => CallError::passing(call, error).into(),
         _ => CallError::of(call, error).into(),

@@ -92,11 +92,22 @@ pub(crate) async fn of_a_day_in_a_minute(studio: Studio) -> Result<()> {
         let worker = store.get(&machine.worker_id).await?.context("no worker")?;
         if !worker.state.is_up() && studio.until_machines(|_| true).await?.iter().all(|it| !it.up) {
             ensure!(worker.run.is_none(), "{worker:?}");
-            return Ok(());
+            break;
         }
         stack.tick_reaper().await?;
         tokio::time::sleep(LOOK).await;
     }
+
+    // What was learned is damaged: then nothing is forecast, and the page says why.
+    let learned = format!("forecast/{pool}/learned.json");
+    stack.pictures().put(&learned, "cut o".to_owned()).await?;
+    stack.forecast(false).await?;
+    let hour = store.get(&ForecastOf(pool.clone())).await?;
+    ensure!(
+        hour.is_some_and(|it| it.hour.fault.is_some()),
+        "nobody found it damaged"
+    );
+    Ok(())
 }
 
 /// What was asked for in these five minutes, on each of the days before.

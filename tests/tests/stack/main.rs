@@ -44,7 +44,7 @@ use studio::Studio;
 
 /// Short enough for tests, long enough for two busy cores.
 const SETTINGS: &str = "lease=5s,heartbeat_busy=1s,heartbeat_ready=2s,worker_silent=10s,boot_limit=60s,\
-                        idle_stop=25s,drain_confirm=1s,forecast_workers=1";
+                        idle_stop=25s,drain_confirm=1s,forecast_workers=1,capacity_pause=1s";
 /// Nothing here takes as long as this.
 const PATIENCE: Duration = Duration::from_mins(4);
 /// The same on a real ComfyUI without a GPU.
@@ -100,6 +100,7 @@ fn main() -> ExitCode {
         models::brought_and_painted_with,
         models::looked_after_by_an_operator,
         metrics::of_a_picture,
+        metrics::of_what_only_a_machine_knows,
         metrics::raise_alarms,
         cancel::while_queued,
         cancel::while_running,
@@ -108,6 +109,7 @@ fn main() -> ExitCode {
         faults::comfyui_killed,
         faults::late_result_of_a_lost_run,
         scaling::drain_races_claim,
+        scaling::no_machine_is_to_be_had,
         scaling::whoever_connects_wakes_a_machine,
         sockets::dropped_and_resumed,
         sockets::roles_and_garbage,
@@ -119,6 +121,7 @@ fn main() -> ExitCode {
         golden::a_bad_key_is_named,
         golden::ops_looks_after_it,
         requests::refused_in_plain_words,
+        requests::refused_for_a_while,
         requests::sent_twice,
         credits::spent_on_pictures_only,
         credits::twenty_submits_at_once,
@@ -172,6 +175,14 @@ fn main() -> ExitCode {
             if let Err(error) = &clean {
                 say(&format!("stack: {error:#}"));
                 code = ExitCode::FAILURE;
+            }
+            // What only some trials do is no run of all of it.
+            if conclusion.num_filtered_out == 0 && real.is_none() {
+                let seen = metrics::are_all_seen(&stack).await;
+                if let Err(error) = &seen {
+                    say(&format!("stack: {error:#}"));
+                    code = ExitCode::FAILURE;
+                }
             }
             if conclusion.has_failed() || clean.is_err() {
                 let folder = stack.folder.clone();

@@ -5,9 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
-use local::metrics;
-use model::metrics::TABLE;
+use anyhow::{Context, Result, ensure};
+use cloud::Write;
+use local::{Stack, metrics};
+use model::{MicroUsd, Worker, WorkerId, WorkerState, metrics::TABLE, worker_api::PROTOCOL};
+use serde_json::{Value, json};
 
 use crate::studio::{LOOK, Studio, small};
 
@@ -60,6 +62,84 @@ pub(crate) async fn of_a_picture(studio: Studio) -> Result<()> {
         );
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// What nothing on this machine can know (a GPU and its driver, systemd's marks, a file system that machines share, a file that is
+/// damaged) is said in a machine's place: it comes up, paints, and its ComfyUI goes. Its instance type is none that CloudWatch takes.
+pub(crate) async fn of_what_only_a_machine_knows(studio: Studio) -> Result<()> {
+    let (stack, now) = (&studio.stack, cloud::now());
+    let mut pool = stack.store().get(&studio.pool).await?.context("no pool")?;
+    (pool.max_workers, pool.monthly_limit) = (1, Some(MicroUsd(1_000_000)));
+    let mut worker = Worker::launching(WorkerId::new("w-by-its-word"), studio.pool.clone(), now);
+    (worker.generation, worker.protocol) = (1, Some(PROTOCOL));
+    (worker.state, worker.instance_type) = (WorkerState::Warming, Some("a new type".to_owned()));
+    let writes = [Write::put(&mut pool)?, Write::put(&mut worker)?];
+    stack.store().commit(writes).await?;
+    let machine = stack.signer().worker(&worker, now, Duration::from_mins(5))?;
+    let machine = studio.painter.with_token(machine);
+    let say = async |what: &str, body: Value| {
+        let path = format!("workers/{}/{what}", worker.worker_id);
+        machine.ok("POST", &path, Some(body.to_string())).await
+    };
+    let damaged = ["disk", "shared", "bucket"].map(|from| json!({ "file": "atelier/shared/x", "from": from }));
+    let up = json!({
+        "ready": true, "damaged": damaged,
+        "gpu": { "percent": 97, "vram_used_mib": 9000, "vram_total_mib": 24000 },
+        "boot": { "kernel_ms": 4000, "userland_ms": 5000, "driver_ms": 900, "comfyui_ms": 20000, "warm_up_ms": 6000 },
+    });
+    say("heartbeat", up).await?;
+    stack.tick_lifecycle().await?;
+    let task = studio.painter.submit(&small(2, 1)?).await?;
+    let run = say("claim", json!({})).await?;
+    let reads =
+        ["disk", "shared", "bucket"].map(|from| json!({ "from": from, "bytes": 7_000_000_000_u64, "ms": 2500 }));
+    let done = json!({
+        "task_id": task, "run_id": run["assignment"]["run_id"], "offsets": [0], "size": 20, "reads": reads,
+        "times": { "fetch_ms": 1, "execute_ms": 900, "upload_ms": 1 },
+    });
+    let ended = say("result", done).await?;
+    ensure!(ended["accepted"] == true, "{ended}");
+    say("heartbeat", json!({ "ready": false })).await?;
+    Ok(())
+}
+
+/// Each series that the deployed dashboard shows of ours is in the logs of the run, and so is each that an alarm looks at, since
+/// that is on the dashboard too (the handlers' tests hold the template against the table).
+pub(crate) async fn are_all_seen(stack: &Stack) -> Result<()> {
+    let lines = stack.log_lines().await?;
+    measured(&lines)?;
+    let found: BTreeSet<_> = metrics::read(&lines)?.into_keys().collect();
+    let dashboard = stack.dashboard().await?;
+    let widgets = dashboard["widgets"].as_array().into_iter().flatten();
+    let shown: Vec<_> = widgets
+        .filter_map(|it| it["properties"]["metrics"].as_array())
+        .flatten()
+        .filter_map(own)
+        .collect();
+    ensure!(
+        shown.len() >= TABLE.len(),
+        "the dashboard was not understood: {shown:?}"
+    );
+    let is_seen = |(name, of): &(String, Vec<String>)| {
+        found
+            .iter()
+            .any(|(it, values)| it == name && (of.is_empty() || values == of))
+    };
+    let missing: Vec<_> = shown.iter().filter(|it| !is_seen(it)).collect();
+    ensure!(missing.is_empty(), "nothing has written {missing:?}");
+    Ok(())
+}
+
+/// A metric of ours on the dashboard: its name, and the values of its dimensions where it shows one series.
+fn own(metric: &Value) -> Option<(String, Vec<String>)> {
+    if let Some(search) = metric[0]["expression"].as_str() {
+        let name = search.split("MetricName=\"").nth(1)?.split('"').next()?;
+        return search.contains("Atelier/").then(|| (name.to_owned(), Vec::new()));
+    }
+    let mut words = metric.as_array()?.iter().map_while(Value::as_str);
+    words.next().filter(|it| it.starts_with("Atelier/"))?;
+    let name = words.next()?.to_owned();
+    Some((name, words.skip(1).step_by(2).map(str::to_owned).collect()))
 }
 
 /// The names of all metrics in these lines, which the table has.

@@ -1,7 +1,10 @@
 //! Requests that are no good.
 
-use anyhow::{Result, ensure};
-use cloud::tables::Backlog;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use cloud::{Write, tables::Backlog};
+use model::{Millis, PoolId, Usage, UserId};
 use serde_json::{Value, json};
 
 use crate::studio::{Studio, small};
@@ -78,6 +81,31 @@ pub(crate) async fn refused_in_plain_words(studio: Studio) -> Result<()> {
         "a machine was started"
     );
     Ok(())
+}
+
+/// Too many at once, and a pool that is gone.
+pub(crate) async fn refused_for_a_while(studio: Studio) -> Result<()> {
+    let store = studio.stack.store();
+    let user = UserId::new(format!("painter-of-{}", studio.pool));
+    let request = small(4, 1)?.to_string();
+    let refused = async |status: u16, word: &str| {
+        let answer = studio.painter.call("POST", "generate", Some(request.clone())).await?;
+        let error = answer.body["error"].as_str().unwrap_or_default();
+        ensure!(answer.status == status && error.contains(word), "{answer:?}");
+        Ok(())
+    };
+    let now = cloud::now();
+    let mut usage = Usage::new(user.clone(), now.month());
+    usage.bucket = now + Duration::from_hours(1);
+    store.commit([Write::put(&mut usage)?]).await?;
+    refused(429, "too many requests").await?;
+    usage.bucket = Millis(0);
+    let mut account = store.get(&user).await?.context("no account")?;
+    account.pool = PoolId::new("no-such-pool");
+    store
+        .commit([Write::put(&mut usage)?, Write::put(&mut account)?])
+        .await?;
+    refused(409, "no-such-pool").await
 }
 
 /// An answer was lost, and the client asks again.

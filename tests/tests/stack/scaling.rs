@@ -188,6 +188,35 @@ pub(crate) async fn whoever_connects_wakes_a_machine(studio: Studio) -> Result<(
     Ok(())
 }
 
+/// EC2 is asked too often: one picture waits in vain until its time is over, another is painted once there are machines again.
+pub(crate) async fn no_machine_is_to_be_had(studio: Studio) -> Result<()> {
+    let (stack, store) = (&studio.stack, studio.stack.store());
+    stack
+        .refuse_launches(&studio.pool, Some("RequestLimitExceeded"))
+        .await?;
+    let late = studio.painter.submit(&small(2, 1)?).await?;
+    let task = studio.painter.submit(&small(2, 2)?).await?;
+    while store
+        .get(&studio.pool)
+        .await?
+        .is_none_or(|it| it.no_capacity_at.is_none())
+    {
+        wait(50).await;
+    }
+    ensure!(studio.until_machines(|_| true).await?.is_empty(), "a machine came");
+    let mut over = studio.task(late).await?;
+    over.expires_at = over.created;
+    store.commit([Write::put(&mut over)?]).await?;
+    while studio.task(late).await?.state != TaskState::Expired {
+        stack.tick_lifecycle().await?;
+    }
+    stack.refuse_launches(&studio.pool, None).await?;
+    studio
+        .tick_until(task, |task| task.state == TaskState::Succeeded)
+        .await?;
+    Ok(())
+}
+
 async fn until_noted(studio: &Studio, user: &UserId, wanted: impl Fn(&Presence) -> bool) -> Result<Presence> {
     let key = PresenceOf(studio.pool.clone(), user.clone());
     loop {
