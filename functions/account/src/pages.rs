@@ -8,9 +8,10 @@ use cloud::{
     http::{Form, HttpError, Now},
     on_conflict,
 };
+use history::index::Scope;
 use maud::{Markup, html};
-use model::{Account, Millis, Task, TaskState, Usage};
-use tasks::{list, recording};
+use model::{Account, Group, Millis, Task, TaskState, Usage};
+use tasks::{groups, list, recording};
 use utoipa::ToSchema;
 use web::{DATE, Page, Problem, Redirect, Visit, Visitor, origin, page, written};
 
@@ -19,6 +20,8 @@ use crate::{App, page::whom, words};
 /// How many of the newest tasks are shown, and for how long: as long as their pictures are kept.
 const SHOWN: u32 = 24;
 const KEPT: Duration = Duration::from_hours(7 * 24);
+/// How many of the newest groups of variants are named.
+const GROUPS: usize = 6;
 
 /// What this is, for whoever follows the plugin's link to the website.
 #[utoipa::path(
@@ -49,7 +52,7 @@ pub(crate) async fn more(State(app): State<Arc<App>>) -> Page {
     Page(page("More credits", &body), None)
 }
 
-/// Who the painter is, what is left of the month, their devices, their pictures of the last days.
+/// Who the painter is, what is left of the month, their devices, their pictures of the last days and their last groups of variants.
 #[utoipa::path(
     get, path = "/v1/account", tag = "pages",
     responses(
@@ -62,8 +65,10 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
     let user = &visitor.account.user_id;
     let usage = accounts::usage(store, user, now);
     let class = recording::class(store, &visitor.account.team);
-    let (usage, newest, class) = tokio::join!(usage, list::page(store, user, None, None, SHOWN), class);
-    let (usage, newest, class) = (usage?, newest?.entries, class?);
+    let own = Scope::Owner(user.clone());
+    let groups = groups::list(store, &own, None, GROUPS);
+    let (usage, newest, class, groups) = tokio::join!(usage, list::page(store, user, None, None, SHOWN), class, groups);
+    let (usage, newest, class, (groups, _)) = (usage?, newest?.entries, class?, groups?);
     let mut pictures = Vec::new();
     for task in newest.iter().filter(|it| now.since(it.created) < KEPT) {
         pictures.push((task, Links::of(&app, task).await?));
@@ -77,6 +82,7 @@ pub(crate) async fn account(State(app): State<Arc<App>>, Now(now): Now, visitor:
         (month(&app, &visitor.account, &usage, now))
         (devices(&visitor))
         (shown(&pictures))
+        (variants(&groups))
         p { a href="studio/history" { "How your pictures came to be" } }
         h2 { "This browser" }
         (sign_out_form(&visitor, "", "", "Sign this browser out", "quiet"))
@@ -186,6 +192,25 @@ fn shown(pictures: &[(&Task, Option<Links>)]) -> Markup {
             }
         }
         p.note { "Pictures are kept for seven days. The links are good for an hour; open this page again for new ones." }
+    }
+}
+
+/// The last groups of variants, each with its page.
+fn variants(groups: &[Group]) -> Markup {
+    html! {
+        @if !groups.is_empty() {
+            h2 { "Your last variants" }
+            ul.list {
+                @for group in groups {
+                    li {
+                        div {
+                            a href={ "groups/" (group.group_id) "/page" } { (group.members.len()) " variants of " (written(group.created, DATE)) }
+                            @if let Some(first) = group.members.first() { br; bdi.soft { (first.label) " …" } }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) async fn page(
             }
         }
         @if let Some(sheet) = sheet { p { a href=(sheet) { "All of them as one picture" } } }
+        p { a href="../../account" { "Your other variants and pictures" } }
         p { a href="../../studio" { "To the studio" } }
     };
     let images = origin.map(|it| format!("img-src {it}"));

@@ -82,7 +82,7 @@ pub(crate) fn budget(visitor: &Visitor, seen: &Seen) -> Markup {
                 dt { "Reserved" } dd { (usage.reserved.credits_needed()) }
                 dt { "Pictures" } dd { (usage.images) }
             }
-            p { a href="account" { "Your account, devices and all pictures" } }
+            p { a href="account" { "Your account, devices, variants and all pictures" } }
             p { a href="studio/history" { "How your pictures came to be" } }
         }
     }

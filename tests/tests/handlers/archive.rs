@@ -13,8 +13,10 @@ use serde_json::json;
 
 use crate::{
     golden::{unknown, walk},
-    support::{MARA, NOW, TASK, World, changes, minutes, run_id, scrubbed, seconds, task_id},
+    support::{MARA, NOW, TASK, World, changes, minutes, run_id, scrubbed, seconds, task_id, thorough},
 };
+
+const DAY: Millis = Millis(24 * 60 * 60 * 1000);
 
 fn id(number: u64) -> String {
     format!("01a05cd7-2a00-7000-8000-{number:012x}")
@@ -197,6 +199,109 @@ async fn one_that_fails_is_reported_alone_and_comes_again() {
             assert!(noted(&world, task).await && record(&world, task).await.is_some());
         }
     }
+}
+
+/// The clock of whoever submitted was ahead of the others', over midnight.
+#[tokio::test]
+async fn clocks_that_differ_lose_nothing() {
+    let world = World::new().await;
+    let midnight = Millis(NOW.0 / DAY.0 * DAY.0 + DAY.0);
+    let created = midnight + minutes(3);
+    let task = world.queued(&id(1), MARA, created).await;
+    let began = midnight - minutes(2);
+    world
+        .alter_task(&task, |task| {
+            let run = model::Run {
+                run_id: run_id(),
+                worker_id: model::WorkerId::new("w"),
+                generation: None,
+                claimed_at: began,
+                lease_until: began,
+                deadline: began,
+                seq: 0,
+                progress: 0.0,
+            };
+            task.start(run).unwrap();
+            let done = TaskResult {
+                key: format!("results/{}/{}", task.task_id, run_id()),
+                offsets: vec![0],
+                size: 20,
+                ..TaskResult::default()
+            };
+            // Even before it began.
+            let ended = began - seconds(30);
+            task.end_run(run_id(), Outcome::Succeeded(done, RunTimes::default()), ended)
+                .unwrap();
+        })
+        .await;
+    let now = midnight - minutes(1);
+    assert_eq!(world.stream(changes(&[task]), now).await.failures, []);
+    let found = record(&world, &task).await.unwrap();
+    assert_eq!((found.gpu_ms, found.task.cost.0), (0, 0), "no time is made up");
+    let loose = async || {
+        world
+            .cloud
+            .bucket
+            .read(&record_key(&found.task))
+            .await
+            .unwrap()
+            .is_some()
+    };
+    // Its day has not passed, whatever the archive's clock says of today.
+    for (day, still) in [(midnight, true), (midnight + minutes(24 * 60), false)] {
+        world.put_together(day + minutes(1)).await.unwrap();
+        assert_eq!(loose().await, still, "{day:?}");
+    }
+    let listed = world.paint(MARA, "GET /v1/tasks", "", &json!(null), now).await.ok();
+    assert_eq!(listed["tasks"][0]["task_id"], task.to_string());
+    assert_eq!(listed["tasks"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_task_that_is_canceled_while_it_is_archived_has_the_record_of_its_end() {
+    let mut ends = std::collections::BTreeSet::new();
+    for seed in 0..if thorough() { 200 } else { 30 } {
+        let world = World::unkind(seed).await;
+        let (task, worker) = world.running(NOW - seconds(9)).await;
+        let id = task.task_id;
+        world.port.dawdle(seed);
+        // The stream shows a write of which more follow at that very moment.
+        let cancel = async || {
+            let nothing = json!({});
+            world
+                .paint(MARA, "POST /v1/cancel/{worker}/{id}", TASK, &nothing, NOW)
+                .await
+        };
+        let result = json!({
+            "task_id": id, "run_id": run_id(), "offsets": [0], "size": 9,
+            "times": { "fetch_ms": 1, "execute_ms": 2, "upload_ms": 3 },
+        });
+        let result = world.work(&worker, "result", &result, NOW);
+        let stream = async || world.stream(changes(&[id]), NOW).await;
+        tokio::join!(stream(), cancel(), result, stream(), async {
+            stream().await;
+            stream().await;
+        });
+        // What was refused for a conflict is said again, and each write shows in the stream in the end.
+        while cancel().await.status == 503 {}
+        if !world.task(&id).await.state.is_terminal() {
+            let failure = json!({ "task_id": id, "run_id": run_id() });
+            world.work(&worker, "failure", &failure, NOW).await;
+        }
+        while !stream().await.failures.is_empty() {}
+        let item = world.task(&id).await;
+        assert!(item.state.is_terminal() && noted(&world, &id).await, "{seed}: {item:?}");
+        let record = record(&world, &id).await.unwrap();
+        assert_eq!(record.task.state, item.state, "{seed}");
+        assert_eq!(record.task.result, item.result, "{seed}");
+        ends.insert(item.state.word());
+        // Whoever cancels what is over and archived changes nothing.
+        let before = world.written();
+        cancel().await.ok();
+        stream().await;
+        assert_eq!(world.written(), before, "{seed}");
+    }
+    assert!(ends.len() > 1, "they never meet: {ends:?}");
 }
 
 /// Whichever call fails, is done twice, loses its answer or is the last: never is an item noted without its record.

@@ -264,6 +264,115 @@ async fn what_is_damaged_or_gone_takes_nothing_else_along() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_damaged_or_gone_takes_no_other_along() {
+    let world = World::new().await;
+    let bucket = &world.cloud.bucket;
+    let mut tasks = Vec::new();
+    for number in 1..=4 {
+        tasks.push(over(&world, number, MARA, NOW - minutes(3 * DAY), "a tree").await);
+    }
+    world.stream(changes(&tasks), NOW).await;
+    let key = async |at: usize| history::record_key(&world.task(&tasks[at]).await);
+    let cut = async |key: &str| {
+        let whole = bucket.read(key).await.unwrap().unwrap();
+        let half = whole.bytes.slice(..whole.bytes.len() / 2);
+        bucket.put_if(key, half, Expect::Anything).await.unwrap();
+        whole.bytes
+    };
+    let (damaged, gone) = (key(0).await, key(1).await);
+    let whole = cut(&damaged).await;
+    bucket.delete(&gone).await.unwrap();
+    // What cannot be read stays where it is, and the others are put together without it.
+    for _ in 0..2 {
+        world.put_together(NOW).await.unwrap();
+        let keys = bucket.list("archive/", None).await.unwrap();
+        assert_eq!(keys.len(), 2, "{keys:?}");
+        assert!(keys.contains(&damaged));
+    }
+    let listed = async || {
+        let mine = Scope::Owner(UserId::new(MARA));
+        let found = history::index::after(bucket, &mine, None, Millis(0), 10).await;
+        found.unwrap().entries.len()
+    };
+    assert_eq!(listed().await, 2);
+    // Once it is mended, the next day takes it in.
+    bucket.put_if(&damaged, whole, Expect::Anything).await.unwrap();
+    let day = bucket
+        .list("archive/", None)
+        .await
+        .unwrap()
+        .into_iter()
+        .find(|it| *it != damaged);
+    let day = day.unwrap();
+    let of_day = cut(&day).await;
+    // But not into a day's file that cannot be read, which is told and written over by nobody.
+    assert!(world.put_together(NOW).await.is_err());
+    assert!(bucket.read(&day).await.unwrap().unwrap().bytes.len() < of_day.len());
+    // Its tasks are found by their list, without what they were asked with.
+    expired(&world, tasks[2]).await;
+    let look = async || {
+        let event = http(
+            "GET /v1/tasks/{id}",
+            &tasks[2].to_string(),
+            Some(&painter(MARA)),
+            &json!(""),
+        );
+        world.http(event, NOW).await.ok()
+    };
+    let found = look().await;
+    assert_eq!((&found["state"], found.get("parameters")), (&json!("canceled"), None));
+    bucket.put_if(&day, of_day, Expect::Anything).await.unwrap();
+    world.put_together(NOW).await.unwrap();
+    assert_eq!(
+        (listed().await, look().await["parameters"]["prompt"].clone()),
+        (3, json!("a tree"))
+    );
+}
+
+#[tokio::test]
+async fn a_month_without_tasks_is_an_empty_page_and_ends_no_list() {
+    let world = World::new().await;
+    let mara = painter(MARA);
+    let month = 30 * DAY;
+    let mut tasks = Vec::new();
+    // The next month has none.
+    for (number, before) in [(1, 4 * month), (2, 4 * month - DAY), (3, month), (4, 1)] {
+        let created = NOW - minutes(before);
+        let task = over(&world, number, MARA, created, "a tree").await;
+        tasks.insert(0, task.to_string());
+        if before > 1 {
+            world.stream(changes(&[task]), created + minutes(1)).await;
+            world.put_together(created + minutes(2 * DAY)).await.unwrap();
+            expired(&world, task).await;
+        }
+    }
+    for limit in ["1", "2", "50"] {
+        assert_eq!(all(&world, &mara, json!({ "limit": limit })).await, tasks, "by {limit}");
+    }
+    for before in [2 * month, 3 * month, 40 * month] {
+        let day = (NOW - minutes(before)).day();
+        let page = list(&world, &mara, json!({ "day": day })).await.ok();
+        assert_eq!(
+            (ids(&page).len(), page.get("next"), page.get("incomplete")),
+            (0, None, None),
+            "{day}"
+        );
+    }
+    // Nor has anybody used anything in it.
+    let asked = ops::usage::Arguments {
+        team: TeamId::new("studio"),
+        month: Some((NOW - minutes(3 * month)).month()),
+        csv: true,
+    };
+    let used = ops::usage::run(&world.cloud.store, &asked, NOW).await.unwrap();
+    let month = asked.month.unwrap();
+    assert!(
+        used.contains(&format!("\nstudio,{month},{MARA},0,0,0,0,0,1000")),
+        "{used}"
+    );
+}
+
+#[tokio::test]
 async fn a_record_that_comes_late_or_twice_counts_once() {
     let world = World::new().await;
     let mut tasks = Vec::new();
@@ -358,6 +467,34 @@ async fn cursors_are_good_for_their_own_list() {
         refused.status == 400 && refused.error().contains("Leave it out"),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_forged_cursor_is_a_place_in_ones_own_list_and_no_more() {
+    let (world, tasks) = studio(10).await;
+    let mine = Scope::Owner(UserId::new(MARA));
+    let at = |created: u64, number: u64| history::index::Place {
+        created: Millis(created),
+        task_id: id(number).parse().unwrap(),
+    };
+    let own = of(&tasks, MARA);
+    for (place, found) in [
+        (at(0, 0), &[][..]),
+        (at(u64::MAX, 0), &own),
+        (at(NOW.0, u64::MAX >> 16), &own),
+    ] {
+        let cursor = tasks::list::cursor::written(&mine, place);
+        let query = json!({ "cursor": cursor, "limit": "50" });
+        assert_eq!(all(&world, &painter(MARA), query).await, found, "{place:?}");
+    }
+    // Whoever makes one of another's list has one that is good for that list alone.
+    for scope in [Scope::Owner(UserId::new(OTHER)), Scope::Team(TeamId::new("studio"))] {
+        let cursor = tasks::list::cursor::written(&scope, at(NOW.0, 0));
+        assert_eq!(
+            list(&world, &painter(MARA), json!({ "cursor": cursor })).await.status,
+            400
+        );
+    }
 }
 
 proptest! {

@@ -567,6 +567,40 @@ async fn the_page_shows_each_variant_to_whom_it_concerns() {
     );
 }
 
+#[tokio::test]
+async fn the_accounts_page_leads_to_the_last_groups() {
+    let world = World::new().await;
+    let mut mara = Browser::signed_in(&world, MARA, NOW).await;
+    let account = async |browser: &mut Browser| {
+        let page = browser.look(&world, "GET /v1/account", "", NOW + minutes(9)).await;
+        page.body.as_str().unwrap().to_owned()
+    };
+    assert!(!account(&mut mara).await.contains("variants"), "nobody asked for any");
+    let mut groups = Vec::new();
+    for minute in 1..=7 {
+        let mut body = asked(&json!({ "seeds": 2 }));
+        body["input"]["variants"]["prompts"] = json!(["<b>a fox</b>"]);
+        groups.push(id(&world.submit(MARA, &body, NOW + minutes(minute)).await.ok()));
+    }
+    let theirs = id(&world.submit(OTHER, &grid(), NOW + minutes(8)).await.ok());
+    let page = account(&mut mara).await;
+    let places = groups
+        .iter()
+        .rev()
+        .map(|it| page.find(&format!("href=\"groups/{it}/page\"")));
+    let places: Vec<_> = places.collect();
+    assert!(places[..6].is_sorted() && places[0].is_some(), "newest first: {page}");
+    assert_eq!(places[6], None, "six of them");
+    assert!(
+        page.contains("2 variants of 1 Sep") && page.contains("&lt;b&gt;a fox"),
+        "{page}"
+    );
+    assert!(!page.contains(&theirs), "another painter's");
+    for group in &groups[1..] {
+        assert_eq!(mara.look(&world, PAGE, group, NOW + minutes(9)).await.status, 200);
+    }
+}
+
 /// What the stream says of these variants.
 fn changed(tasks: &[TaskId]) -> Value {
     let mut event = changes(tasks);
