@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use cloud::Write;
 use local::{Stack, metrics};
-use model::{MicroUsd, Worker, WorkerId, WorkerState, metrics::TABLE, worker_api::PROTOCOL};
+use model::{MicroUsd, Millis, Worker, WorkerId, WorkerState, metrics::TABLE, worker_api::PROTOCOL};
 use serde_json::{Value, json};
 
 use crate::studio::{LOOK, Studio, small};
@@ -73,7 +73,10 @@ pub(crate) async fn of_what_only_a_machine_knows(studio: Studio) -> Result<()> {
     let mut worker = Worker::launching(WorkerId::new("w-by-its-word"), studio.pool.clone(), now);
     (worker.generation, worker.protocol) = (1, Some(PROTOCOL));
     (worker.state, worker.instance_type) = (WorkerState::Warming, Some("a new type".to_owned()));
-    let writes = [Write::put(&mut pool)?, Write::put(&mut worker)?];
+    // Another one, of an hour ago, never came up.
+    let asked = Millis(now.0 - 3_600_000);
+    let mut late = Worker::launching(WorkerId::new("w-that-never-came"), studio.pool.clone(), asked);
+    let writes = [Write::put(&mut pool)?, Write::put(&mut worker)?, Write::put(&mut late)?];
     stack.store().commit(writes).await?;
     let machine = stack.signer().worker(&worker, now, Duration::from_mins(5))?;
     let machine = studio.painter.with_token(machine);
