@@ -183,6 +183,7 @@ for number in range(12):
 jobs["job-31"].state, jobs["job-31"].error = State.FAILED, "The render ran out of memory. Ask for a smaller picture."
 session.growing.job, one.growth.picture = "job-24", blurred(picture(20))
 one.changed.emit()
+docker._say_price(16)
 look("variants")
 jobs.clear()
 one.changed.emit()
