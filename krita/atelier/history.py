@@ -13,6 +13,8 @@ from .strip import THUMBNAIL
 from .widgets import Words, button
 
 _Role = QtCore.Qt.ItemDataRole.UserRole
+_Margin = QtWidgets.QStyle.PixelMetric.PM_FocusFrameHMargin
+_WRAPPED = QtCore.Qt.TextFlag.TextWordWrap
 FRESH = 15.0
 """Seconds in which the list is not asked for anew when it is looked at again."""
 
@@ -45,6 +47,8 @@ class Page(QtWidgets.QWidget):
         self._list.setAccessibleName(say("What was painted before; Enter uses its settings again"))
         self._list.setIconSize(QtCore.QSize(side, side))
         self._list.setWordWrap(True)
+        self._list.setResizeMode(QtWidgets.QListView.ResizeMode.Adjust)
+        self._list.setItemDelegate(_Entry(self._list))
         self._list.setSpacing(3)
         self._list.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setMinimumHeight(4 * side)
@@ -183,6 +187,18 @@ class Page(QtWidgets.QWidget):
         item.setToolTip(name)
         item.setData(_Role, past)
         return item
+
+
+class _Entry(QtWidgets.QStyledItemDelegate):
+    """A row as high as its words are beside the picture; by itself Qt lets them have all of the list's width, and cuts them off."""
+
+    def sizeHint(self, option: Any, index: Any) -> QtCore.QSize:  # noqa: N802, Qt's name
+        """In pixels, of a row."""
+        view: Any = self.parent()
+        hint, margin = super().sizeHint(option, index), view.style().pixelMetric(_Margin) + 1
+        width = view.viewport().width() - 2 * view.spacing() - view.iconSize().width() - 6 * margin
+        words = view.fontMetrics().boundingRect(0, 0, width, 0, _WRAPPED, index.data())
+        return QtCore.QSize(hint.width(), max(hint.height(), words.height() + 2 * margin))
 
 
 def _moment(at: float) -> str:

@@ -78,6 +78,15 @@ def cut_off(docker):
             text = it.text() if hasattr(it, "text") else it.objectName()
             if needs > has:
                 found.append(f"{it.objectName() or text!r} needs {needs} and has {has}")
+    listed = docker.findChild(QtWidgets.QListWidget, "history")
+    margin = listed.style().pixelMetric(QtWidgets.QStyle.PixelMetric.PM_FocusFrameHMargin) + 1
+    beside = listed.viewport().width() - listed.iconSize().width() - 2 * listed.spacing() - 4 * margin
+    for it in map(listed.item, range(listed.count() if listed.isVisible() else 0)):
+        wrapped = QtCore.Qt.TextFlag.TextWordWrap
+        needs = listed.fontMetrics().boundingRect(0, 0, beside, 0, wrapped, it.text()).height()
+        has = listed.visualItemRect(it).height()
+        if needs > has:
+            found.append(f"{it.text()!r} needs {needs} and has {has}")
     return found
 
 
@@ -174,6 +183,7 @@ for number in range(12):
 jobs["job-31"].state, jobs["job-31"].error = State.FAILED, "The render ran out of memory. Ask for a smaller picture."
 session.growing.job, one.growth.picture = "job-24", blurred(picture(20))
 one.changed.emit()
+docker._say_price(16)
 look("variants")
 jobs.clear()
 one.changed.emit()
