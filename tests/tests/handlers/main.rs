@@ -10,6 +10,7 @@ mod archive;
 mod attack;
 mod authorize;
 mod bad_input;
+mod beside;
 mod claim;
 mod credits;
 mod deeds;

@@ -54,7 +54,7 @@ pub(crate) async fn measure(painters: usize, workers: u32, time: Duration) -> Re
     for name in &names {
         clients.push(stack.seed(name, POOL).await?.painter);
     }
-    widen(&stack, workers).await?;
+    widen(&stack, POOL, workers).await?;
     let end = Instant::now() + time;
     let crowd = clients
         .iter()
@@ -88,9 +88,10 @@ pub(crate) async fn measure(painters: usize, workers: u32, time: Duration) -> Re
     Ok(())
 }
 
-async fn widen(stack: &Stack, workers: u32) -> Result<()> {
+/// Lets a pool have so many machines.
+pub(crate) async fn widen(stack: &Stack, pool: &str, workers: u32) -> Result<()> {
     on_conflict!({
-        let Some(mut pool) = stack.store().get(&PoolId::new(POOL)).await? else {
+        let Some(mut pool) = stack.store().get(&PoolId::new(pool)).await? else {
             return Ok(());
         };
         pool.max_workers = workers;

@@ -4,6 +4,7 @@ mod bill;
 mod catalogue;
 mod crowd;
 mod live;
+mod variants;
 mod warm_up;
 
 use std::time::{Duration, Instant};
@@ -38,12 +39,18 @@ struct Arguments {
     /// Let so many painters paint instead, and then look whether anything was lost, doubled or mischarged.
     #[arg(long, value_name = "PAINTERS", conflicts_with = "live")]
     crowd: Option<usize>,
-    /// For a crowd: machines.
-    #[arg(long, default_value_t = 10, requires = "crowd")]
-    workers: u32,
+    /// Let a few painters paint without and beside groups of so many variants instead, in turns.
+    #[arg(long, value_name = "VARIANTS", conflicts_with_all = ["live", "crowd"])]
+    variants: Option<usize>,
+    /// For a crowd (10 if left out) and beside variants (2): machines.
+    #[arg(long)]
+    workers: Option<u32>,
     /// For a crowd: how long, minutes.
     #[arg(long, default_value_t = 10, requires = "crowd")]
     minutes: u64,
+    /// Beside variants: how many groups.
+    #[arg(long, default_value_t = 6, requires = "variants")]
+    groups: u32,
     /// Put so many models into the catalogue instead, and measure what it takes to look for them.
     #[arg(long, value_name = "MODELS", conflicts_with_all = ["live", "crowd"])]
     models: Option<usize>,
@@ -80,7 +87,15 @@ async fn main() -> Result<()> {
     }
     if let Some(painters) = arguments.crowd {
         ensure!(painters > 0, "at least one painter is needed");
-        return crowd::measure(painters, arguments.workers, Duration::from_mins(arguments.minutes)).await;
+        let workers = arguments.workers.unwrap_or(10);
+        return crowd::measure(painters, workers, Duration::from_mins(arguments.minutes)).await;
+    }
+    if let Some(variants) = arguments.variants {
+        ensure!(
+            variants > 1 && arguments.groups > 0,
+            "at least one group of two is needed"
+        );
+        return variants::measure(variants, arguments.groups, arguments.workers.unwrap_or(2)).await;
     }
     if let Some(machines) = arguments.warm_up {
         ensure!(machines > 0, "at least one machine is needed");
