@@ -58,6 +58,6 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(recording::steps::steps))
         .routes(routes!(recording::export::export))
         .routes(routes!(ticket::give))
-        .routes(routes!(group::page))
+        .routes(routes!(group::page, group::compare::vote))
         .layer(from_fn(in_time))
 }

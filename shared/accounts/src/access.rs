@@ -51,6 +51,7 @@ pub const ROUTES: &[(&str, Access)] = &[
     ("GET /v1/studio/history/export", Access::Session(PAINTERS)),
     ("GET /v1/studio/script.js", Access::Open),
     ("GET /v1/groups/{id}/page", Access::Session(PAINTERS)),
+    ("POST /v1/groups/{id}/page", Access::Session(PAINTERS)),
     ("GET /v1/plugin/latest", Access::Open),
     ("GET /v1/plugin/resources", Access::Roles(PAINTERS)),
     ("POST /v1/auth/initiate", Access::Open),

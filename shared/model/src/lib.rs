@@ -39,7 +39,7 @@ pub use catalog::{
 };
 pub use demand::{Band, DemandCount, DemandCounted, DemandDay, HourForecast, Judged, NextHour, NextStep};
 pub use failure::{Blame, Failure, FailureClass};
-pub use group::{Group, Member, Variant};
+pub use group::{Group, Member, Pair, Variant, Vote, VoteError};
 pub use hazard::{Course, Frailty, Hazard, Painter, Tally};
 pub use ids::{
     ConnectionId, DocumentId, GroupId, IdError, InstanceId, PoolId, RunId, TaskId, TeamId, UserId, WorkerId,

@@ -3,12 +3,13 @@
 use std::cmp::Reverse;
 
 use cloud::{
-    Store, StoreError,
+    Store, StoreError, Write, on_conflict,
+    retry::MayConflict,
     tables::{AccountKey, AccountsOf, GroupsUpTo},
 };
 use futures_util::future::try_join_all;
 use history::index::Scope;
-use model::{Group, GroupId, MicroUsd, Millis, Role, Task, TaskState, TeamId, UserId};
+use model::{Group, GroupId, MicroUsd, Millis, Role, Task, TaskState, TeamId, UserId, VoteError};
 
 use crate::list::cursor;
 
@@ -51,6 +52,42 @@ pub async fn read(store: &Store, id: GroupId, asker: Asker<'_>) -> Result<Option
     let ids: Vec<_> = group.members.iter().map(|it| it.task_id).collect();
     let tasks = store.get_all(&ids).await?;
     Ok(Some(Seen { group, tasks }))
+}
+
+/// A vote was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepVoteError {
+    /// The tables.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is none.
+    #[error(transparent)]
+    Vote(#[from] VoteError),
+}
+
+impl MayConflict for KeepVoteError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
+    }
+}
+
+/// Keeps with the group which of two of its members the asker prefers; false if there is no such group that they may see.
+pub async fn vote(
+    store: &Store,
+    id: GroupId,
+    asker: Asker<'_>,
+    better: usize,
+    worse: usize,
+) -> Result<bool, KeepVoteError> {
+    on_conflict!({
+        let Some(mut group) = store.get(&id).await?.filter(|it| asker.may_see(it)) else {
+            return Ok(false);
+        };
+        if group.vote(asker.user, better, worse)? {
+            store.commit([Write::put(&mut group)?]).await?;
+        }
+        Ok(true)
+    })
 }
 
 /// A place in a list of groups, newest first.

@@ -227,6 +227,7 @@ async fn a_group_that_only_the_archive_knows_goes_with_its_sheet() {
                     created: NOW,
                     members: vec![member],
                     sheet: Some(sheet.clone()),
+                    votes: vec![],
                     ttl: 1,
                 })
                 .await;

@@ -124,6 +124,10 @@ const LIMITS: &[(&str, &str)] = &[
     ("shared/model/src/recording.rs MOST", "histories"),
     ("shared/model/src/recording.rs MOST_APPLIED", "applied"),
     ("shared/model/src/recording.rs MOST_RESULTS", "history_pictures"),
+    (
+        "shared/model/src/group.rs MOST_VOTES",
+        "of a group's item, tried with it: one of each person for two variants",
+    ),
     ("shared/model/src/recording.rs MOST_STEPS", "history_steps"),
     ("shared/model/src/pool.rs MOST", "of our own memory"),
     (

@@ -84,6 +84,7 @@ async fn golden_events() {
                             })
                             .to_vec(),
                         sheet: None,
+                        votes: vec![],
                         ttl: 1,
                     })
                     .await;

@@ -412,6 +412,7 @@ async fn a_deleted_variant_has_no_label_in_its_group() {
             created: NOW,
             members: vec![member(TASK, "a cat"), member(other, "a dog")],
             sheet: None,
+            votes: vec![],
             ttl: 1,
         })
         .await;

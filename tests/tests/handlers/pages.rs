@@ -48,7 +48,8 @@ impl Browser {
             .await
     }
 
-    async fn sent(&mut self, world: &World, mut event: Value, from: &str, now: Millis) -> Answer {
+    /// Sends the event from a page of this site.
+    pub(crate) async fn sent(&mut self, world: &World, mut event: Value, from: &str, now: Millis) -> Answer {
         event["headers"].as_object_mut().unwrap().remove("authorization");
         event["headers"]["sec-fetch-site"] = from.into();
         event["headers"]["accept"] = "text/html,*/*".into();

@@ -119,6 +119,10 @@ const WITHOUT_AUTHORIZER: &[(&str, &str)] = &[
     ("POST /v1/auth/confirm", "signing in: the device brings its own secret"),
     ("POST /v1/auth/initiate", "signing in: nobody has a token yet"),
     (
+        "POST /v1/groups/{id}/page",
+        "a browser brings a cookie; the function calls the verdict",
+    ),
+    (
         "POST /v1/sign-in",
         "signing in: an invitation, the provider's word or a session",
     ),

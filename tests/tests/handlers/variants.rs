@@ -567,6 +567,161 @@ async fn the_page_shows_each_variant_to_whom_it_concerns() {
     );
 }
 
+/// Looks at two of the group, by their places.
+async fn compared(world: &World, browser: &mut Browser, group: &str, pair: [&str; 2]) -> Answer {
+    let mut event = http(PAGE, group, None, &json!(""));
+    event["queryStringParameters"] = json!({ "one": pair[0], "other": pair[1] });
+    browser.sent(world, event, "same-origin", NOW).await
+}
+
+async fn vote(world: &World, browser: &mut Browser, group: &str, body: &str, from: &str) -> Answer {
+    let event = http("POST /v1/groups/{id}/page", group, None, &json!(body));
+    browser.sent(world, event, from, NOW).await
+}
+
+fn html(answer: &Answer) -> &str {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body.as_str().unwrap()
+}
+
+/// A group of four of which three are painted, and the places of those.
+async fn three_of_four(world: &World) -> (String, Vec<usize>) {
+    let submitted = world.submit(MARA, &grid(), NOW).await.ok();
+    let worker = world.ready(WORKER, INSTANCE, NOW).await;
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        let task = painted(world, &worker).await.to_string();
+        let variants = submitted["variants"].as_array().unwrap();
+        places.push(variants.iter().position(|it| it["id"] == task).unwrap());
+    }
+    places.sort_unstable();
+    (id(&submitted), places)
+}
+
+#[tokio::test]
+async fn two_are_compared_blind_and_each_has_one_vote() {
+    let world = World::new().await;
+    let (group, places) = three_of_four(&world).await;
+    let waits = (0..4).find(|at| !places.contains(at)).unwrap().to_string();
+    let [one, other] = [places[0].to_string(), places[1].to_string()];
+    let mut mara = Browser::signed_in(&world, MARA, NOW).await;
+    let whole = mara.look(&world, PAGE, &group, NOW).await;
+    assert!(html(&whole).contains("Compare two of them blind"), "{whole:?}");
+    assert_eq!(
+        html(&whole).matches("<option").count(),
+        6,
+        "those that are there, twice"
+    );
+
+    let asked = compared(&world, &mut mara, &group, [&other, &one]).await;
+    let page = html(&asked);
+    for part in ["Which is better?", "A is better", "B is better"] {
+        assert!(page.contains(part), "no {part}: {page}");
+    }
+    assert!(
+        !page.contains("seed") && !page.contains("euler") && !page.contains("<script"),
+        "{page}"
+    );
+    assert_eq!(page.matches("<img ").count(), 2);
+    let secret = crate::pages::field(page, "form");
+    for wrong in [["0", "0"], ["0", "4"], ["0", ""], ["-1", "x"], [&one, &waits]] {
+        assert_eq!(
+            compared(&world, &mut mara, &group, wrong).await.status,
+            400,
+            "{wrong:?}"
+        );
+    }
+
+    // Neither by another site's page, nor by one of nobody's, nor by whom it does not concern.
+    let good = format!("form={secret}&better={other}&worse={one}");
+    let mut noor = Browser::signed_in(&world, OTHER, NOW).await;
+    let theirs = crate::pages::field(html(&noor.look(&world, "GET /v1/account", "", NOW).await), "form");
+    let of_noor = format!("form={theirs}&better={one}&worse={other}");
+    let (equal, unknown) = (
+        format!("form={secret}&better=0&worse=0"),
+        format!("form={secret}&better=0&worse=96"),
+    );
+    for (browser, body, from, status) in [
+        (&mara, &good, "cross-site", 403),
+        (&mara, &of_noor, "same-origin", 403),
+        (&mara, &"better=0&worse=1".to_owned(), "same-origin", 403),
+        (&mara, &equal, "same-origin", 400),
+        (&mara, &unknown, "same-origin", 400),
+        (&mara, &format!("form={secret}&better=first"), "same-origin", 400),
+        (&noor, &of_noor, "same-origin", 404),
+        (&Browser::default(), &good, "same-origin", 303),
+    ] {
+        let answer = vote(&world, &mut browser.clone(), &group, body, from).await;
+        assert_eq!(answer.status, status, "{body} {from}");
+    }
+    assert!(groups(&world)[0].votes.is_empty());
+
+    // Once, as it was said first, whatever is said again.
+    let again = format!("form={secret}&better={one}&worse={other}");
+    for body in [&good, &good, &again] {
+        let answer = vote(&world, &mut mara, &group, body, "same-origin").await;
+        let place = format!("page?one={one}&other={other}");
+        assert_eq!((answer.status, answer.location), (303, Some(place)));
+    }
+    let stored = groups(&world);
+    assert_eq!(stored[0].votes.len(), 1);
+    assert_eq!(
+        (stored[0].votes[0].better, stored[0].votes[0].worse),
+        (places[1], places[0])
+    );
+    let labels = [places[0], places[1]].map(|at| stored[0].members[at].label.clone());
+    let told = compared(&world, &mut mara, &group, [&one, &other]).await;
+    for part in ["Compared", &labels[0], &labels[1], "0 : 1", "You preferred"] {
+        assert!(html(&told).contains(part), "no {part}: {told:?}");
+    }
+    assert!(!html(&told).contains("is better"), "{told:?}");
+
+    // The team's lead, who is not told before.
+    let mut account = world.get(&UserId::new(OTHER)).await;
+    account.role = model::Role::Lead;
+    world.put(account).await;
+    let whole = noor.look(&world, PAGE, &group, NOW).await;
+    let asked = compared(&world, &mut noor, &group, [&one, &other]).await;
+    assert!(!html(&whole).contains("0 : 1") && !html(&asked).contains("0 : 1"));
+    assert_eq!(
+        vote(&world, &mut noor, &group, &of_noor, "same-origin").await.status,
+        303
+    );
+    let whole = noor.look(&world, PAGE, &group, NOW).await;
+    assert!(html(&whole).contains("1 : 1"), "{whole:?}");
+}
+
+#[tokio::test]
+async fn a_vote_that_goes_wrong_and_is_sent_again_counts_once() {
+    let tried = async |fault: Option<Fault>| {
+        let world = World::watched(Settings::default()).await;
+        let (group, places) = three_of_four(&world).await;
+        let mut mara = Browser::signed_in(&world, MARA, NOW).await;
+        let secret = crate::pages::field(html(&mara.look(&world, "GET /v1/account", "", NOW).await), "form");
+        let body = format!("form={secret}&better={}&worse={}", places[0], places[2]);
+        world.faults.take();
+        if let Some(fault) = fault {
+            world.faults.plan(fault);
+        }
+        let _ = world
+            .faults
+            .run(vote(&world, &mut mara, &group, &body, "same-origin"))
+            .await;
+        let calls = world.faults.take().len();
+        assert!(groups(&world)[0].votes.len() <= 1);
+        assert_eq!(vote(&world, &mut mara, &group, &body, "same-origin").await.status, 303);
+        assert_eq!(groups(&world)[0].votes.len(), 1);
+        calls
+    };
+    let calls = tried(None).await;
+    assert!(calls >= 3, "{calls}");
+    for how in How::ALL {
+        for at in 1..=calls {
+            tried(Some(Fault { of: None, at, how })).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_accounts_page_leads_to_the_last_groups() {
     let world = World::new().await;

@@ -62,8 +62,31 @@ pub(crate) async fn shows_the_variants(studio: Studio) -> Result<()> {
             .await?;
         ensure!(shown.as_u64() == Some(VARIANTS as u64), "{shown} pictures are shown");
         page.screenshot(&seen(&format!("group-{name}"))).await?;
+        compares_two(&mut page, name == "phone").await?;
+        page.screenshot(&seen(&format!("group-compared-{name}"))).await?;
         page.scripts(true).await?;
+        accessible(&mut page, &format!("{address}?one=0&other=3"), &axe).await?;
         accessible(&mut page, &address, &axe).await?;
     }
+    Ok(())
+}
+
+/// Two variants without their labels: the first time the visitor is asked, and the second time told what they have said.
+async fn compares_two(page: &mut Page, first: bool) -> Result<()> {
+    let submit = |what: &str| format!("document.querySelector('{what} button').focus()");
+    page.evaluate("document.querySelector('#other').value = '3'").await?;
+    page.evaluate(&submit("form.choose")).await?;
+    page.enter().await?;
+    if first {
+        let text = page.text().await?;
+        ensure!(text.contains("Which is better?") && !text.contains("a fox"), "{text}");
+        page.evaluate(&submit("form[method=post]")).await?;
+        page.enter().await?;
+    }
+    let text = page.text().await?;
+    ensure!(
+        text.contains("You preferred") && text.contains("a fox at night") && !text.contains("Which is better?"),
+        "{text}"
+    );
     Ok(())
 }

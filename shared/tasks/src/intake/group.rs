@@ -286,6 +286,7 @@ fn group(account: &Account, group_id: GroupId, tasks: &[Task], now: Millis) -> G
         created: now,
         members: members.collect(),
         sheet: None,
+        votes: vec![],
         ttl: (now + GROUP_LIFE).seconds(),
     }
 }

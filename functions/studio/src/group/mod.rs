@@ -1,9 +1,11 @@
 //! A group of variants side by side: whole without scripts.
 
+pub(crate) mod compare;
+
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use cloud::http::{HttpError, Now, PathId};
+use cloud::http::{HttpError, Now, PathId, Query};
 use maud::{Markup, html};
 use model::{GroupId, Member, Task, TaskState};
 use tasks::groups::{self, Asker, Seen};
@@ -16,6 +18,7 @@ use crate::{
 };
 
 const STYLE: &str = include_str!("group.css");
+const NO_GROUP: &str = "There is no such group, or it is not yours.";
 
 /// What every page of a group looks like.
 const FRAME: Frame<'static> = Frame {
@@ -26,10 +29,16 @@ const FRAME: Frame<'static> = Frame {
 
 /// A group of variants side by side: a painter's own, a lead's team's, for an operator everybody's.
 #[utoipa::path(
-    get, path = "/v1/groups/{id}/page", tag = "pages", params(("id" = GroupId, Path)),
+    get, path = "/v1/groups/{id}/page", tag = "pages",
+    params(
+        ("id" = GroupId, Path),
+        ("one" = Option<usize>, Query, description = "Instead, without their labels: this variant, by its place from 0,"),
+        ("other" = Option<usize>, Query, description = "and this one"),
+    ),
     responses(
         (status = 200, body = String, content_type = "text/html; charset=utf-8"),
         (status = 303, description = "To the sign-in, and back: this browser is not signed in"),
+        (status = 400, body = String, content_type = "text/html; charset=utf-8", description = "The two cannot be compared"),
         (status = 404, body = String, content_type = "text/html; charset=utf-8", description = "There is none that the visitor may see"),
     )
 )]
@@ -38,16 +47,12 @@ pub(crate) async fn page(
     Now(now): Now,
     visitor: Visitor,
     id: Result<PathId<GroupId>, HttpError>,
+    query: Query,
 ) -> Result<Response, Problem> {
     let PathId(id) = id?;
     let account = &visitor.account;
-    let asker = Asker {
-        user: &account.user_id,
-        team: &account.team,
-        role: account.role,
-    };
-    let seen = groups::read(&app.cloud.store, id, asker).await?;
-    let seen = seen.ok_or_else(|| HttpError::new(404, "There is no such group, or it is not yours."))?;
+    let seen = groups::read(&app.cloud.store, id, asker(&visitor)).await?;
+    let seen = seen.ok_or_else(|| HttpError::new(404, NO_GROUP))?;
     let mut pictures = Vec::with_capacity(seen.tasks.len());
     for task in &seen.tasks {
         pictures.push(address(&app, task.as_ref()).await?);
@@ -58,7 +63,8 @@ pub(crate) async fn page(
         None => None,
     };
     let cookie = visitor.renewed(&*app, now).await?;
-    let body = html! {
+    let pair = compare::named(&seen, &pictures, &query)?;
+    let all = html! {
         p.soft { "Asked for by " (name(seen.group.owner.as_str())) ", " (seen.group.created.written()) ". As of " (now.written()) "." }
         (summary(&seen))
         ul.variants {
@@ -67,11 +73,25 @@ pub(crate) async fn page(
             }
         }
         @if let Some(sheet) = sheet { p { a href=(sheet) { "All of them as one picture" } } }
+        (compare::choose(&seen.group, &pictures, &account.user_id))
         p { a href="../../account" { "Your other variants and pictures" } }
         p { a href="../../studio" { "To the studio" } }
     };
+    let body = match pair {
+        Some(pair) => compare::compared(&visitor, &seen.group, &pictures, pair),
+        None => all,
+    };
     let images = origin.map(|it| format!("img-src {it}"));
     Ok(Page(FRAME.page("Variants", &body), cookie).with(images.as_deref().unwrap_or_default()))
+}
+
+/// Who looks.
+fn asker(visitor: &Visitor) -> Asker<'_> {
+    Asker {
+        user: &visitor.account.user_id,
+        team: &visitor.account.team,
+        role: visitor.account.role,
+    }
 }
 
 /// Addresses of a variant's pictures.
