@@ -262,7 +262,14 @@ impl Calls {
         for group in list(&groups, "logGroups") {
             let mut call = json!({ "logGroupName": group["logGroupName"] });
             loop {
-                let page = self.json("logs", "Logs_20140328.FilterLogEvents", &call).await?;
+                let mut tries = 0;
+                let page = loop {
+                    match self.json("logs", "Logs_20140328.FilterLogEvents", &call).await {
+                        // The emulator fails at it when a process begins a log meanwhile.
+                        Err(_) if tries < 5 => tries += 1,
+                        page => break page?,
+                    }
+                };
                 let texts = list(&page, "events").into_iter();
                 lines.extend(texts.filter_map(|it| it["message"].as_str().map(str::to_owned)));
                 match page["nextToken"].as_str().filter(|next| call["nextToken"] != **next) {

@@ -623,12 +623,16 @@ async fn ten_thousand_pictures_and_two_hundred_machines_fit_on_a_page() {
         (task.version, task.run, task.state) = (0, None, TaskState::Queued);
         task.backlog = Some(task.pool.clone());
         task.start_tag = u64::from(number);
-        task.owner = UserId::new(format!("painter-{}", number % 200));
+        // Half of all are one painter's.
+        task.owner = match number % 2 {
+            0 => UserId::new(MARA),
+            _ => UserId::new(format!("painter-{}", number % 200)),
+        };
         task.model = Some(hostile.clone());
         writes.push(Write::put(&mut task).unwrap());
     }
     put_all(&world, writes).await;
-    for (user, role) in [(OTHER, Role::Operator), (MARA, Role::Lead)] {
+    for (user, role) in [(OTHER, Role::Operator), (MARA, Role::Lead), (MARA, Role::Painter)] {
         let mut browser = signed_in(&world, user, role).await;
         world.faults.take();
         let shown = page(&mut browser, &world, &[], NOW + seconds(5)).await;
@@ -637,7 +641,10 @@ async fn ten_thousand_pictures_and_two_hundred_machines_fit_on_a_page() {
         assert!(depth(&calls) <= 6, "{role:?}: {} one after the other", depth(&calls));
         assert!(shown.len() <= 200_000, "{role:?}: {} bytes", shown.len());
         assert!(!shown.contains("<script>alert"), "markup is obeyed");
-        assert!(shown.contains("200 or more"), "the line is cut without a word");
+        assert!(
+            shown.contains("200 or more") || role == Role::Painter,
+            "the line is cut without a word"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -41,16 +42,31 @@ const OF_A_PICTURE: [&str; 21] = [
     "TickTime",
 ];
 
-/// A picture is painted and a tick looks at it; then the logs have each metric of it, and no other than declared ones.
+/// What the functions say of a task from its submit to its record, each with its id.
+const LIFE: [&str; 4] = ["submitted", "claimed", "run ended", "its record was written"];
+
+/// A picture is painted and a tick looks at it; then the logs have each metric of it, and no other than declared ones, and the way of
+/// the task through functions and machine by its id.
 pub(crate) async fn of_a_picture(studio: Studio) -> Result<()> {
     let task = studio.painter.submit(&small(2, 1)?).await?;
     studio.finish(task).await?;
     studio.stack.tick_lifecycle().await?;
+    let run = studio.task(task).await?.last_run.context("no run")?;
+    let machine = fs::read_to_string(studio.stack.folder.join(format!("{}.log", run.worker_id)))?;
+    let of_task = |line: &str| line.contains("run begins") && line.contains(&task.to_string());
+    ensure!(machine.lines().any(of_task), "the machine does not name the task");
     let begin = Instant::now();
     loop {
         let lines = studio.stack.log_lines().await?;
         let found = measured(&lines)?;
-        let missing: Vec<_> = OF_A_PICTURE.iter().filter(|it| !found.contains(**it)).collect();
+        let mut missing: Vec<_> = OF_A_PICTURE.iter().filter(|it| !found.contains(**it)).collect();
+        let of_task: Vec<_> = lines.iter().filter(|it| it.contains(&task.to_string())).collect();
+        let said = |words: &str| {
+            of_task
+                .iter()
+                .any(|it| it.contains(&format!("\"message\":\"{words}\"")))
+        };
+        missing.extend(LIFE.iter().filter(|words| !said(words)));
         if missing.is_empty() {
             return Ok(());
         }
@@ -109,9 +125,6 @@ pub(crate) async fn of_what_only_a_machine_knows(studio: Studio) -> Result<()> {
 /// Each series that the deployed dashboard shows of ours is in the logs of the run, and so is each that an alarm looks at, since
 /// that is on the dashboard too (the handlers' tests hold the template against the table).
 pub(crate) async fn are_all_seen(stack: &Stack) -> Result<()> {
-    let lines = stack.log_lines().await?;
-    measured(&lines)?;
-    let found: BTreeSet<_> = metrics::read(&lines)?.into_keys().collect();
     let dashboard = stack.dashboard().await?;
     let widgets = dashboard["widgets"].as_array().into_iter().flatten();
     let shown: Vec<_> = widgets
@@ -123,14 +136,23 @@ pub(crate) async fn are_all_seen(stack: &Stack) -> Result<()> {
         shown.len() >= TABLE.len(),
         "the dashboard was not understood: {shown:?}"
     );
-    let is_seen = |(name, of): &(String, Vec<String>)| {
-        found
-            .iter()
-            .any(|(it, values)| it == name && (of.is_empty() || values == of))
-    };
-    let missing: Vec<_> = shown.iter().filter(|it| !is_seen(it)).collect();
-    ensure!(missing.is_empty(), "nothing has written {missing:?}");
-    Ok(())
+    let begin = Instant::now();
+    loop {
+        let lines = stack.log_lines().await?;
+        measured(&lines)?;
+        let found: BTreeSet<_> = metrics::read(&lines)?.into_keys().collect();
+        let is_seen = |(name, of): &(String, Vec<String>)| {
+            found
+                .iter()
+                .any(|(it, values)| it == name && (of.is_empty() || values == of))
+        };
+        let missing: Vec<_> = shown.iter().filter(|it| !is_seen(it)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        ensure!(begin.elapsed() < LATE, "nothing has written {missing:?}");
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// A metric of ours on the dashboard: its name, and the values of its dimensions where it shows one series.
