@@ -156,7 +156,14 @@ impl Calls {
         for (name, value) in headers.iter().copied().chain(signed.headers()) {
             request = request.header(name, value);
         }
-        Ok(request.body(body).send().await?.error_for_status()?)
+        let reply = request.body(body).send().await?;
+        let status = reply.status();
+        ensure!(
+            !status.is_client_error() && !status.is_server_error(),
+            "the emulator answers {status}: {}",
+            reply.text().await?
+        );
+        Ok(reply)
     }
 
     /// A call of a service that speaks forms; one of the answer's fields is what is wanted.
@@ -258,18 +265,11 @@ impl Calls {
     pub(crate) async fn log_lines(&self) -> Result<Vec<String>> {
         let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
         let mut lines = Vec::new();
-        let groups = self.json("logs", "Logs_20140328.DescribeLogGroups", &json!({})).await?;
+        let groups = self.logs("DescribeLogGroups", &json!({})).await?;
         for group in list(&groups, "logGroups") {
             let mut call = json!({ "logGroupName": group["logGroupName"] });
             loop {
-                let mut tries = 0;
-                let page = loop {
-                    match self.json("logs", "Logs_20140328.FilterLogEvents", &call).await {
-                        // The emulator fails at it when a process begins a log meanwhile.
-                        Err(_) if tries < 5 => tries += 1,
-                        page => break page?,
-                    }
-                };
+                let page = self.logs("FilterLogEvents", &call).await?;
                 let texts = list(&page, "events").into_iter();
                 lines.extend(texts.filter_map(|it| it["message"].as_str().map(str::to_owned)));
                 match page["nextToken"].as_str().filter(|next| call["nextToken"] != **next) {
@@ -279,6 +279,17 @@ impl Calls {
             }
         }
         Ok(lines)
+    }
+
+    /// Asks CloudWatch Logs. The emulator fails where a log begins while it looks through them all, so it is asked again.
+    async fn logs(&self, action: &str, call: &Value) -> Result<Value> {
+        let target = format!("Logs_20140328.{action}");
+        for _ in 0..50 {
+            if let Ok(answer) = self.json("logs", &target, call).await {
+                return Ok(answer);
+            }
+        }
+        self.json("logs", &target, call).await
     }
 
     /// What a dashboard shows.

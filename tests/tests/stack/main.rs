@@ -171,20 +171,16 @@ fn main() -> ExitCode {
     let mut code = conclusion.exit_code();
     if let Some(stack) = stack.and_then(Arc::into_inner) {
         runtime.block_on(async {
-            let clean = logs::are_clean(&stack.folder);
-            if let Err(error) = &clean {
+            let mut looks = vec![logs::are_clean(&stack.folder)];
+            // What only some trials do is no run of all of it.
+            if conclusion.num_filtered_out == 0 && real.is_none() {
+                looks.push(metrics::are_all_seen(&stack).await);
+            }
+            for error in looks.into_iter().filter_map(Result::err) {
                 say(&format!("stack: {error:#}"));
                 code = ExitCode::FAILURE;
             }
-            // What only some trials do is no run of all of it.
-            if conclusion.num_filtered_out == 0 && real.is_none() {
-                let seen = metrics::are_all_seen(&stack).await;
-                if let Err(error) = &seen {
-                    say(&format!("stack: {error:#}"));
-                    code = ExitCode::FAILURE;
-                }
-            }
-            if conclusion.has_failed() || clean.is_err() {
+            if conclusion.has_failed() || code != conclusion.exit_code() {
                 let folder = stack.folder.clone();
                 let mut stack = stack;
                 stack.keep_folder();
