@@ -102,9 +102,9 @@ async fn waits(beside: Beside) -> Vec<u64> {
                     let task: TaskId = answer["id"].as_str().unwrap().parse().unwrap();
                     since.insert(task, at);
                 }
-                for free in 0..workers.len() {
+                for (free, worker) in workers.iter().enumerate() {
                     if !runs.contains_key(&free)
-                        && let Some(run) = world.claimed(&workers[free], NOW + millis(at)).await
+                        && let Some(run) = world.claimed(worker, NOW + millis(at)).await
                     {
                         runs.insert(free, (at + RUN, run.task_id, run.run_id));
                     }
