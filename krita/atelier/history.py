@@ -13,7 +13,7 @@ from .strip import THUMBNAIL
 from .widgets import Words, button
 
 _Role = QtCore.Qt.ItemDataRole.UserRole
-_Margin = QtWidgets.QStyle.PixelMetric.PM_FocusFrameHMargin
+_MARGIN = QtWidgets.QStyle.PixelMetric.PM_FocusFrameHMargin
 _WRAPPED = QtCore.Qt.TextFlag.TextWordWrap
 FRESH = 15.0
 """Seconds in which the list is not asked for anew when it is looked at again."""
@@ -195,7 +195,7 @@ class _Entry(QtWidgets.QStyledItemDelegate):
     def sizeHint(self, option: Any, index: Any) -> QtCore.QSize:  # noqa: N802, Qt's name
         """In pixels, of a row."""
         view: Any = self.parent()
-        hint, margin = super().sizeHint(option, index), view.style().pixelMetric(_Margin) + 1
+        hint, margin = super().sizeHint(option, index), view.style().pixelMetric(_MARGIN) + 1
         width = view.viewport().width() - 2 * view.spacing() - view.iconSize().width() - 6 * margin
         words = view.fontMetrics().boundingRect(0, 0, width, 0, _WRAPPED, index.data())
         return QtCore.QSize(hint.width(), max(hint.height(), words.height() + 2 * margin))

@@ -23,6 +23,9 @@ use crate::process;
 /// Source of the events that stand for EC2's: the emulator refuses `aws.ec2`.
 const EVENT_SOURCE: &str = "local.ec2";
 
+/// Most lines of a log that are told at once: CloudWatch's own limit.
+const LOG_PAGE: usize = 10_000;
+
 /// A running emulator.
 #[derive(Debug)]
 pub(crate) struct Emulator {
@@ -267,14 +270,21 @@ impl Calls {
         let mut lines = Vec::new();
         let groups = self.logs("DescribeLogGroups", &json!({})).await?;
         for group in list(&groups, "logGroups") {
-            let mut call = json!({ "logGroupName": group["logGroupName"] });
+            let mut call = json!({ "logGroupName": group["logGroupName"], "limit": LOG_PAGE });
             loop {
                 let page = self.logs("FilterLogEvents", &call).await?;
-                let texts = list(&page, "events").into_iter();
+                let mut events = list(&page, "events");
+                // The emulator has no next page: it goes on with all of the last moment, of which more may have been cut off.
+                let full = events.len() >= LOG_PAGE;
+                if full {
+                    call["startTime"] = events[events.len() - 1]["timestamp"].clone();
+                    events.retain(|it| it["timestamp"].as_u64() < call["startTime"].as_u64());
+                    ensure!(!events.is_empty(), "{LOG_PAGE} lines of a log are of one moment");
+                }
+                let texts = events.iter();
                 lines.extend(texts.filter_map(|it| it["message"].as_str().map(str::to_owned)));
-                match page["nextToken"].as_str().filter(|next| call["nextToken"] != **next) {
-                    Some(next) => call["nextToken"] = next.into(),
-                    None => break,
+                if !full {
+                    break;
                 }
             }
         }

@@ -18,6 +18,19 @@ use crate::{
 
 const DAY: Millis = Millis(24 * 60 * 60 * 1000);
 
+fn run(claimed_at: Millis) -> model::Run {
+    model::Run {
+        run_id: run_id(),
+        worker_id: model::WorkerId::new("w"),
+        generation: None,
+        claimed_at,
+        lease_until: NOW,
+        deadline: NOW,
+        seq: 0,
+        progress: 0.0,
+    }
+}
+
 fn id(number: u64) -> String {
     format!("01a05cd7-2a00-7000-8000-{number:012x}")
 }
@@ -98,17 +111,7 @@ async fn a_record_has_all_that_is_known_and_the_item_goes_a_week_later() {
     };
     world
         .alter_task(&task, |task| {
-            let run = model::Run {
-                run_id: run_id(),
-                worker_id: model::WorkerId::new("w"),
-                generation: None,
-                claimed_at: NOW - seconds(20),
-                lease_until: NOW,
-                deadline: NOW,
-                seq: 0,
-                progress: 0.0,
-            };
-            task.start(run).unwrap();
+            task.start(run(NOW - seconds(20))).unwrap();
             task.end_run(run_id(), Outcome::Succeeded(done, RunTimes::default()), NOW)
                 .unwrap();
         })
@@ -211,17 +214,7 @@ async fn clocks_that_differ_lose_nothing() {
     let began = midnight - minutes(2);
     world
         .alter_task(&task, |task| {
-            let run = model::Run {
-                run_id: run_id(),
-                worker_id: model::WorkerId::new("w"),
-                generation: None,
-                claimed_at: began,
-                lease_until: began,
-                deadline: began,
-                seq: 0,
-                progress: 0.0,
-            };
-            task.start(run).unwrap();
+            task.start(run(began)).unwrap();
             let done = TaskResult {
                 key: format!("results/{}/{}", task.task_id, run_id()),
                 offsets: vec![0],

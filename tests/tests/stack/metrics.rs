@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use cloud::Write;
+use cloud::{Write, on_conflict};
 use local::{Stack, metrics};
 use model::{MicroUsd, Millis, Worker, WorkerId, WorkerState, metrics::TABLE, worker_api::PROTOCOL};
 use serde_json::{Value, json};
@@ -84,16 +84,20 @@ pub(crate) async fn of_a_picture(studio: Studio) -> Result<()> {
 /// damaged) is said in a machine's place: it comes up, paints, and its ComfyUI goes. Its instance type is none that CloudWatch takes.
 pub(crate) async fn of_what_only_a_machine_knows(studio: Studio) -> Result<()> {
     let (stack, now) = (&studio.stack, cloud::now());
-    let mut pool = stack.store().get(&studio.pool).await?.context("no pool")?;
-    (pool.max_workers, pool.monthly_limit) = (1, Some(MicroUsd(1_000_000)));
     let mut worker = Worker::launching(WorkerId::new("w-by-its-word"), studio.pool.clone(), now);
     (worker.generation, worker.protocol) = (1, Some(PROTOCOL));
     (worker.state, worker.instance_type) = (WorkerState::Warming, Some("a new type".to_owned()));
     // Another one, of an hour ago, never came up.
     let asked = Millis(now.0 - 3_600_000);
     let mut late = Worker::launching(WorkerId::new("w-that-never-came"), studio.pool.clone(), asked);
-    let writes = [Write::put(&mut pool)?, Write::put(&mut worker)?, Write::put(&mut late)?];
-    stack.store().commit(writes).await?;
+    on_conflict!({
+        let Some(mut pool) = stack.store().get(&studio.pool).await? else {
+            return Ok(());
+        };
+        (pool.max_workers, pool.monthly_limit) = (1, Some(MicroUsd(1_000_000)));
+        let writes = [Write::put(&mut pool)?, Write::put(&mut worker)?, Write::put(&mut late)?];
+        stack.store().commit(writes).await
+    })?;
     let machine = stack.signer().worker(&worker, now, Duration::from_mins(5))?;
     let machine = studio.painter.with_token(machine);
     let say = async |what: &str, body: Value| {
