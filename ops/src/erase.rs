@@ -115,7 +115,8 @@ fn stays(arguments: &Arguments) -> String {
     format!(
         "{account}What stays: {} LoRAs and models that were uploaded are the team's (`ops lora`, `ops model`). Usage, credits and the \
          audit list (400 days) name the user. Counts of what was asked for (13 months) have a hash of their id for each five minutes, and \
-         forecasts are of all painters together.",
+         forecasts are of all painters together. What the user has preferred among others' variants stays with \
+         those, 90 days at most.",
         erase::LEFT
     )
 }
