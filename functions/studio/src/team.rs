@@ -6,7 +6,7 @@ use web::Visitor;
 
 use crate::{
     read::{Member, Seen},
-    words::{name, to},
+    words::{many, name, to},
 };
 
 /// The visitor's team.
@@ -16,7 +16,10 @@ pub(crate) fn team(visitor: &Visitor, seen: &Seen, backlog: &[BacklogEntry]) -> 
     html! {
         section #team data-live="" {
             h2 { "Team " (name(visitor.account.team.as_str())) }
-            p { (seen.members.len()) " painters" @if seen.more_members.is_some() { " here, and more" } "; " (spent) " credits spent this month." }
+            p {
+                (many(seen.members.len() as u64, "painter")) @if seen.more_members.is_some() { " here, and more" } "; "
+                (many(spent, "credit")) " spent this month."
+            }
             div.scroll tabindex="0" role="region" aria-label="The team" {
                 table {
                     thead { tr {

@@ -25,6 +25,11 @@ pub(crate) fn hours(time: Duration) -> String {
     format!("{:.1} h", time.as_secs_f64() / 3600.0)
 }
 
+/// So many of what one is called.
+pub(crate) fn many(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// An amount.
 pub(crate) fn usd(amount: MicroUsd) -> String {
     format!("US$ {:.2}", amount.0 as f64 / 1e6)

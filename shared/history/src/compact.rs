@@ -120,8 +120,9 @@ async fn put_together(bucket: &Bucket, day: &str, team: &str, keys: &[String]) -
     let good: Vec<_> = read.into_iter().flatten().collect();
     let new: Vec<String> = good.iter().flat_map(|(_, lines)| lines.clone()).collect();
     if !new.is_empty() {
-        write_day(bucket, &day_key(day, team), &new).await?;
+        // First, so that what cannot go into a day's file that is damaged is in the lists all the same.
         index(bucket, &new).await?;
+        write_day(bucket, &day_key(day, team), &new).await?;
     }
     let gone = good.iter().map(async |(key, _)| bucket.delete(key).await);
     let _: Vec<()> = stream::iter(gone).buffer_unordered(AT_ONCE).try_collect().await?;

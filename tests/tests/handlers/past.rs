@@ -305,9 +305,12 @@ async fn a_record_that_is_damaged_or_gone_takes_no_other_along() {
         .find(|it| *it != damaged);
     let day = day.unwrap();
     let of_day = cut(&day).await;
-    // But not into a day's file that cannot be read, which is told and written over by nobody.
+    // But not into a day's file that cannot be read, which is told and written over by nobody: the record stays a file of its
+    // own, and is in the lists.
     assert!(world.put_together(NOW).await.is_err());
     assert!(bucket.read(&day).await.unwrap().unwrap().bytes.len() < of_day.len());
+    assert!(bucket.list("archive/", None).await.unwrap().contains(&damaged));
+    assert_eq!(listed().await, 3);
     // Its tasks are found by their list, without what they were asked with.
     expired(&world, tasks[2]).await;
     let look = async || {

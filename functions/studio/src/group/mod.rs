@@ -14,7 +14,7 @@ use web::{Frame, Page, Problem, Tongue, Visitor, origin};
 use crate::{
     App,
     own::stands,
-    words::{name, to},
+    words::{many, name, to},
 };
 
 const STYLE: &str = include_str!("group.css");
@@ -140,7 +140,7 @@ fn summary(seen: &Seen) -> Markup {
     html! {
         p role="status" {
             (words.join(", ")) ". "
-            (seen.cost().credits_needed()) " credits" @if !seen.is_finished() { " at most" } "."
+            (many(seen.cost().credits_needed(), "credit")) @if !seen.is_finished() { " at most" } "."
         }
         @if !seen.is_finished() { p { a.button.quiet.small href="page" { "Look again" } } }
     }
