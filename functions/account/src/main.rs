@@ -16,6 +16,9 @@ use cloud::{
 use lambda_runtime::Error;
 use model::TeamId;
 
+#[global_allocator]
+static ALLOCATOR: cloud::Allocator = cloud::Allocator;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     cloud::start(Box::pin(start())).await

@@ -11,6 +11,9 @@ use claim::{
 use cloud::{Cloud, Config, config::process_env, token::Signer};
 use lambda_runtime::Error;
 
+#[global_allocator]
+static ALLOCATOR: cloud::Allocator = cloud::Allocator;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     cloud::start(Box::pin(start())).await

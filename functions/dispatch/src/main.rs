@@ -6,6 +6,9 @@ use dispatch::App;
 use fleet::ec2::{FleetConfig, connect};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
+#[global_allocator]
+static ALLOCATOR: cloud::Allocator = cloud::Allocator;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     cloud::start(Box::pin(start())).await

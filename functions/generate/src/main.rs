@@ -7,6 +7,9 @@ use cloud::{Cloud, Config, config::process_env};
 use generate::{App, routes};
 use lambda_runtime::Error;
 
+#[global_allocator]
+static ALLOCATOR: cloud::Allocator = cloud::Allocator;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     cloud::start(Box::pin(start())).await

@@ -7,6 +7,9 @@ use fleet::ec2::{FleetConfig, connect};
 use idle_reaper::App;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
+#[global_allocator]
+static ALLOCATOR: cloud::Allocator = cloud::Allocator;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     cloud::start(Box::pin(start())).await

@@ -6,6 +6,9 @@ use cloud::{Cloud, Config, metrics::measured};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use progress_push::App;
 
+#[global_allocator]
+static ALLOCATOR: cloud::Allocator = cloud::Allocator;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     cloud::start(Box::pin(start())).await

@@ -7,6 +7,9 @@ use cloud::{Cloud, config::process_env};
 use lambda_runtime::Error;
 use studio::{App, routes};
 
+#[global_allocator]
+static ALLOCATOR: cloud::Allocator = cloud::Allocator;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     cloud::start(Box::pin(start())).await
