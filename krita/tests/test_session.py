@@ -7,6 +7,7 @@ import unittest
 from world import API, BUCKET, PICTURES, TOKEN, Server, World, reply
 
 from core.effects import Reply, Trouble
+from core.growing import AFTER
 from core.jobs import State
 from core.loras import Upload
 from core.session import Phase
@@ -485,7 +486,7 @@ class Grows(unittest.TestCase):
         world.session.growing.looks = looks
         job = world.job()
         world.until(lambda: job.state is State.RUNNING)
-        world.step()
+        world.step(AFTER)
         return world, job
 
     def shown(self, world, job, number, jpeg=JPEG, run="run-1", **more):
@@ -539,6 +540,14 @@ class Grows(unittest.TestCase):
         for more in ({"task_id": "another"}, {"task_id": 7}, {"run_id": None}, {"seq": "1"}, {"seq": None}, {"seq": -1}):
             self.assertIsNone(self.shown(world, job, 1, **more), more)
         self.assertEqual(self.shown(world, job, 1), self.JPEG)
+
+    def test_a_picture_that_is_there_at_once_is_not_watched(self):
+        world = World().ready()
+        world.session.growing.looks = True
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING)
+        world.until(lambda: job.id in world.delivered)
+        self.assertEqual(self.looks(world), [])
 
     def test_a_live_picture_is_not_watched(self):
         world = World().ready()
