@@ -528,6 +528,27 @@ def comes_back(hands, report):
     report["layers"] = layers(document)
 
 
+def loses_worker(hands, report):
+    """The worker's process is killed amid a picture."""
+    document = new_document()
+    yield from ready(hands)
+    hands.choose("kind", "Generate")
+    hands.at("prompt").setPlainText("an interrupted picture")
+    hands.heard.clear()
+    hands.click("go")
+    yield lambda: any(it.startswith("Rendering") and it != "Rendering 0 %" for it in hands.heard)
+    (OUT / "kill").touch()
+    yield lambda: (OUT / "killed").exists()
+    report["before"] = len(hands.heard)
+    yield lambda: any("interrupted" in it for it in hands.heard)
+    hands.look("interrupted")
+    yield lambda: hands.results == 1
+    report["heard"] = hands.heard
+    hands.click("apply")
+    document.waitForDone()
+    report["layers"] = layers(document)
+
+
 def warm(hands, report):
     """Warm pictures, each from the click to the layer, in milliseconds; by polling if ATELIER_POLLS is set."""
     document = new_document()
