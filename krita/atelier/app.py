@@ -364,6 +364,8 @@ class Atelier(QtCore.QObject):
     def _perform(self, effect: Any) -> None:
         if isinstance(effect, effects.Call):
             self._http.send(effect)
+        elif isinstance(effect, effects.Approach):
+            self._http.approach(effect.url)
         elif isinstance(effect, effects.OpenSocket):
             self._socket.open(effect.url, effect.token)
         elif isinstance(effect, effects.SendSocket):

@@ -355,6 +355,19 @@ class Jobs(unittest.TestCase):
             self.assertEqual(len(world.server.tasks), len(jobs))
 
 
+    def test_where_pictures_come_from_is_approached_before_their_end(self):
+        world = World().ready()
+        first = world.job()
+        world.until(lambda: first.id in world.delivered)
+        self.assertEqual(world.approached, [], "nobody knows where that is")
+        second, before = world.job(), len(world.calls)
+        world.until(lambda: second.id in world.delivered)
+        self.assertEqual({url for url, _ in world.approached}, {BUCKET + "/"})
+        urls = [it.url for it in world.calls[before:]]
+        fetch = before + next(number for number, it in enumerate(urls) if it.startswith(BUCKET))
+        self.assertLessEqual(world.approached[0][1], fetch)
+
+
 class Loras(unittest.TestCase):
     def sends(self, world, answers):
         """A file, with these answers of `upload/lora`, one after the other."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Callable, Dict, Iterator, List, Optional
+from urllib.parse import urlsplit
 
 from . import requests, untrusted, words
 from .backoff import Backoff
 from .calls import Calls, is_passing
-from .effects import Deliver, KeepBlob, KeepJobs, Reply
+from .effects import Approach, Deliver, KeepBlob, KeepJobs, Reply
 from .following import Following
 from .jobs import MOST_JOBS, Job, State
 from .tongue import mark, say
@@ -18,6 +19,8 @@ POLL, POLL_LATER, POLL_BESIDE_SOCKET = 0.4, 1.5, 15.0
 # A picture that is warm is there within a second or two: whoever polls looks often at first, then ever less.
 POLL_AT_FIRST, FIRST = 0.15, 3.0
 """Seconds between two looks at a task: without a socket, the same while it waits in line, and with one."""
+NEAR = 0.3
+"""From this share on, a connection to where the pictures come from is kept up: a warm picture says no more than that before its end."""
 MOST_TRIES = 5
 """To send or fetch pictures by addresses that lead nowhere."""
 GONE = mark("The pictures of this request are gone. Paint it anew.")
@@ -52,6 +55,8 @@ class Desk:
         self.socket_is_open = False
         self._early: Dict[str, Dict[str, Any]] = {}
         self.groups = Following(self, calls, chance)
+        self._bucket: Optional[str] = None
+        """Where pictures were sent to or came from before."""
         self.credits: Optional[int] = None
         """Left of this month's budget."""
         kept = stored.get("jobs") if isinstance(stored, dict) else None
@@ -301,6 +306,8 @@ class Desk:
 
     def _settle(self, now: float, job: Job) -> None:
         """After a snapshot."""
+        if job.state is State.RUNNING and job.progress >= NEAR and self._bucket is not None:
+            self._effects.append(Approach(self._bucket))
         if job.state is State.FETCHING:
             self._tend(job).due = now
         elif job.is_over:
@@ -309,7 +316,8 @@ class Desk:
     def _fetch(self, job: Job, images: Dict[str, Any]) -> None:
         url, offsets = untrusted.address(images.get("url"), "https", "http"), images.get("offsets")
         if url is not None:
-            self._tend(job).busy = True
+            parts = urlsplit(url)
+            self._bucket, self._tend(job).busy = f"{parts.scheme}://{parts.netloc}/", True
             self._calls.blob("GET", url, lambda at, reply: self._fetched(at, job, offsets, reply))
 
     def _fetched(self, now: float, job: Job, offsets: Any, reply: Reply) -> None:
