@@ -326,8 +326,10 @@ def play(folder, display, address, token, invitation):
     look_at_everything(krita(folder, display, "everything", address, token))
     look_at_guided(krita(folder, display, "guided", address, token))
     look_at_recorded(krita(folder, display, "recorded", address, token), address, token)
-    for moment, in_front, *sizes in krita(folder, display, "enlarged", address, token)["enlarged"]:
+    report = krita(folder, display, "enlarged", address, token)
+    for moment, in_front, *sizes in report["enlarged"]:
         assert in_front and sizes == [[768, 640], [0, 0, 768, 640]], (moment, in_front, sizes)
+    assert "closed" in report["closed"][0] and report["closed"][1:] == [512, 512, 2], report  # another stays as large as it is
     opened = []
 
     def person(out):

@@ -19,8 +19,9 @@ POLL, POLL_LATER, POLL_BESIDE_SOCKET = 0.4, 1.5, 15.0
 # A picture that is warm is there within a second or two: whoever polls looks often at first, then ever less.
 POLL_AT_FIRST, FIRST = 0.15, 3.0
 """Seconds between two looks at a task: without a socket, the same while it waits in line, and with one."""
-NEAR = 0.3
-"""From this share on, a connection to where the pictures come from is kept up: a warm picture says no more than that before its end."""
+NEAR, APPROACH = 0.3, 5.0
+"""From this share on, a connection to where the pictures come from is kept up, looked at again after so many seconds: of a warm
+picture there may be no later word before its end."""
 MOST_TRIES = 5
 """To send or fetch pictures by addresses that lead nowhere."""
 GONE = mark("The pictures of this request are gone. Paint it anew.")
@@ -56,7 +57,8 @@ class Desk:
         self._early: Dict[str, Dict[str, Any]] = {}
         self.groups = Following(self, calls, chance)
         self._bucket: Optional[str] = None
-        """Where pictures were sent to or came from before."""
+        """Where pictures came from before."""
+        self._approached = -inf
         self.credits: Optional[int] = None
         """Left of this month's budget."""
         kept = stored.get("jobs") if isinstance(stored, dict) else None
@@ -306,7 +308,9 @@ class Desk:
 
     def _settle(self, now: float, job: Job) -> None:
         """After a snapshot."""
-        if job.state is State.RUNNING and job.progress >= NEAR and self._bucket is not None:
+        near = job.state is State.RUNNING and job.progress >= NEAR
+        if near and self._bucket is not None and now - self._approached >= APPROACH:
+            self._approached = now
             self._effects.append(Approach(self._bucket))
         if job.state is State.FETCHING:
             self._tend(job).due = now

@@ -454,15 +454,19 @@ def enlarged(hands, report):
     picture = QtGui.QImage(768, 640, QtGui.QImage.Format_RGB32)
     picture.fill(QtGui.QColor(0, 0, 255))
     report["enlarged"] = []
+
+    def result(document):
+        where = place(sys.modules["atelier.canvas"].document_id(document), 0, 0, 768, 640, enlarges=True)
+        job = sys.modules["atelier.core.jobs"].Job("enlarges", "enlarged", 7, where, {})
+        return sys.modules["atelier.results"].Result(job, 0, picture)
+
     for moment in ("it lies below", "another was just opened", "it is in front"):
         document = new_document()
         yield from settled(document)
         others = [new_document()] if moment != "it is in front" else []
         if moment == "it lies below":
             yield from settled(others[0])
-        where = place(sys.modules["atelier.canvas"].document_id(document), 0, 0, 768, 640, enlarges=True)
-        job = sys.modules["atelier.core.jobs"].Job("enlarges", "enlarged", 7, where, {})
-        app.apply(sys.modules["atelier.results"].Result(job, 0, picture))
+        app.apply(result(document))
         in_front = Krita.instance().activeDocument() == document
         for other in others:
             yield from closed(other)
@@ -473,6 +477,12 @@ def enlarged(hands, report):
         size = [document.width(), document.height()]
         report["enlarged"].append([moment, in_front, size, layers(document)[-1]["bounds"]])
         yield from all_closed()
+    document = new_document()
+    late = result(document)
+    yield from closed(document)
+    other = new_document()
+    yield from settled(other)
+    report["closed"] = [app.apply(late), other.width(), other.height(), len(layers(other))]
 
 
 def later(turns):
