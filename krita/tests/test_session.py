@@ -355,6 +355,24 @@ class Jobs(unittest.TestCase):
             self.assertEqual(len(world.server.tasks), len(jobs))
 
 
+    def test_who_hears_by_the_socket_does_not_wait_for_an_answer(self):
+        for works in (True, False):
+            world = World()
+            world.socket_works = works
+            world.ready().job()
+            world.step()
+            sent = next(dict(it.headers) for it in world.calls if it.url.endswith("/generate"))
+            self.assertEqual(sent.get("Prefer"), "respond-async" if works else None)
+
+    def test_live_goes_on_though_no_event_comes(self):
+        world = World().ready()
+        job, began = world.job(live=True), world.now
+        while job.id not in world.delivered:
+            world.server.work()
+            world.server.said.clear()
+            world.step()
+            self.assertLess(world.now - began, 5)
+
     def test_where_pictures_come_from_is_approached_before_their_end(self):
         world = World().ready()
         first = world.job()

@@ -15,10 +15,11 @@ from .following import Following
 from .jobs import MOST_JOBS, Job, State
 from .tongue import mark, say
 
-POLL, POLL_LATER, POLL_BESIDE_SOCKET = 0.4, 1.5, 15.0
+POLL, POLL_LATER, POLL_BESIDE_SOCKET, POLL_LIVE = 0.4, 1.5, 15.0, 3.0
 # A picture that is warm is there within a second or two: whoever polls looks often at first, then ever less.
 POLL_AT_FIRST, FIRST = 0.15, 3.0
-"""Seconds between two looks at a task: without a socket, the same while it waits in line, and with one."""
+"""Seconds between two looks at a task: without a socket, the same while it waits in line, with one, and with one at a live
+picture, for which the next stroke waits."""
 NEAR, APPROACH = 0.3, 5.0
 """From this share on, a connection to where the pictures come from is kept up, looked at again after so many seconds: of a warm
 picture there may be no later word before its end."""
@@ -243,8 +244,10 @@ class Desk:
             job.state, work.busy = State.UPLOADING, False
             return
         body = requests.with_pictures(job.workflow, blob, job.offsets, work.place, job.variants, job.record, job.live)
-        key = (("Idempotency-Key", job.id),)
-        self._calls.api("POST", "generate", lambda at, reply: self._submitted(at, job, reply), body, key)
+        headers = (("Idempotency-Key", job.id),)
+        if self.socket_is_open:  # which says more, and sooner, than a call that is kept open for the picture
+            headers += (("Prefer", "respond-async"),)
+        self._calls.api("POST", "generate", lambda at, reply: self._submitted(at, job, reply), body, headers)
 
     def _submitted(self, now: float, job: Job, reply: Reply) -> None:
         said = reply.json() or {}
@@ -301,7 +304,7 @@ class Desk:
         if job.state is State.CANCELING:
             return POLL_LATER
         if self.socket_is_open:
-            return POLL_BESIDE_SOCKET
+            return POLL_LIVE if job.live else POLL_BESIDE_SOCKET
         if now - self._tend(job).sent < FIRST:
             return POLL_AT_FIRST
         return POLL if job.state is not State.QUEUED or job.live else POLL_LATER
