@@ -18,7 +18,7 @@ from . import canvas
 from .core import effects
 from .core.again import again
 from .core.history import History, Past
-from .core.jobs import Job
+from .core.jobs import Job, Place
 from .core.levels import Level, Use
 from .core.loras import Upload
 from .core.requests import Kind, Wish, join
@@ -186,11 +186,11 @@ class Atelier(QtCore.QObject):
 
     def preview(self, result: Optional[Result]) -> None:
         """Shows a picture on its canvas, or none."""
-        document = canvas.document_by(result.job.place.document)[0] if result is not None else None
+        document, place = _where(result) if result is not None else (None, None)
         if result is None or document is None:
             self._preview.hide()
         else:
-            self._preview.show(result.image, replace(result.job.place, document=canvas.document_id(document)))
+            self._preview.show(result.image, place)
 
     def look(self, looker: QtWidgets.QWidget, on: bool) -> None:
         """Whether a widget can be seen that shows pictures as they grow."""
@@ -276,14 +276,14 @@ class Atelier(QtCore.QObject):
 
     def apply(self, result: Result) -> Optional[str]:
         """Puts a picture where it belongs, as a layer; gives words if that is not quite so."""
-        document, is_its_own = canvas.document_by(result.job.place.document)
+        document, place = _where(result)
         if document is None:
             return say("Open a picture first.")
-        canvas.put(document, result.name, result.image, result.job.place)
+        canvas.put(document, result.name, result.image, place)
         task, records = result.job.task, self.session.records
         if task is not None and records.is_on(result.job.record):
             self._do(lambda _now: records.applied(task, result.number))
-        return None if is_its_own else say("Its own document is closed: it was put on this one.")
+        return None if place.document == result.job.place.document else say("Its own document is closed: it was put on this one.")
 
     # What happens
 
@@ -364,6 +364,8 @@ class Atelier(QtCore.QObject):
     def _perform(self, effect: Any) -> None:
         if isinstance(effect, effects.Call):
             self._http.send(effect)
+        elif isinstance(effect, effects.Approach):
+            self._http.approach(effect.url)
         elif isinstance(effect, effects.OpenSocket):
             self._socket.open(effect.url, effect.token)
         elif isinstance(effect, effects.SendSocket):
@@ -395,6 +397,15 @@ class Atelier(QtCore.QObject):
             elif not delivery.job.live:
                 self.session.desk.unreadable(delivery.job)
         del self.results[:-MOST_RESULTS]
+
+
+def _where(result: Result) -> Tuple[Optional[Any], Place]:
+    """The document that a picture goes to, and where there. Another one than its own stays as large as it is."""
+    place = result.job.place
+    document, is_its_own = canvas.document_by(place.document)
+    if document is None or is_its_own:
+        return document, place
+    return document, replace(place, document=canvas.document_id(document), enlarges=False)
 
 
 def _known(value: str, values: List[str]) -> str:

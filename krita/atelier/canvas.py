@@ -182,6 +182,7 @@ def decode(file: bytes) -> Optional["QtGui.QImage"]:
 def put(document: Any, name: str, image: "QtGui.QImage", place: Place) -> None:
     """Puts a picture where it belongs, and so that it can be seen should the canvas be another one by now."""
     if place.enlarges and (document.width(), document.height()) != (image.width(), image.height()):
+        bring_to_front(document)
         resolution = round(document.resolution())
         document.scaleImage(image.width(), image.height(), resolution, resolution, "Bicubic")
         document.waitForDone()
@@ -189,6 +190,20 @@ def put(document: Any, name: str, image: "QtGui.QImage", place: Place) -> None:
     seen = area.grown(0, bounds(document))
     outside = seen.width <= 0 or seen.height <= 0
     add_layer(document, name, image, (0, 0) if outside else (place.x, place.y))
+
+
+def bring_to_front(document: Any) -> None:
+    """Shows a document's canvas, if it has one, and draws its window.
+
+    Krita draws a canvas whose size was changed by the OpenGL that drew last. Where that is another canvas's, which is
+    closed later, Krita crashes.
+    """
+    for window in Krita.instance().windows():
+        views = [it for it in (window.activeView(), *window.views()) if it is not None and it.document() == document]
+        if views:
+            views[0].setVisible()
+            window.qwindow().repaint()
+            return
 
 
 def add_layer(document: Any, name: str, image: "QtGui.QImage", at: Tuple[int, int], visible: bool = True) -> Any:

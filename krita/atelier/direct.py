@@ -1,4 +1,5 @@
-"""The API's calls with a body over sockets of our own, on which head and body leave together and at once.
+"""Calls over sockets of our own, on which head and body leave together and at once: those with a body, and any other where such a
+connection lies idle, as one does that was opened ahead of a picture.
 
 Qt's own client writes both apart and leaves Nagle's algorithm on: the body waits until the head is acknowledged, a round trip and
 whatever the server puts that off by, often 40 ms. Only what goes well ends here: where a proxy is to be used, or a
@@ -32,7 +33,7 @@ class _Line(QtCore.QObject):
     def __init__(self, direct: "Direct", place: Place) -> None:
         super().__init__()
         self.place, self._direct = place, direct
-        self.idle_since = 0.0
+        self.idle_since = time.time()
         self._call: Optional[Call] = None
         self._words = b""
         self._up = False
@@ -78,7 +79,7 @@ class _Line(QtCore.QObject):
     @property
     def is_fresh(self) -> bool:
         """Whether it can be trusted to be there still."""
-        return self._up and 0 <= time.time() - self.idle_since < KEPT
+        return 0 <= time.time() - self.idle_since < KEPT
 
     def _forget_answer(self) -> None:
         self._begun, self._head, self._body, self._size = False, None, [], 0
@@ -171,22 +172,23 @@ class Direct:
     def send(self, call: Call) -> bool:
         """Sends a call, unless that is for another way."""
         url = QtCore.QUrl(call.url)
-        if call.file is not None or call.body is None or len(call.body) > MOST_BODY:
-            return False
-        if url.scheme() not in ("http", "https"):
-            return False
-        if not url.isValid() or not url.host() or url.userInfo():
+        if call.file is not None or len(call.body or b"") > MOST_BODY or not _is_ours(url):
             return False
         protocol = h11.Connection(h11.CLIENT)
         try:
             words = _words(protocol, call, url)
         except h11.LocalProtocolError:
             return False
-        line = self._line(url)
+        line = self._idle(url) or (self._new(url) if call.body is not None else None)
         if line is None:
             return False
         line.send(call, words, protocol)
         return True
+
+    def approach(self, url: "QtCore.QUrl") -> None:
+        """Connects ahead of a call, unless that was done."""
+        if _is_ours(url) and self._idle(url) is None:
+            self._new(url)
 
     def lost(self, line: _Line) -> None:
         """A connection is gone."""
@@ -201,29 +203,40 @@ class Direct:
         else:
             self.answered(call, reply)
 
-    def _line(self, url: "QtCore.QUrl") -> Optional[_Line]:
-        secure = url.scheme() == "https"
-        place = (secure, url.host(_Encoded), url.port(443 if secure else 80))
+    def _idle(self, url: "QtCore.QUrl") -> Optional[_Line]:
         for line in [it for it in self._lines if it.is_idle]:
             if not line.is_fresh:
                 self.lost(line)
-            elif line.place == place:
+            elif line.place == _place(url):
                 return line
+        return None
+
+    def _new(self, url: "QtCore.QUrl") -> Optional[_Line]:
         proxies = QtNetwork.QNetworkProxyFactory.proxyForQuery(QtNetwork.QNetworkProxyQuery(url))
         if len(self._lines) >= MOST_LINES or not proxies:
             return None
         if proxies[0].type() != QtNetwork.QNetworkProxy.ProxyType.NoProxy:
             return None
-        line = _Line(self, place)
+        line = _Line(self, _place(url))
         self._lines.append(line)
         return line
+
+
+def _is_ours(url: "QtCore.QUrl") -> bool:
+    return url.scheme() in ("http", "https") and url.isValid() and bool(url.host()) and not url.userInfo()
+
+
+def _place(url: "QtCore.QUrl") -> Place:
+    secure = url.scheme() == "https"
+    return secure, url.host(_Encoded), url.port(443 if secure else 80)
 
 
 def _words(protocol: Any, call: Call, url: "QtCore.QUrl") -> bytes:
     query = url.query(_Encoded)
     target = (url.path(_Encoded) or "/") + ("?" + query if query else "")
     body = call.body or b""
-    headers = [("Host", url.authority(_Encoded)), *call.headers, ("Content-Length", str(len(body)))]
+    headers = [("Host", url.authority(_Encoded)), *call.headers]
+    headers += [("Content-Length", str(len(body)))] if call.body is not None else []
     headers += [("Accept-Encoding", "identity"), ("User-Agent", "Atelier for Krita")]
     return b"".join(
         protocol.send(it)

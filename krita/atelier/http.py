@@ -92,6 +92,10 @@ class Http:
         if not self._direct.send(call):
             self._by_manager(call)
 
+    def approach(self, url: str) -> None:
+        """Connects ahead of a call."""
+        self._direct.approach(QtCore.QUrl(url))
+
     def _by_manager(self, call: Call) -> None:
         request = _Request(QtCore.QUrl(call.url))
         request.setAttribute(_Request.Attribute.RedirectPolicyAttribute, _Request.RedirectPolicy.ManualRedirectPolicy)

@@ -226,6 +226,32 @@ class Posts(Calls):
         self.assertEqual([it.body for it in self.talk(hangs_up, 3)], [b"good"] * 3)
         self.assertGreaterEqual(len(self.server.heard), 2)
 
+    def test_what_has_no_body_goes_by_a_connection_that_was_opened_ahead(self):
+        large = b"x" * 3_000_000
+
+        def answers(client):
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + large)
+
+        server, replies = Server(answers), []
+        http = Http(lambda _number, reply: replies.append(reply), lambda *_: None)
+        for _ in range(3):
+            http.approach(f"http://127.0.0.1:{server.port}/")
+        http.send(Call(1, "GET", f"http://127.0.0.1:{server.port}/a?b=%20", (), None, LONG, 4_000_000))
+        wait(lambda: replies)
+        self.assertEqual(replies[0].body, large)
+        self.assertEqual(len(server.heard), 1)
+        self.assertTrue(server.heard[0].startswith(b"GET /a?b=%20 HTTP/1.1\r\n"), server.heard)
+        self.assertNotIn(b"Content-Length", server.heard[0])
+
+    def test_nobody_there_to_be_approached(self):
+        replies = []
+        http = Http(lambda _number, reply: replies.append(reply), lambda *_: None)
+        for address in ("http://127.0.0.1:9/", "https://127.0.0.1:9/", "no address", "ftp://127.0.0.1/", ""):
+            http.approach(address)
+        http.send(Call(1, "GET", "http://127.0.0.1:9/a", (), None, LONG, 1000))
+        wait(lambda: replies)
+        self.assertEqual([it.trouble for it in replies], [Trouble.REFUSED])
+
     def test_an_answer_in_pieces_without_a_length(self):
         def answers(client):
             for it in (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r", b"\nContent-Type: a\r\n\r\nha", b"lf"):

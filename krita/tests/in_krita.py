@@ -146,6 +146,41 @@ class Gate(threading.Thread):
         self._listen(self.port)
 
 
+def workers():
+    """Processes of the stack's workers."""
+    parents, names = {}, {}
+    for it in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            name, rest = it.read_text().split(" (", 1)[1].rsplit(") ", 1)
+            pid = int(it.parent.name)
+            parents[pid], names[pid] = int(rest.split()[1]), name
+
+    def is_ours(pid):
+        return pid == os.getpid() or (pid in parents and is_ours(parents[pid]))
+
+    return [pid for pid, name in names.items() if name == "worker" and is_ours(pid)]
+
+
+def kill_worker(out):
+    """Kills them once, where the scene asks for that."""
+    if (out / "kill").exists() and not (out / "killed").exists():
+        found = workers()
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+        if found:
+            (out / "killed").touch()
+
+
+def look_at_interrupted(report):
+    """The picture was rendered anew, and the docker said why."""
+    later = report["heard"][report["before"] :]
+    said = next(number for number, it in enumerate(later) if it == "The render was interrupted; the picture starts again.")
+    shares = [int(it.split()[1]) for it in later[said:] if re.fullmatch(r"Rendering \d+ %", it)]
+    assert shares and shares == sorted(shares), report
+    assert not any("fail" in it.lower() or "try" in it.lower() for it in later), report
+    assert len(report["layers"]) == 2, report
+
+
 def approve(url, invitation):
     """Lets the device in, as a person with an invitation does."""
     assert "Atelier for Krita" in urllib.request.urlopen(url).read().decode()
@@ -291,6 +326,10 @@ def play(folder, display, address, token, invitation):
     look_at_everything(krita(folder, display, "everything", address, token))
     look_at_guided(krita(folder, display, "guided", address, token))
     look_at_recorded(krita(folder, display, "recorded", address, token), address, token)
+    report = krita(folder, display, "enlarged", address, token)
+    for moment, in_front, *sizes in report["enlarged"]:
+        assert in_front and sizes == [[768, 640], [0, 0, 768, 640]], (moment, in_front, sizes)
+    assert "closed" in report["closed"][0] and report["closed"][1:] == [512, 512, 2], report  # another stays as large as it is
     opened = []
 
     def person(out):
@@ -318,6 +357,8 @@ def play(folder, display, address, token, invitation):
     report = krita(folder, display, "comes_back", through, token, meanwhile=breaker)
     assert report["offered"].startswith("a long picture (seed"), report
     assert len(report["layers"]) == 2, report
+    more = {"ATELIER_PATIENCE": "90"}  # the lease of a worker that is silent, and a render
+    look_at_interrupted(krita(folder, display, "loses_worker", address, token, meanwhile=kill_worker, more=more))
 
 
 def main():

@@ -7,6 +7,7 @@ import unittest
 from world import API, BUCKET, PICTURES, TOKEN, Server, World, reply
 
 from core.effects import Reply, Trouble
+from core.growing import AFTER
 from core.jobs import State
 from core.loras import Upload
 from core.session import Phase
@@ -354,6 +355,37 @@ class Jobs(unittest.TestCase):
             self.assertEqual(len(world.server.tasks), len(jobs))
 
 
+    def test_who_hears_by_the_socket_does_not_wait_for_an_answer(self):
+        for works in (True, False):
+            world = World()
+            world.socket_works = works
+            world.ready().job()
+            world.step()
+            sent = next(dict(it.headers) for it in world.calls if it.url.endswith("/generate"))
+            self.assertEqual(sent.get("Prefer"), "respond-async" if works else None)
+
+    def test_live_goes_on_though_no_event_comes(self):
+        world = World().ready()
+        job, began = world.job(live=True), world.now
+        while job.id not in world.delivered:
+            world.server.work()
+            world.server.said.clear()
+            world.step()
+            self.assertLess(world.now - began, 5)
+
+    def test_where_pictures_come_from_is_approached_before_their_end(self):
+        world = World().ready()
+        first = world.job()
+        world.until(lambda: first.id in world.delivered)
+        self.assertEqual(world.approached, [], "nobody knows where that is")
+        second, before = world.job(), len(world.calls)
+        world.until(lambda: second.id in world.delivered)
+        self.assertEqual([url for url, _ in world.approached], [BUCKET + "/"])
+        urls = [it.url for it in world.calls[before:]]
+        fetch = before + next(number for number, it in enumerate(urls) if it.startswith(BUCKET))
+        self.assertLessEqual(world.approached[0][1], fetch)
+
+
 class Loras(unittest.TestCase):
     def sends(self, world, answers):
         """A file, with these answers of `upload/lora`, one after the other."""
@@ -485,7 +517,7 @@ class Grows(unittest.TestCase):
         world.session.growing.looks = looks
         job = world.job()
         world.until(lambda: job.state is State.RUNNING)
-        world.step()
+        world.step(AFTER)
         return world, job
 
     def shown(self, world, job, number, jpeg=JPEG, run="run-1", **more):
@@ -539,6 +571,14 @@ class Grows(unittest.TestCase):
         for more in ({"task_id": "another"}, {"task_id": 7}, {"run_id": None}, {"seq": "1"}, {"seq": None}, {"seq": -1}):
             self.assertIsNone(self.shown(world, job, 1, **more), more)
         self.assertEqual(self.shown(world, job, 1), self.JPEG)
+
+    def test_a_picture_that_is_there_at_once_is_not_watched(self):
+        world = World().ready()
+        world.session.growing.looks = True
+        job = world.job()
+        world.until(lambda: job.state is State.RUNNING)
+        world.until(lambda: job.id in world.delivered)
+        self.assertEqual(self.looks(world), [])
 
     def test_a_live_picture_is_not_watched(self):
         world = World().ready()

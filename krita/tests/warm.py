@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long a warm picture takes from the click to the layer, in a real Krita: `krita/tests/warm.py [LOCAL COMMAND]`.
+"""How long a warm picture takes from the click to the layer, in a real Krita: `krita/tests/warm.py [LOCAL COMMAND [SETTINGS]]`.
 
 The extension, by its socket and by polling, takes turns on one stack with a client that does what the benchmark (`cargo run
 -p local --bin bench`) does: sends the same request, asks every 15 ms, and has no canvas. Prints a table of medians. It says something on a machine that does nothing else.
@@ -77,10 +77,11 @@ def measure(folder, display, api, token, way, more):
 
 def main():
     command = shlex.split(sys.argv[1]) if len(sys.argv) > 1 else in_krita.STACK
+    settings = sys.argv[2] if len(sys.argv) > 2 else SETTINGS
     folder = Path(tempfile.mkdtemp(prefix="atelier-warm-"))
     try:
         with contextlib.ExitStack() as up:
-            api, token, _ = up.enter_context(in_krita.stack(command, folder, "20ms", SETTINGS))
+            api, token, _ = up.enter_context(in_krita.stack(command, folder, "20ms", settings))
             display = up.enter_context(in_krita.screen(folder))
             in_krita.install(folder)
             socket = measure(folder, display, api, token, "socket", {})

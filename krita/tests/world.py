@@ -200,7 +200,7 @@ class World:
         self.blobs = {}
         self.tokens = []
         self.pages = []
-        self.calls = []
+        self.calls, self.approached = [], []
         self.sent = []
         self.socket_works = True
         self.socket_is_up = False
@@ -243,6 +243,8 @@ class World:
             if isinstance(effect, effects.Call):
                 self.calls.append(effect)
                 self.waiting.append(effect)
+            elif isinstance(effect, effects.Approach):
+                self.approached.append((effect.url, len(self.calls)))
             elif isinstance(effect, effects.OpenSocket):
                 assert effect.token == TOKEN
                 self.opening = True

@@ -115,7 +115,10 @@ pub(crate) struct Submitted {
 /// Submits a task. With the header `Idempotency-Key` the same key of the same user names the same task.
 #[utoipa::path(
     post, path = "/v1/generate", tag = "painters", request_body = GenerateBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the task: a repeated call finds it")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the task: a repeated call finds it"),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: the call is not kept open for its picture"),
+    ),
     responses(
         (status = 200, body = Reply),
         (status = 400, body = ErrorBody, description = "Cannot be read or cannot be painted; the words say which"),
@@ -179,7 +182,11 @@ pub(crate) async fn submit(
     };
     let admitted = intake::admit(&cloud, &app.settings, &app.recent, &account, wanted, now).await?;
     let expected = admitted.eta.map(|eta| eta.done);
-    let time = hold::submit(lane, expected, admitted.woken, &app.settings);
+    let time = if hears_otherwise(&headers) {
+        Duration::ZERO
+    } else {
+        hold::submit(lane, expected, admitted.woken, &app.settings)
+    };
     let done = done_at_once(&app, &admitted.task, time, now).await;
     let usage = match &done {
         // Settled by now.
@@ -196,6 +203,16 @@ pub(crate) async fn submit(
         position: admitted.eta.map(|eta| eta.position),
         eta_s: admitted.eta.map(|eta| eta.done.as_secs()),
     })))
+}
+
+/// Whether the caller hears of the picture by its socket, sooner than by a call that looks for it. RFC 7240's word for that.
+fn hears_otherwise(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
 }
 
 /// The kind of picture of whoever paints along, which is no kind of request.

@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Callable, Dict, Iterator, List, Optional
+from urllib.parse import urlsplit
 
 from . import requests, untrusted, words
 from .backoff import Backoff
 from .calls import Calls, is_passing
-from .effects import Deliver, KeepBlob, KeepJobs, Reply
+from .effects import Approach, Deliver, KeepBlob, KeepJobs, Reply
 from .following import Following
 from .jobs import MOST_JOBS, Job, State
 from .tongue import mark, say
 
-POLL, POLL_LATER, POLL_BESIDE_SOCKET = 0.4, 1.5, 15.0
+POLL, POLL_LATER, POLL_BESIDE_SOCKET, POLL_LIVE = 0.4, 1.5, 15.0, 3.0
 # A picture that is warm is there within a second or two: whoever polls looks often at first, then ever less.
 POLL_AT_FIRST, FIRST = 0.15, 3.0
-"""Seconds between two looks at a task: without a socket, the same while it waits in line, and with one."""
+"""Seconds between two looks at a task: without a socket, the same while it waits in line, with one, and with one at a live
+picture, for which the next stroke waits."""
+NEAR, APPROACH = 0.3, 5.0
+"""From this share on, a connection to where the pictures come from is kept up, looked at again after so many seconds: of a warm
+picture there may be no later word before its end."""
 MOST_TRIES = 5
 """To send or fetch pictures by addresses that lead nowhere."""
 GONE = mark("The pictures of this request are gone. Paint it anew.")
@@ -52,6 +57,9 @@ class Desk:
         self.socket_is_open = False
         self._early: Dict[str, Dict[str, Any]] = {}
         self.groups = Following(self, calls, chance)
+        self._bucket: Optional[str] = None
+        """Where pictures came from before."""
+        self._approached = -inf
         self.credits: Optional[int] = None
         """Left of this month's budget."""
         kept = stored.get("jobs") if isinstance(stored, dict) else None
@@ -236,8 +244,10 @@ class Desk:
             job.state, work.busy = State.UPLOADING, False
             return
         body = requests.with_pictures(job.workflow, blob, job.offsets, work.place, job.variants, job.record, job.live)
-        key = (("Idempotency-Key", job.id),)
-        self._calls.api("POST", "generate", lambda at, reply: self._submitted(at, job, reply), body, key)
+        headers = (("Idempotency-Key", job.id),)
+        if self.socket_is_open:  # which says more, and sooner, than a call that is kept open for the picture
+            headers += (("Prefer", "respond-async"),)
+        self._calls.api("POST", "generate", lambda at, reply: self._submitted(at, job, reply), body, headers)
 
     def _submitted(self, now: float, job: Job, reply: Reply) -> None:
         said = reply.json() or {}
@@ -294,13 +304,17 @@ class Desk:
         if job.state is State.CANCELING:
             return POLL_LATER
         if self.socket_is_open:
-            return POLL_BESIDE_SOCKET
+            return POLL_LIVE if job.live else POLL_BESIDE_SOCKET
         if now - self._tend(job).sent < FIRST:
             return POLL_AT_FIRST
         return POLL if job.state is not State.QUEUED or job.live else POLL_LATER
 
     def _settle(self, now: float, job: Job) -> None:
         """After a snapshot."""
+        near = job.state is State.RUNNING and job.progress >= NEAR
+        if near and self._bucket is not None and now - self._approached >= APPROACH:
+            self._approached = now
+            self._effects.append(Approach(self._bucket))
         if job.state is State.FETCHING:
             self._tend(job).due = now
         elif job.is_over:
@@ -309,7 +323,8 @@ class Desk:
     def _fetch(self, job: Job, images: Dict[str, Any]) -> None:
         url, offsets = untrusted.address(images.get("url"), "https", "http"), images.get("offsets")
         if url is not None:
-            self._tend(job).busy = True
+            parts = urlsplit(url)
+            self._bucket, self._tend(job).busy = f"{parts.scheme}://{parts.netloc}/", True
             self._calls.blob("GET", url, lambda at, reply: self._fetched(at, job, offsets, reply))
 
     def _fetched(self, now: float, job: Job, offsets: Any, reply: Reply) -> None:

@@ -40,6 +40,13 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Approach:
+    """Connects to where a call is about to go."""
+
+    url: str
+
+
+@dataclass(frozen=True)
 class OpenSocket:
     """Connects the WebSocket; an open one is dropped."""
 

@@ -10,6 +10,9 @@ from . import untrusted
 from .jobs import Job, State
 from .link import Link
 
+AFTER = 1.0
+"""Seconds that a job is rendered before its picture is asked for: who is warm has the whole one by then, and what is seen of it
+on its way would only hold it up."""
 MOST = 12 * 1024
 """Bytes of one picture; the cloud sends no larger ones."""
 _JPEG = b"\xff\xd8\xff"
@@ -25,14 +28,15 @@ class Growing:
         """Id of the job whose picture this is."""
         self.picture: Optional[bytes] = None
         """A JPEG, as far as the picture is."""
-        self._run, self._seq = "", 0
+        self._run, self._seq, self._since = "", 0, 0.0
 
     def tick(self, now: float, link: Link, jobs: Iterable[Job]) -> None:
         """Asks for the picture of the first job that is rendered. A live one is there before anybody could look."""
         job = next((it for it in jobs if it.state is State.RUNNING and not it.live), None)
         if job is None or job.id != self.job:
             self.job, self.picture, self._run, self._seq = job.id if job is not None else None, None, "", 0
-        if job is not None and job.task and self.looks:
+            self._since = now
+        if job is not None and job.task and self.looks and now - self._since >= AFTER:
             link.look(now, job.task)
 
     def heard(self, event: Dict[str, Any], jobs: Dict[str, Job]) -> None:

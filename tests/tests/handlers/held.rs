@@ -9,7 +9,9 @@ use tasks::held;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::support::{MARA, NOW, POOL, TASK, WORKER, WORKER_SOCKET, World, run_id, seconds, task_id, wire};
+use crate::support::{
+    MARA, NOW, POOL, TASK, WORKER, WORKER_SOCKET, World, http, painter, run_id, seconds, task_id, wire,
+};
 
 const STATUS: &str = "POST /v1/status/{id}";
 
@@ -78,6 +80,22 @@ async fn a_brush_stroke_is_answered_with_its_picture() {
             "eta_s": answer["eta_s"],
         })
     );
+}
+
+#[tokio::test]
+async fn who_hears_of_it_otherwise_is_not_kept_waiting() {
+    for (prefers, status) in [
+        ("respond-async", "IN_QUEUE"),
+        ("wait=10, Respond-Async", "IN_QUEUE"),
+        ("wait=10", "COMPLETED"),
+    ] {
+        let world = holding("1m").await;
+        let worker = free_worker(&world).await;
+        let mut event = http("POST /v1/generate", "", Some(&painter(MARA)), &stroke());
+        event["headers"]["prefer"] = prefers.into();
+        let (answer, ()) = tokio::join!(world.http(event, NOW), render(&world, &worker, pictures()));
+        assert_eq!(answer.ok()["status"], status, "{prefers}");
+    }
 }
 
 #[tokio::test]

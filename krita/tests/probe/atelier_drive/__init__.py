@@ -447,6 +447,44 @@ def placed(hands, report):
     yield from closed(document)
 
 
+def enlarged(hands, report):
+    """Pictures that enlarge a document which the painter does not look at, while others open and close."""
+    yield from ready(hands)
+    app, place = sys.modules["atelier.app"].atelier(), sys.modules["atelier.core.jobs"].Place
+    picture = QtGui.QImage(768, 640, QtGui.QImage.Format_RGB32)
+    picture.fill(QtGui.QColor(0, 0, 255))
+    report["enlarged"] = []
+
+    def result(document):
+        where = place(sys.modules["atelier.canvas"].document_id(document), 0, 0, 768, 640, enlarges=True)
+        job = sys.modules["atelier.core.jobs"].Job("enlarges", "enlarged", 7, where, {})
+        return sys.modules["atelier.results"].Result(job, 0, picture)
+
+    for moment in ("it lies below", "another was just opened", "it is in front"):
+        document = new_document()
+        yield from settled(document)
+        others = [new_document()] if moment != "it is in front" else []
+        if moment == "it lies below":
+            yield from settled(others[0])
+        app.apply(result(document))
+        in_front = Krita.instance().activeDocument() == document
+        for other in others:
+            yield from closed(other)
+        drawn = document.topLevelNodes()[-1]
+        drawn.setPixelData(QByteArray(b"\x00\x00\xff\xff" * 10000), 600, 500, 100, 100)
+        document.refreshProjection()
+        yield from settled(document)
+        size = [document.width(), document.height()]
+        report["enlarged"].append([moment, in_front, size, layers(document)[-1]["bounds"]])
+        yield from all_closed()
+    document = new_document()
+    late = result(document)
+    yield from closed(document)
+    other = new_document()
+    yield from settled(other)
+    report["closed"] = [app.apply(late), other.width(), other.height(), len(layers(other))]
+
+
 def later(turns):
     """A few turns of Krita's event loop."""
     left = iter(range(turns))
@@ -497,6 +535,27 @@ def comes_back(hands, report):
     sys.modules["atelier.app"].atelier()._socket._socket.abort()
     yield lambda: hands.results == 9
     hands.click("apply")
+    report["layers"] = layers(document)
+
+
+def loses_worker(hands, report):
+    """The worker's process is killed amid a picture."""
+    document = new_document()
+    yield from ready(hands)
+    hands.choose("kind", "Generate")
+    hands.at("prompt").setPlainText("an interrupted picture")
+    hands.heard.clear()
+    hands.click("go")
+    yield lambda: any(it.startswith("Rendering") and it != "Rendering 0 %" for it in hands.heard)
+    (OUT / "kill").touch()
+    yield lambda: (OUT / "killed").exists()
+    report["before"] = len(hands.heard)
+    yield lambda: any("interrupted" in it for it in hands.heard)
+    hands.look("interrupted")
+    yield lambda: hands.results == 1
+    report["heard"] = hands.heard
+    hands.click("apply")
+    document.waitForDone()
     report["layers"] = layers(document)
 
 
