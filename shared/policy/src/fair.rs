@@ -52,7 +52,7 @@ pub fn advanced(virtual_time: u64, claimed_start: u64) -> Option<u64> {
     (claimed_start > virtual_time).then_some(claimed_start)
 }
 
-/// The fair order: who is more urgent is first of those with the same start tag, then who came first.
-pub fn order(entry: &BacklogEntry) -> (u64, Lane, TaskId) {
-    (entry.start_tag, entry.lane, entry.task_id)
+/// The fair order: of those with the same start tag the batch lane is last, then who came first is first.
+pub fn order(entry: &BacklogEntry) -> (u64, bool, TaskId) {
+    (entry.start_tag, entry.lane == Lane::Batch, entry.task_id)
 }

@@ -198,7 +198,7 @@ proptest! {
         let chosen = claim::choose(&backlog, &worker, &Estimates::default(), &Settings::default(), now);
         let place = |id: &TaskId| {
             let entry = backlog.iter().find(|entry| entry.task_id == *id).unwrap();
-            (entry.start_tag, entry.lane, entry.task_id)
+            (entry.start_tag, entry.lane == Lane::Batch, entry.task_id)
         };
         prop_assert!(chosen.iter().map(place).is_sorted());
         let live = backlog.iter().filter(|entry| entry.expires_at > now).map(|entry| entry.task_id);
