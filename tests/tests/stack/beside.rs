@@ -22,7 +22,10 @@ pub(crate) async fn a_run_is_taken_back_for_a_painter(studio: Studio) -> Result<
     let mut group = small(STEPS, 0)?;
     group["input"]["variants"] = json!({ "seeds": [1, 2] });
     let asked = director.ok("POST", "generate", Some(group.to_string())).await?;
-    let variant: TaskId = asked["id"].as_str().context("the reply has no task")?.parse()?;
+    let variant: TaskId = asked["variants"][0]["id"]
+        .as_str()
+        .context("the reply has no task")?
+        .parse()?;
     let before = studio.until_painting(variant).await?.run.context("no run")?;
     let brush = studio.painter.submit(&small(4, 2)?).await?;
     studio.finish(brush).await?;
