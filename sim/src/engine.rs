@@ -63,7 +63,8 @@ fn happens(studio: &mut Studio<'_>, event: Event, shown: &[Shown], end: u64) {
         Event::Ready { worker, life } if studio.hosts[worker].life == life => studio.ready(worker),
         Event::Stopped { worker, life } if studio.hosts[worker].life == life => studio.stopped(worker),
         Event::Lost { worker, life } if studio.hosts[worker].life == life => studio.falls_silent(worker),
-        Event::Ready { .. } | Event::Stopped { .. } | Event::Lost { .. } => {}
+        Event::Interrupted { worker, life } if studio.hosts[worker].life == life => studio.interrupted(worker),
+        Event::Ready { .. } | Event::Stopped { .. } | Event::Lost { .. } | Event::Interrupted { .. } => {}
         Event::Tick => {
             studio.tick();
             // After the last day only what still runs is seen to its end.

@@ -35,6 +35,8 @@ pub struct Stats {
     pub timeouts: u64,
     /// Which requests' they were.
     pub given_up: Vec<usize>,
+    /// Runs that were taken back for somebody who waited.
+    pub preempted: u64,
     /// What was learned of painters' pauses.
     pub hazard: Option<Hazard>,
     requests: usize,
@@ -57,6 +59,7 @@ impl Stats {
             requests: demand.requests.len(),
             timeouts: 0,
             given_up: Vec::new(),
+            preempted: 0,
             hazard: None,
             waits_s: Vec::new(),
             runs: 0,

@@ -131,12 +131,12 @@ pub(crate) fn pairs(pairs: &[Pair]) {
 /// What groups of variants do to the others.
 pub(crate) fn variants(rows: &[Variants]) {
     println!(
-        "| variants | others' p95 s | times | others beside a group | their p95 s | times | a group takes min | h/month |"
+        "| variants | others' p95 s | times | others beside a group | their p95 s | times | runs taken back | a group takes min | h/month |"
     );
-    println!("|--:|{}", "--:|".repeat(7));
+    println!("|--:|{}", "--:|".repeat(8));
     for it in rows {
         println!(
-            "| {} | {:.1} → {:.1} | {:.3} | {} | {:.1} → {:.1} | {:.3} | {:.1} | {:.1} → {:.1} |",
+            "| {} | {:.1} → {:.1} | {:.3} | {} | {:.1} → {:.1} | {:.3} | {:.1} | {:.1} | {:.1} → {:.1} |",
             it.variants,
             it.p95_without_s,
             it.p95_with_s,
@@ -145,6 +145,7 @@ pub(crate) fn variants(rows: &[Variants]) {
             it.beside_without_s,
             it.beside_with_s,
             it.beside_with_s / it.beside_without_s.max(1e-9),
+            it.preempted,
             it.done_min,
             it.hours_without,
             it.hours_with,

@@ -28,6 +28,8 @@ pub struct Variants {
     pub beside_with_s: f64,
     /// How many requests that were.
     pub beside: usize,
+    /// Runs of a group that were taken back, the mean.
+    pub preempted: f64,
     /// Until the last picture of a group is there, the mean, minutes.
     pub done_min: f64,
     /// GPU hours in 30 days without and with them.
@@ -68,6 +70,7 @@ pub fn beside(demand: &Demand, world: &World, variants: u64) -> Variants {
         beside_without_s: without.p95_of(|at| beside.binary_search(&at).is_ok()),
         beside_with_s: with.p95_of(|at| beside_flooded.binary_search(&at).is_ok()),
         beside: beside.len(),
+        preempted: with.preempted as f64 / groups.len().max(1) as f64,
         done_min: groups.iter().map(minutes).sum::<f64>() / groups.len().max(1) as f64,
         hours_without: without.hours() * month,
         hours_with: with.hours() * month,

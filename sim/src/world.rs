@@ -29,6 +29,9 @@ pub struct World {
     pub files: Option<Files>,
     /// Submit to claim on a warm worker (measured on the local stack: under 0.1 s).
     pub overhead_s: f64,
+    /// From the word that a run is taken back until its worker claims the next: up to two steps of [`Self::picture_s`] until its
+    /// sampler looks, and twice [`Self::overhead_s`].
+    pub interrupt_s: Range,
     /// Share of starts and launches without capacity (ICE).
     pub no_capacity: f64,
     /// Share of starts whose worker never registers.
@@ -134,6 +137,7 @@ impl Default for World {
             vram_models: 2,
             files: None,
             overhead_s: 0.1,
+            interrupt_s: (0.2, 0.8),
             no_capacity: 0.02,
             launch_fails: 0.001,
             lost_per_hour: 0.001,

@@ -75,8 +75,8 @@ fn in_hindsight_more_is_possible_but_not_all() {
     }
 }
 
-/// Forty variants twice a day in the batch lane: the others' p95 grows by no more than 1.1 times; beside a group it grows by
-/// less than the longest run, which is not interrupted.
+/// Forty variants twice a day in the batch lane: the others' p95 grows by no more than 1.1 times, in the minutes beside a group too,
+/// since its runs are taken back for them.
 #[test]
 fn a_group_of_forty_slows_nobody_down() {
     for painters in [12, 40] {
@@ -84,7 +84,8 @@ fn a_group_of_forty_slows_nobody_down() {
         let found = variants::beside(&demand, &World::default(), 40);
         assert!(found.times() <= 1.1, "{found:#?}");
         assert!(found.beside >= 10 && found.done_min > 1.0, "{found:#?}");
-        assert!(found.beside_with_s - found.beside_without_s < 20.0, "{found:#?}");
+        assert!(found.beside_with_s <= 1.1 * found.beside_without_s, "{found:#?}");
+        assert!(found.preempted > 0.0, "{found:#?}");
     }
 }
 

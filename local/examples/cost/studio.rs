@@ -215,6 +215,7 @@ fn task(moment: Moment, now: Millis) -> Result<Task> {
         run: None,
         cancel: None,
         failures: 0,
+        preempted: 0,
         failed_on: None,
         unpaid_ms: 0,
         result: None,

@@ -16,7 +16,7 @@ use policy::{
 };
 use tasks::{
     notify::{tell_owner, tell_worker},
-    runs::{RunError, change_worker, move_worker},
+    runs::{RunError, change_worker, move_worker, preempt},
 };
 use tracing::{error, info, warn};
 
@@ -132,6 +132,7 @@ pub async fn scale(
         info!(pool = %pool, plan = serde_json::to_string(&plan).unwrap_or_default(), "scaling");
         planned |= plan.grow != Grow::No;
         wake(cloud, &loaded, &plan).await;
+        preempt(cloud, &snapshot).await?;
         let next = carry_out(cloud, fleet, &snapshot, &plan).await?;
         tell_operator(cloud, &loaded, now).await?;
         if next == Next::Done {

@@ -267,6 +267,8 @@ metrics! {
     PICTURE_COST = "PictureCost": None, Work, [];
     /// Tasks that wait.
     QUEUE_LENGTH = "QueueLength": Count, Work, [Pool];
+    /// Runs of the batch lane that were taken back for somebody who waited.
+    PREEMPTIONS = "Preemptions": Count, Work, [];
     /// How long the one that waits longest has waited.
     OLDEST_WAIT = "OldestWait": Seconds, Work, [Pool];
     /// Painters who are at their canvas.

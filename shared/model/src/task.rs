@@ -151,7 +151,8 @@ pub struct Task {
     /// The pool again, only while the task waits: the sparse key of the backlog index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<PoolId>,
-    /// Place in line: smaller is earlier. Kept when the task is requeued.
+    /// Place in line: smaller is earlier. Kept when the task is requeued, unless its run was taken back for who came
+    /// first.
     pub start_tag: u64,
     /// How urgent it is.
     pub lane: Lane,
@@ -192,6 +193,9 @@ pub struct Task {
     /// Infrastructure failures so far.
     #[serde(default)]
     pub failures: u32,
+    /// How often a run of it was taken back for somebody who waited.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub preempted: u64,
     /// The worker on which its last run failed, or with which it was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_on: Option<WorkerId>,

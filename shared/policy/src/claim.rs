@@ -30,7 +30,7 @@ pub fn choose(
     now: Millis,
 ) -> Vec<TaskId> {
     let mut entries: Vec<_> = backlog.iter().filter(|entry| entry.expires_at > now).collect();
-    entries.sort_unstable_by_key(|entry| (entry.start_tag, entry.task_id));
+    entries.sort_unstable_by_key(|entry| fair::order(entry));
     if let Some(at) = nearest(&entries, worker, estimates, settings, now) {
         entries[..=at].rotate_right(1);
     }

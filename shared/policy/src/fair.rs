@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use model::Lane;
+use model::{BacklogEntry, Lane, TaskId};
 
 /// Units of virtual time in one millisecond of GPU time at weight one: fine enough for every weight.
 pub const UNITS_PER_MS: u64 = 16;
@@ -50,4 +50,9 @@ pub fn tags(virtual_time: u64, last_finish: Option<u64>, estimate: Duration, lan
 /// Virtual time after a task with this start tag was claimed, if that moves it.
 pub fn advanced(virtual_time: u64, claimed_start: u64) -> Option<u64> {
     (claimed_start > virtual_time).then_some(claimed_start)
+}
+
+/// The fair order: of those with the same start tag the batch lane is last, then who came first is first.
+pub fn order(entry: &BacklogEntry) -> (u64, bool, TaskId) {
+    (entry.start_tag, entry.lane == Lane::Batch, entry.task_id)
 }

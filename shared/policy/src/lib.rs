@@ -18,6 +18,7 @@ pub mod load;
 pub mod measure;
 pub mod meter;
 pub mod place;
+pub mod preempt;
 pub mod presence;
 pub mod price;
 pub mod rate;

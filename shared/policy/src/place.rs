@@ -30,7 +30,7 @@ pub struct Place<'a> {
 /// [`crate::claim::choose`] says.
 pub fn places<'a>(backlog: &'a [BacklogEntry], settings: &Settings, now: Millis) -> Vec<Place<'a>> {
     let mut line: Vec<_> = backlog.iter().collect();
-    line.sort_unstable_by_key(|entry| (entry.start_tag, entry.task_id));
+    line.sort_unstable_by_key(|entry| crate::fair::order(entry));
     let mut before: std::collections::BTreeMap<_, usize> = std::collections::BTreeMap::new();
     let placed = line.into_iter().map(|entry| {
         let same = before.entry((&entry.owner, entry.lane)).or_default();

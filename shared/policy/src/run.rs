@@ -88,6 +88,24 @@ pub fn taken_back(
     Ok(end)
 }
 
+/// Takes a run back for somebody who waits: the task waits again at this place in line, and it counts as nobody's failure.
+pub fn preempted(
+    task: &mut Task,
+    worker: Option<&mut Worker>,
+    run_id: RunId,
+    start_tag: u64,
+    now: Millis,
+) -> Result<RunEnd, TransitionError> {
+    let failure = Failure::new(FailureClass::Capacity, "Somebody at the canvas came first.");
+    let end = task.end_run(run_id, Outcome::Failed(failure), now)?;
+    task.preempted = task.preempted.saturating_add(1);
+    task.start_tag = start_tag;
+    if let Some(worker) = worker {
+        worker.release(run_id, now);
+    }
+    Ok(end)
+}
+
 /// Wants a worker's machine off: it takes no more work, and stops once it has none; `at_once`: it lets go of its run. One
 /// that comes up stops as soon as it is up. False: it is off or about to be, and nothing is to be written.
 pub fn dismiss(worker: &mut Worker, at_once: bool, now: Millis) -> bool {

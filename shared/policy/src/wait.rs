@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use model::{BacklogEntry, TaskId, WorkerState};
 use serde::Serialize;
 
-use crate::{coming::starting, estimate, snapshot::PoolSnapshot};
+use crate::{coming::starting, estimate, fair, snapshot::PoolSnapshot};
 
 /// What a painter is told of a waiting task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,7 +42,7 @@ pub fn free_in(snapshot: &PoolSnapshot<'_>) -> Vec<Duration> {
 /// How long each wanted task will wait and run, in line, with the workers that are free in `free`.
 pub fn waits<'a>(snapshot: &PoolSnapshot<'a>, free: &[Duration]) -> Vec<(&'a BacklogEntry, Duration, Duration)> {
     let mut line: Vec<_> = snapshot.wanted().collect();
-    line.sort_unstable_by_key(|entry| (entry.start_tag, entry.task_id));
+    line.sort_unstable_by_key(|entry| fair::order(entry));
     let mut free: BinaryHeap<_> = free.iter().copied().map(Reverse).collect();
     line.into_iter()
         .map_while(|entry| {

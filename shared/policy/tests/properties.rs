@@ -10,8 +10,9 @@ use model::{
     WorkerState,
 };
 use policy::{
-    PoolSnapshot, claim, coming, presence,
+    PoolSnapshot, claim, coming, fair, preempt, presence,
     reap::{self, ReapAction},
+    run,
     scale::{self, Grow, ScalePlan},
     start,
     watch::{self, Converge, FAILURES_BEFORE_TERMINATE, InstanceState, InstanceView},
@@ -197,7 +198,7 @@ proptest! {
         let chosen = claim::choose(&backlog, &worker, &Estimates::default(), &Settings::default(), now);
         let place = |id: &TaskId| {
             let entry = backlog.iter().find(|entry| entry.task_id == *id).unwrap();
-            (entry.start_tag, entry.task_id)
+            (entry.start_tag, entry.lane == Lane::Batch, entry.task_id)
         };
         prop_assert!(chosen.iter().map(place).is_sorted());
         let live = backlog.iter().filter(|entry| entry.expires_at > now).map(|entry| entry.task_id);
@@ -531,6 +532,7 @@ fn task(state: TaskState, lane: Lane, expires_at: Millis, seen_at: Millis) -> Ta
         }),
         cancel: None,
         failures: 0,
+        preempted: 0,
         failed_on: None,
         unpaid_ms: 0,
         result: None,
@@ -593,4 +595,148 @@ fn a_lease_ends_after_its_last_moment_and_a_deadline_a_lease_later() {
     let limit = run.deadline + settings.lease;
     assert!(!watch::run_lost(&task, &settings, limit));
     assert!(watch::run_lost(&task, &settings, limit + second));
+}
+
+// ---------------------------------------------------------------- preempt
+
+/// A task with a run of its own, begun then.
+fn run_of(number: u128, lane: Lane, claimed_at: Millis) -> Task {
+    let mut task = task(TaskState::Running, lane, NOW + GRACE, NOW);
+    task.task_id = TaskId::new(Uuid::from_u128(number));
+    task.claimed_at = Some(claimed_at);
+    let run = task.run.as_mut().unwrap();
+    (run.run_id, run.claimed_at) = (RunId::new(Uuid::from_u128(number)), claimed_at);
+    // A minute by the first guess.
+    task.work = 300.0;
+    task
+}
+
+prop_compose! {
+    fn running()(
+        number in 0_u128..1000, at in 0..TaskState::ALL.len(), claimed_at in time(), preempted in 0_u64..5, work in any::<f64>(),
+        lane in prop_oneof![1 => Just(Lane::Live), 1 => Just(Lane::Interactive), 4 => Just(Lane::Batch)], start_tag in 0_u64..5,
+        usual in proptest::bool::weighted(0.8),
+    ) -> Task {
+        let mut task = run_of(number, lane, claimed_at);
+        (task.preempted, task.start_tag) = (preempted, start_tag);
+        if !usual {
+            (task.state, task.work) = (TaskState::ALL[at], work);
+        }
+        task
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(3000))]
+
+    #[test]
+    fn only_a_batch_run_within_its_bounds_gives_way_and_only_to_who_finds_nobody_free(
+        world in world(), running in proptest::collection::vec(running(), 0..6),
+    ) {
+        let snapshot = world.snapshot();
+        let waiting = preempt::waiting(&snapshot);
+        let free = world.workers.iter().filter(|it| it.state == WorkerState::Ready && world.alive(it)).count();
+        let wanted = world.backlog.iter().filter(|it| somebody_waits(it, world.now)).count();
+        prop_assert!(waiting.len() <= wanted.saturating_sub(free), "a free worker is there");
+        for entry in &waiting {
+            prop_assert!(somebody_waits(entry, world.now) && entry.lane != Lane::Batch);
+        }
+        let chosen = preempt::choose(&waiting, &running, &snapshot);
+        prop_assert!(chosen.len() <= waiting.len());
+        for (at, taken) in chosen.iter().enumerate() {
+            let of = |it: &&Task| it.task_id == taken.task_id && it.state == TaskState::Running && it.lane == Lane::Batch;
+            let mut tasks = running.iter().filter(of);
+            prop_assert!(tasks.any(|it| it.preempted < 3 && it.run.as_ref().is_some_and(|run| run.run_id == taken.run_id)));
+            prop_assert!(waiting.iter().any(|it| it.start_tag < taken.start_tag || it.start_tag == u64::MAX));
+            let twice = running.iter().filter(|it| it.task_id == taken.task_id).count();
+            let before = chosen[..at].iter().filter(|it| it.task_id == taken.task_id).count();
+            prop_assert!(before < twice, "one run for two");
+        }
+    }
+
+    #[test]
+    fn whoever_gives_way_has_its_turn_a_length_later(tag in 0_u64..100, own in 0_u64..100, sibling in 0_u64..100) {
+        let (mut world, entry) = one_waits_while_two_render(tag);
+        let mut later = entry.clone();
+        (later.task_id, later.lane, later.start_tag) = (TaskId::new(Uuid::from_u128(9)), Lane::Batch, sibling);
+        world.backlog.push(later.clone());
+        let mut task = run_of(1, Lane::Batch, NOW);
+        task.start_tag = own.min(sibling);
+        let snapshot = world.snapshot();
+        let chosen = preempt::choose(&preempt::waiting(&snapshot), std::slice::from_ref(&task), &snapshot);
+        // Who is behind waiting tasks of the batch lane takes nothing back.
+        prop_assert_eq!(chosen.len(), usize::from(tag <= sibling));
+        for taken in chosen {
+            run::preempted(&mut task, None, taken.run_id, taken.start_tag, NOW).unwrap();
+            prop_assert_eq!((task.state, task.failures, task.unpaid_ms), (TaskState::Queued, 0, 0));
+            prop_assert_eq!((task.preempted, &task.failed_on), (1, &None));
+            // A minute at the weight of batch; meanwhile four minutes of interactive ones may come first.
+            prop_assert_eq!(task.start_tag, tag.max(own.min(sibling)) + 60_000 * fair::UNITS_PER_MS);
+        }
+    }
+}
+
+/// Somebody with this place in line, and two workers that render.
+fn one_waits_while_two_render(start_tag: u64) -> (World, BacklogEntry) {
+    let busy = |number| {
+        let mut worker = Worker::launching(WorkerId::new(format!("w-{number}")), PoolId::new("default"), NOW);
+        (worker.state, worker.last_seen, worker.run) = (WorkerState::Busy, NOW, Some(held()));
+        worker
+    };
+    let entry = BacklogEntry {
+        start_tag,
+        lane: Lane::Interactive,
+        ..BacklogEntry::from(&task(TaskState::Queued, Lane::Interactive, NOW + GRACE, NOW))
+    };
+    let world = World {
+        pool: Pool::new(PoolId::new("default"), 2, vec![]),
+        workers: vec![busy(1), busy(2)],
+        backlog: vec![entry.clone()],
+        presence: vec![],
+        estimates: Estimates::default(),
+        settings: Settings::default(),
+        now: NOW,
+    };
+    (world, entry)
+}
+
+#[test]
+fn the_run_begun_last_gives_way_unless_it_is_about_to_end_or_did_too_often() {
+    let (mut world, entry) = one_waits_while_two_render(0);
+    let ago = |seconds| NOW - Duration::from_secs(seconds);
+    let choose = |world: &World, tasks: &[Task]| {
+        let snapshot = world.snapshot();
+        let chosen = preempt::choose(&preempt::waiting(&snapshot), tasks, &snapshot);
+        let numbers = chosen.iter().map(|it| it.task_id.to_string().chars().last().unwrap());
+        numbers.collect::<String>()
+    };
+    let mut tasks = [
+        run_of(1, Lane::Batch, ago(30)),
+        run_of(2, Lane::Batch, ago(10)),
+        run_of(3, Lane::Interactive, ago(2)),
+    ];
+    assert_eq!(choose(&world, &tasks), "2", "least is lost of it");
+    world.backlog.push(BacklogEntry {
+        task_id: TaskId::new(Uuid::from_u128(9)),
+        ..entry
+    });
+    assert_eq!(choose(&world, &tasks), "21", "one for each");
+    tasks[1].preempted = world.settings.preemptions;
+    assert_eq!(choose(&world, &tasks), "1");
+    tasks[0].claimed_at = Some(ago(59));
+    tasks[0].run.as_mut().unwrap().claimed_at = ago(59);
+    assert_eq!(choose(&world, &tasks), "1", "a second is left");
+    tasks[0].run.as_mut().unwrap().claimed_at = ago(60);
+    assert_eq!(choose(&world, &tasks), "");
+    tasks[1].preempted = 0;
+    for state in [WorkerState::Ready, WorkerState::Draining] {
+        let mut free = world.workers[0].clone();
+        (free.state, free.run) = (state, None);
+        world.workers.push(free);
+        let left = if world.workers.len() == 3 { "2" } else { "" };
+        assert_eq!(choose(&world, &tasks), left, "somebody is free");
+    }
+    world.workers.truncate(2);
+    world.settings.preemptions = 0;
+    assert_eq!(choose(&world, &tasks), "", "never");
 }

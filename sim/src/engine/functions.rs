@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use model::{DemandCount, Forecast, InstanceId, Millis, TaskId, Worker, WorkerId, WorkerState};
 use policy::{
-    forecast, hazard, presence,
+    forecast, hazard,
+    preempt::{self, Preemption},
+    presence,
     reap::{self, ReapAction},
     run,
     scale::{self, Grow},
@@ -43,8 +45,9 @@ impl Studio<'_> {
             if let Grow::Undrain(id) = &plan.grow {
                 let at = self.place(id);
                 self.change(at, |worker| worker.become_state(WorkerState::Ready, now).is_ok());
-                return self.claim(at);
+                self.claim(at);
             }
+            self.preempt();
             let (Some(id), Some(won)) = (id, won) else { return };
             let at = if launched {
                 self.launching(&id)
@@ -72,6 +75,30 @@ impl Studio<'_> {
         }
     }
 
+    /// As `tasks::runs::preempt` does it, of what the tables say by then.
+    fn preempt(&mut self) {
+        let snapshot = self.snapshot();
+        let waiting = preempt::waiting(&snapshot);
+        let held = |worker: &Worker| Some(self.tasks.get(&worker.run?.task_id)?.1.clone());
+        let may = |worker: &&Worker| preempt::may_be_taken(worker, &snapshot);
+        let running: Vec<_> = self.workers.iter().filter(may).filter_map(held).collect();
+        for taken in preempt::choose(&waiting, &running, &snapshot) {
+            self.take_back(taken);
+        }
+    }
+
+    fn take_back(&mut self, taken: Preemption) {
+        let now = self.now;
+        let on = |worker: &Worker| worker.run.is_some_and(|run| run.run_id == taken.run_id);
+        let (Some(at), Some((_, task))) = (self.workers.iter().position(on), self.tasks.get_mut(&taken.task_id)) else {
+            return;
+        };
+        if let Ok(end) = run::preempted(task, Some(&mut self.workers[at]), taken.run_id, taken.start_tag, now) {
+            self.lost(taken.task_id, end);
+            self.interrupt(at);
+        }
+    }
+
     fn launching(&mut self, id: &WorkerId) -> usize {
         let worker = Worker::launching(id.clone(), self.pool.pool.clone(), self.now);
         self.workers.push(worker);
@@ -80,6 +107,7 @@ impl Studio<'_> {
             life: 0,
             answers: true,
             run: None,
+            interrupts: false,
             disk: Disk::default(),
             first: None,
             reads: Vec::new(),

@@ -17,7 +17,8 @@ impl Studio<'_> {
     /// A worker asks for work.
     pub(super) fn claim(&mut self, at: usize) {
         let now = self.now;
-        if self.workers[at].state != WorkerState::Ready || !self.hosts[at].answers {
+        let host = &self.hosts[at];
+        if self.workers[at].state != WorkerState::Ready || !host.answers || host.interrupts {
             return;
         }
         self.tell_disk(at);
@@ -121,6 +122,23 @@ impl Studio<'_> {
         }
     }
 
+    /// A worker is told that its run was taken back.
+    pub(super) fn interrupt(&mut self, at: usize) {
+        let (low, high) = self.world.interrupt_s;
+        let takes = Chance::new(self.world.seed, "interrupt", self.now.0).between(low, high);
+        let host = &mut self.hosts[at];
+        (host.run, host.interrupts) = (None, true);
+        let life = host.life;
+        self.stats.preempted += 1;
+        self.after(takes, Event::Interrupted { worker: at, life });
+    }
+
+    /// It has ended that run, and asks for the next.
+    pub(super) fn interrupted(&mut self, at: usize) {
+        self.hosts[at].interrupts = false;
+        self.claim(at);
+    }
+
     /// A worker has registered and warmed up.
     pub(super) fn ready(&mut self, at: usize) {
         let now = self.now;
@@ -199,6 +217,7 @@ impl Studio<'_> {
         host.life += 1;
         host.power = InstanceState::Up;
         host.answers = true;
+        host.interrupts = false;
         host.disk = disk::Disk::default();
         let life = host.life;
         let (start, warm_up) = (self.world.start_s, self.world.warm_up_s);

@@ -66,6 +66,7 @@ impl Studio<'_> {
             run: None,
             cancel: None,
             failures: 0,
+            preempted: 0,
             failed_on: None,
             unpaid_ms: 0,
             result: None,

@@ -25,6 +25,7 @@ pub(super) enum Event {
     Ready { worker: usize, life: u32 },
     Stopped { worker: usize, life: u32 },
     Lost { worker: usize, life: u32 },
+    Interrupted { worker: usize, life: u32 },
     Shown(usize),
     Arrives(usize),
     Planned(bool),
@@ -41,6 +42,8 @@ pub(super) struct Host {
     pub(super) answers: bool,
     /// The number of the run that it renders.
     pub(super) run: Option<u64>,
+    /// It was told to interrupt one, and asks for no work before it has.
+    pub(super) interrupts: bool,
     /// Empty after each stop.
     pub(super) disk: Disk,
     /// The model that the warm-up loads.

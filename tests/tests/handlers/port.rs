@@ -13,7 +13,7 @@ use cloud::{
     store::{Batch, Item, StorePort},
     tables::{Id, Key, Query, Table},
 };
-use model::{Account, MicroUsd, Task, TaskState, Usage, UserId, Worker, WorkerState};
+use model::{Account, Lane, MicroUsd, Task, TaskState, Usage, UserId, Worker, WorkerState};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -198,7 +198,10 @@ impl Port {
                 "a task that is over changed",
                 !old.state.is_terminal() || same_but_its_record(&for_good(old), &for_good(new)),
             );
-            holds("a task lost its place in line", old.start_tag == new.start_tag);
+            let preempted =
+                old.lane == Lane::Batch && new.preempted == old.preempted + 1 && new.start_tag > old.start_tag;
+            let kept = old.start_tag == new.start_tag && old.preempted == new.preempted;
+            holds("a task lost its place in line", kept || preempted);
             holds(
                 "a run was exchanged for another one",
                 old.run.is_none() || new.run.is_none() || same_run(old, new),

@@ -5,6 +5,7 @@
 
 mod access;
 mod ahead;
+mod beside;
 mod browser;
 mod browser_group;
 mod browser_history;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         metrics::of_a_picture,
         metrics::of_what_only_a_machine_knows,
         metrics::raise_alarms,
+        beside::a_run_is_taken_back_for_a_painter,
         cancel::while_queued,
         cancel::while_running,
         faults::worker_killed,

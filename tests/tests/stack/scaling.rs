@@ -102,6 +102,7 @@ fn waiting(studio: &Studio, pool: &model::PoolId, now: Millis) -> Task {
         run: None,
         cancel: None,
         failures: 0,
+        preempted: 0,
         failed_on: None,
         unpaid_ms: 0,
         result: None,

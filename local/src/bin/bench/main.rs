@@ -51,6 +51,9 @@ struct Arguments {
     /// Beside variants: how many groups.
     #[arg(long, default_value_t = 6, requires = "variants")]
     groups: u32,
+    /// Beside variants: how long the stand-in takes for a picture, seconds.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60), requires = "variants")]
+    seconds: u32,
     /// Put so many models into the catalogue instead, and measure what it takes to look for them.
     #[arg(long, value_name = "MODELS", conflicts_with_all = ["live", "crowd"])]
     models: Option<usize>,
@@ -95,7 +98,8 @@ async fn main() -> Result<()> {
             variants > 1 && arguments.groups > 0,
             "at least one group of two is needed"
         );
-        return variants::measure(variants, arguments.groups, arguments.workers.unwrap_or(2)).await;
+        let workers = arguments.workers.unwrap_or(2);
+        return variants::measure(variants, arguments.groups, workers, arguments.seconds).await;
     }
     if let Some(machines) = arguments.warm_up {
         ensure!(machines > 0, "at least one machine is needed");

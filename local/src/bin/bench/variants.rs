@@ -19,21 +19,24 @@ use crate::{crowd::widen, median, request};
 const POOL: &str = "variants";
 /// Those who paint.
 const PAINTERS: u64 = 3;
-/// Longest pause of a painter between two pictures; the mean is half of it.
+/// Longest pause of a painter between two pictures, or four pictures, if that is longer; the mean is half of it.
 const THINK: Duration = Duration::from_secs(8);
-/// A step of the stand-in: twenty of them are a picture.
-const STEP: Duration = Duration::from_millis(50);
+/// So many of the stand-in's steps are a picture.
+const STEPS: u32 = 20;
 /// Between two looks. What is measured is what the tables say.
 const LOOK: Duration = Duration::from_millis(250);
-/// Tasks that let every machine be started, if one is not enough for them.
+/// Seconds of pictures that let every machine be started, if one is not enough for them.
 const MANY: usize = 96;
 
 /// Submit to result of the others' requests, without and beside groups.
 #[expect(clippy::print_stdout, reason = "the table is this command's result")]
-pub(crate) async fn measure(variants: usize, groups: u32, workers: u32) -> Result<()> {
+pub(crate) async fn measure(variants: usize, groups: u32, workers: u32, seconds: u32) -> Result<()> {
+    let picture = Duration::from_secs(seconds.into());
+    let think = THINK.max(picture * 4);
+    let many = MANY / seconds as usize;
     let options = Options {
         renderer: Renderer::StandIn {
-            step_delay: STEP,
+            step_delay: picture / STEPS,
             load_delay: Duration::ZERO,
         },
         // Machines that have come stay, so that both halves of a turn have the same.
@@ -49,8 +52,8 @@ pub(crate) async fn measure(variants: usize, groups: u32, workers: u32) -> Resul
     widen(&stack, POOL, workers).await?;
     let mut seeds = 1_000_000..;
     while up(&stack).await? < workers as usize {
-        let many = group(&director, seeds.by_ref().take(MANY).collect()).await?;
-        until_finished(&director, &many, MANY).await?;
+        let asked = group(&director, seeds.by_ref().take(many).collect()).await?;
+        until_finished(&director, &asked, many).await?;
     }
     let (mut without, mut beside, mut took) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..u64::from(groups) {
@@ -62,7 +65,7 @@ pub(crate) async fn measure(variants: usize, groups: u32, workers: u32) -> Resul
             over.store(true, Ordering::Relaxed);
             Ok(began.elapsed())
         };
-        let (time, times) = tokio::try_join!(watched, all_paint(&stack, &painters, 2 * turn, &over))?;
+        let (time, times) = tokio::try_join!(watched, all_paint(&stack, &painters, think, 2 * turn, &over))?;
         beside.extend(times);
         took.push(time);
         // As long, with the same pauses.
@@ -72,13 +75,13 @@ pub(crate) async fn measure(variants: usize, groups: u32, workers: u32) -> Resul
             over.store(true, Ordering::Relaxed);
             Ok(())
         };
-        let ((), times) = tokio::try_join!(watched, all_paint(&stack, &painters, 2 * turn + 1, &over))?;
+        let ((), times) = tokio::try_join!(watched, all_paint(&stack, &painters, think, 2 * turn + 1, &over))?;
         without.extend(times);
     }
     stack.stop().await;
     println!(
-        "{PAINTERS} painters on {workers} machines, pauses of {:.0?} in the mean, {groups} groups of {variants}, which took {:.0} s.\n",
-        THINK / 2,
+        "{PAINTERS} painters on {workers} machines, pictures of {seconds} s, pauses of {:.0?} in the mean, {groups} groups of {variants}, which took {:.0} s.\n",
+        think / 2,
         median(took.iter().map(Duration::as_secs_f64))
     );
     println!("| the painters' pictures | requests | median s | p95 s |\n|---|--:|--:|--:|");
@@ -140,21 +143,34 @@ fn single(seed: u32) -> Result<Value> {
 }
 
 /// Submit to result of what they ask for until it is over, seconds.
-async fn all_paint(stack: &Stack, painters: &[Painter], half: u64, over: &AtomicBool) -> Result<Vec<f64>> {
+async fn all_paint(
+    stack: &Stack,
+    painters: &[Painter],
+    think: Duration,
+    half: u64,
+    over: &AtomicBool,
+) -> Result<Vec<f64>> {
     let painting = painters
         .iter()
         .zip(0..)
-        .map(|(painter, number)| paint(stack, painter, number, half, over));
+        .map(|(painter, number)| paint(stack, painter, think, number, half, over));
     Ok(try_join_all(painting).await?.concat())
 }
 
 /// One painter's half of a turn. The pauses are the same in both halves.
-async fn paint(stack: &Stack, painter: &Painter, number: u64, half: u64, over: &AtomicBool) -> Result<Vec<f64>> {
+async fn paint(
+    stack: &Stack,
+    painter: &Painter,
+    think: Duration,
+    number: u64,
+    half: u64,
+    over: &AtomicBool,
+) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     for picture in 0.. {
         // Spread evenly (multiples of the golden ratio): the same each time.
         let part = ((half / 2 * PAINTERS + number) * 100 + picture) as f64 * 0.618_034;
-        tokio::time::sleep(THINK.mul_f64(part.fract())).await;
+        tokio::time::sleep(think.mul_f64(part.fract())).await;
         if over.load(Ordering::Relaxed) {
             break;
         }

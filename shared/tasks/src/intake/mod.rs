@@ -189,6 +189,7 @@ fn task(account: &Account, draft: Draft<'_>, settings: &Settings, now: Millis) -
         run: None,
         cancel: None,
         failures: 0,
+        preempted: 0,
         failed_on: None,
         unpaid_ms: 0,
         result: None,

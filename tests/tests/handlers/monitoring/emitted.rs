@@ -85,6 +85,7 @@ async fn each_metric_that_is_declared_is_written() {
             crate::forecast::looked(&foreseen, 3, NOW).await;
             crate::forecast::keep(&foreseen, "learned", "cut o");
             foreseen.forecast(false, NOW).await;
+            crate::beside::waits(crate::beside::Beside::Group, 1).await;
             for minute in 0..10 {
                 unkind.submit(MARA, &wire("01_generate"), NOW + minutes(minute)).await;
             }

@@ -207,6 +207,7 @@ pub(crate) fn task(task_id: TaskId, owner: &str, now: Millis) -> Task {
         run: None,
         cancel: None,
         failures: 0,
+        preempted: 0,
         failed_on: None,
         unpaid_ms: 0,
         result: None,
