@@ -26,9 +26,10 @@ pub(crate) async fn look(cloud: &Cloud, pool: &PoolId, now: Millis) -> Result<()
     let mut fault = learned.as_ref().err().or(said.as_ref().err()).cloned();
     let (learned, said) = (learned.ok().flatten(), said.ok().flatten().unwrap_or_default());
     let at = slot(now);
+    // What was learned while a clock was ahead knows nothing of what came since.
     let since = learned
         .as_ref()
-        .map_or(oldest(at), |it| it.slot().saturating_sub(DAY as u64));
+        .map_or(oldest(at), |it| it.slot().min(at).saturating_sub(DAY as u64));
     let counts = counted(&cloud.store, pool, since, at).await?;
     let lately: Vec<Kept> = counts.iter().map(Kept::from).collect();
     let history = History::of(learned.as_ref().map_or(&[], |it| &it.counts), &lately, at);

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use cloud::{Cloud, Config, config::process_env, metrics::measured};
-use forecast_function::App;
+use forecast_function::{App, until};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use model::Millis;
 use serde_json::Value;
 
 #[global_allocator]
@@ -24,7 +25,9 @@ async fn start() -> Result<(), Error> {
     };
     let app = &app;
     run(service_fn(async |event: LambdaEvent<Value>| {
-        Ok::<_, Error>(measured(app.handle(&event.payload, cloud::now())).await?)
+        let now = cloud::now();
+        let until = until(&event.payload, now, Millis(event.context.deadline));
+        Ok::<_, Error>(measured(app.handle(&event.payload, now, || cloud::now() < until)).await?)
     }))
     .await
 }

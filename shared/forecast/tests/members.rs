@@ -251,6 +251,62 @@ fn a_flood_in_the_history_teaches_little() {
     assert!(highest <= 20.0, "{highest}");
 }
 
+/// Thousands of requests in one slot, in each slot, and as many as a number can say: what every member, their mean and whoever
+/// acts say is a number, never below nothing, and the ninth of ten is never below the median.
+#[test]
+fn thousands_of_requests_in_one_slot_are_a_number_to_every_member() {
+    let now = 5 * DAY as u64;
+    let flood = |each: f64, one: f64| -> Vec<Count> {
+        let value = |slot: u64| {
+            if slot == now - 3 {
+                one
+            } else {
+                each * f64::from(u8::from(slot % 3 == 0))
+            }
+        };
+        let counts = (0..now).map(|slot| Count {
+            slot,
+            value: value(slot),
+        });
+        counts.collect()
+    };
+    for (each, one) in [
+        (0.0, 5_000.0),
+        (2.0, 5_000.0),
+        (5_000.0, 5_000.0),
+        (2.0, u64::MAX as f64),
+        (f64::MAX, f64::MAX),
+    ] {
+        let series = clean(&flood(each, one), now).series;
+        let at = series.len();
+        let mut trial = Trial::new(1);
+        trial.learn(&series, at);
+        let mut said = Vec::new();
+        for at in (at.saturating_sub(3 * DAY + HOUR)..=at).step_by(HOUR) {
+            said.extend(trial.say(&series, at));
+        }
+        assert!(at < 3 * DAY || trial.acting().is_some(), "{each} {one}");
+        for it in &said {
+            assert!(
+                it.p50 >= 0.0 && it.p50 <= it.p90 && it.p90.is_finite(),
+                "{each} {one}: {it:?}"
+            );
+        }
+        let record = trial.record(series.first());
+        let kept = forecast::open::<Record>(&forecast::seal(&record)).unwrap();
+        assert_eq!(kept.given["LSTM"].len(), record.given["LSTM"].len());
+        let says = forecast::say(&mut trial, &series, true);
+        let hour = forecast::next_hour(&says, &says, forecast::began(now));
+        let bands = hour.steps.iter().map(|it| it.arrivals).chain([hour.arrivals]);
+        for it in bands {
+            assert!(
+                it.p50 >= 0.0 && it.p50 <= it.p90 && it.p90.is_finite(),
+                "{each} {one}: {it:?}"
+            );
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
     #[test]

@@ -153,6 +153,75 @@ fn what_is_learned_fits_a_small_item() {
     assert!(size < 20_000, "{size} bytes");
 }
 
+/// Thousands of painters at once: those who were here last are looked at and remembered, and the others change nothing.
+#[test]
+fn thousands_of_painters_cost_no_more_than_those_who_were_here_last() {
+    const PAINTERS: usize = 5000;
+    const LOOKED_AT: usize = 64;
+    let mut studio = regular(6, true);
+    let stay = |n: usize| {
+        // The first ones were here last, and asked some minutes before; nobody was within the last minute and a half.
+        let at = NOW + MINUTE * (6 * 24 * 60) - Duration::from_millis(n as u64 * 100) - MINUTE * 2;
+        Presence {
+            pool: PoolId::new("default"),
+            user: UserId::new(format!("u{n}")),
+            version: 1,
+            since: at - MINUTE * 4,
+            at,
+            asked_at: (n % 3 > 0).then(|| at - MINUTE),
+            watched: true,
+            ttl: 0,
+        }
+    };
+    studio.now = NOW + MINUTE * (6 * 24 * 60);
+    let all: Vec<_> = (0..PAINTERS).map(stay).collect();
+    let mut decide = |presence: Vec<Presence>| {
+        studio.presence = presence;
+        let after = Studio {
+            hazard: hazard::observed(&studio.snapshot()),
+            presence: studio.presence.clone(),
+            now: studio.now + MINUTE,
+            ..Studio::new()
+        };
+        let next = hazard::observed(&after.snapshot());
+        let decided = [1, 3, 10].map(|it| hazard::keeps(&after.snapshot(), after.now + MINUTE * it));
+        (after.hazard.clone(), next, decided, hazard::starts(&after.snapshot()))
+    };
+    let few = decide(all[..LOOKED_AT].to_vec());
+    assert_eq!(decide(all.clone()), few);
+    // In whatever order the table gives them.
+    assert_eq!(decide(all.into_iter().rev().collect()), few);
+    let (_, next, decided, _) = few;
+    let next = next.unwrap();
+    // A wait that is worth more never stops a machine sooner.
+    let mut before = (Some(false), Some(false));
+    for worth in [0, 100_000, 1_000_000, 100_000_000] {
+        studio.hazard = Some(next.clone());
+        studio.settings.wait_worth = MicroUsd(worth);
+        let at = studio.now + MINUTE * 3;
+        let decided = (
+            hazard::keeps(&studio.snapshot(), at),
+            hazard::starts(&studio.snapshot()),
+        );
+        assert!(
+            before.0 <= decided.0 && before.1 <= decided.1,
+            "{worth}: {before:?} {decided:?}"
+        );
+        before = decided;
+    }
+    assert_eq!(before, (Some(true), Some(true)));
+    assert_eq!(next.painters.len(), LOOKED_AT);
+    assert!(decided.iter().all(Option::is_some), "{decided:?}");
+    let numbers = next.cells.values().flat_map(|it| [it.minutes, it.asks, it.returns]);
+    assert!(
+        numbers
+            .chain([next.fixed.usd, next.learned.usd])
+            .all(|it| it.is_finite() && it >= 0.0)
+    );
+    let size = serde_json::to_string(&next).unwrap().len();
+    assert!(size < 40_000, "{size} bytes");
+}
+
 // ---------------------------------------------------------------- anything
 
 fn number() -> impl Strategy<Value = f64> {

@@ -7,6 +7,7 @@ use cloud::{
     store::StorePort,
     tables::{AllPools, ForecastOf, Id},
 };
+use forecast_function::ForecastError;
 use model::{DemandCount, Forecast, HourForecast, Millis, NextHour, PoolId, Settings, Worker, WorkerState};
 use serde_json::{Value, json};
 
@@ -244,10 +245,11 @@ async fn no_pool_is_the_last_every_day() {
     };
     let mut done = Vec::new();
     for day in 0..2 {
-        // The list of pools, the first one's counts and what was learned of them; the second one's counts do not come.
+        // The list of pools, whose turn it is, the first one's counts and what was learned of them; the second one's counts do
+        // not come.
         world.faults.plan(Fault {
             of: None,
-            at: 4,
+            at: 5,
             how: How::Crash,
         });
         let all = world
@@ -259,6 +261,133 @@ async fn no_pool_is_the_last_every_day() {
     }
     assert!(done[0].0 != done[0].1, "{done:?}");
     assert_eq!(done[1], (true, true));
+}
+
+/// Thousands of pools in one call: one whose counts cannot be read takes nothing along, and no pool costs more calls than
+/// one alone does.
+#[tokio::test]
+async fn thousands_of_pools_are_looked_after_in_one_call() {
+    const POOLS: usize = 2000;
+    let world = World::watched(Settings::default()).await;
+    painted(&world, 6).await;
+    world.forecast(true, NOW).await;
+    world.faults.take();
+    world.forecast(false, NOW).await;
+    let alone = world.faults.take().len();
+    let others = crowd(&world, POOLS).await;
+    world.faults.plan(Fault {
+        of: Some("store.query"),
+        at: POOLS / 2,
+        how: How::Fail,
+    });
+    let now = NOW + minutes(5);
+    let done = world.try_forecast(false, now).await;
+    assert!(matches!(done, Err(ForecastError::Pools(1))), "{done:?}");
+    let calls = world.faults.take().len();
+    assert!(calls <= alone * POOLS + 2, "{calls} calls");
+    assert_eq!(others_said(&world, &others, now).await, POOLS - 2);
+    // The one that somebody paints in has been looked after among them, by what it has learned.
+    let hour = said(&world).await;
+    assert_eq!((hour.from, hour.learned), (now, Some(NOW)));
+}
+
+/// More pools than there is time for: those that are left are said, and come first next time, until each had its turn.
+#[tokio::test]
+async fn pools_for_which_there_is_no_time_come_first_next_time() {
+    const POOLS: usize = 60;
+    let world = World::new().await;
+    let others = crowd(&world, POOLS).await;
+    let mut done = 0;
+    for turn in 0..3 {
+        let now = NOW + minutes(5 * turn);
+        let call = world.forecast_within(false, now, 20).await;
+        assert!(matches!(call, Err(ForecastError::Left(40))), "{call:?}");
+        done += others_said(&world, &others, now).await;
+    }
+    // All of them but the world's own pool, each once.
+    assert_eq!(done, POOLS - 1);
+    // A training has a turn of its own, and when there is time enough nobody is left.
+    let day = NOW + minutes(DAY);
+    for (turn, learned) in [(0, 2), (1, 4)] {
+        let call = world.forecast_within(true, day + minutes(turn * DAY), 2).await;
+        assert!(matches!(call, Err(ForecastError::Left(58))), "{call:?}");
+        let mut known = 0;
+        for pool in &others {
+            let key = format!("forecast/{pool}/learned.json");
+            known += usize::from(world.cloud.bucket.head(&key).await.unwrap().is_some());
+        }
+        assert!((learned - 1..=learned).contains(&known), "{known}");
+    }
+    world.forecast(false, day).await;
+    assert_eq!(others_said(&world, &others, day).await, POOLS - 1);
+}
+
+/// A call that looks ends before the next one, one that learns before it is cut off.
+#[test]
+fn a_call_ends_in_time() {
+    let (look, train) = (json!({}), json!({ "train": true }));
+    let deadline = NOW + minutes(10);
+    assert_eq!(forecast_function::until(&look, NOW, deadline), NOW + minutes(4));
+    assert_eq!(forecast_function::until(&train, NOW, deadline), NOW + minutes(9));
+    assert_eq!(forecast_function::until(&look, NOW, NOW + minutes(2)), NOW + minutes(1));
+}
+
+/// Pools beside the world's own, so many together.
+async fn crowd(world: &World, pools: usize) -> Vec<PoolId> {
+    let mut names = world.get(&AllPools).await;
+    let others: Vec<_> = (1..pools).map(|it| PoolId::new(format!("pool-{it}"))).collect();
+    names.pools.extend(others.clone());
+    world.put(names).await;
+    others
+}
+
+/// How many of these have a forecast of this moment.
+async fn others_said(world: &World, pools: &[PoolId], now: Millis) -> usize {
+    let mut count = 0;
+    for pool in pools {
+        let said = world.cloud.store.get(&ForecastOf(pool.clone())).await.unwrap();
+        count += usize::from(said.is_some_and(|it| it.hour.from == now));
+    }
+    count
+}
+
+/// The clock jumped ahead for a training and a forecast, and came back: what was learned and said of the future is not believed,
+/// and the hour is forecast as if it had not happened.
+#[tokio::test]
+async fn a_clock_that_jumped_and_came_back_leaves_nothing_behind() {
+    let world = World::set(settings()).await;
+    let morning = NOW.day_began() + minutes(9 * 60);
+    painted(&world, 8).await;
+    world.forecast(true, morning - minutes(3 * DAY)).await;
+    for hour in (0..=72).step_by(8) {
+        world
+            .forecast(false, morning - minutes(3 * DAY) + minutes(hour * 60))
+            .await;
+    }
+    let before = said(&world).await;
+    assert!(before.acting.is_some() && before.arrivals.p90 > 1.0, "{before:?}");
+    let ahead = morning + minutes(3 * DAY);
+    world.forecast(true, ahead).await;
+    world.forecast(false, ahead).await;
+    world.tick(morning).await;
+    assert_eq!(believed(&world).await.workers, 0, "of a later time");
+    let next = morning + minutes(5);
+    for trains in [false, true] {
+        if trains {
+            world.forecast(true, next).await;
+        }
+        world.forecast(false, next).await;
+        world.tick(next).await;
+        let hour = said(&world).await;
+        assert_eq!((hour.from, hour.fault, &hour.acting), (next, None, &before.acting));
+        // The hours from nine and from five past nine on both ask for ten pictures.
+        assert!(
+            (hour.arrivals.p90 - before.arrivals.p90).abs() < 4.0,
+            "{:?}",
+            hour.arrivals
+        );
+    }
+    assert_eq!(believed(&world).await.workers, 1);
 }
 
 /// A day of a clock that runs fast, by the real functions: the next hour is forecast from what was counted, a machine is up

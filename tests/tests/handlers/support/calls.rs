@@ -193,8 +193,20 @@ impl World {
 
     /// What the next hour will ask for, or a training, of which something may go wrong.
     pub(crate) async fn try_forecast(&self, trains: bool, now: Millis) -> Result<(), forecast_function::ForecastError> {
+        self.forecast_within(trains, now, u64::MAX).await
+    }
+
+    /// The same, with time for so many pools.
+    pub(crate) async fn forecast_within(
+        &self,
+        trains: bool,
+        now: Millis,
+        pools: u64,
+    ) -> Result<(), forecast_function::ForecastError> {
         let event = if trains { "train" } else { "look" };
-        self.forecast.handle(&golden("forecast", event), now).await
+        let begun = std::sync::atomic::AtomicU64::new(0);
+        let in_time = || begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < pools;
+        self.forecast.handle(&golden("forecast", event), now, in_time).await
     }
 
     pub(crate) async fn forecast(&self, trains: bool, now: Millis) {
