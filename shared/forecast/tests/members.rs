@@ -261,7 +261,7 @@ fn thousands_of_requests_in_one_slot_are_a_number_to_every_member() {
             if slot == now - 3 {
                 one
             } else {
-                each * f64::from(u8::from(slot % 3 == 0))
+                each * f64::from(u8::from(slot.is_multiple_of(3)))
             }
         };
         let counts = (0..now).map(|slot| Count {
