@@ -358,12 +358,7 @@ async fn a_clock_that_jumped_and_came_back_leaves_nothing_behind() {
     let world = World::set(settings()).await;
     let morning = NOW.day_began() + minutes(9 * 60);
     painted(&world, 8).await;
-    world.forecast(true, morning - minutes(3 * DAY)).await;
-    for hour in (0..=72).step_by(8) {
-        world
-            .forecast(false, morning - minutes(3 * DAY) + minutes(hour * 60))
-            .await;
-    }
+    looked(&world, 3, morning).await;
     let before = said(&world).await;
     assert!(before.acting.is_some() && before.arrivals.p90 > 1.0, "{before:?}");
     let ahead = morning + minutes(3 * DAY);
