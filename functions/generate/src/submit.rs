@@ -382,9 +382,25 @@ fn body(bytes: &[u8]) -> Result<Value, HttpError> {
     json(bytes).ok_or_else(unreadable)
 }
 
-/// The body, if it is JSON that is not too large.
+/// The body, if it is JSON that is not too large. What is next to nothing is nothing: DynamoDB keeps no number so small.
 fn json(bytes: &[u8]) -> Option<Value> {
-    (bytes.len() <= MAX_BODY).then(|| serde_json::from_slice(bytes).ok())?
+    let mut body = (bytes.len() <= MAX_BODY).then(|| serde_json::from_slice(bytes).ok())?;
+    body.iter_mut().for_each(round_off);
+    body
+}
+
+/// Smallest number of a request but zero: far below what a sampler or a weight tells apart.
+const LEAST: f64 = 1e-12;
+
+fn round_off(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|it| it.abs() < LEAST) => {
+            *value = 0.0.into()
+        }
+        Value::Array(list) => list.iter_mut().for_each(round_off),
+        Value::Object(map) => map.values_mut().for_each(round_off),
+        _ => {}
+    }
 }
 
 /// The tables with what this request is going to read of them, read with one call.

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, PoolId, TaskId};
+use crate::{Millis, PoolId, TaskId, scheduling::store};
 
 /// What was asked of a pool in five minutes. An item of its own for each, so that who counts meets nobody who plans.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,8 +97,10 @@ impl DemandCounted {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Band {
     /// The median.
+    #[serde(serialize_with = "store")]
     pub p50: f64,
     /// The ninth of ten.
+    #[serde(serialize_with = "store")]
     pub p90: f64,
 }
 
@@ -117,10 +119,13 @@ pub struct Judged {
     /// Which.
     pub member: String,
     /// Mean pinball loss of its ninth of ten, an hour.
+    #[serde(serialize_with = "store")]
     pub loss: f64,
     /// Mean absolute error of its median, an hour.
+    #[serde(serialize_with = "store")]
     pub error: f64,
     /// Share of hours that stayed below its ninth of ten.
+    #[serde(serialize_with = "store")]
     pub coverage: f64,
     /// Forecasts that it is judged by.
     pub forecasts: u64,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use common::{task, worker};
 use model::{
-    BacklogEntry, CancelCause, Estimate, Failure, FailureClass, InstanceId, Keep, Kept, Load, Millis, Outcome, PoolId,
-    Run, RunId, RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
+    BacklogEntry, Band, CancelCause, Estimate, Failure, FailureClass, InstanceId, Keep, Kept, Load, Millis, Outcome,
+    PoolId, Run, RunId, RunTimes, Settings, Task, TaskId, TaskResult, TeamId, UserId, Worker, WorkerId,
     socket::{ClientMessage, ServerMessage, TaskView},
     storable,
     worker_api::{Claim, Heartbeat, HeartbeatReply, RunFailure},
@@ -332,9 +332,11 @@ proptest! {
         for number in [mean, mean.signum() * 10_f64.powi(tiny), f64::MIN_POSITIVE, f64::NAN, f64::NEG_INFINITY, -0.0] {
             let estimate = Estimate { mean: number, samples: 1 };
             let load = Load { erlangs: number, at: NOW };
+            let band = Band { p50: number, p90: number };
             let stored = [
                 serde_json::to_value(estimate).unwrap()["mean"].clone(),
                 serde_json::to_value(load).unwrap()["erlangs"].clone(),
+                serde_json::to_value(band).unwrap()["p90"].clone(),
             ];
             for stored in stored {
                 let it = stored.as_f64().unwrap();

@@ -168,7 +168,7 @@ fn thousands_of_painters_cost_no_more_than_those_who_were_here_last() {
             version: 1,
             since: at - MINUTE * 4,
             at,
-            asked_at: (n % 3 > 0).then(|| at - MINUTE),
+            asked_at: (!n.is_multiple_of(3)).then(|| at - MINUTE),
             watched: true,
             ttl: 0,
         }

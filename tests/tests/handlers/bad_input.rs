@@ -106,6 +106,29 @@ pub(crate) fn with(memory: &Memory, name: &str, changes: &[(&str, Value)]) -> Va
     request
 }
 
+/// DynamoDB keeps no number below 1E-130.
+#[tokio::test]
+async fn a_number_next_to_nothing_is_nothing() {
+    let world = world().await;
+    for name in WIRES {
+        let request = captured(&world.memory, name);
+        let mut all = Vec::new();
+        places(&request, "", &mut all);
+        for place in all {
+            for number in [2.487e-162, -f64::MIN_POSITIVE] {
+                let mut request = request.clone();
+                let value = request.pointer_mut(&place).unwrap();
+                if value.is_number() {
+                    *value = number.into();
+                    taken(&world, &request).await;
+                }
+            }
+        }
+    }
+    let request = with(&world.memory, "01_generate", &[("/models/rescale_cfg", 1e-300.into())]);
+    assert!(taken(&world, &request).await);
+}
+
 #[tokio::test]
 async fn what_is_too_much_too_far_or_somebody_elses_is_refused() {
     let world = world().await;

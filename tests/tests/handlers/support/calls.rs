@@ -115,7 +115,7 @@ impl World {
 
     pub(crate) async fn dispatch(&self, event: Value, now: Millis) -> SqsBatchResponse {
         let event: SqsEvent = serde_json::from_value(event).unwrap();
-        self.dispatch.handle(&event, now).await
+        Box::pin(self.dispatch.handle(&event, now)).await
     }
 
     /// Dispatches messages about these tasks.
@@ -188,7 +188,7 @@ impl World {
     }
 
     pub(crate) async fn lifecycle(&self, event: Value, now: Millis) -> Result<(), lifecycle::LifecycleError> {
-        self.lifecycle.handle(&event, now).await
+        Box::pin(self.lifecycle.handle(&event, now)).await
     }
 
     /// What the next hour will ask for, or a training, of which something may go wrong.
