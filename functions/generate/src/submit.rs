@@ -395,7 +395,7 @@ const LEAST: f64 = 1e-12;
 fn round_off(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|it| it.abs() < LEAST) => {
-            *value = 0.0.into()
+            *value = 0.0.into();
         }
         Value::Array(list) => list.iter_mut().for_each(round_off),
         Value::Object(map) => map.values_mut().for_each(round_off),
