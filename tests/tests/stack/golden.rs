@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
@@ -20,7 +20,10 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt, net::TcpListener, process::Command, sync::mpsc};
 
-use crate::studio::Studio;
+use crate::{
+    installed::{Installed, program},
+    studio::Studio,
+};
 
 /// Longest that a function may take for one event.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -65,13 +68,6 @@ const OTHERS: [(&str, i64); 27] = [
 
 fn checkout() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// A program that lies beside the functions'.
-fn program(name: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.parent().and_then(Path::parent).context("the test lies nowhere")?;
-    Ok(folder.join(name))
 }
 
 /// What a function says of an event: its answer, or why it failed or could not start. And what it has logged.
@@ -212,25 +208,8 @@ pub(crate) async fn a_bad_key_is_named(studio: Studio) -> Result<()> {
 }
 
 pub(crate) async fn ops_looks_after_it(studio: Studio) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    studio.stack.write_outputs(folder.path())?;
-    let all = studio.stack.environments("127.0.0.1").await?;
-    let ops = async |arguments: &[&str]| -> Result<String> {
-        let output = Command::new(program("ops")?)
-            .args(arguments)
-            .arg("--outputs")
-            .arg(folder.path().join("outputs.json"))
-            .env("AWS_ENDPOINT_URL", &environment(&all, "account")?["AWS_ENDPOINT_URL"])
-            .envs([
-                ("AWS_REGION", cloud::EMULATOR_REGION),
-                ("AWS_ACCESS_KEY_ID", "test"),
-                ("AWS_SECRET_ACCESS_KEY", "test"),
-            ])
-            .output()
-            .await?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?)
-    };
+    let installed = Installed::of(&studio).await?;
+    let ops = async |arguments: &[&str]| installed.ops(arguments, "").await;
     let (user, pool) = (format!("guest-of-{}", studio.pool), studio.pool.as_str());
     ops(&[
         "user", "add", &user, "--name", "A guest", "--team", "guests", "--pool", pool,
@@ -240,7 +219,7 @@ pub(crate) async fn ops_looks_after_it(studio: Studio) -> Result<()> {
     ensure!(shown.contains("A guest"), "{shown}");
     let shown = ops(&["pool", "show", pool]).await?;
     ensure!(shown.contains(pool), "{shown}");
-    let key = folder.path().join("signing-key.pem").display().to_string();
+    let key = installed.folder().join("signing-key.pem").display().to_string();
     let guest = ["--user", &user, "--team", "guests", "--pool", pool];
     let seeded = ops(&[&["seed", "--key", &key], &guest[..]].concat()).await?;
     let painter = studio.painter.with_token(seeded.trim());

@@ -63,7 +63,8 @@ pub(crate) async fn painted_archived_listed_and_read_by_others(studio: Studio) -
     // The next day.
     let tomorrow = cloud::now() + DAY;
     let done = ::history::compact(bucket, tomorrow).await;
-    ensure!(done.records >= 2 && done.damaged == 0, "{done:?}");
+    // Those of this painter may have been taken by who does the same for another.
+    ensure!(done.damaged == 0 && done.failed == 0, "{done:?}");
     let first = studio.task(tasks[0]).await?;
     let scope = Scope::Owner(first.owner.clone());
     let found = after(bucket, &scope, None, Millis(0), 10).await?;

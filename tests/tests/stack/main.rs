@@ -14,10 +14,12 @@ mod cancel;
 mod chromium;
 mod credits;
 mod desktop;
+mod erase;
 mod faults;
 mod features;
 mod golden;
 mod history;
+mod installed;
 mod kinds;
 mod krita;
 mod logs;
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         golden::each_event_by_the_environment_that_is_written,
         ahead::of_a_day_in_a_minute,
         history::painted_archived_listed_and_read_by_others,
+        erase::kept_exported_and_gone,
         kinds::as_captured,
         scaling::idle_stop_and_wake_again,
         pictures::cold_wake_then_warm,
