@@ -1,6 +1,6 @@
 //! Indexes and queries: how lists are read from the tables.
 
-use crate::tables::Table;
+use crate::tables::{Key, Table};
 
 /// A list of entries with one partition. From the table itself it is up to date; an index may lag behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,11 @@ impl Query {
     /// Most entries of a list that is wanted whole: more means that something runs wild. A thousand times what a studio
     /// has; at 1 KB an entry, 10 MB and ten calls.
     pub const MOST: u32 = 10_000;
+
+    /// Whether there can be such a list, as [`Key::may_be`] says of an item.
+    pub(crate) fn may_be(&self) -> bool {
+        (1..=Key::PARTITION).contains(&self.partition.len())
+    }
 
     /// Attribute of the partition.
     pub const fn attribute(&self) -> &'static str {

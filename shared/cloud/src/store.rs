@@ -206,6 +206,9 @@ impl Store {
     /// Reads one entity consistently. What a later release has added to it is put back when it is written.
     pub async fn get<I: Id>(&self, id: &I) -> Result<Option<I::Entity>, StoreError> {
         let key = id.key();
+        if !key.may_be() {
+            return Ok(None);
+        }
         let Some(item) = self.port.get(&key).await? else {
             return Ok(None);
         };
@@ -239,7 +242,7 @@ impl Store {
 
     /// Reads all of these, and again what a call has left out.
     async fn batches(&self, keys: BTreeSet<Key>) -> Result<BTreeMap<Key, Option<Item>>, StoreError> {
-        let mut keys: Vec<_> = keys.into_iter().collect();
+        let mut keys: Vec<_> = keys.into_iter().filter(Key::may_be).collect();
         let (mut found, mut tries) = (BTreeMap::new(), 0);
         while !keys.is_empty() {
             let rest = keys.split_off(keys.len().min(Self::AT_ONCE));
@@ -286,6 +289,9 @@ impl Store {
     /// is broken must not take the others along.
     pub async fn list<L: List>(&self, list: L) -> Result<Vec<L::Entry>, StoreError> {
         let query = list.query();
+        if !query.may_be() {
+            return Ok(Vec::new());
+        }
         let (mut entries, mut seen, mut after) = (Vec::new(), 0, None);
         loop {
             let limit = match query.extent {
@@ -319,6 +325,12 @@ impl Store {
         limit: u32,
     ) -> Result<Page<L::Entry>, StoreError> {
         let query = list.query();
+        if !query.may_be() {
+            return Ok(Page {
+                entries: Vec::new(),
+                next: None,
+            });
+        }
         let page = self.port.query(&query, after, limit).await?;
         let entries = page.entries.into_iter();
         Ok(Page {
@@ -380,7 +392,7 @@ mod tests {
     use crate::{
         fault::Faults,
         memory::{Memory, Unkind},
-        tables::{Backlog, PresenceIn, PresenceOf},
+        tables::{Backlog, PresenceIn, PresenceOf, SignInOf},
     };
     use model::{Millis, PoolId, Presence, UserId};
     use serde_json::json;
@@ -440,6 +452,23 @@ mod tests {
         // A part of it is still to be had.
         let page = store.page(PresenceIn(&pool), None, 10).await.unwrap();
         assert!(page.entries.len() == 10 && page.next.is_some());
+    }
+
+    /// As somebody may send it: DynamoDB would refuse to look for it.
+    #[tokio::test]
+    async fn what_has_too_long_a_key_is_not_there() {
+        let (store, _) = store_of(1, short_pages()).await;
+        let long = "\u{1f469}".repeat(513);
+        let (code, user, pool) = (SignInOf(long.clone()), UserId::new(&long), PoolId::new(&long));
+        assert!(store.get(&code).await.unwrap().is_none());
+        let presence = store.get(&PresenceOf(self::pool(), user)).await;
+        assert!(presence.unwrap().is_none());
+        assert!(store.get_all(&[code.clone()]).await.unwrap()[0].is_none());
+        let early = store.ahead([code.key()]).await.unwrap();
+        assert!(early.get(&code).await.unwrap().is_none());
+        assert!(store.list(PresenceIn(&pool)).await.unwrap().is_empty());
+        let page = store.page(PresenceIn(&pool), None, 1).await.unwrap();
+        assert!(page.entries.is_empty() && page.next.is_none());
     }
 
     #[tokio::test]

@@ -118,12 +118,23 @@ pub struct Key {
 }
 
 impl Key {
+    /// Longest partition key, bytes. DynamoDB's developer guide, "Service, account, and table quotas".
+    pub(crate) const PARTITION: usize = 2048;
+    /// Longest sort key, bytes.
+    pub(crate) const SORT: usize = 1024;
+
     fn simple(table: Table, partition: impl std::fmt::Display) -> Self {
         Self {
             table,
             partition: partition.to_string(),
             sort: None,
         }
+    }
+
+    /// Whether there can be such an item: DynamoDB refuses to look for one whose key is too long, as what somebody sends may be.
+    pub(crate) fn may_be(&self) -> bool {
+        let fits = |key: &str, most| (1..=most).contains(&key.len());
+        fits(&self.partition, Self::PARTITION) && self.sort.as_ref().is_none_or(|it| fits(it, Self::SORT))
     }
 }
 

@@ -123,7 +123,9 @@ async fn the_page_trusts_nothing_and_warns_of_other_networks() {
         !same.contains(CLIENT) && !other.contains(CLIENT),
         "the page gives the client id away"
     );
-    assert_eq!(page(&world, "no-such-code", "203.0.113.7", NOW).await.status, 404);
+    for none in ["no-such-code", &"x".repeat(5000)] {
+        assert_eq!(page(&world, none, "203.0.113.7", NOW).await.status, 404);
+    }
 }
 
 #[tokio::test]

@@ -18,10 +18,6 @@ const WRITES: usize = 100;
 const ITEM: usize = 400 << 10;
 /// All items of a transaction together, bytes.
 const TRANSACTION: usize = 4 << 20;
-/// Longest partition key, bytes.
-const PARTITION: usize = 2048;
-/// Longest sort key, bytes.
-const SORT: usize = 1024;
 /// Deepest value in a value; a plain one has depth 1.
 const DEPTH: usize = 32;
 
@@ -47,7 +43,7 @@ pub(super) fn check_query(query: &Query, limit: u32) -> Result<(), CallError> {
     let checked = if limit == 0 {
         Err("a limit of 0".to_owned())
     } else {
-        check_text(query.attribute(), &query.partition, PARTITION)
+        check_text(query.attribute(), &query.partition, Key::PARTITION)
     };
     checked.map_err(|why| CallError::refused("dynamodb Query", why))
 }
@@ -93,9 +89,9 @@ fn check_write(write: &Write) -> Refusal {
 
 fn check_key(key: &Key) -> Refusal {
     let (partition, sort) = key.table.key();
-    check_text(partition, &key.partition, PARTITION)?;
+    check_text(partition, &key.partition, Key::PARTITION)?;
     match (sort, &key.sort) {
-        (Some(name), Some(value)) => check_text(name, value, SORT),
+        (Some(name), Some(value)) => check_text(name, value, Key::SORT),
         (None, None) => Ok(()),
         _ => Err(format!("a key of {:?} with or without a sort key", key.table)),
     }
@@ -117,7 +113,7 @@ fn check_item(table: Table, item: &Item) -> Refusal {
     for index in table.indexes() {
         match item.get(index.partition) {
             None => {}
-            Some(Value::String(text)) => check_text(index.partition, text, PARTITION)?,
+            Some(Value::String(text)) => check_text(index.partition, text, Key::PARTITION)?,
             Some(_) => return Err(format!("{} is a key of {} and no string", index.partition, index.name)),
         }
         if let Some((sort, value)) = index.sort.and_then(|sort| Some((sort, item.get(sort)?)))
