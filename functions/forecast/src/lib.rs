@@ -55,12 +55,12 @@ impl ForecastError {
 
 /// A forecast every five minutes has to be over before the next one begins.
 const LOOK: Duration = Duration::from_mins(4);
-/// The last pool that a call begins with takes so long at most.
+/// The last pool that a call begins with takes so long at most; in a call that is cut off sooner, half of its time.
 const LAST: Duration = Duration::from_mins(1);
 
 /// Until when a call that is cut off at `deadline` begins with another pool.
 pub fn until(event: &Value, now: Millis, deadline: Millis) -> Millis {
-    let end = deadline - LAST;
+    let end = deadline - LAST.min(deadline.since(now) / 2);
     if trains(event) { end } else { end.min(now + LOOK) }
 }
 

@@ -330,6 +330,10 @@ fn a_call_ends_in_time() {
     assert_eq!(forecast_function::until(&look, NOW, deadline), NOW + minutes(4));
     assert_eq!(forecast_function::until(&train, NOW, deadline), NOW + minutes(9));
     assert_eq!(forecast_function::until(&look, NOW, NOW + minutes(2)), NOW + minutes(1));
+    assert_eq!(
+        forecast_function::until(&train, NOW, NOW + seconds(30)),
+        NOW + seconds(15)
+    );
 }
 
 /// Pools beside the world's own, so many together.
