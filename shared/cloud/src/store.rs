@@ -463,7 +463,7 @@ mod tests {
         assert!(store.get(&code).await.unwrap().is_none());
         let presence = store.get(&PresenceOf(self::pool(), user)).await;
         assert!(presence.unwrap().is_none());
-        assert!(store.get_all(&[code.clone()]).await.unwrap()[0].is_none());
+        assert!(store.get_all(std::slice::from_ref(&code)).await.unwrap()[0].is_none());
         let early = store.ahead([code.key()]).await.unwrap();
         assert!(early.get(&code).await.unwrap().is_none());
         assert!(store.list(PresenceIn(&pool)).await.unwrap().is_empty());
