@@ -150,7 +150,7 @@ settings! {
     look_ahead: Duration = minutes(1);
     /// How often a run of a task of the batch lane is taken back, and begun anew later, for somebody who waits at the canvas while
     /// nobody is free; `0`: never.
-    preemptions: u64 = 3;
+    preemptions: u64 = 8;
     /// A task that has waited this long is not overtaken.
     pass_over: Duration = seconds(20);
     /// GPU use, percent, above which a worker counts as hot.
