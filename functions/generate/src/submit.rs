@@ -11,7 +11,8 @@ use cloud::{
     metrics,
 };
 use model::{
-    Account, DocumentId, Lane, Millis, PoolId, Task, TaskId, TaskState, metrics::REFUSALS, worker_api::ModelFile,
+    Account, DocumentId, Lane, Millis, PoolId, Task, TaskId, TaskState, metrics::REFUSALS, storable,
+    worker_api::ModelFile,
 };
 use policy::hold;
 use serde::Serialize;
@@ -389,12 +390,9 @@ fn json(bytes: &[u8]) -> Option<Value> {
     body
 }
 
-/// Smallest number of a request but zero: far below what a sampler or a weight tells apart.
-const LEAST: f64 = 1e-12;
-
 fn round_off(value: &mut Value) {
     match value {
-        Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|it| it.abs() < LEAST) => {
+        Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|it| storable(it) == 0.0) => {
             *value = 0.0.into();
         }
         Value::Array(list) => list.iter_mut().for_each(round_off),

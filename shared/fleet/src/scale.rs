@@ -132,8 +132,7 @@ pub async fn scale(
         info!(pool = %pool, plan = serde_json::to_string(&plan).unwrap_or_default(), "scaling");
         planned |= plan.grow != Grow::No;
         wake(cloud, &loaded, &plan).await;
-        // Boxed: it is seldom needed, and would make a large future of every caller.
-        Box::pin(preempt(cloud, &snapshot)).await?;
+        preempt(cloud, &snapshot).await?;
         let next = carry_out(cloud, fleet, &snapshot, &plan).await?;
         tell_operator(cloud, &loaded, now).await?;
         if next == Next::Done {

@@ -387,6 +387,17 @@ async fn a_clock_that_jumped_and_came_back_leaves_nothing_behind() {
         );
     }
     assert_eq!(believed(&world).await.workers, 1);
+    // What is counted after that is known, though the last training was of a later time.
+    world.forecast(true, ahead).await;
+    // At half past nine something was counted already.
+    for at in (0..11).filter(|it| *it != 5) {
+        let mut count = DemandCount::new(&pool(), next + minutes(5 * at));
+        count.arrivals = 500;
+        world.put(count).await;
+    }
+    world.forecast(false, next + minutes(60)).await;
+    let after = said(&world).await;
+    assert!(after.arrivals.p50 > 2.0 * before.arrivals.p50, "{:?}", after.arrivals);
 }
 
 /// A day of a clock that runs fast, by the real functions: the next hour is forecast from what was counted, a machine is up
