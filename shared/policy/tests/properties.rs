@@ -613,7 +613,7 @@ fn run_of(number: u128, lane: Lane, claimed_at: Millis) -> Task {
 
 prop_compose! {
     fn running()(
-        number in 0_u128..1000, at in 0..TaskState::ALL.len(), claimed_at in time(), preempted in 0_u64..5, work in any::<f64>(),
+        number in 0_u128..1000, at in 0..TaskState::ALL.len(), claimed_at in time(), preempted in 0_u64..12, work in any::<f64>(),
         lane in prop_oneof![1 => Just(Lane::Live), 1 => Just(Lane::Interactive), 4 => Just(Lane::Batch)], start_tag in 0_u64..5,
         usual in proptest::bool::weighted(0.8),
     ) -> Task {
@@ -646,7 +646,7 @@ proptest! {
         for (at, taken) in chosen.iter().enumerate() {
             let of = |it: &&Task| it.task_id == taken.task_id && it.state == TaskState::Running && it.lane == Lane::Batch;
             let mut tasks = running.iter().filter(of);
-            prop_assert!(tasks.any(|it| it.preempted < 3 && it.run.as_ref().is_some_and(|run| run.run_id == taken.run_id)));
+            prop_assert!(tasks.any(|it| it.preempted < world.settings.preemptions && it.run.as_ref().is_some_and(|run| run.run_id == taken.run_id)));
             prop_assert!(waiting.iter().any(|it| it.start_tag < taken.start_tag || it.start_tag == u64::MAX));
             let twice = running.iter().filter(|it| it.task_id == taken.task_id).count();
             let before = chosen[..at].iter().filter(|it| it.task_id == taken.task_id).count();
