@@ -1,5 +1,15 @@
-//! Pictures as small files.
+//! Pictures as files. Here and not where they are wanted, since `image` is compiled anew for each kind of file that is read
+//! or written, and a development build optimises this crate: in another it takes ten times as long.
 
+use std::io::Cursor;
+
+use image::{
+    DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, ImageReader, ImageResult, Limits,
+    codecs::{
+        jpeg::JpegEncoder,
+        png::{CompressionType, FilterType, PngEncoder},
+    },
+};
 use webp::{Encoder, PixelLayout, WebPConfig};
 
 /// Sides beyond this do not fit into a WebP.
@@ -9,6 +19,47 @@ pub const WEBP_SIDE: u32 = 16_383;
 const QUALITY: f32 = 92.0;
 /// 0 (fast) to 6 (small). By `--example speed`, more than this costs much time and saves little.
 const METHOD: i32 = 1;
+
+/// The picture in a file of this format, within these limits.
+///
+/// # Errors
+/// The file is none of this format, is damaged, or wants more than the limits allow.
+pub fn read(file: &[u8], format: ImageFormat, limits: Limits) -> ImageResult<DynamicImage> {
+    let mut reader = ImageReader::with_format(Cursor::new(file), format);
+    reader.limits(limits);
+    reader.decode()
+}
+
+/// A picture as a file of this format.
+///
+/// # Errors
+/// The format cannot hold such a picture.
+pub fn file(picture: &DynamicImage, format: ImageFormat) -> ImageResult<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format)?;
+    Ok(bytes.into_inner())
+}
+
+/// Pixels as a PNG that is made fast rather than small.
+///
+/// # Errors
+/// They are not so many.
+pub fn fast_png(pixels: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> ImageResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Sub)
+        .write_image(pixels, width, height, colour)?;
+    Ok(bytes)
+}
+
+/// A picture as a JPEG of this quality, 1 to 100.
+///
+/// # Errors
+/// A JPEG cannot hold such a picture.
+pub fn jpeg(picture: &DynamicImage, quality: u8) -> ImageResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture)?;
+    Ok(bytes)
+}
 
 /// The pixels, three bytes or with alpha four bytes each, as a lossy WebP of high quality. None if they are not so many, or
 /// more than a WebP can hold.

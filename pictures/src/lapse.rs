@@ -1,11 +1,9 @@
 //! A time-lapse: small pictures one after the other.
 
-use std::io::Cursor;
-
-use image::{ImageFormat, ImageReader, Limits, RgbImage, imageops};
+use image::{ImageFormat, Limits, RgbImage, imageops};
 use png::{BitDepth, ColorType, Encoder, EncodingError};
 
-use crate::{Filter, scale};
+use crate::{Filter, read, scale};
 
 /// Sides that are tried, the best first.
 const SIDES: [u32; 4] = [256, 192, 128, 96];
@@ -47,13 +45,11 @@ pub fn lapse(files: &[&Vec<u8>], most: usize) -> Option<Vec<u8>> {
 }
 
 fn decode(file: &[u8]) -> Option<RgbImage> {
-    let mut reader = ImageReader::with_format(Cursor::new(file), ImageFormat::WebP);
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST);
     limits.max_image_height = Some(LARGEST);
     limits.max_alloc = Some(64 << 20);
-    reader.limits(limits);
-    let picture = reader.decode().ok()?.into_rgb8();
+    let picture = read(file, ImageFormat::WebP, limits).ok()?.into_rgb8();
     // Nothing larger is kept for long.
     let (width, height) = fitting(picture.dimensions(), SIDES[0]);
     Some(scale(&picture, width, height, Filter::Lanczos))

@@ -22,7 +22,7 @@ mod rows;
 mod scale;
 mod spread;
 
-pub use coding::{WEBP_SIDE, webp, webp_of};
+pub use coding::{WEBP_SIDE, fast_png, file, jpeg, read, webp, webp_of};
 pub use colour_match::match_colours;
 pub use combine::{crop, flatten, hint, invert, with_alpha};
 pub use fill::{Fill, fill};

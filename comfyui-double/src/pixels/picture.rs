@@ -1,8 +1,8 @@
 //! Pictures as bytes, with the operations that nodes need.
 //!
 //! Loops over pixels run over plain slices: a dev build does not optimise this crate, and iterator
-//! chains would cost ten times as much there. Resizing, blurring and coding happen in `image`,
-//! which is optimised in every profile.
+//! chains would cost ten times as much there. Resizing and blurring happen in `image`, coding in
+//! `pictures`, which are optimised in every profile.
 
 use std::io::Cursor;
 
@@ -228,14 +228,10 @@ pub(crate) fn rgb_image(width: u32, height: u32, rgb: Vec<u8>) -> DynamicImage {
 
 /// Codes a picture; into memory that cannot fail for the colour types in use here.
 pub(crate) fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    match image.write_to(&mut bytes, format) {
-        Ok(()) => bytes.into_inner(),
-        Err(error) => {
-            tracing::error!(%error, ?format, "cannot code a picture");
-            Vec::new()
-        }
-    }
+    pictures::file(image, format).unwrap_or_else(|error| {
+        tracing::error!(%error, ?format, "cannot code a picture");
+        Vec::new()
+    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
 //! The contact sheet of a group of variants, once all of its tasks are over: the one picture that a function makes.
 
-use std::io::Cursor;
-
 use cloud::{
     Cloud, StoreError, Write,
     bucket::{BucketError, Expect},
     on_conflict,
     retry::MayConflict,
 };
-use image::{ImageFormat, ImageReader, Limits, RgbImage};
+use image::{ImageFormat, Limits, RgbImage};
 use model::{Group, Task, TaskId, TaskState};
 use tracing::info;
 
@@ -117,12 +115,11 @@ async fn picture(cloud: &Cloud, task: Option<&Task>) -> Result<Result<RgbImage, 
 const LARGEST: u32 = 512;
 
 fn decoded(file: &[u8]) -> Option<RgbImage> {
-    let mut reader = ImageReader::with_format(Cursor::new(file), ImageFormat::WebP);
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST);
     limits.max_image_height = Some(LARGEST);
-    reader.limits(limits);
-    reader.decode().ok().map(|it| it.to_rgb8())
+    let picture = pictures::read(file, ImageFormat::WebP, limits).ok()?;
+    Some(picture.into_rgb8())
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The last work on what the renderer made. Takes its time: not for an async thread.
 
-use std::{io::Cursor, thread};
+use std::thread;
 
 use bytes::Bytes;
-use image::{DynamicImage, ImageReader, Limits, RgbImage};
+use image::{ImageFormat, Limits, RgbImage};
 use workflow::Operation;
 
 use super::picture::{Misfit, Picture, Shelf};
@@ -35,10 +35,8 @@ pub(crate) fn finish(
 }
 
 fn decode(png: &[u8]) -> Result<RgbImage, Misfit> {
-    let mut reader = ImageReader::with_format(Cursor::new(png), image::ImageFormat::Png);
-    reader.limits(decoding());
-    let picture = reader.decode().map_err(|_| Misfit::Unreadable)?;
-    Ok(DynamicImage::into_rgb8(picture))
+    let picture = pictures::read(png, ImageFormat::Png, decoding()).map_err(|_| Misfit::Unreadable)?;
+    Ok(picture.into_rgb8())
 }
 
 /// What decoding one picture may take.

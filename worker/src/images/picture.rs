@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use image::{
-    ExtendedColorType, GrayImage, ImageEncoder, RgbImage, RgbaImage,
-    codecs::png::{CompressionType, FilterType, PngEncoder},
-};
+use image::{ExtendedColorType, GrayImage, RgbImage, RgbaImage};
 use workflow::{Filling, Filter, Operation};
 
 /// A picture in memory.
@@ -150,10 +147,7 @@ impl Picture {
             Self::Mask(mask) => (mask.as_raw(), ExtendedColorType::L8),
             Self::Clear(picture) => (picture.as_raw(), ExtendedColorType::Rgba8),
         };
-        let mut png = Vec::new();
-        PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Sub)
-            .write_image(pixels, width, height, colour)
-            .map_err(|_| Misfit::Unreadable)?;
+        let png = pictures::fast_png(pixels, width, height, colour).map_err(|_| Misfit::Unreadable)?;
         Ok(png.into())
     }
 }

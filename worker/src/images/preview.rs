@@ -1,8 +1,6 @@
 //! A picture as it grows, made so small that it fits into a message.
 
-use std::io::Cursor;
-
-use image::{ImageReader, Limits, codecs::jpeg::JpegEncoder};
+use image::Limits;
 use model::socket::MAX_PREVIEW;
 
 /// Pixels of the longer side and qualities that are tried, the best first. ComfyUI's previews have 512 pixels; the last pair
@@ -13,24 +11,20 @@ const SIDE: u32 = 4096;
 
 /// A JPEG of at most [`MAX_PREVIEW`] bytes; none if that is no picture.
 pub(crate) fn preview(file: &[u8]) -> Option<Vec<u8>> {
-    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?;
+    let format = image::guess_format(file).ok()?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE);
     limits.max_image_height = Some(SIDE);
     limits.max_alloc = Some(128 << 20);
-    reader.limits(limits);
-    let picture = reader.decode().ok()?;
+    let picture = pictures::read(file, format, limits).ok()?;
     let mut sized = None;
     for (side, quality) in TRIES {
         let small = match sized.take() {
             Some((of, small)) if of == side => small,
-            _ if picture.width().max(picture.height()) <= side => picture.to_rgb8(),
-            _ => picture.thumbnail(side, side).to_rgb8(),
+            _ if picture.width().max(picture.height()) <= side => picture.to_rgb8().into(),
+            _ => picture.thumbnail(side, side).into_rgb8().into(),
         };
-        let mut jpeg = vec![];
-        JpegEncoder::new_with_quality(&mut jpeg, quality)
-            .encode_image(&small)
-            .ok()?;
+        let jpeg = pictures::jpeg(&small, quality).ok()?;
         if jpeg.len() <= MAX_PREVIEW {
             return Some(jpeg);
         }
@@ -43,6 +37,7 @@ pub(crate) fn preview(file: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
+    use std::io::Cursor;
 
     fn file(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
         let mut file = Cursor::new(vec![]);

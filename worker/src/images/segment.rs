@@ -25,8 +25,8 @@ pub(crate) fn picture(
     if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) {
         return Err(unreadable());
     }
-    let reader = || ImageReader::with_format(Cursor::new(bytes), format);
-    let (width, height) = reader().into_dimensions().map_err(|_| unreadable())?;
+    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let (width, height) = reader.into_dimensions().map_err(|_| unreadable())?;
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(BadInput::TooManyPixels { number, width, height });
     }
@@ -40,13 +40,11 @@ pub(crate) fn picture(
             wanted_height,
         });
     }
-    let mut reader = reader();
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(width), Some(height));
     // Sixteen bits for each of four channels, and as much again for the decoder.
     limits.max_alloc = Some(u64::from(width) * u64::from(height) * 16 + (16 << 20));
-    reader.limits(limits);
-    let picture = reader.decode().map_err(|_| unreadable())?;
+    let picture = pictures::read(bytes, format, limits).map_err(|_| unreadable())?;
     Ok(flatten(picture, under.0))
 }
 

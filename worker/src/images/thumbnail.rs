@@ -1,9 +1,8 @@
 //! A finished picture, made so small that a list can show many. Takes its time: not for an async thread.
 
-use std::{io::Cursor, thread};
+use std::thread;
 
 use bytes::Bytes;
-use image::ImageReader;
 use model::MAX_THUMBNAIL;
 
 use super::finish::decoding;
@@ -38,9 +37,8 @@ pub(super) fn shrunk<Q>(
     tries: impl IntoIterator<Item = (u32, Q)>,
     coded: impl Fn(&[u8], u32, u32, bool, Q) -> Option<Vec<u8>>,
 ) -> Option<Vec<u8>> {
-    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?;
-    reader.limits(decoding());
-    let mut picture = reader.decode().ok()?;
+    let format = image::guess_format(file).ok()?;
+    let mut picture = pictures::read(file, format, decoding()).ok()?;
     for (side, quality) in tries {
         if picture.width().max(picture.height()) > side {
             picture = picture.thumbnail(side, side);
@@ -62,6 +60,7 @@ pub(super) fn shrunk<Q>(
 mod tests {
     use super::*;
     use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
+    use std::io::Cursor;
 
     fn file(picture: impl Into<DynamicImage>, format: ImageFormat) -> Bytes {
         let mut file = Cursor::new(vec![]);
