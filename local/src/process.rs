@@ -20,6 +20,13 @@ pub(crate) fn spawn(command: &mut Command, log: &Path) -> Result<Child> {
         .with_context(|| format!("{name} cannot be started"))
 }
 
+/// A program that gives way to all that does not: a machine of its own on AWS takes no time from the control plane either.
+pub(crate) fn giving_way(program: &Path) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "10"]).arg(program);
+    command
+}
+
 /// Ends a program: politely, and by force if it does not go.
 pub(crate) async fn end(child: &mut Child, patience: Duration) {
     if let Some(id) = child.id() {

@@ -347,7 +347,7 @@ impl Host {
     }
 
     fn worker_command(plan: &Plan, comfyui: &str, models: Option<&Path>) -> Command {
-        let mut command = Command::new(&plan.built.worker);
+        let mut command = process::giving_way(&plan.built.worker);
         command
             .arg("--exit-with-parent")
             .env("ATELIER_API", &plan.api)
@@ -402,7 +402,7 @@ async fn start_stand_in(
     port: u16,
     (step_delay, load_delay): (Duration, Duration),
 ) -> Result<(Child, String)> {
-    let mut command = Command::new(&plan.built.double);
+    let mut command = process::giving_way(&plan.built.double);
     command
         .args([
             "--any-model",

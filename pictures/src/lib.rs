@@ -28,7 +28,7 @@ pub use combine::{crop, flatten, hint, invert, with_alpha};
 pub use fill::{Fill, fill};
 pub use lapse::lapse;
 pub use mask::{clean, composite, expand, remainder, stable};
-pub use scale::{Filter, scale, scale_mask};
+pub use scale::{Filter, scale, scale_mask, thumbnail};
 
 /// Pictures that belong together differ in size, or a cut lies outside of its picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Other sizes.
 
 use crate::rows;
-use image::{GrayImage, RgbImage, imageops};
+use image::{DynamicImage, GrayImage, RgbImage, RgbaImage, imageops};
 use std::f64::consts::PI;
 
 /// Of the Lanczos filter.
@@ -28,6 +28,50 @@ pub fn scale(picture: &RgbImage, width: u32, height: u32, filter: Filter) -> Rgb
         Filter::Lanczos => lanczos(picture, width, height),
         Filter::Nearest => imageops::resize(picture, width, height, imageops::FilterType::Nearest),
     }
+}
+
+/// The picture so small that its longer side has at most so many pixels, in its shape. Whole blocks of pixels are averaged
+/// first, without those at the far edges that make no whole one: what does the rest takes many times as long for a pixel.
+pub fn thumbnail(picture: &DynamicImage, side: u32) -> DynamicImage {
+    let (width, height) = (picture.width(), picture.height());
+    let block = (width.max(height) / side.max(1)).min(width.min(height)).max(1);
+    let averaged = match picture {
+        DynamicImage::ImageRgb8(it) => averaged::<3>(it, width, block)
+            .and_then(|it| RgbImage::from_raw(width / block, height / block, it))
+            .map(DynamicImage::from),
+        DynamicImage::ImageRgba8(it) => averaged::<4>(it, width, block)
+            .and_then(|it| RgbaImage::from_raw(width / block, height / block, it))
+            .map(DynamicImage::from),
+        _ => None,
+    };
+    let picture = averaged.as_ref().unwrap_or(picture);
+    if picture.width().max(picture.height()) <= side {
+        picture.clone()
+    } else {
+        picture.thumbnail(side, side)
+    }
+}
+
+/// The averages of blocks of so many times so many pixels; none if that would change nothing.
+fn averaged<const CHANNELS: usize>(pixels: &[u8], width: u32, block: u32) -> Option<Vec<u8>> {
+    if block < 2 {
+        return None;
+    }
+    let (line, side) = (width as usize * CHANNELS, block as usize);
+    let mut averages = Vec::with_capacity(pixels.len() / (side * side));
+    let mut sums = vec![[0_u32; CHANNELS]; width as usize / side];
+    for lines in pixels.chunks_exact(line * side) {
+        sums.fill([block * block / 2; CHANNELS]);
+        for line in lines.chunks_exact(line) {
+            for (sum, pixels) in sums.iter_mut().zip(line.chunks_exact(CHANNELS * side)) {
+                for pixel in pixels.as_chunks::<CHANNELS>().0 {
+                    *sum = std::array::from_fn(|channel| sum[channel] + u32::from(pixel[channel]));
+                }
+            }
+        }
+        averages.extend(sums.as_flattened().iter().map(|sum| (sum / (block * block)) as u8));
+    }
+    Some(averages)
 }
 
 /// The first pixel that a scaled one is made of, and the weights from there on.

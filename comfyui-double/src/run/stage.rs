@@ -1,6 +1,7 @@
 //! What a run does for its nodes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -23,9 +24,11 @@ impl Stage for Run<'_> {
     }
 
     fn step(&mut self, value: u32, max: u32, preview: &mut dyn FnMut() -> Vec<u8>) -> Result<(), Trouble> {
-        self.work_for(self.shared.options.step_delay)?;
-        self.shared.lock().stats.steps += 1;
+        let begun = Instant::now();
         let picture = self.wants_previews().then(preview);
+        // What a step takes, its preview included.
+        self.work_for(self.shared.options.step_delay.saturating_sub(begun.elapsed()))?;
+        self.shared.lock().stats.steps += 1;
         self.report_step(value, max, picture.as_deref().map(|bytes| (bytes, false)));
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use model::{
-    RunId, TaskId, WorkerId,
+    TaskId, WorkerId,
     worker_api::{
         Assignment, Claim, Claimed, FreshUrls, Heartbeat, HeartbeatReply, Register, Registered, RunEnded, RunFailure,
         RunResult, RunUrls,
@@ -150,32 +150,10 @@ impl CloudApi {
         self.call("failure", failure, CALL).await
     }
 
-    /// Fresh addresses of a run; with a size, the one for the result may be good for so many bytes only.
-    pub(crate) async fn urls(&self, run_id: RunId, task_id: TaskId, size: Option<u64>) -> Result<RunUrls, CloudError> {
-        let wanted = FreshUrls {
-            run_id,
-            task_id,
-            size,
-            thumbnails: Vec::new(),
-        };
-        self.call("urls", &wanted, CALL).await
-    }
-
-    /// Addresses for the thumbnails of a run, each good for so many bytes only; none from an API that knows no thumbnails.
-    pub(crate) async fn thumbnail_urls(
-        &self,
-        run_id: RunId,
-        task_id: TaskId,
-        sizes: Vec<u64>,
-    ) -> Result<Vec<String>, CloudError> {
-        let wanted = FreshUrls {
-            run_id,
-            task_id,
-            size: None,
-            thumbnails: sizes,
-        };
-        let urls: RunUrls = self.call("urls", &wanted, CALL).await?;
-        Ok(urls.thumbnails)
+    /// Fresh addresses of a run; with a size, the one for the result may be good for so many bytes only. An API that knows no
+    /// thumbnails gives none for them.
+    pub(crate) async fn urls(&self, wanted: &FreshUrls) -> Result<RunUrls, CloudError> {
+        self.call("urls", wanted, CALL).await
     }
 
     async fn call<Q: Serialize, A: DeserializeOwned>(

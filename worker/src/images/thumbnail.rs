@@ -41,7 +41,7 @@ pub(super) fn shrunk<Q>(
     let mut picture = pictures::read(file, format, decoding()).ok()?;
     for (side, quality) in tries {
         if picture.width().max(picture.height()) > side {
-            picture = picture.thumbnail(side, side);
+            picture = pictures::thumbnail(&picture, side);
         }
         let (width, height) = (picture.width(), picture.height());
         let made = if picture.color().has_alpha() {

@@ -21,7 +21,7 @@ use crate::{
 
 /// Most bytes of pictures that are read from ComfyUI for a run.
 pub(crate) const MAX_PICTURES: u64 = 512 * 1024 * 1024;
-/// Most time for a run's thumbnails, beside the upload of its pictures.
+/// Most time for making a run's thumbnails, and as much for their upload beside that of its pictures.
 const THUMBNAILS: Duration = Duration::from_secs(3);
 /// The same of a variant, for which nobody waits at their canvas, and whose group is seen by its thumbnails.
 const THUMBNAILS_OF_VARIANTS: Duration = Duration::from_secs(30);
@@ -107,16 +107,22 @@ impl Renderer {
             Ok::<_, BadOutput>((ResultBlob::new(&pictures, output)?, small, pictures))
         });
         let (blob, small, pictures) = brake.guard(async { Ok::<_, RenderError>(finished.await??) }).await?;
-        // Beside each other: nobody waits for a thumbnail to be made.
-        let put = async { transfers.put(&blob.bytes).await.map_err(RenderError::Upload) };
         let left = brake.deadline.saturating_duration_since(Instant::now());
         let most = if run.variant {
             THUMBNAILS_OF_VARIANTS.min(left / 2)
         } else {
             THUMBNAILS
         };
-        let shrunk = async { Ok(thumbnails(&transfers, run, pictures, most).await) };
-        let ((), thumbnails) = brake.guard(async { tokio::try_join!(put, shrunk) }).await?;
+        let put = async {
+            // First, so that one call asks for all addresses: what comes last is the upload of the thumbnails either way.
+            let small = thumbnails(pictures, most).await;
+            let there = transfers.put(&blob.bytes, &small, most).await;
+            let sizes = small.iter().map(|it| it.len() as u64);
+            there
+                .map(|there| if there { sizes.collect() } else { Vec::new() })
+                .map_err(RenderError::Upload)
+        };
+        let thumbnails = brake.guard(put).await?;
         let upload = elapsed(begun);
         Ok(RunResult {
             run_id: run.run_id,
@@ -213,21 +219,11 @@ impl Renderer {
     }
 }
 
-/// The sizes of the pictures' thumbnails, once these are in the bucket. None if that does not work out in time: the pictures
-/// are not held up for it, and are whole without.
-async fn thumbnails(transfers: &Transfers<'_>, run: &Assignment, pictures: Vec<Bytes>, most: Duration) -> Vec<u64> {
-    let made = async {
-        let small = tokio::task::spawn_blocking(move || images::thumbnails(&pictures)).await;
-        let small = small.ok().flatten()?;
-        match transfers.put_thumbnails(&small).await {
-            Ok(()) => Some(small.iter().map(|it| it.len() as u64).collect()),
-            Err(error) => {
-                tracing::warn!(run.id = %run.run_id, error = chain(&error), "the thumbnails could not be uploaded");
-                None
-            }
-        }
-    };
-    timeout(most, made).await.ok().flatten().unwrap_or_default()
+/// The pictures' thumbnails. None if that does not work out in time: the pictures are not held up for it, and are whole without.
+async fn thumbnails(pictures: Vec<Bytes>, most: Duration) -> Vec<Bytes> {
+    let made = tokio::task::spawn_blocking(move || images::thumbnails(&pictures));
+    let made = timeout(most, made).await.ok().and_then(Result::ok);
+    made.flatten().unwrap_or_default()
 }
 
 /// How long ComfyUI took to read the plan's main model, where it is one of the studio's store and was not loaded before.

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use model::{
     RunId, TaskId,
-    worker_api::{Assignment, InputBlob, MAX_PLAN, ModelFile, RunUrls},
+    worker_api::{Assignment, FreshUrls, InputBlob, MAX_PLAN, ModelFile, RunUrls},
 };
 use reqwest::{
     Response, StatusCode,
     header::{CONTENT_TYPE, ETAG},
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout, try_join};
 
 use super::{download::download, error::TransferError};
 use crate::{
@@ -123,49 +123,57 @@ impl<'a> Transfers<'a> {
         }
     }
 
-    /// Uploads the result, to an address that is asked for now: its size is known by now, and may be signed with it.
-    pub(crate) async fn put(&self, blob: &Bytes) -> Result<(), TransferError> {
-        let size = blob.len() as u64;
+    /// Uploads the result and its thumbnails, these in the order of the pictures, to addresses that are asked for now and all
+    /// at once: their sizes are known by now, and may be signed with them. Says whether the thumbnails are there: the result
+    /// is not held up for them beyond so much time, and is whole without.
+    pub(crate) async fn put(&self, blob: &Bytes, thumbnails: &[Bytes], most: Duration) -> Result<bool, TransferError> {
         let mut tries = Tries {
-            size: Some(size),
+            size: Some(blob.len() as u64),
             ..Tries::new("result", self.timing)
         };
-        while let Err(error) = self.ask_where_to_put(size).await {
+        let sizes: Vec<_> = thumbnails.iter().map(|it| it.len() as u64).collect();
+        while let Err(error) = self.ask_where_to_put(tries.size, &sizes).await {
             self.after(error, &mut tries).await?;
         }
-        while let Err(error) = self.put_once(blob).await {
-            self.after(error, &mut tries).await?;
-        }
-        Ok(())
-    }
-
-    /// Uploads the thumbnails, in the order of the pictures.
-    pub(crate) async fn put_thumbnails(&self, thumbnails: &[Bytes]) -> Result<(), TransferError> {
-        let mut backoff = Backoff::new(self.timing.retry);
-        loop {
-            match self.put_thumbnails_once(thumbnails).await {
-                Err(error) if error.is_retryable() && backoff.tries() < THUMBNAIL_TRIES => backoff.wait().await,
-                done => return done,
+        let urls = self.urls.lock().await.thumbnails.clone();
+        let result = async {
+            while let Err(error) = self.put_once(blob).await {
+                self.after(error, &mut tries).await?;
             }
-        }
+            Ok(())
+        };
+        let small = async {
+            let put = timeout(most, self.put_thumbnails(&urls, thumbnails)).await;
+            let put = put.unwrap_or_else(|elapsed| Err(elapsed.into()));
+            if let Err(error) = &put {
+                tracing::warn!(run.id = %self.run_id, error = chain(error), "the thumbnails could not be uploaded");
+            }
+            Ok(put.is_ok())
+        };
+        try_join!(result, small).map(|((), small)| small)
     }
 
-    async fn put_thumbnails_once(&self, thumbnails: &[Bytes]) -> Result<(), TransferError> {
-        let sizes = thumbnails.iter().map(|it| it.len() as u64).collect();
-        let urls = self.api.thumbnail_urls(self.run_id, self.task_id, sizes).await?;
+    async fn put_thumbnails(&self, urls: &[String], thumbnails: &[Bytes]) -> Result<(), TransferError> {
         if urls.len() != thumbnails.len() {
             return Err(TransferError::NoUpload);
         }
-        let puts = urls.into_iter().zip(thumbnails).map(async |(url, thumbnail)| {
-            let put = self.http.put(url).timeout(TRANSFER).header(CONTENT_TYPE, "image/webp");
-            good(put.body(thumbnail.clone()).send().await?).map(drop)
+        let puts = urls.iter().zip(thumbnails).map(async |(url, thumbnail)| {
+            let mut backoff = Backoff::new(self.timing.retry);
+            loop {
+                let put = self.http.put(url).header(CONTENT_TYPE, "image/webp");
+                let put = put.body(thumbnail.clone()).send().await;
+                match put.map_err(TransferError::from).and_then(good) {
+                    Err(error) if error.is_retryable() && backoff.tries() < THUMBNAIL_TRIES => backoff.wait().await,
+                    done => return done.map(drop),
+                }
+            }
         });
         try_join_all(puts).await.map(drop)
     }
 
     /// If the API does not say, the address that came with the run will do, where one did.
-    async fn ask_where_to_put(&self, size: u64) -> Result<(), TransferError> {
-        match self.renew(Some(size)).await {
+    async fn ask_where_to_put(&self, size: Option<u64>, thumbnails: &[u64]) -> Result<(), TransferError> {
+        match self.renew(size, thumbnails).await {
             Err(error) if !self.urls.lock().await.upload.is_empty() => {
                 tracing::warn!(
                     run.id = %self.run_id, error = chain(&error),
@@ -177,9 +185,15 @@ impl<'a> Transfers<'a> {
         }
     }
 
-    /// Gets fresh addresses; with a size, that of the upload is for a result of this size.
-    async fn renew(&self, size: Option<u64>) -> Result<(), TransferError> {
-        let fresh = self.api.urls(self.run_id, self.task_id, size).await?;
+    /// Gets fresh addresses; with sizes, those of the uploads are for a result and thumbnails of these sizes.
+    async fn renew(&self, size: Option<u64>, thumbnails: &[u64]) -> Result<(), TransferError> {
+        let wanted = FreshUrls {
+            run_id: self.run_id,
+            task_id: self.task_id,
+            size,
+            thumbnails: thumbnails.to_vec(),
+        };
+        let fresh = self.api.urls(&wanted).await?;
         if size.is_some() && fresh.upload.is_empty() {
             return Err(TransferError::NoUpload);
         }
@@ -226,7 +240,7 @@ impl<'a> Transfers<'a> {
                 run.id = %self.run_id, what = tries.what,
                 "the bucket's address has expired; asking for a fresh one"
             );
-            match self.renew(tries.size).await {
+            match self.renew(tries.size, &[]).await {
                 Ok(()) => {
                     tries.renewals += 1;
                     return Ok(());

@@ -128,10 +128,8 @@ async fn verb(
         }
         "urls" => {
             let fresh: FreshUrls = serde_json::from_value(body).unwrap();
-            if !fresh.thumbnails.is_empty() {
-                return Json(thumbnail_urls(&cloud, &fresh)).into_response();
-            }
             cloud.note(Seen::FreshUrls { size: fresh.size });
+            let thumbnails = thumbnail_urls(&cloud, &fresh);
             let behaviour = &mut cloud.lock().behaviour;
             if let Some(status) = behaviour.fresh_refused.pop_front() {
                 return status.into_response();
@@ -142,6 +140,7 @@ async fn verb(
                 loras: behaviour.loras.iter().map(|key| cloud.address(key, None)).collect(),
                 models: behaviour.models.iter().map(|key| cloud.address(key, None)).collect(),
                 upload: behaviour.uploads_go_to.clone().unwrap_or_else(upload),
+                thumbnails,
                 ..RunUrls::default()
             })
             .into_response()
@@ -150,19 +149,16 @@ async fn verb(
     }
 }
 
-/// Where a run's thumbnails go. Older APIs know none, and say what they always say without a size.
-fn thumbnail_urls(cloud: &Shared, fresh: &FreshUrls) -> RunUrls {
+/// Where a run's thumbnails go. Older APIs know none.
+fn thumbnail_urls(cloud: &Shared, fresh: &FreshUrls) -> Vec<String> {
+    if !cloud.lock().behaviour.signs_size {
+        return Vec::new();
+    }
     let sizes = fresh.thumbnails.iter().enumerate();
     let key = |place| format!("thumbs/{}/{place}", fresh.run_id);
-    let urls = sizes.map(|(place, size)| cloud.address(&key(place), Some(*size)));
-    RunUrls {
-        thumbnails: if cloud.lock().behaviour.signs_size {
-            urls.collect()
-        } else {
-            Vec::new()
-        },
-        ..RunUrls::default()
-    }
+    sizes
+        .map(|(place, size)| cloud.address(&key(place), Some(*size)))
+        .collect()
 }
 
 async fn object(State(cloud): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Response {
