@@ -25,6 +25,9 @@ pub(crate) const FUNCTIONS: [&str; 12] = [
     "forecast",
 ];
 
+/// The worker, and the stand-in for ComfyUI.
+const PROGRAMS: [&str; 2] = ["worker", "comfyui-double"];
+
 /// What was built.
 #[derive(Debug, Clone)]
 pub(crate) struct Built {
@@ -40,16 +43,16 @@ pub(crate) struct Built {
 pub(crate) async fn build(checkout: &Path) -> Result<Built> {
     let target = target_folder()?;
     let cargo = option_env!("CARGO").unwrap_or("cargo");
-    // The whole workspace, so that features are the same as in `cargo test` and nothing is built twice; but two programs that
-    // nothing here runs: `ops`, which alone needs some of AWS's clients, and `sim`, which is optimised.
+    // Of the whole workspace, so that features are the same as in `cargo test` and nothing is built twice; but without two packages
+    // that nothing here runs: `ops`, which alone needs some of AWS's clients, and `sim`, which is optimised.
     let mut command = Command::new(cargo);
     if !std::io::stderr().is_terminal() {
         // Somebody who looks on wants to see how far it is; a log does not.
         command.arg("--quiet");
     }
     let status = command
-        .args(["build", "--workspace", "--bins"])
-        .args(["--exclude", "install", "--exclude", "sim"])
+        .args(["build", "--workspace", "--exclude", "install", "--exclude", "sim"])
+        .args(FUNCTIONS.iter().chain(&PROGRAMS).flat_map(|it| ["--bin", it]))
         .arg("--target-dir")
         .arg(&target)
         .current_dir(checkout)
@@ -72,8 +75,8 @@ pub(crate) async fn build(checkout: &Path) -> Result<Built> {
     }
     Ok(Built {
         bootstraps,
-        worker: debug.join("worker"),
-        double: debug.join("comfyui-double"),
+        worker: debug.join(PROGRAMS[0]),
+        double: debug.join(PROGRAMS[1]),
     })
 }
 

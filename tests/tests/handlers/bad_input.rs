@@ -107,6 +107,21 @@ pub(crate) fn with(memory: &Memory, name: &str, changes: &[(&str, Value)]) -> Va
 }
 
 /// DynamoDB keeps no number below 1E-130.
+/// `lambda_http` puts it in front of the path, and panics if that makes no URI.
+#[tokio::test]
+async fn by_what_a_request_was_called_is_nobodys_business() {
+    let world = World::new().await;
+    for name in ["prod", "a b\n%", "", &"s".repeat(70_000)] {
+        let mut event = http("GET /v1/user", "", Some(&painter(MARA)), &json!(""));
+        for place in ["stage", "domainName", "domainPrefix"] {
+            event["requestContext"][place] = name.into();
+        }
+        event["headers"]["host"] = name.into();
+        let answer = world.http(event, NOW).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_number_next_to_nothing_is_nothing() {
     let world = world().await;

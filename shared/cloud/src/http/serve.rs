@@ -96,7 +96,7 @@ fn request(mut event: Event) -> Result<Request<Body>, HttpError> {
     let unreadable = || HttpError::new(400, "The request could not be read.");
     // What it was called by and how is nobody's business here, and would be parsed.
     event.headers.remove(header::HOST);
-    event.request_context.domain_name = None;
+    (event.request_context.domain_name, event.request_context.stage) = (None, None);
     let path = event.raw_path.as_deref().unwrap_or_default();
     let query = event.raw_query_string.as_deref().unwrap_or_default();
     if !path.starts_with('/') || path.len() + query.len() > LONGEST {
