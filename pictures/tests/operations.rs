@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use pictures::{
     Fill, Filter, Mismatch, clean, composite, crop, expand, fill, flatten, hint, invert, match_colours, remainder,
-    scale, scale_mask, stable, with_alpha,
+    scale, scale_mask, stable, thumbnail, with_alpha,
 };
 use proptest::prelude::*;
 
@@ -343,4 +343,38 @@ fn a_webp_keeps_alpha_exactly_and_colours_nearly() {
     assert_eq!(pictures::webp(&picture, 64, 48, false), None);
     assert_eq!(pictures::webp(&[], 0, 9, false), None);
     assert_eq!(pictures::webp(&vec![0; 3 * 16_384], 16_384, 1, false), None);
+}
+
+#[test]
+fn a_thumbnail_averages() {
+    let picture = RgbImage::from_fn(4, 2, |x, y| Rgb([[0, 10, 200, 201][x as usize], (y * 20) as u8, 7]));
+    let small = thumbnail(&picture.clone().into(), 2).into_rgb8();
+    assert_eq!(small.as_raw(), &[5, 10, 7, 201, 10, 7], "rounded");
+    let clear = RgbaImage::from_fn(2, 2, |x, _| Rgba([80, 80, 80, (x * 100) as u8]));
+    assert_eq!(thumbnail(&clear.into(), 1).into_rgba8().as_raw(), &[80, 80, 80, 50]);
+    assert_eq!(thumbnail(&picture.clone().into(), 4).into_rgb8(), picture);
+}
+
+proptest! {
+    #[test]
+    fn a_thumbnail_keeps_shape_and_colours(
+        width in 1_u32..400, height in 1_u32..400, side in 1_u32..300, alpha: bool, gray: bool,
+    ) {
+        let picture = DynamicImage::from(pattern(width, height));
+        let picture = match (alpha, gray) {
+            (false, false) => picture,
+            (true, false) => picture.into_rgba8().into(),
+            (_, true) => picture.into_luma8().into(),
+        };
+        let small = thumbnail(&picture, side);
+        prop_assert_eq!(small.color(), picture.color());
+        let (longest, most) = (small.width().max(small.height()), width.max(height));
+        prop_assert_eq!(longest, most.min(side));
+        let shorter = f64::from(small.width().min(small.height()));
+        let wanted = f64::from(width.min(height)) * f64::from(longest) / f64::from(most);
+        prop_assert!((shorter - wanted).abs() < 1.0 + wanted / 4.0, "{} for {}", shorter, wanted);
+        let plain = DynamicImage::from(RgbImage::from_pixel(width, height, Rgb([90, 120, 60])));
+        let small = thumbnail(&plain, side).into_rgb8();
+        prop_assert!(small.pixels().all(|it| *it == Rgb([90, 120, 60])));
+    }
 }
