@@ -2,7 +2,7 @@
 
 use std::{fs::File, path::Path, process::Stdio, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::process::{Child, Command};
 
 /// Starts a program whose output goes to a log file. It is killed when the handle is dropped; its open standard input
@@ -21,10 +21,11 @@ pub(crate) fn spawn(command: &mut Command, log: &Path) -> Result<Child> {
 }
 
 /// A program that gives way to all that does not: a machine of its own on AWS takes no time from the control plane either.
-pub(crate) fn giving_way(program: &Path) -> Command {
+pub(crate) fn giving_way(program: &Path) -> Result<Command> {
+    ensure!(program.is_file(), "{} is not there", program.display());
     let mut command = Command::new("nice");
     command.args(["-n", "10"]).arg(program);
-    command
+    Ok(command)
 }
 
 /// Ends a program: politely, and by force if it does not go.

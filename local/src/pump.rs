@@ -316,11 +316,11 @@ impl Host {
                 }
                 self.machine_command(plan, program).await?
             }
-            Renderer::ComfyUi { url, models } => Self::worker_command(plan, url, models.as_deref()),
+            Renderer::ComfyUi { url, models } => Self::worker_command(plan, url, models.as_deref())?,
             Renderer::StandIn { step_delay, load_delay } => {
                 let url = self.keep_stand_in_up(plan, (*step_delay, *load_delay)).await?;
                 let models = models_of(&plan.folder, &self.instance.worker_id);
-                Self::worker_command(plan, &url, Some(&models))
+                Self::worker_command(plan, &url, Some(&models))?
             }
         };
         if self.worker.is_none() {
@@ -346,8 +346,8 @@ impl Host {
         Ok(())
     }
 
-    fn worker_command(plan: &Plan, comfyui: &str, models: Option<&Path>) -> Command {
-        let mut command = process::giving_way(&plan.built.worker);
+    fn worker_command(plan: &Plan, comfyui: &str, models: Option<&Path>) -> Result<Command> {
+        let mut command = process::giving_way(&plan.built.worker)?;
         command
             .arg("--exit-with-parent")
             .env("ATELIER_API", &plan.api)
@@ -358,7 +358,7 @@ impl Host {
         if let Some(models) = models {
             command.env("ATELIER_MODELS", models);
         }
-        command
+        Ok(command)
     }
 
     /// A machine finds out the rest by itself. It ends as a worker does that wanted to shut its host down, once it is off.
@@ -402,7 +402,7 @@ async fn start_stand_in(
     port: u16,
     (step_delay, load_delay): (Duration, Duration),
 ) -> Result<(Child, String)> {
-    let mut command = process::giving_way(&plan.built.double);
+    let mut command = process::giving_way(&plan.built.double)?;
     command
         .args([
             "--any-model",

@@ -4,11 +4,12 @@
 use std::io::Cursor;
 
 use image::{
-    DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, ImageReader, ImageResult, Limits,
+    DynamicImage, ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits, RgbImage,
     codecs::{
         jpeg::JpegEncoder,
         png::{CompressionType, FilterType, PngEncoder},
     },
+    error::{ParameterError, ParameterErrorKind},
 };
 use webp::{Encoder, PixelLayout, WebPConfig};
 
@@ -45,6 +46,10 @@ pub fn file(picture: &DynamicImage, format: ImageFormat) -> ImageResult<Vec<u8>>
 /// # Errors
 /// They are not so many.
 pub fn fast_png(pixels: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> ImageResult<Vec<u8>> {
+    if pixels.len() as u64 * 8 != u64::from(width) * u64::from(height) * u64::from(colour.bits_per_pixel()) {
+        let kind = ParameterErrorKind::DimensionMismatch;
+        return Err(ImageError::Parameter(ParameterError::from_kind(kind)));
+    }
     let mut bytes = Vec::new();
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Sub)
         .write_image(pixels, width, height, colour)?;
@@ -55,7 +60,7 @@ pub fn fast_png(pixels: &[u8], width: u32, height: u32, colour: ExtendedColorTyp
 ///
 /// # Errors
 /// A JPEG cannot hold such a picture.
-pub fn jpeg(picture: &DynamicImage, quality: u8) -> ImageResult<Vec<u8>> {
+pub fn jpeg(picture: &RgbImage, quality: u8) -> ImageResult<Vec<u8>> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture)?;
     Ok(bytes)

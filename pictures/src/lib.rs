@@ -1,4 +1,4 @@
-//! Exact picture operations around a diffusion: masks, fills, alpha, colour match. Pure.
+//! Exact picture operations around a diffusion: masks, fills, alpha, colour match. And thumbnails, and pictures as files. Pure.
 //!
 //! Colours are 8-bit sRGB, masks 8-bit gray with 255 for "selected": that is what goes to ComfyUI and to the painter, so
 //! nothing is gained by more. In between, blurs and colour spaces count in more bits. What each operation means is said

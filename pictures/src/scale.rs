@@ -30,11 +30,14 @@ pub fn scale(picture: &RgbImage, width: u32, height: u32, filter: Filter) -> Rgb
     }
 }
 
-/// The picture so small that its longer side has at most so many pixels, in its shape. Whole blocks of pixels are averaged
-/// first, without those at the far edges that make no whole one: what does the rest takes many times as long for a pixel.
+/// The picture so small that its longer side has at most so many pixels, in its shape. Of eight bits with or without alpha,
+/// whole blocks of pixels are averaged first, without those at the far edges that make no whole one: what does the rest takes
+/// many times as long for a pixel.
 pub fn thumbnail(picture: &DynamicImage, side: u32) -> DynamicImage {
     let (width, height) = (picture.width(), picture.height());
-    let block = (width.max(height) / side.max(1)).min(width.min(height)).max(1);
+    // At most an eighth of the shorter side is left out, and a block's sum fits into 32 bits.
+    let most = (width.min(height) / 8).clamp(1, 4096);
+    let block = (width.max(height) / side.max(1)).clamp(1, most);
     let averaged = match picture {
         DynamicImage::ImageRgb8(it) => averaged::<3>(it, width, block)
             .and_then(|it| RgbImage::from_raw(width / block, height / block, it))

@@ -347,12 +347,15 @@ fn a_webp_keeps_alpha_exactly_and_colours_nearly() {
 
 #[test]
 fn a_thumbnail_averages() {
-    let picture = RgbImage::from_fn(4, 2, |x, y| Rgb([[0, 10, 200, 201][x as usize], (y * 20) as u8, 7]));
-    let small = thumbnail(&picture.clone().into(), 2).into_rgb8();
-    assert_eq!(small.as_raw(), &[5, 10, 7, 201, 10, 7], "rounded");
-    let clear = RgbaImage::from_fn(2, 2, |x, _| Rgba([80, 80, 80, (x * 100) as u8]));
-    assert_eq!(thumbnail(&clear.into(), 1).into_rgba8().as_raw(), &[80, 80, 80, 50]);
-    assert_eq!(thumbnail(&picture.clone().into(), 4).into_rgb8(), picture);
+    let values = [0, 10, 200, 201];
+    let picture = RgbImage::from_fn(32, 16, |x, y| Rgb([values[x as usize % 4], (y % 2 * 20) as u8, 7]));
+    let small = thumbnail(&picture.clone().into(), 16).into_rgb8();
+    let wanted = RgbImage::from_fn(16, 8, |x, _| Rgb([[5, 201][x as usize % 2], 10, 7]));
+    assert_eq!(small, wanted, "rounded");
+    let clear = RgbaImage::from_fn(16, 16, |x, _| Rgba([80, 80, 80, (x % 2 * 100) as u8]));
+    let small = thumbnail(&clear.into(), 8).into_rgba8();
+    assert!(small.dimensions() == (8, 8) && small.pixels().all(|it| it.0 == [80, 80, 80, 50]));
+    assert_eq!(thumbnail(&picture.clone().into(), 32).into_rgb8(), picture);
 }
 
 proptest! {

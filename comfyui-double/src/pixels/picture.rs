@@ -1,8 +1,8 @@
 //! Pictures as bytes, with the operations that nodes need.
 //!
 //! Loops over pixels run over plain slices: a dev build does not optimise this crate, and iterator
-//! chains would cost ten times as much there. Resizing and blurring happen in `image`, coding in
-//! `pictures`, which are optimised in every profile.
+//! chains would cost ten times as much there. Resizing, blurring and reading happen in `image`,
+//! writing in `pictures`, which are optimised in every profile.
 
 use std::io::Cursor;
 

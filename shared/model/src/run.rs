@@ -125,7 +125,7 @@ pub struct RunTimes {
     /// From posting the graph to ComfyUI until the last picture was read back: ComfyUI's own time.
     #[serde(rename = "execute_ms")]
     pub execute: u64,
-    /// The result uploaded to the bucket.
+    /// The result finished and uploaded to the bucket, with its thumbnails.
     #[serde(rename = "upload_ms")]
     pub upload: u64,
 }

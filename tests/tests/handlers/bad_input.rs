@@ -106,7 +106,6 @@ pub(crate) fn with(memory: &Memory, name: &str, changes: &[(&str, Value)]) -> Va
     request
 }
 
-/// DynamoDB keeps no number below 1E-130.
 /// `lambda_http` puts it in front of the path, and panics if that makes no URI.
 #[tokio::test]
 async fn by_what_a_request_was_called_is_nobodys_business() {
@@ -122,6 +121,7 @@ async fn by_what_a_request_was_called_is_nobodys_business() {
     }
 }
 
+/// DynamoDB keeps no number below 1E-130.
 #[tokio::test]
 async fn a_number_next_to_nothing_is_nothing() {
     let world = world().await;

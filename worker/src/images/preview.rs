@@ -21,8 +21,8 @@ pub(crate) fn preview(file: &[u8]) -> Option<Vec<u8>> {
     for (side, quality) in TRIES {
         let small = match sized.take() {
             Some((of, small)) if of == side => small,
-            _ if picture.width().max(picture.height()) <= side => picture.to_rgb8().into(),
-            _ => pictures::thumbnail(&picture, side).into_rgb8().into(),
+            _ if picture.width().max(picture.height()) <= side => picture.to_rgb8(),
+            _ => pictures::thumbnail(&picture, side).into_rgb8(),
         };
         let jpeg = pictures::jpeg(&small, quality).ok()?;
         if jpeg.len() <= MAX_PREVIEW {

@@ -8,7 +8,7 @@ use model::{
     worker_api::{Assignment, Read, RunResult, Source},
 };
 use serde_json::{Map, Value};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use workflow::{Output, Plan};
 
 use super::{brake::Brake, error::RenderError, files::fetch_limit, renderer::Renderer, stop::Stop};
@@ -21,7 +21,7 @@ use crate::{
 
 /// Most bytes of pictures that are read from ComfyUI for a run.
 pub(crate) const MAX_PICTURES: u64 = 512 * 1024 * 1024;
-/// Most time for making a run's thumbnails, and as much for their upload beside that of its pictures.
+/// Most time from a run's pictures until its thumbnails are uploaded too.
 const THUMBNAILS: Duration = Duration::from_secs(3);
 /// The same of a variant, for which nobody waits at their canvas, and whose group is seen by its thumbnails.
 const THUMBNAILS_OF_VARIANTS: Duration = Duration::from_secs(30);
@@ -113,14 +113,12 @@ impl Renderer {
         } else {
             THUMBNAILS
         };
+        let until = Instant::now() + most;
         let put = async {
-            // First, so that one call asks for all addresses: what comes last is the upload of the thumbnails either way.
-            let small = thumbnails(pictures, most).await;
-            let there = transfers.put(&blob.bytes, &small, most).await;
-            let sizes = small.iter().map(|it| it.len() as u64);
-            there
-                .map(|there| if there { sizes.collect() } else { Vec::new() })
-                .map_err(RenderError::Upload)
+            // Made first, so that one call asks for all addresses.
+            let small = thumbnails(pictures, until).await;
+            let put = transfers.put(&blob.bytes, &small, until).await;
+            put.map_err(RenderError::Upload)
         };
         let thumbnails = brake.guard(put).await?;
         let upload = elapsed(begun);
@@ -219,10 +217,10 @@ impl Renderer {
     }
 }
 
-/// The pictures' thumbnails. None if that does not work out in time: the pictures are not held up for it, and are whole without.
-async fn thumbnails(pictures: Vec<Bytes>, most: Duration) -> Vec<Bytes> {
+/// The pictures' thumbnails. None if that does not work out by then: the pictures are held up no longer, and are whole without.
+async fn thumbnails(pictures: Vec<Bytes>, until: Instant) -> Vec<Bytes> {
     let made = tokio::task::spawn_blocking(move || images::thumbnails(&pictures));
-    let made = timeout(most, made).await.ok().and_then(Result::ok);
+    let made = timeout_at(until, made).await.ok().and_then(Result::ok);
     made.flatten().unwrap_or_default()
 }
 

@@ -12,13 +12,17 @@ use reqwest::{
     Response, StatusCode,
     header::{CONTENT_TYPE, ETAG},
 };
-use tokio::{sync::Mutex, time::timeout, try_join};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout_at},
+    try_join,
+};
 
 use super::{download::download, error::TransferError};
 use crate::{
     backoff::Backoff,
     config::Timing,
-    control_plane::CloudApi,
+    control_plane::{CloudApi, CloudError},
     error::chain,
     fetch::{self, FetchError},
     files::{FileError, Part},
@@ -124,9 +128,14 @@ impl<'a> Transfers<'a> {
     }
 
     /// Uploads the result and its thumbnails, these in the order of the pictures, to addresses that are asked for now and all
-    /// at once: their sizes are known by now, and may be signed with them. Says whether the thumbnails are there: the result
-    /// is not held up for them beyond so much time, and is whole without.
-    pub(crate) async fn put(&self, blob: &Bytes, thumbnails: &[Bytes], most: Duration) -> Result<bool, TransferError> {
+    /// at once: their sizes are known by now, and may be signed with them. Returns the sizes of the thumbnails that are there:
+    /// all or none, if they are not uploaded by then; the result is whole without.
+    pub(crate) async fn put(
+        &self,
+        blob: &Bytes,
+        thumbnails: &[Bytes],
+        until: Instant,
+    ) -> Result<Vec<u64>, TransferError> {
         let mut tries = Tries {
             size: Some(blob.len() as u64),
             ..Tries::new("result", self.timing)
@@ -143,14 +152,14 @@ impl<'a> Transfers<'a> {
             Ok(())
         };
         let small = async {
-            let put = timeout(most, self.put_thumbnails(&urls, thumbnails)).await;
+            let put = timeout_at(until, self.put_thumbnails(&urls, thumbnails)).await;
             let put = put.unwrap_or_else(|elapsed| Err(elapsed.into()));
-            if let Err(error) = &put {
-                tracing::warn!(run.id = %self.run_id, error = chain(error), "the thumbnails could not be uploaded");
-            }
-            Ok(put.is_ok())
+            Ok(put.map(|()| sizes).unwrap_or_else(|error| {
+                tracing::warn!(run.id = %self.run_id, error = chain(&error), "the thumbnails could not be uploaded");
+                Vec::new()
+            }))
         };
-        try_join!(result, small).map(|((), small)| small)
+        try_join!(result, small).map(|((), there)| there)
     }
 
     async fn put_thumbnails(&self, urls: &[String], thumbnails: &[Bytes]) -> Result<(), TransferError> {
@@ -180,6 +189,10 @@ impl<'a> Transfers<'a> {
                     "no address for this very result; taking the one that came with the run"
                 );
                 Ok(())
+            }
+            // A picture is worth more than what is only for lists.
+            Err(TransferError::Urls(CloudError::Refused { .. })) if !thumbnails.is_empty() => {
+                self.renew(size, &[]).await
             }
             asked => asked,
         }
