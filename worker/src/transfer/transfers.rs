@@ -154,10 +154,11 @@ impl<'a> Transfers<'a> {
         let small = async {
             let put = timeout_at(until, self.put_thumbnails(&urls, thumbnails)).await;
             let put = put.unwrap_or_else(|elapsed| Err(elapsed.into()));
-            Ok(put.map(|()| sizes).unwrap_or_else(|error| {
+            if let Err(error) = put {
                 tracing::warn!(run.id = %self.run_id, error = chain(&error), "the thumbnails could not be uploaded");
-                Vec::new()
-            }))
+                return Ok(Vec::new());
+            }
+            Ok(sizes)
         };
         try_join!(result, small).map(|((), there)| there)
     }
