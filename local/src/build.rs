@@ -25,8 +25,8 @@ pub(crate) const FUNCTIONS: [&str; 12] = [
     "forecast",
 ];
 
-/// The worker, and the stand-in for ComfyUI.
-const PROGRAMS: [&str; 2] = ["worker", "comfyui-double"];
+const WORKER: &str = "worker";
+const DOUBLE: &str = "comfyui-double";
 
 /// What was built.
 #[derive(Debug, Clone)]
@@ -43,8 +43,8 @@ pub(crate) struct Built {
 pub(crate) async fn build(checkout: &Path) -> Result<Built> {
     let target = target_folder()?;
     let cargo = option_env!("CARGO").unwrap_or("cargo");
-    // Of the whole workspace, so that features are the same as in `cargo test` and nothing is built twice; but without two packages
-    // that nothing here runs: `ops`, which alone needs some of AWS's clients, and `sim`, which is optimised.
+    // What runs here, of the whole workspace, so that features are the same as in `cargo test` and nothing is built twice; but for two
+    // packages: `ops`, which alone needs some of AWS's clients, and `sim`, which is optimised.
     let mut command = Command::new(cargo);
     if !std::io::stderr().is_terminal() {
         // Somebody who looks on wants to see how far it is; a log does not.
@@ -52,7 +52,7 @@ pub(crate) async fn build(checkout: &Path) -> Result<Built> {
     }
     let status = command
         .args(["build", "--workspace", "--exclude", "install", "--exclude", "sim"])
-        .args(FUNCTIONS.iter().chain(&PROGRAMS).flat_map(|it| ["--bin", it]))
+        .args(FUNCTIONS.iter().chain(&[WORKER, DOUBLE]).flat_map(|it| ["--bin", it]))
         .arg("--target-dir")
         .arg(&target)
         .current_dir(checkout)
@@ -75,8 +75,8 @@ pub(crate) async fn build(checkout: &Path) -> Result<Built> {
     }
     Ok(Built {
         bootstraps,
-        worker: debug.join(PROGRAMS[0]),
-        double: debug.join(PROGRAMS[1]),
+        worker: debug.join(WORKER),
+        double: debug.join(DOUBLE),
     })
 }
 

@@ -22,7 +22,11 @@ pub(crate) fn spawn(command: &mut Command, log: &Path) -> Result<Child> {
 
 /// A program that gives way to all that does not: a machine of its own on AWS takes no time from the control plane either.
 pub(crate) fn giving_way(program: &Path) -> Result<Command> {
-    ensure!(program.is_file(), "{} is not there", program.display());
+    ensure!(
+        program.is_file(),
+        "{} is not there any more: start again, which builds it",
+        program.display()
+    );
     let mut command = Command::new("nice");
     command.args(["-n", "10"]).arg(program);
     Ok(command)

@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_types, reason = "a measurement takes times")]
 
 use image::{
-    ExtendedColorType, GrayImage, ImageEncoder, Luma, Rgb, RgbImage,
+    DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, Luma, Rgb, RgbImage,
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 use pictures::{Fill, Filter};
@@ -118,4 +118,10 @@ fn files(side: u32) {
         file
     });
     show("WebP", &|| pictures::webp(&picture, side, side, false).unwrap());
+    let picture = DynamicImage::from(picture);
+    time(&format!("thumbnail of {side}²"), || pictures::thumbnail(&picture, 256));
+    time("the same by image alone", || picture.thumbnail(256, 256));
+    let small = pictures::thumbnail(&picture, 256).into_rgb8();
+    let write = || pictures::webp_of(&small, 256, 256, false, 80.0).unwrap();
+    time(&format!("WebP of it: {} KB", write().len() / 1_024), write);
 }

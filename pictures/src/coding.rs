@@ -20,6 +20,8 @@ pub const WEBP_SIDE: u32 = 16_383;
 const QUALITY: f32 = 92.0;
 /// 0 (fast) to 6 (small). By `--example speed`, more than this costs much time and saves little.
 const METHOD: i32 = 1;
+/// The same for small pictures.
+const METHOD_SMALL: i32 = 2;
 
 /// The picture in a file of this format, within these limits.
 ///
@@ -46,7 +48,8 @@ pub fn file(picture: &DynamicImage, format: ImageFormat) -> ImageResult<Vec<u8>>
 /// # Errors
 /// They are not so many.
 pub fn fast_png(pixels: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> ImageResult<Vec<u8>> {
-    if pixels.len() as u64 * 8 != u64::from(width) * u64::from(height) * u64::from(colour.bits_per_pixel()) {
+    let bits = u128::from(width) * u128::from(height) * u128::from(colour.bits_per_pixel());
+    if pixels.len() as u128 * 8 != bits {
         let kind = ParameterErrorKind::DimensionMismatch;
         return Err(ImageError::Parameter(ParameterError::from_kind(kind)));
     }
@@ -75,12 +78,12 @@ pub fn webp(pixels: &[u8], width: u32, height: u32, alpha: bool) -> Option<Vec<u
     })
 }
 
-/// The same of this quality, 0 to 100, alpha included, and smaller by a tenth, in half as much time again.
+/// The same of this quality, 0 to 100, alpha included, and a little smaller, which takes its time in small pictures only.
 pub fn webp_of(pixels: &[u8], width: u32, height: u32, alpha: bool, quality: f32) -> Option<Vec<u8>> {
     coded(pixels, width, height, alpha, |config| {
         config.quality = quality;
         config.alpha_quality = quality as i32;
-        config.method = 2;
+        config.method = METHOD_SMALL;
     })
 }
 

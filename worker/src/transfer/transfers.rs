@@ -181,7 +181,8 @@ impl<'a> Transfers<'a> {
         try_join_all(puts).await.map(drop)
     }
 
-    /// If the API does not say, the address that came with the run will do, where one did.
+    /// Asks for the addresses of a result and thumbnails of these sizes. If the API does not say, the address that came with the
+    /// run will do, where one did.
     async fn ask_where_to_put(&self, size: Option<u64>, thumbnails: &[u64]) -> Result<(), TransferError> {
         match self.renew(size, thumbnails).await {
             Err(error) if !self.urls.lock().await.upload.is_empty() => {

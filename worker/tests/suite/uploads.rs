@@ -18,6 +18,7 @@ crate::scenarios! {
     without_an_address_the_run_fails
     each_picture_has_a_thumbnail
     a_picture_does_without
+    thumbnails_that_are_refused_take_no_picture_along
 }
 
 /// Each question for addresses and each upload, in order.
@@ -140,5 +141,18 @@ async fn a_picture_does_without(bench: Bench) {
     bench.cloud.behave(|behaviour| behaviour.signs_size = false);
     let run = bench.run(&steps(2, fresh_seed()));
     assert_eq!(bench.pictures(run).await.len(), 1);
+    assert!(bench.cloud.result(run).await.thumbnails.is_empty());
+}
+
+/// One call asks for all addresses; what is refused in it may be the thumbnails alone.
+async fn thumbnails_that_are_refused_take_no_picture_along(bench: Bench) {
+    let bench = bench.ready().await;
+    bench
+        .cloud
+        .behave(|behaviour| behaviour.fresh_refused.push_back(StatusCode::BAD_REQUEST));
+    let run = bench.run(&steps(2, fresh_seed()));
+    let size = size_of(&bench, run).await;
+    let asked = format!("ask Some({size})");
+    assert_eq!(told(&bench.cloud), [asked.clone(), asked, format!("put {size} 200")]);
     assert!(bench.cloud.result(run).await.thumbnails.is_empty());
 }
