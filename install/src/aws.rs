@@ -20,7 +20,7 @@ const OPERATION: Duration = Duration::from_mins(1);
 /// The clients.
 #[derive(Debug, Clone)]
 pub struct Aws {
-    /// The SDK's configuration, for clients of other crates.
+    /// The SDK's configuration, for clients of other crates: with a person's patience, not a function's.
     pub sdk: aws_config::SdkConfig,
     /// CloudFormation.
     pub stacks: aws_sdk_cloudformation::Client,
@@ -68,12 +68,12 @@ impl Aws {
 
     /// The same with a given configuration of the SDK.
     pub fn new(sdk: aws_config::SdkConfig) -> Self {
-        let patient = sdk.to_builder().timeout_config(time_outs(ATTEMPT, OPERATION)).build();
+        let sdk = sdk.to_builder().timeout_config(time_outs(ATTEMPT, OPERATION)).build();
         Self {
-            stacks: aws_sdk_cloudformation::Client::new(&patient),
-            quotas: aws_sdk_servicequotas::Client::new(&patient),
-            identity: aws_sdk_sts::Client::new(&patient),
-            site: Site::new(&patient),
+            stacks: aws_sdk_cloudformation::Client::new(&sdk),
+            quotas: aws_sdk_servicequotas::Client::new(&sdk),
+            identity: aws_sdk_sts::Client::new(&sdk),
+            site: Site::new(&sdk),
             sdk,
         }
     }
@@ -220,4 +220,16 @@ where
     };
     let words = format!("AWS could not {what}: {said}{hint}");
     anyhow::Error::new(error).context(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_client_has_a_persons_patience() {
+        let aws = Aws::new(cloud::emulator_config("http://127.0.0.1:9").await);
+        let limits = aws.sdk.timeout_config().and_then(|it| it.operation_timeout());
+        assert_eq!(limits, Some(OPERATION), "a function has eight seconds");
+    }
 }
