@@ -58,6 +58,10 @@ const NO_CAPACITY: [&str; 14] = [
     "VolumeLimitExceeded",
 ];
 
+/// The version of the launch template that is launched. CloudFormation makes a new one of each change, and leaves the default
+/// where it was.
+pub(crate) const LAUNCHED: &str = "$Latest";
+
 /// Error code of a start or stop that comes too early or too late.
 const WRONG_STATE: &str = "IncorrectInstanceState";
 
@@ -208,7 +212,7 @@ impl Ec2 {
         check_types(types)?;
         let template = FleetLaunchTemplateSpecificationRequest::builder()
             .launch_template_id(&self.config.launch_template)
-            .version("$Latest")
+            .version(LAUNCHED)
             .build();
         let subnets = self.subnets().await;
         let subnets: Vec<Option<&String>> = if subnets.is_empty() {

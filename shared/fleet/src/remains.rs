@@ -9,7 +9,7 @@ use cloud::aws::CallError;
 use model::{InstanceId, Millis};
 
 use crate::{
-    ec2::{STACK_TAG, TERMINATE, filter},
+    ec2::{LAUNCHED, STACK_TAG, TERMINATE, filter},
     site::{Image, Site, VERSION_TAG},
 };
 
@@ -159,14 +159,10 @@ impl Site {
         Ok(found)
     }
 
-    /// What the launch template launches, by its default version; none if it names no image.
+    /// What the launch template launches, by its latest version, as [`crate::ec2`] does; none if it names no image.
     pub async fn launch_image(&self, launch_template: &str) -> Result<Option<LaunchImage>, CallError> {
         let call = self.client.describe_launch_template_versions();
-        let reply = call
-            .launch_template_id(launch_template)
-            .versions("$Default")
-            .send()
-            .await;
+        let reply = call.launch_template_id(launch_template).versions(LAUNCHED).send().await;
         let reply = reply.map_err(|error| CallError::of("ec2 DescribeLaunchTemplateVersions", error))?;
         let data = reply
             .launch_template_versions()
