@@ -22,6 +22,8 @@ use crate::{
 /// Longest time until instances are gone, and until a stack is.
 const MACHINES: Duration = Duration::from_mins(10);
 const STACK: Duration = Duration::from_hours(1);
+/// Looks, within some six seconds, that may still show how a stack was before.
+const LATE: u32 = 6;
 
 pub(crate) async fn all(aws: &Aws, found: &Found, purge: bool, say: &impl Fn(&str)) -> Result<()> {
     let stack = &found.stack;
@@ -30,16 +32,6 @@ pub(crate) async fn all(aws: &Aws, found: &Found, purge: bool, say: &impl Fn(&st
         pause(aws, stack).await?;
     }
     end_machines(aws, stack, say).await?;
-    let purged = |it: &&Part| purge && it.end() == End::IfPurged;
-    for it in found
-        .parts
-        .iter()
-        .filter(purged)
-        .filter(|it| it.kind == "AWS::S3::Bucket")
-    {
-        say(&format!("Emptying {}", it.physical));
-        bucket::empty(&bucket::client(&aws.sdk), &it.physical).await?;
-    }
     if found.there {
         say(&format!("Removing the stack {stack}, which takes some minutes"));
         remove_stack(aws, stack).await?;
@@ -47,9 +39,16 @@ pub(crate) async fn all(aws: &Aws, found: &Found, purge: bool, say: &impl Fn(&st
     // Once more, since a start may have been on its way; now nobody starts another.
     end_machines(aws, stack, say).await?;
     delete_disks(aws, stack, say).await?;
+    let purged = |it: &&Part| purge && it.end() == End::IfPurged;
     for it in found.parts.iter().filter(purged) {
         match it.kind.as_str() {
-            "AWS::S3::Bucket" => bucket::remove(&bucket::client(&aws.sdk), &it.physical).await?,
+            // Only now: as long as there were functions and machines, they wrote.
+            "AWS::S3::Bucket" => {
+                let client = bucket::client(&aws.sdk);
+                say(&format!("Emptying {}", it.physical));
+                bucket::empty(&client, &it.physical).await?;
+                bucket::remove(&client, &it.physical).await?;
+            }
             "AWS::DynamoDB::Table" => remove_table(aws, &it.physical).await?,
             _ => continue,
         }
@@ -148,6 +147,7 @@ async fn remove_stack(aws: &Aws, stack: &str) -> Result<()> {
     deleted.map_err(|error| failed("remove the stack", error))?;
     let wait = async {
         let mut pauses = Pauses::new();
+        let (mut begun, mut looks) = (false, 0);
         loop {
             let Some(now) = aws.stack(stack).await? else {
                 return Ok(());
@@ -155,7 +155,10 @@ async fn remove_stack(aws: &Aws, stack: &str) -> Result<()> {
             if now.status == "DELETE_COMPLETE" {
                 return Ok(());
             }
-            if now.status == "DELETE_FAILED" {
+            begun |= now.status == "DELETE_IN_PROGRESS";
+            looks += 1;
+            // What an earlier try came to may be seen for some seconds.
+            if now.status == "DELETE_FAILED" && (begun || looks > LATE) {
                 let resources = aws.resources(stack).await?;
                 let failed = resources.iter().filter(|it| it.status == "DELETE_FAILED");
                 let words: Vec<_> = failed
@@ -202,8 +205,9 @@ async fn remove_table(aws: &Aws, name: &str) -> Result<()> {
 
 async fn remove_log_groups(aws: &Aws, found: &Found) -> Result<()> {
     let client = aws_sdk_cloudwatchlogs::Client::new(&aws.sdk);
-    for name in look::log_groups(aws, &found.stack, &found.parts).await? {
-        match client.delete_log_group().log_group_name(&name).send().await {
+    let again = look::log_groups(aws, &found.stack, &found.parts).await?;
+    for name in again.iter().chain(&found.log_groups) {
+        match client.delete_log_group().log_group_name(name).send().await {
             Ok(_) => {}
             Err(error) if error.code() == Some("ResourceNotFoundException") => {}
             Err(error) => return Err(failed("delete a log group", error)),

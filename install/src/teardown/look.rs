@@ -12,10 +12,28 @@ use crate::{
     aws::{Aws, Stack, failed},
     backup::tables,
     bucket,
+    resources::End,
 };
 
-/// Tags that lead to what a stack kept: CloudFormation's own, and ours.
-const TAGS: [&str; 2] = ["aws:cloudformation:stack-name", "atelier:stack"];
+/// Tag of all that a stack of ours consists of. CloudFormation's own, `aws:cloudformation:stack-name`, leads also to what a stack of
+/// somebody else's kept that had the same name.
+const TAG: &str = "atelier:stack";
+
+/// What costs while it lies around: service and beginning of the name in its ARN, and its type. Instances, volumes, snapshots and
+/// images are looked for at EC2.
+const BILLABLE: [(&str, &str, &str); 8] = [
+    ("cloudwatch", "alarm:", "AWS::CloudWatch::Alarm"),
+    ("cloudwatch", "dashboard/", "AWS::CloudWatch::Dashboard"),
+    ("dynamodb", "table/", "AWS::DynamoDB::Table"),
+    ("elasticfilesystem", "file-system/", "AWS::EFS::FileSystem"),
+    ("logs", "log-group:", "AWS::Logs::LogGroup"),
+    ("s3", "", "AWS::S3::Bucket"),
+    ("secretsmanager", "secret:", "AWS::SecretsManager::Secret"),
+    ("wafv2", "webacl/", "AWS::WAFv2::WebACL"),
+];
+
+/// The stack that SAM makes for the bucket of what it deploys.
+pub(crate) const SAM: &str = "aws-sam-cli-managed-default";
 
 /// Parameters that no other template has: one of `template.yaml`, one of `edge.yaml`.
 const OURS: [&str; 2] = ["TokenPublicKey", "EdgeSecret"];
@@ -42,17 +60,24 @@ pub(crate) async fn everything(aws: &Aws, stack: &str, noted: Vec<Part>) -> Resu
         }
         None => Vec::new(),
     };
-    for part in noted.into_iter().chain(tagged(aws, stack).await?) {
+    let (kept, tagged): (Vec<_>, Vec<_>) = tagged(aws, stack)
+        .await?
+        .into_iter()
+        .partition(|it| it.end() == End::IfPurged);
+    let (logs, mut named): (Vec<_>, Vec<_>) = tagged.into_iter().partition(|it| it.kind == "AWS::Logs::LogGroup");
+    for part in noted.into_iter().chain(self::there(aws, &kept).await?) {
         if parts.iter().all(|it| it.physical != part.physical) {
             parts.push(part);
         }
     }
+    // What the stack has, or had, goes with it: CloudFormation says so.
+    named.retain(|it| !parts.iter().any(|part| part.is(it)));
     let site = &aws.site;
     let mut machines = site.machines(stack).await?;
     machines.retain(|it| !it.is_gone());
     let images = site.images().await?;
     let disk_snapshots = site.disk_snapshots(stack, &images).await?;
-    let mut log_groups = log_groups(aws, stack, &parts).await?;
+    let mut log_groups = log_groups(aws, stack, &[&parts[..], &logs].concat()).await?;
     log_groups.retain(|it| !there || parts.iter().all(|part| part.physical != *it));
     Ok(Found {
         stack: stack.to_owned(),
@@ -63,6 +88,9 @@ pub(crate) async fn everything(aws: &Aws, stack: &str, noted: Vec<Part>) -> Resu
         disk_snapshots,
         neighbours: site.neighbours(stack).await?,
         log_groups,
+        named,
+        // Whoever may not see it is told of it.
+        sam: aws.stack(SAM).await.map_or(true, |it| it.is_some()),
         parts,
     })
 }
@@ -103,40 +131,36 @@ fn kept_in_yaml(template: &str) -> BTreeSet<String> {
     kept
 }
 
-/// What has the stack's tags and costs while it lies around: tables and buckets. AWS lists for a while also what is gone.
+/// What has the stack's tag and costs while it lies around. AWS lists for a while also what is gone.
 async fn tagged(aws: &Aws, stack: &str) -> Result<Vec<Part>> {
     let client = aws_sdk_resourcegroupstagging::Client::new(&aws.sdk);
+    let filter = TagFilter::builder().key(TAG).values(stack).build();
+    let mut pages = client.get_resources().tag_filters(filter).into_paginator().send();
     let mut found = Vec::new();
-    for tag in TAGS {
-        let filter = TagFilter::builder().key(tag).values(stack).build();
-        let types = ["dynamodb:table", "s3"].map(str::to_owned).to_vec();
-        let call = client
-            .get_resources()
-            .tag_filters(filter)
-            .set_resource_type_filters(Some(types));
-        let mut pages = call.into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| failed("look what has the stack's tags", error))?;
-            found.extend(
-                page.resource_tag_mapping_list()
-                    .iter()
-                    .filter_map(|it| part(it.resource_arn()?)),
-            );
-        }
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| failed("look what has the stack's tag", error))?;
+        let arns = page.resource_tag_mapping_list().iter();
+        found.extend(arns.filter_map(|it| part(it.resource_arn()?)));
     }
-    there(aws, &found).await
+    Ok(found)
 }
 
 fn part(arn: &str) -> Option<Part> {
-    let (kind, physical) = match arn.split_once(":table/") {
-        Some((_, table)) => ("AWS::DynamoDB::Table", table),
-        None => ("AWS::S3::Bucket", arn.strip_prefix("arn:")?.split_once(":s3:::")?.1),
+    // arn:partition:service:region:account:resource
+    let mut pieces = arn.splitn(6, ':').skip(2);
+    let (service, resource) = (pieces.next()?, pieces.nth(2)?);
+    let mut known = BILLABLE.iter();
+    let (_, begin, kind) = known.find(|(of, begin, _)| *of == service && resource.contains(*begin))?;
+    let (_, name) = resource.split_once(*begin)?;
+    let part = Part {
+        logical: name.to_owned(),
+        physical: name.to_owned(),
+        kind: (*kind).to_owned(),
+        kept: false,
     };
     Some(Part {
-        logical: physical.to_owned(),
-        physical: physical.to_owned(),
-        kind: kind.to_owned(),
-        kept: true,
+        kept: part.end() == End::IfPurged,
+        ..part
     })
 }
 
@@ -202,6 +226,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::resources;
 
     #[test]
     fn what_the_templates_keep() {
@@ -252,17 +277,65 @@ mod tests {
     }
 
     #[test]
-    fn tags_lead_to_tables_and_buckets() {
-        let of = |arn| part(arn).map(|it| (it.kind, it.physical));
-        let table = of("arn:aws-cn:dynamodb:cn-north-1:123456789012:table/atelier-Tasks-A");
-        assert_eq!(
-            table,
-            Some(("AWS::DynamoDB::Table".to_owned(), "atelier-Tasks-A".to_owned()))
-        );
-        assert_eq!(
-            of("arn:aws:s3:::a-bucket"),
-            Some(("AWS::S3::Bucket".to_owned(), "a-bucket".to_owned()))
-        );
-        assert_eq!(of("arn:aws:sns:eu-central-1:123456789012:a-topic"), None);
+    fn tags_lead_to_all_that_costs() {
+        let of = |arn: &str| part(arn).map(|it| (it.kind, it.physical, it.kept));
+        for (arn, kind, physical, kept) in [
+            (
+                "cloudwatch:eu-central-1:1:alarm:atelier-A",
+                "CloudWatch::Alarm",
+                "atelier-A",
+                false,
+            ),
+            (
+                "cloudwatch::1:dashboard/atelier",
+                "CloudWatch::Dashboard",
+                "atelier",
+                false,
+            ),
+            (
+                "dynamodb:eu-central-1:1:table/atelier-Tasks-A",
+                "DynamoDB::Table",
+                "atelier-Tasks-A",
+                true,
+            ),
+            (
+                "elasticfilesystem:eu-central-1:1:file-system/fs-1",
+                "EFS::FileSystem",
+                "fs-1",
+                false,
+            ),
+            (
+                "logs:eu-central-1:1:log-group:atelier-ClaimLogs-A",
+                "Logs::LogGroup",
+                "atelier-ClaimLogs-A",
+                false,
+            ),
+            ("s3:::a-bucket", "S3::Bucket", "a-bucket", true),
+            (
+                "secretsmanager:eu-central-1:1:secret:Key-A-b",
+                "SecretsManager::Secret",
+                "Key-A-b",
+                false,
+            ),
+            (
+                "wafv2:us-east-1:1:global/webacl/edge/2",
+                "WAFv2::WebACL",
+                "edge/2",
+                false,
+            ),
+        ] {
+            let wanted = (format!("AWS::{kind}"), physical.to_owned(), kept);
+            assert_eq!(of(&format!("arn:aws-cn:{arn}")), Some(wanted), "{arn}");
+        }
+        for arn in [
+            "arn:aws:sns:eu-central-1:1:a-topic",
+            "arn:aws:elasticfilesystem:eu-central-1:1:access-point/fsap-1",
+            "nothing",
+        ] {
+            assert_eq!(of(arn), None, "{arn}");
+        }
+        let kinds: BTreeSet<_> = BILLABLE.iter().map(|(_, _, kind)| *kind).collect();
+        let billable = resources::KINDS.iter().filter(|it| it.billable).map(|it| it.name);
+        assert_eq!(kinds, billable.collect(), "each type that costs is looked for");
     }
 }

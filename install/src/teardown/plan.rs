@@ -8,6 +8,7 @@ use fleet::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::look::SAM;
 use crate::{
     aws::Resource,
     prices,
@@ -55,6 +56,15 @@ impl Part {
     pub(crate) fn is_billable(&self) -> bool {
         resources::of(&self.kind).is_none_or(|it| it.billable)
     }
+
+    /// Whether it is what the end of an ARN names: some types have the whole ARN as their name, a firewall has more after it.
+    pub(crate) fn is(&self, named: &Self) -> bool {
+        let physical = self.physical.replace('|', "/");
+        let rest = physical.strip_prefix(&named.physical);
+        self.kind == named.kind
+            && (rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+                || physical.ends_with(&format!(":{}", named.physical)))
+    }
 }
 
 /// What there is.
@@ -78,16 +88,32 @@ pub struct Found {
     pub neighbours: Vec<String>,
     /// Log groups outside the stack.
     pub log_groups: Vec<String>,
+    /// What else has the stack's tag and costs, if it is still there: nothing here looks.
+    pub named: Vec<Part>,
+    /// Whether SAM's own stack is there, with the bucket of what it deploys.
+    pub sam: bool,
 }
 
 impl Found {
+    /// Whether it is a firewall, which launches nothing.
+    fn is_edge(&self) -> bool {
+        self.parts.iter().any(|it| it.kind == "AWS::WAFv2::WebACL")
+    }
+
     /// The images that go: another installation may launch the same.
     pub(crate) fn own_images(&self) -> &[Image] {
-        if self.neighbours.is_empty() { &self.images } else { &[] }
+        if self.neighbours.is_empty() && !self.is_edge() {
+            &self.images
+        } else {
+            &[]
+        }
     }
 
     /// The snapshots that go.
     pub(crate) fn own_snapshots(&self) -> Vec<&str> {
+        if self.is_edge() {
+            return Vec::new();
+        }
         let of_neighbours: BTreeSet<_> = match self.neighbours.as_slice() {
             [] => BTreeSet::new(),
             _ => self.images.iter().flat_map(|it| &it.snapshots).collect(),
@@ -163,7 +189,11 @@ pub fn in_words(found: &Found, purge: bool) -> String {
             found.neighbours.join(", ")
         ));
     }
-    line("the bucket `aws-sam-cli-managed-default…` of SAM, if there is one: other stacks may use it".to_owned());
+    if found.sam {
+        line(format!(
+            "the bucket `{SAM}-…` of SAM: other stacks may use it, and it costs what its size costs"
+        ));
+    }
     lines.join(
         "
 ",
@@ -261,6 +291,7 @@ mod tests {
                     gib: 10,
                 },
             ],
+            sam: true,
             ..Found::default()
         }
     }
@@ -281,7 +312,7 @@ mod tests {
           bucket Models (models): it has what cannot be made again, and costs what its size costs; `--purge` deletes it
           role ApiLogsRole (apilogsrole): others of the account may use it; it costs nothing
           user pool Users (users): it has what cannot be made again; delete it in the console
-          the bucket `aws-sam-cli-managed-default…` of SAM, if there is one: other stacks may use it
+          the bucket `aws-sam-cli-managed-default-…` of SAM: other stacks may use it, and it costs what its size costs
         ");
         insta::assert_snapshot!(in_words(&found(), true), @r"
         This takes atelier down.
@@ -297,8 +328,43 @@ mod tests {
         Stays:
           role ApiLogsRole (apilogsrole): others of the account may use it; it costs nothing
           user pool Users (users): it has what cannot be made again; delete it in the console
-          the bucket `aws-sam-cli-managed-default…` of SAM, if there is one: other stacks may use it
+          the bucket `aws-sam-cli-managed-default-…` of SAM: other stacks may use it, and it costs what its size costs
         ");
+    }
+
+    #[test]
+    fn a_firewall_takes_no_images_along() {
+        let mut found = found();
+        found.parts.push(part("Firewall", "AWS::WAFv2::WebACL", false));
+        assert!(found.own_images().is_empty() && found.own_snapshots().is_empty());
+    }
+
+    #[test]
+    fn an_arn_names_a_part() {
+        let of = |kind: &str, physical: &str| Part {
+            physical: physical.to_owned(),
+            ..part("It", kind, false)
+        };
+        let (alarm, secret, firewall) = (
+            "AWS::CloudWatch::Alarm",
+            "AWS::SecretsManager::Secret",
+            "AWS::WAFv2::WebACL",
+        );
+        for (one, named, same) in [
+            (of(alarm, "a-b"), of(alarm, "a-b"), true),
+            (of(alarm, "a-b"), of(alarm, "b"), false),
+            (of(alarm, "a-b"), of(alarm, "a"), false),
+            (of(alarm, "a-b"), of(secret, "a-b"), false),
+            (
+                of(secret, "arn:aws:secretsmanager:r:1:secret:Key-a"),
+                of(secret, "Key-a"),
+                true,
+            ),
+            (of(firewall, "edge|12|CLOUDFRONT"), of(firewall, "edge/12"), true),
+            (of(firewall, "edge|12|CLOUDFRONT"), of(firewall, "edge/1"), false),
+        ] {
+            assert_eq!(one.is(&named), same, "{one:?} {named:?}");
+        }
     }
 
     #[test]

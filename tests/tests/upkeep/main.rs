@@ -8,9 +8,10 @@ mod teardown;
 
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use between::Between;
 use cloud::Store;
+use install::aws::Aws;
 use libtest_mimic::{Arguments, Failed, Trial};
 use local::Services;
 
@@ -35,6 +36,18 @@ impl Studio {
             store,
         })
     }
+
+    /// The stack's status, once CloudFormation has come to an end with it.
+    async fn settled(&self, stack: &str) -> Result<String> {
+        let aws = Aws::new(self.services.sdk().await);
+        loop {
+            let status = aws.stack(stack).await?.context("there is no such stack")?.status;
+            if !status.ends_with("_IN_PROGRESS") {
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
@@ -56,6 +69,7 @@ fn main() -> ExitCode {
         backup::what_was_lost_comes_back,
         doctor::finds_what_is_wrong,
         teardown::leaves_nothing_that_costs,
+        teardown::takes_what_is_written_meanwhile,
     ];
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -129,9 +129,43 @@ pub(crate) async fn leaves_nothing_that_costs(studio: &Studio) -> Result<()> {
     Ok(())
 }
 
-/// A stack of somebody else's is left alone, one of which there is only a change set goes.
+/// What is written while the stack goes does not keep a bucket from going.
+pub(crate) async fn takes_what_is_written_meanwhile(studio: &Studio) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let models = studio.services.cloud(&studio.services.sdk().await)?.models;
+    let aws = Aws::new(studio.between.sdk().await);
+    let arguments = Teardown {
+        stack: "atelier".to_owned(),
+        yes: true,
+        purge: true,
+        notes: Some(folder.path().join("notes.json")),
+    };
+    let written = std::cell::Cell::new(0);
+    let say = |text: &str| {
+        if text.starts_with("Removing the stack") {
+            let late = models.put("models/studio/late", "a model".to_owned());
+            let late = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(late));
+            written.set(written.get() + usize::from(late.is_ok()));
+        }
+    };
+    let text = teardown::run(&aws, &arguments, say, |_| Ok(false)).await?;
+    ensure!(
+        written.get() == 1 && text.contains("nothing that costs anything is left"),
+        "{text}"
+    );
+    ensure!(left(studio).await? == (0, 0), "{:?}", left(studio).await?);
+    Ok(())
+}
+
+/// A stack of somebody else's is left alone, and so is what one has left; one of which there is only a change set goes.
 async fn other_stacks(studio: &Studio, folder: &Path) -> Result<()> {
-    const TEMPLATE: &str = r#"{"Resources":{"Theirs":{"Type":"AWS::SQS::Queue"}}}"#;
+    // As if a stack `gone` of theirs had kept the table; and a file system that somebody made by hand with the tag of ours.
+    const TEMPLATE: &str = r#"{"Resources":{
+        "Theirs":{"Type":"AWS::DynamoDB::Table","Properties":{
+            "TableName":"theirs","BillingMode":"PAY_PER_REQUEST","KeySchema":[{"AttributeName":"k","KeyType":"HASH"}],
+            "AttributeDefinitions":[{"AttributeName":"k","AttributeType":"S"}],
+            "Tags":[{"Key":"aws:cloudformation:stack-name","Value":"gone"}]}},
+        "Files":{"Type":"AWS::EFS::FileSystem","Properties":{"FileSystemTags":[{"Key":"atelier:stack","Value":"gone"}]}}}}"#;
     let make = async |action, more: &[(&'static str, &'static str)]| {
         let form = [
             ("Action", action),
@@ -141,6 +175,8 @@ async fn other_stacks(studio: &Studio, folder: &Path) -> Result<()> {
         studio.services.form("cloudformation", &[&form, more].concat()).await
     };
     make("CreateStack", &[("StackName", "theirs")]).await?;
+    let status = studio.settled("theirs").await?;
+    ensure!(status == "CREATE_COMPLETE", "{status}");
     let review = [
         ("StackName", "begun"),
         ("ChangeSetName", "first"),
@@ -153,6 +189,17 @@ async fn other_stacks(studio: &Studio, folder: &Path) -> Result<()> {
     let error = format!("{:#}", done.expect_err("it is somebody else's"));
     ensure!(error.contains("theirs is no stack of Atelier"), "{error}");
     ensure!(!studio.between.seen().iter().any(|it| it.contains("Delete")));
+    let (said, done) = take_down(studio, "gone", &notes, true, true).await;
+    let text = done?;
+    ensure!(
+        said.is_empty() && text.starts_with("There is nothing of gone") && text.contains("file system fs-"),
+        "{said}\n{text}"
+    );
+    let table = json!({ "TableName": "theirs" });
+    studio
+        .services
+        .json("dynamodb", "DynamoDB_20120810.DescribeTable", &table)
+        .await?;
     let (said, done) = take_down(studio, "begun", &notes, false, true).await;
     ensure!(said.contains("stack begun, in which nothing is"), "{said}");
     studio.between.fail(&[]);
