@@ -19,7 +19,7 @@ pub enum Look {
     Secret,
     /// Whether its image is there and not old.
     LaunchTemplate,
-    /// Whether its tick has logged anything lately.
+    /// Whether its tick has gone well lately.
     Function,
     /// Whether it answers.
     Api,

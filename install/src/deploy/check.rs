@@ -87,9 +87,14 @@ fn vcpus(kind: &str) -> u32 {
     }
 }
 
-/// Where a quota is raised.
-fn link(region: &str, (service, code): (&str, &str)) -> String {
-    format!("https://{region}.console.aws.amazon.com/servicequotas/home/services/{service}/quotas/{code}")
+/// Where a quota is raised. Each partition has a console of its own.
+pub(crate) fn link(region: &str, (service, code): (&str, &str)) -> String {
+    let console = match region {
+        china if china.starts_with("cn-") => "amazonaws.cn",
+        government if government.starts_with("us-gov-") => "amazonaws-us-gov.com",
+        _ => "aws.amazon.com",
+    };
+    format!("https://{region}.console.{console}/servicequotas/home/services/{service}/quotas/{code}")
 }
 
 /// All that is to be said.

@@ -10,9 +10,11 @@ use cloud::{
     tables::{AllPools, ForecastOf, WorkersOf},
 };
 use futures_util::future::join_all;
-use model::{CatalogEntry, Millis, UploadedLora};
+use model::Millis;
 
-use super::{Answer, Drifted, PoolSeen, Seen, Snapshot, TICK_WITHIN, TableSeen};
+use super::{
+    Answer, Catalogue, DEAD_RECORDS, DEAD_TASKS, Drifted, PoolSeen, Seen, Snapshot, TICK_WITHIN, TICKS, TableSeen,
+};
 use crate::{
     aws::{Aws, Resource, Stack, failed},
     backup::tables,
@@ -23,6 +25,9 @@ use crate::{
 
 /// Longest time that CloudFormation takes to compare the stack with its template.
 const DRIFT: Duration = Duration::from_mins(5);
+/// The line that Lambda writes after a call that went well. After one that failed it has another status, whatever the function
+/// itself has logged. <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html#platform-report>
+const WENT_WELL: &str = r#""platform.report" "success""#;
 /// Longest time for an answer of the APIs.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -52,33 +57,27 @@ pub async fn gather(aws: &Aws, name: &str, now: Millis) -> Snapshot {
         look.image(),
         look.subnets(),
     );
-    let (api, socket, key, catalog, objects, pools) = tokio::join!(
+    let (api, socket, key, catalogue, objects, pools) = tokio::join!(
         look.api(),
         look.socket(),
         look.key(),
-        look.catalog(),
+        look.catalogue(),
         look.objects(),
         look.pools(),
     );
-    let (lifecycle, idle_reaper, forecast) = tokio::join!(
-        look.tick("LifecycleLogs"),
-        look.tick("IdleReaperLogs"),
-        look.tick("ForecastLogs"),
+    let ticks = TICKS.map(async |(function, logs)| (function, seen(look.tick(logs).await)));
+    let (ticks, dead, dead_records, tables) = tokio::join!(
+        join_all(ticks),
+        look.waiting(DEAD_TASKS),
+        look.waiting(DEAD_RECORDS),
+        look.tables()
     );
-    let (dead, dead_records, tables) =
-        tokio::join!(look.waiting("DeadTasks"), look.waiting("DeadRecords"), look.tables());
     let (machines, disks, images) = tokio::join!(aws.site.machines(name), aws.site.disks(name), aws.site.images());
     let images = images.context("the machine images");
     let disk_snapshots = match &images {
         Ok(images) => aws.site.disk_snapshots(name, images).await.context("the snapshots"),
         Err(error) => Err(anyhow!("{error:#}")),
     };
-    let (image, catalog) = (seen(image), seen(catalog));
-    let needed = images.map(|images| {
-        let of_images = images.into_iter().flat_map(|it| it.snapshots);
-        let launched = image.iter().flatten().flat_map(|it| it.snapshots.clone());
-        of_images.chain(launched).collect()
-    });
     Snapshot {
         name: name.to_owned(),
         region: aws.region().to_owned(),
@@ -86,27 +85,22 @@ pub async fn gather(aws: &Aws, name: &str, now: Millis) -> Snapshot {
         drift: seen(drift),
         vcpus: seen(vcpus),
         concurrency: seen(concurrency),
-        image,
+        image: seen(image),
         subnets: seen(subnets),
         api: seen(api),
         socket: seen(socket),
         key: seen(key),
-        models: catalog.clone().map(|(models, _)| models),
-        loras: catalog.map(|(_, loras)| loras),
+        catalogue: seen(catalogue),
         objects: seen(objects),
         pools: seen(pools),
-        ticks: BTreeMap::from([
-            ("lifecycle", seen(lifecycle)),
-            ("idle-reaper", seen(idle_reaper)),
-            ("forecast", seen(forecast)),
-        ]),
+        ticks: ticks.into_iter().collect(),
         dead: seen(dead),
         dead_records: seen(dead_records),
         tables,
         machines: seen(machines.context("the instances")),
         disks: seen(disks.context("the volumes")),
         disk_snapshots: seen(disk_snapshots),
-        needed_snapshots: seen(needed),
+        images: seen(images),
         stack,
         resources,
     }
@@ -240,21 +234,17 @@ impl Eye<'_> {
         }
     }
 
-    async fn catalog(&self) -> Result<(Vec<CatalogEntry>, Vec<UploadedLora>)> {
-        let (mut models, mut loras) = (Vec::new(), Vec::new());
+    async fn catalogue(&self) -> Result<Catalogue> {
+        let mut found = Catalogue::default();
         let client = tables::client(&self.aws.sdk);
         tables::each_page(&client, self.output("CatalogTable")?, async |items| {
             for item in items {
-                let json = crate::backup::plain(&item);
-                match json.get("owner") {
-                    Some(_) => loras.extend(serde_json::from_value::<UploadedLora>(json).ok()),
-                    None => models.extend(serde_json::from_value::<CatalogEntry>(json).ok()),
-                }
+                found.take(&crate::backup::plain(&item));
             }
             Ok(())
         })
         .await?;
-        Ok((models, loras))
+        Ok(found)
     }
 
     async fn objects(&self) -> Result<BTreeMap<String, u64>> {
@@ -281,12 +271,14 @@ impl Eye<'_> {
         Ok(found)
     }
 
+    /// When a call of the function with this log last went well.
     async fn tick(&self, logs: &str) -> Result<Option<Millis>> {
         let client = aws_sdk_cloudwatchlogs::Client::new(&self.aws.sdk);
         let from = i64::try_from((self.now - TICK_WITHIN).0).unwrap_or(i64::MAX);
         let mut pages = client
             .filter_log_events()
             .log_group_name(self.physical(logs)?)
+            .filter_pattern(WENT_WELL)
             .start_time(from)
             .into_paginator()
             .send();

@@ -1,12 +1,14 @@
 //! What a look at an installation saw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
     remains::{Disk, DiskSnapshot, LaunchImage, Machine},
-    site::Subnet,
+    site::{Image, Subnet},
 };
-use model::{CatalogEntry, Millis, Pool, UploadedLora, Worker};
+use model::{AwaitedLora, CatalogEntry, Deletion, Millis, ModelUpload, Pool, UploadedLora, Worker};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::aws::{Resource, Stack};
 
@@ -45,15 +47,13 @@ pub struct Snapshot {
     pub socket: Seen<Answer>,
     /// Public half of the stored signing key, base64 of its DER; none if nothing is stored yet.
     pub key: Seen<Option<String>>,
-    /// The models of all teams.
-    pub models: Seen<Vec<CatalogEntry>>,
-    /// The LoRAs that painters have uploaded.
-    pub loras: Seen<Vec<UploadedLora>>,
+    /// What the catalogue lists.
+    pub catalogue: Seen<Catalogue>,
     /// Sizes in bytes of the objects in the bucket of models, by key.
     pub objects: Seen<BTreeMap<String, u64>>,
     /// The pools.
     pub pools: Seen<Vec<PoolSeen>>,
-    /// By function: when its tick logged last; none if not within [`super::TICK_WITHIN`].
+    /// By function: when its tick last went well; none if not within [`super::TICK_WITHIN`].
     pub ticks: BTreeMap<&'static str, Seen<Option<Millis>>>,
     /// Messages that nobody could handle.
     pub dead: Seen<u64>,
@@ -67,8 +67,40 @@ pub struct Snapshot {
     pub disks: Seen<Vec<Disk>>,
     /// Snapshots.
     pub disk_snapshots: Seen<Vec<DiskSnapshot>>,
-    /// The snapshots that images are made of.
-    pub needed_snapshots: Seen<Vec<String>>,
+    /// The account's images that were made for Atelier, the oldest first.
+    pub images: Seen<Vec<Image>>,
+}
+
+/// What the table Catalog has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    /// The models of all teams, those that were deleted and can be had back among them.
+    pub models: Vec<CatalogEntry>,
+    /// The LoRAs that painters have uploaded.
+    pub loras: Vec<UploadedLora>,
+    /// Keys of files that may be in the bucket without being listed: they are on their way, or are to go.
+    pub passing: BTreeSet<String>,
+}
+
+impl Catalogue {
+    /// Takes an item of the table. What is none of these names no file.
+    pub(super) fn take(&mut self, item: &Value) {
+        fn read<T: DeserializeOwned>(item: &Value) -> Option<T> {
+            serde::Deserialize::deserialize(item).ok()
+        }
+        // An upload has all that an uploaded LoRA has, and more.
+        if let Some(it) = read::<ModelUpload>(item) {
+            self.passing.insert(it.key());
+        } else if let Some(it) = read::<UploadedLora>(item) {
+            self.loras.push(it);
+        } else if let Some(it) = read::<CatalogEntry>(item) {
+            self.models.push(it);
+        } else if let Some(it) = read::<AwaitedLora>(item) {
+            self.passing.insert(it.key());
+        } else if let Some(it) = read::<Deletion>(item) {
+            self.passing.extend(it.master.map(|it| it.key()));
+        }
+    }
 }
 
 /// A resource that is not as the template says.
@@ -115,4 +147,36 @@ pub struct TableSeen {
     pub recoverable: bool,
     /// Size, bytes; AWS counts about every six hours.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_of_item_is_known() {
+        let mut found = Catalogue::default();
+        for item in [
+            json!({ "team": "studio", "entry": "lora#a#1", "version": 1, "kind": "lora", "name": "a", "file": "a.safetensors" }),
+            json!({ "team": "loras#studio", "version": 1, "owner": "studio", "sha256": "ab", "size": 5, "created": 1 }),
+            json!({
+                "team": "uploads", "version": 1, "owner_team": "studio", "id": "u", "owner": "mara", "name": "b", "sha256": "cd",
+                "size": 7, "upload": "s3", "created": 1, "state": { "is": "receiving" }, "until": 2
+            }),
+            json!({ "team": "awaited", "version": 1, "of": "studio", "hash": "ef", "at": 1 }),
+            json!({
+                "team": "deletions", "version": 1, "of": "studio", "what": "lora#c#1", "at": 1,
+                "master": { "sha256": "01", "size": 1, "home": "studio", "owner": "mara", "created": 1 }
+            }),
+            json!({ "team": "counts", "version": 1, "of": "studio", "given": 3 }),
+            json!({ "team": "numbers", "version": 1, "of": "studio", "model": "lora#a", "last": 1 }),
+        ] {
+            found.take(&item);
+        }
+        assert_eq!((found.models.len(), found.loras.len()), (1, 1), "{found:?}");
+        let passing: Vec<_> = found.passing.iter().map(String::as_str).collect();
+        assert_eq!(passing, ["loras/studio/ef", "models/studio/01", "models/studio/cd"]);
+    }
 }

@@ -1,10 +1,12 @@
 //! The doctor on the emulator.
 
 use anyhow::{Context, Result, ensure};
+use cloud::Write;
 use install::{
     aws::Aws,
     doctor::{self, Doctor},
 };
+use model::{CatalogEntry, Master, TeamId, UserId};
 use serde_json::json;
 
 use crate::{
@@ -32,11 +34,85 @@ fn about(text: &str) -> Vec<&str> {
     about
 }
 
+/// Lambda's own line of a call that failed, which the emulator's functions do not.
+async fn crashed(studio: &Studio, log: &str) -> Result<()> {
+    let services = &studio.services;
+    let resources = Aws::new(services.sdk().await).resources("atelier").await?;
+    let found = resources.iter().find(|it| it.logical == log);
+    let group = &found.context("there is no such log")?.physical;
+    let stream = json!({ "logGroupName": group, "logStreamName": "crashed" });
+    services.json("logs", "Logs_20140328.CreateLogStream", &stream).await?;
+    let line = json!({ "type": "platform.report", "record": { "requestId": "1", "status": "error" } });
+    let lines = json!({
+        "logGroupName": group,
+        "logStreamName": "crashed",
+        "logEvents": [{ "timestamp": cloud::now().0, "message": line.to_string() }],
+    });
+    services.json("logs", "Logs_20140328.PutLogEvents", &lines).await?;
+    Ok(())
+}
+
+/// Deploys with another machine image: CloudFormation makes a new version of the launch template of it, and leaves the default
+/// one where it was.
+async fn another_image(studio: &Studio) -> Result<()> {
+    let services = &studio.services;
+    let image = [
+        ("Action", "RegisterImage"),
+        ("Version", "2016-11-15"),
+        ("Name", "another"),
+        ("RootDeviceName", "/dev/sda1"),
+    ];
+    let image = services.form("ec2", &image).await?;
+    let image = image.split("<imageId>").nth(1).and_then(|it| it.split('<').next());
+    let update = [
+        ("Action", "UpdateStack"),
+        ("Version", "2010-05-15"),
+        ("StackName", "atelier"),
+        ("UsePreviousTemplate", "true"),
+        ("Capabilities.member.1", "CAPABILITY_IAM"),
+        ("Capabilities.member.2", "CAPABILITY_AUTO_EXPAND"),
+        ("Parameters.member.1.ParameterKey", "TokenPublicKey"),
+        ("Parameters.member.1.UsePreviousValue", "true"),
+        ("Parameters.member.2.ParameterKey", "EventSource"),
+        ("Parameters.member.2.UsePreviousValue", "true"),
+        ("Parameters.member.3.ParameterKey", "LocalEndpoint"),
+        ("Parameters.member.3.UsePreviousValue", "true"),
+        ("Parameters.member.4.ParameterKey", "ImageId"),
+        ("Parameters.member.4.ParameterValue", image.context("no image")?),
+    ];
+    services.form("cloudformation", &update).await?;
+    let status = studio.settled("atelier").await?;
+    ensure!(status == "UPDATE_COMPLETE", "{status}");
+    Ok(())
+}
+
+/// A model of the studio's that is in the catalogue only.
+fn without_a_file() -> CatalogEntry {
+    let team = TeamId::new("studio");
+    let master = Master {
+        sha256: "0".repeat(64),
+        size: 1,
+        home: team.clone(),
+        owner: UserId::new("mara"),
+        created: cloud::now(),
+        private: false,
+        by_plugin: false,
+        words: Vec::new(),
+        resolution: None,
+        training: std::collections::BTreeMap::new(),
+    };
+    CatalogEntry {
+        master: Some(master),
+        ..CatalogEntry::on_images(team, "lora", "ink", "ink.safetensors")
+    }
+}
+
 /// Each thing that is wrong is found, goes once it is mended, and what cannot be looked at hides nothing else.
 pub(crate) async fn finds_what_is_wrong(studio: &Studio) -> Result<()> {
     let (services, between) = (&studio.services, &studio.between);
 
-    // Fresh from CloudFormation: nothing is seeded and nothing ticks.
+    // Fresh from CloudFormation: nothing is seeded and nothing ticks; a call that crashed is no tick.
+    crashed(studio, "LifecycleLogs").await?;
     let (text, wrong) = look(studio).await?;
     let found = about(&text);
     for it in ["key", "catalogue", "pool", "lifecycle", "idle-reaper", "forecast"]
@@ -77,8 +153,11 @@ pub(crate) async fn finds_what_is_wrong(studio: &Studio) -> Result<()> {
     services.form("ec2", &way_out).await?;
     let (text, _) = look(studio).await?;
     ensure!(about(&text) == ["image", "quota"], "{text}");
+    another_image(studio).await?;
+    let (text, _) = look(studio).await?;
+    ensure!(about(&text) == ["quota"], "{text}");
 
-    // Broken: another key, messages that nobody could handle, an instance and a volume that nobody knows.
+    // Broken: another key, messages that nobody could handle, a model whose file is gone.
     let other = ops::keys::generate()?.private_pem;
     cloud::secret::write(&sdk, services.outputs().get("SigningSecretArn")?, &other).await?;
     services
@@ -89,10 +168,13 @@ pub(crate) async fn finds_what_is_wrong(studio: &Studio) -> Result<()> {
             pool: model::PoolId::new("default"),
         })
         .await?;
+    let mut model = without_a_file();
+    studio.store.commit([Write::put(&mut model)?]).await?;
     let (text, _) = look(studio).await?;
-    ensure!(about(&text) == ["key", "image", "quota", "queue"], "{text}");
+    ensure!(about(&text) == ["key", "quota", "catalogue", "queue"], "{text}");
+    ensure!(text.contains("lora/ink@1 of studio is not in the bucket"), "{text}");
 
-    // Refused, lost, throttled for long: a finding each, and all else is seen.
+    // Refused and lost: a finding each, and all else is seen.
     between.fail(&[
         Fault {
             call: "GetCallerIdentity",

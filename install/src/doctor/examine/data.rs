@@ -1,14 +1,14 @@
 //! Catalogue and files, tables, messages that nobody could handle, and what lies around at which cost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::MicroUsd;
+use model::{Master, MicroUsd, UploadedLora};
 
 use super::Findings;
-use crate::{doctor::Snapshot, prices};
-
-/// Tables whose items nothing else can make again: the template recovers them to any moment.
-const RECOVERABLE: [&str; 4] = ["Accounts", "Catalog", "History", "Tasks"];
+use crate::{
+    doctor::{Catalogue, RECOVERABLE, Snapshot},
+    prices,
+};
 
 pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings) {
     catalogue(snapshot, findings);
@@ -35,50 +35,84 @@ pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings) {
 }
 
 fn catalogue(snapshot: &Snapshot, findings: &mut Findings) {
-    if let Some(models) = findings.seen("catalogue", "the catalogue", &snapshot.models)
-        && !models.iter().any(|it| it.kind == "checkpoint")
-    {
+    let catalogue = findings.seen("catalogue", "the catalogue", &snapshot.catalogue);
+    let objects = findings.seen("catalogue", "the bucket of models", &snapshot.objects);
+    let Some(catalogue) = catalogue else { return };
+    let models = || catalogue.models.iter().filter(|it| it.deleted.is_none());
+    let mut checkpoints = models().filter(|it| it.kind == "checkpoint").peekable();
+    if checkpoints.peek().is_none() {
         findings.broken(
             "catalogue",
             "it has no checkpoint, so every picture is refused",
             "`ops seed --catalog`",
         );
-    }
-    let (Some(loras), Some(objects)) = (
-        findings.seen("catalogue", "the catalogue", &snapshot.loras),
-        findings.seen("catalogue", "the bucket of models", &snapshot.objects),
-    ) else {
-        return;
-    };
-    for it in loras.iter().filter(|it| it.stored) {
-        let wrong = match objects.get(&it.key()) {
-            None => "is not in the bucket".to_owned(),
-            Some(size) if *size != it.size => format!("has {size} bytes in the bucket instead of {}", it.size),
-            Some(_) => continue,
-        };
-        findings.warning(
-            "catalogue",
-            format!(
-                "the file of LoRA {} of {} {wrong}: pictures with it fail",
-                it.sha256, it.owner
-            ),
-            format!(
-                "`ops lora remove --team {} {}`; whoever uses it uploads it again",
-                it.owner, it.sha256
-            ),
-        );
-    }
-    let known: BTreeSet<_> = loras.iter().map(model::UploadedLora::key).collect();
-    let unknown = objects
-        .iter()
-        .filter(|(key, _)| key.starts_with("loras/") && !known.contains(*key));
-    let (count, bytes) = unknown.fold((0, 0), |(count, bytes), (_, size)| (count + 1, bytes + size));
-    if count > 0 {
-        let price = prices::in_words(prices::of_bytes(bytes, prices::BUCKET_GIB_MONTH));
+    } else if checkpoints.all(|it| it.master.is_none()) {
         findings.note(
             "catalogue",
-            format!("{count} files of LoRAs are in no list and cost {price} a month"),
+            "no checkpoint has a file in the bucket of models: each has to be in the machine image, which nobody sees from here",
         );
+    }
+    let Some(objects) = objects else { return };
+    let wrong = |key: &str, size: u64| match objects.get(key) {
+        None => Some("is not in the bucket".to_owned()),
+        Some(there) if *there != size => Some(format!("has {there} bytes in the bucket instead of {size}")),
+        Some(_) => None,
+    };
+    for it in models() {
+        // What came by the plugin is a LoRA below.
+        let master = it.master.as_ref().filter(|it| !it.by_plugin);
+        if let Some(wrong) = master.and_then(|it| wrong(&it.key(), it.size)) {
+            let named = format!("{}/{}@{}", it.kind, it.name, it.number);
+            findings.warning(
+                "catalogue",
+                format!(
+                    "the file of {named} of {} {wrong}: pictures with it fail on machines that do not have it yet",
+                    it.team
+                ),
+                format!(
+                    "`ops model delete --team {} {named}`, and bring the file again by `ops model add`",
+                    it.team
+                ),
+            );
+        }
+    }
+    for it in catalogue.loras.iter().filter(|it| it.stored) {
+        if let Some(wrong) = wrong(&it.key(), it.size) {
+            findings.warning(
+                "catalogue",
+                format!(
+                    "the file of LoRA {} of {} {wrong}: pictures with it fail",
+                    it.sha256, it.owner
+                ),
+                format!(
+                    "`ops lora remove --team {} {}`; whoever uses it uploads it again",
+                    it.owner, it.sha256
+                ),
+            );
+        }
+    }
+    unlisted(catalogue, objects, findings);
+}
+
+/// Files that nothing leads to.
+fn unlisted(catalogue: &Catalogue, objects: &BTreeMap<String, u64>, findings: &mut Findings) {
+    let masters = catalogue.models.iter().filter_map(|it| it.master.as_ref());
+    let known: BTreeSet<_> = masters
+        .map(Master::key)
+        .chain(catalogue.loras.iter().map(UploadedLora::key))
+        .chain(catalogue.passing.iter().cloned())
+        .collect();
+    for (prefix, what) in [(UploadedLora::PREFIX, "LoRAs"), (Master::PREFIX, "models")] {
+        let of_these = |key: &str| key.strip_prefix(prefix).is_some_and(|it| it.starts_with('/'));
+        let unknown = objects.iter().filter(|(key, _)| of_these(key) && !known.contains(*key));
+        let (count, bytes) = unknown.fold((0, 0), |(count, bytes), (_, size)| (count + 1, bytes + size));
+        if count > 0 {
+            let price = prices::in_words(prices::of_bytes(bytes, prices::BUCKET_GIB_MONTH));
+            findings.note(
+                "catalogue",
+                format!("{count} files of {what} are in no list and cost {price} a month"),
+            );
+        }
     }
 }
 
@@ -101,11 +135,7 @@ fn tables(snapshot: &Snapshot, findings: &mut Findings) {
 fn cost(snapshot: &Snapshot, findings: &mut Findings) {
     let disks = snapshot.disks.iter().flatten().map(|it| prices::of_disk(it).0).sum();
     let images: u64 = snapshot.disk_snapshots.iter().flatten().map(|it| it.gib).sum();
-    let files: u64 = snapshot
-        .objects
-        .iter()
-        .flat_map(std::collections::BTreeMap::values)
-        .sum();
+    let files: u64 = snapshot.objects.iter().flat_map(BTreeMap::values).sum();
     let tables: u64 = snapshot.tables.values().flatten().map(|it| it.bytes).sum();
     let is_efs = |it: &crate::aws::Resource| it.kind == "AWS::EFS::FileSystem";
     let shared = snapshot.resources.iter().flatten().any(is_efs);

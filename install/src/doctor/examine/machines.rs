@@ -1,12 +1,13 @@
 //! Machines, their image, where they start, and what of them lies around.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
+use fleet::site::Image;
 use model::{Millis, Worker, WorkerState, worker_api::PROTOCOL};
 
 use super::{Findings, ago};
 use crate::{
-    doctor::{Snapshot, TICK_WITHIN},
+    doctor::{Answer, Severity, Snapshot, TICK_WITHIN},
     prices,
 };
 
@@ -95,7 +96,7 @@ fn ticks(snapshot: &Snapshot, findings: &mut Findings) {
                 _ => "idle machines run on and cost money",
             };
             let what = format!(
-                "its tick has logged nothing for {} min: {means}",
+                "no tick of it has gone well for {} min: {means}",
                 TICK_WITHIN.as_secs() / 60
             );
             let todo = format!("see its log, and whether its rule in EventBridge is enabled; `sam logs -n {function}`");
@@ -186,8 +187,56 @@ fn workers(snapshot: &Snapshot, findings: &mut Findings) {
                 ),
                 "deploy with an image of this release; machines with the old one are replaced",
             );
+        } else if let (
+            Some(release),
+            Ok(Answer {
+                version: Some(version), ..
+            }),
+        ) = (&worker.release, &snapshot.api)
+            && release != version
+        {
+            let goes = if worker.old_image {
+                "; its machine has an old image and is replaced once it has no picture"
+            } else {
+                ""
+            };
+            findings.note(
+                "version",
+                format!(
+                    "worker {} is of release {release}, the functions of {version}{goes}",
+                    worker.worker_id
+                ),
+            );
         }
     }
+}
+
+/// Images that nobody needs any more: neither the launched one, nor the newest of another release, which is the way back, nor what
+/// is newer than the launched one and waits for its deployment.
+fn old_images(snapshot: &Snapshot, images: &[Image], findings: &mut Findings) {
+    let launched = snapshot.image.as_ref().ok().and_then(Option::as_ref);
+    let Some(at) = launched.and_then(|launched| images.iter().position(|it| it.id == launched.id)) else {
+        return;
+    };
+    let back = images.iter().rfind(|it| it.version != images[at].version);
+    let old = images[..at].iter().filter(|it| Some(*it) != back);
+    let old: Vec<_> = old.collect();
+    if old.is_empty() {
+        return;
+    }
+    let gib = old.iter().map(|it| it.gib).sum();
+    let price = prices::in_words(prices::of_gib(gib, prices::SNAPSHOT_GIB_MONTH));
+    let ids: Vec<_> = old.iter().map(|it| it.id.as_str()).collect();
+    findings.add(
+        Severity::Note,
+        "image",
+        format!(
+            "{} of the machine images are neither launched nor of the release before, and cost up to {price} a month: {}",
+            ids.len(),
+            ids.join(", ")
+        ),
+        "if no other installation launches them, `aws ec2 deregister-image --delete-associated-snapshots --image-id` with each",
+    );
 }
 
 fn orphans(snapshot: &Snapshot, findings: &mut Findings, now: Millis) {
@@ -205,13 +254,14 @@ fn orphans(snapshot: &Snapshot, findings: &mut Findings, now: Millis) {
             );
         }
     }
-    let (Some(found), Some(needed)) = (
-        findings.seen("snapshot", "the snapshots", &snapshot.disk_snapshots),
-        findings.seen("snapshot", "the images of this account", &snapshot.needed_snapshots),
-    ) else {
+    let found = findings.seen("snapshot", "the snapshots", &snapshot.disk_snapshots);
+    let Some(images) = findings.seen("snapshot", "the images of this account", &snapshot.images) else {
         return;
     };
-    for it in found.iter().filter(|it| !needed.contains(&it.id)) {
+    old_images(snapshot, images, findings);
+    let launched = snapshot.image.iter().flatten().flat_map(|it| &it.snapshots);
+    let needed: BTreeSet<_> = images.iter().flat_map(|it| &it.snapshots).chain(launched).collect();
+    for it in found.into_iter().flatten().filter(|it| !needed.contains(&it.id)) {
         let price = prices::in_words(prices::of_gib(it.gib, prices::SNAPSHOT_GIB_MONTH));
         findings.warning(
             "snapshot",

@@ -4,7 +4,10 @@ use model::{BreakerForce, Millis};
 use policy::meter;
 
 use super::{Findings, ago};
-use crate::doctor::{PoolSeen, Snapshot};
+use crate::{
+    deploy::check::link,
+    doctor::{PoolSeen, Snapshot},
+};
 
 pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings, now: Millis) {
     let vcpus = findings
@@ -37,8 +40,8 @@ pub(super) fn examine(snapshot: &Snapshot, findings: &mut Findings, now: Millis)
             "the account may run {vcpus} vCPUs of G and VT instances at once, the pools' limits ask for {needed}"
         );
         let todo = format!(
-            "ask AWS for {needed} (EC2, Running On-Demand G and VT instances): https://{}.console.aws.amazon.com/servicequotas/home/services/ec2/quotas/L-DB2E81BA",
-            snapshot.region
+            "ask AWS for {needed} (EC2, Running On-Demand G and VT instances): {}",
+            link(&snapshot.region, ("ec2", "L-DB2E81BA"))
         );
         if (vcpus as u64) < least {
             findings.broken("quota", format!("{what}: no machine can start"), todo);
@@ -115,9 +118,10 @@ fn breaker(it: &PoolSeen, findings: &mut Findings, now: Millis) {
 }
 
 fn warm_up(it: &PoolSeen, snapshot: &Snapshot, findings: &mut Findings) {
-    let Ok(models) = &snapshot.models else { return };
+    let Ok(catalogue) = &snapshot.catalogue else { return };
     let Some(warm_up) = &it.pool.warm_up else { return };
-    let there = models.iter().any(|it| it.kind == "checkpoint" && it.name == *warm_up);
+    let mut models = catalogue.models.iter().filter(|it| it.deleted.is_none());
+    let there = models.any(|it| it.kind == "checkpoint" && it.name == *warm_up);
     if !there {
         let what = format!(
             "{} warms up with {warm_up}, which is not in the catalogue",

@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::Findings;
 use crate::{
-    deploy::check::concurrency,
+    deploy::check::{concurrency, link},
     doctor::{Answer, Seen, Severity, Snapshot},
     resources,
 };
@@ -41,8 +41,8 @@ fn calls(snapshot: &Snapshot, findings: &mut Findings) {
             "quota",
             format!("only {calls} calls of functions may run at once; each painter who waits for a picture holds one"),
             format!(
-                "ask AWS for 1000 (Lambda, Concurrent executions): https://{}.console.aws.amazon.com/servicequotas/home/services/lambda/quotas/L-B99A9384",
-                snapshot.region
+                "ask AWS for 1000 (Lambda, Concurrent executions): {}",
+                link(&snapshot.region, ("lambda", "L-B99A9384"))
             ),
         );
     }
@@ -79,6 +79,12 @@ fn stack(snapshot: &Snapshot, findings: &mut Findings) {
             "stack",
             format!("the last change of {name} failed and was taken back{why}"),
             "see the stack's events for the first failure, and repeat the change",
+        ),
+        // Nothing works on it: a change set waits for somebody to carry it out.
+        "REVIEW_IN_PROGRESS" => findings.broken(
+            "stack",
+            format!("of {name} there is only a plan that nobody carried out"),
+            "`ops deploy` makes it",
         ),
         status if status.ends_with("_IN_PROGRESS") => findings.warning(
             "stack",

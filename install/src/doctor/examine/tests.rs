@@ -2,16 +2,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use fleet::{
     remains::{Disk, DiskSnapshot, LaunchImage, Machine},
-    site::Subnet,
+    site::{Image, Subnet},
 };
 use model::{
-    Breaker, BreakerForce, CatalogEntry, InstanceId, MicroUsd, Pool, PoolId, TeamId, UploadedLora, Worker, WorkerState,
+    Breaker, BreakerForce, CatalogEntry, InstanceId, Master, MicroUsd, Pool, PoolId, TeamId, UploadedLora, UserId,
+    Worker, WorkerState,
 };
 
 use super::*;
 use crate::{
     aws::{Resource, Stack},
-    doctor::{Answer, Drifted, PoolSeen, TableSeen},
+    doctor::{Answer, Catalogue, Drifted, PoolSeen, TableSeen},
 };
 
 const NOW: Millis = Millis(1_795_000_000_000);
@@ -62,11 +63,39 @@ fn lora() -> UploadedLora {
     }
 }
 
+fn master() -> Master {
+    Master {
+        sha256: "cd".to_owned(),
+        size: 7,
+        home: TeamId::new("studio"),
+        owner: UserId::new("mara"),
+        created: NOW,
+        private: false,
+        by_plugin: false,
+        words: Vec::new(),
+        resolution: None,
+        training: BTreeMap::new(),
+    }
+}
+
+/// An image of a release, made so long ago.
+fn image_of(version: &str, age: u64) -> Image {
+    Image {
+        id: format!("ami-{age}"),
+        version: version.to_owned(),
+        made: String::new(),
+        available: true,
+        snapshots: vec![format!("snap-{age}")],
+        gib: 100,
+    }
+}
+
 /// An installation in which nothing is wrong.
 fn healthy() -> Snapshot {
     let checkpoint = CatalogEntry {
         version: 1,
         arch: Some("sd15".to_owned()),
+        master: Some(master()),
         ..CatalogEntry::on_images(
             TeamId::new(CatalogEntry::SHARED),
             "checkpoint",
@@ -108,9 +137,16 @@ fn healthy() -> Snapshot {
         api: Ok(answer(200)),
         socket: Ok(answer(403)),
         key: Ok(Some(KEY.to_owned())),
-        models: Ok(vec![checkpoint]),
-        loras: Ok(vec![lora()]),
-        objects: Ok(BTreeMap::from([(lora().key(), 5)])),
+        catalogue: Ok(Catalogue {
+            models: vec![checkpoint],
+            loras: vec![lora()],
+            passing: BTreeSet::from(["models/studio/ef".to_owned()]),
+        }),
+        objects: Ok(BTreeMap::from([
+            (lora().key(), 5),
+            (master().key(), 7),
+            ("models/studio/ef".to_owned(), 9),
+        ])),
         pools: Ok(vec![PoolSeen {
             pool,
             workers: vec![worker(WorkerState::Stopped)],
@@ -136,7 +172,7 @@ fn healthy() -> Snapshot {
             id: "snap-1".to_owned(),
             gib: 100,
         }]),
-        needed_snapshots: Ok(vec!["snap-1".to_owned()]),
+        images: Ok(vec![image_of("0.0.9", 2), image_of("0.1.0", 1)]),
     }
 }
 
@@ -194,7 +230,7 @@ fn what_has_no_price_here_is_named() {
 /// What one thing that is wrong is said to be: severity, subject, a part of the line.
 type Case = (fn(&mut Snapshot), &'static str);
 
-const WRONG: [Case; 46] = [
+const WRONG: [Case; 52] = [
     (
         |it| it.stack = Ok(None),
         "broken   stack        there is no stack atelier in eu-central-1; give --stack",
@@ -210,6 +246,10 @@ const WRONG: [Case; 46] = [
     (
         |it| status(it, "ROLLBACK_COMPLETE"),
         "broken   stack        atelier is ROLLBACK_COMPLETE",
+    ),
+    (
+        |it| status(it, "REVIEW_IN_PROGRESS"),
+        "broken   stack        of atelier there is only a plan that nobody carried out; `ops deploy` makes it",
     ),
     (
         |it| it.resources = Ok(vec![resource()]),
@@ -230,6 +270,14 @@ const WRONG: [Case; 46] = [
     (
         |it| it.vcpus = Ok(0.0),
         "broken   quota        the account may run 0 vCPUs of G and VT instances at once, the pools' limits ask for 8: no machine",
+    ),
+    (
+        |it| {
+            it.vcpus = Ok(4.0);
+            it.region = "cn-north-1".to_owned();
+        },
+        "warning  quota        the account may run 4 vCPUs of G and VT instances at once, the pools' limits ask for 8; ask AWS for \
+         8 (EC2, Running On-Demand G and VT instances): https://cn-north-1.console.amazonaws.cn/servicequotas",
     ),
     (
         |it| {
@@ -308,21 +356,52 @@ const WRONG: [Case; 46] = [
     ),
     (
         |it| {
-            it.models = Ok(Vec::new());
+            // What was deleted can be had back, and is not offered.
+            checkpoint(it).deleted = Some(NOW);
             pool(it).warm_up = None;
         },
         "broken   catalogue    it has no checkpoint",
     ),
     (
-        |it| it.objects = Ok(BTreeMap::new()),
+        |it| {
+            checkpoint(it).master = None;
+            objects(it).remove(&master().key());
+        },
+        "note     catalogue    no checkpoint has a file in the bucket of models",
+    ),
+    (
+        |it| {
+            objects(it).remove(&master().key());
+        },
+        "warning  catalogue    the file of checkpoint/sd15@1 of shared is not in the bucket: pictures with it fail on machines \
+         that do not have it yet; `ops model delete --team shared checkpoint/sd15@1`",
+    ),
+    (
+        |it| {
+            objects(it).insert(master().key(), 8);
+        },
+        "warning  catalogue    the file of checkpoint/sd15@1 of shared has 8 bytes in the bucket instead of 7",
+    ),
+    (
+        |it| {
+            objects(it).insert("models/studio/01".to_owned(), 1 << 30);
+        },
+        "note     catalogue    1 files of models are in no list and cost US$ 0.02 a month",
+    ),
+    (
+        |it| {
+            objects(it).remove(&lora().key());
+        },
         "warning  catalogue    the file of LoRA ab of studio is not in the bucket",
     ),
     (
-        |it| it.objects = Ok(BTreeMap::from([(lora().key(), 4)])),
+        |it| {
+            objects(it).insert(lora().key(), 4);
+        },
         "warning  catalogue    the file of LoRA ab of studio has 4 bytes in the bucket instead of 5",
     ),
     (
-        |it| it.loras = Ok(Vec::new()),
+        |it| catalogue(it).loras.clear(),
         "note     catalogue    1 files of LoRAs are in no list",
     ),
     (
@@ -366,7 +445,7 @@ const WRONG: [Case; 46] = [
     ),
     (
         |it| drop(it.ticks.insert("idle-reaper", Ok(None))),
-        "broken   idle-reaper  its tick has logged nothing for 10 min: idle machines",
+        "broken   idle-reaper  no tick of it has gone well for 10 min: idle machines",
     ),
     (
         |it| it.dead = Ok(3),
@@ -378,7 +457,7 @@ const WRONG: [Case; 46] = [
     ),
     (
         |it| drop(it.ticks.insert("forecast", Ok(None))),
-        "warning  forecast     its tick has logged nothing for 10 min: the next hour",
+        "warning  forecast     no tick of it has gone well for 10 min: the next hour",
     ),
     (
         |it| it.pools.as_mut().unwrap()[0].fault = Some("the forecast's model is damaged".to_owned()),
@@ -396,7 +475,7 @@ const WRONG: [Case; 46] = [
     ),
 ];
 
-const MACHINES: [Case; 7] = [
+const MACHINES: [Case; 9] = [
     (
         |it| known(it, None, "running"),
         "broken   machine      i-1 (g5.xlarge) is up for 2 h at US$ 1.01 an hour, and nobody knows it",
@@ -422,8 +501,27 @@ const MACHINES: [Case; 7] = [
         "warning  volume       vol-1 (100 GiB) belongs to no machine and costs US$ 13.00 a month; `aws ec2 delete-volume",
     ),
     (
-        |it| it.needed_snapshots = Ok(Vec::new()),
+        |it| {
+            workers(it)[0].release = Some("0.0.9".to_owned());
+            workers(it)[0].old_image = true;
+        },
+        "note     version      worker 00000000-0000-0000-0000-000000000000 is of release 0.0.9, the functions of",
+    ),
+    (
+        |it| {
+            image(it).snapshots.clear();
+            it.images = Ok(Vec::new());
+        },
         "warning  snapshot     snap-1 (100 GiB) belongs to no image and costs up to US$ 5.00 a month",
+    ),
+    (
+        // Before the way back, and between it and what is launched; what is newer waits.
+        |it| {
+            let images = [("0.0.8", 9), ("0.0.9", 2), ("0.1.0", 8), ("0.1.0", 1), ("0.1.0", 7)];
+            it.images = Ok(images.map(|(version, age)| image_of(version, age)).into());
+        },
+        "note     image        2 of the machine images are neither launched nor of the release before, and cost up to US$ 10.00 \
+         a month: ami-9, ami-8; if no other installation launches them, `aws ec2 deregister-image",
     ),
 ];
 
@@ -457,6 +555,18 @@ fn drifted(deleted: bool) -> Drifted {
 
 fn image(it: &mut Snapshot) -> &mut LaunchImage {
     it.image.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn catalogue(it: &mut Snapshot) -> &mut Catalogue {
+    it.catalogue.as_mut().unwrap()
+}
+
+fn checkpoint(it: &mut Snapshot) -> &mut CatalogEntry {
+    &mut catalogue(it).models[0]
+}
+
+fn objects(it: &mut Snapshot) -> &mut BTreeMap<String, u64> {
+    it.objects.as_mut().unwrap()
 }
 
 fn clock(it: &mut Snapshot, date: Millis) {
@@ -530,8 +640,7 @@ fn what_cannot_be_looked_at_is_a_finding() {
         api: Err(why()),
         socket: Err(why()),
         key: Err(why()),
-        models: Err(why()),
-        loras: Err(why()),
+        catalogue: Err(why()),
         objects: Err(why()),
         pools: Err(why()),
         ticks: BTreeMap::from([
@@ -545,10 +654,10 @@ fn what_cannot_be_looked_at_is_a_finding() {
         machines: Err(why()),
         disks: Err(why()),
         disk_snapshots: Err(why()),
-        needed_snapshots: Err(why()),
+        images: Err(why()),
     };
     let findings = examine(&blind, NOW);
-    // One for each source, and the note on costs. Models and LoRAs are one.
+    // One for each source, and the note on costs.
     assert_eq!(findings.len(), 25, "{findings:#?}");
     let said = findings
         .iter()
