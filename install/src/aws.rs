@@ -68,7 +68,7 @@ impl Aws {
 
     /// The same with a given configuration of the SDK.
     pub fn new(sdk: aws_config::SdkConfig) -> Self {
-        let sdk = sdk.to_builder().timeout_config(time_outs(ATTEMPT, OPERATION)).build();
+        let sdk = sdk.into_builder().timeout_config(time_outs(ATTEMPT, OPERATION)).build();
         Self {
             stacks: aws_sdk_cloudformation::Client::new(&sdk),
             quotas: aws_sdk_servicequotas::Client::new(&sdk),
@@ -229,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn every_client_has_a_persons_patience() {
         let aws = Aws::new(cloud::emulator_config("http://127.0.0.1:9").await);
-        let limits = aws.sdk.timeout_config().and_then(|it| it.operation_timeout());
+        let limits = aws.sdk.timeout_config().unwrap().operation_timeout();
         assert_eq!(limits, Some(OPERATION), "a function has eight seconds");
     }
 }
