@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn tiers_save_what_the_documentation_says() {
         let words = words(&Profile::parse(SEED).unwrap());
-        let (_, page) = include_str!("../../../docs/operations.md")
+        let (_, page) = include_str!("../../../docs/models.md")
             .split_once("$ ops storage")
             .unwrap();
         let (page, _) = page.split_once("\n```\n").unwrap();
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(
             words.trim_end(),
             page.trim_end(),
-            "put what it says into docs/operations.md"
+            "put what it says into docs/models.md"
         );
     }
 

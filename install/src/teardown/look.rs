@@ -243,7 +243,7 @@ mod tests {
             "Tasks",
             "Users",
         ];
-        assert_eq!(kept, wanted, "docs/operations.md lists them");
+        assert_eq!(kept, wanted, "docs/teardown.md lists them");
         assert!(kept_in_yaml(include_str!("../../../edge.yaml")).is_empty());
         let json = json!({ "Resources": { "A": { "DeletionPolicy": "Retain" }, "B": { "DeletionPolicy": "Delete" } } });
         assert_eq!(kept_in_json(&json), BTreeSet::from(["A".to_owned()]));

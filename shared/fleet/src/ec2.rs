@@ -41,7 +41,7 @@ pub(crate) const ATTEMPT: Duration = Duration::from_secs(9);
 pub(crate) const OPERATION: Duration = Duration::from_secs(20);
 
 /// Error codes that mean: not here, not now. <https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html>
-const NO_CAPACITY: [&str; 14] = [
+const NO_CAPACITY: [&str; 15] = [
     "InsufficientAddressCapacity",
     "InsufficientCapacity",
     "InsufficientFreeAddressesInSubnet",
@@ -51,6 +51,7 @@ const NO_CAPACITY: [&str; 14] = [
     "InsufficientVolumeCapacity",
     "InstanceLimitExceeded",
     "MaxSpotInstanceCountExceeded",
+    "PendingVerification",
     "RequestLimitExceeded",
     "UnfulfillableCapacity",
     "Unsupported",
@@ -61,6 +62,10 @@ const NO_CAPACITY: [&str; 14] = [
 /// The version of the launch template that is launched. CloudFormation makes a new one of each change, and leaves the default
 /// where it was.
 pub(crate) const LAUNCHED: &str = "$Latest";
+
+/// What a fleet says of a type that one of its zones has not, and of a mistake of ours; and what tells the two apart.
+/// <https://github.com/compiler-explorer/infra/issues/601>
+const IN_NO_SUCH_ZONE: (&str, &str) = ("InvalidFleetConfiguration", "not supported in your requested Availability Zone");
 
 /// Error code of a start or stop that comes too early or too late.
 const WRONG_STATE: &str = "IncorrectInstanceState";
@@ -331,7 +336,11 @@ pub(crate) fn filter(name: &str, value: &str) -> Filter {
 /// What the errors (code and message) in a reply without an instance mean: an instant fleet reports what is wrong with
 /// us, too, in a reply that looks good.
 fn not_launched(errors: &[(&str, &str)]) -> FleetError {
-    if let Some((code, message)) = errors.iter().find(|(code, _)| !NO_CAPACITY.contains(code)) {
+    let ours = |(code, message): &&(&str, &str)| {
+        let (of_zone, zone) = IN_NO_SUCH_ZONE;
+        !NO_CAPACITY.contains(code) && !(*code == of_zone && message.contains(zone))
+    };
+    if let Some((code, message)) = errors.iter().find(ours) {
         return CallError::of_code(LAUNCH, code, message).into();
     }
     let codes: Vec<_> = errors.iter().map(|(code, _)| *code).collect();
@@ -415,6 +424,13 @@ mod tests {
         let verdict = |errors: &[(&str, &str)]| not_launched(errors);
         assert!(matches!(verdict(&[none, none]), FleetError::NoCapacity(codes) if codes.contains(none.0)));
         assert!(matches!(verdict(&[]), FleetError::NoCapacity(_)));
+        let zone = (
+            "InvalidFleetConfiguration",
+            "Your requested instance type (g6.xlarge) is not supported in your requested Availability Zone (us-east-1e).",
+        );
+        assert!(matches!(verdict(&[none, zone]), FleetError::NoCapacity(_)));
+        let duplicate = (zone.0, "The fleet configuration contains duplicate instance pools");
+        assert!(matches!(verdict(&[zone, duplicate]), FleetError::Aws(_)));
         let ours = verdict(&[none, ("UnauthorizedOperation", "you may not")]);
         assert!(!ours.is_retryable(), "{ours}");
         let theirs = verdict(&[("InternalError", "try again")]);

@@ -794,6 +794,7 @@ async fn codes_that_mean_not_here_not_now_do_not_count_as_failures() {
         "InsufficientHostCapacity",
         "InsufficientFreeAddressesInSubnet",
         "UnfulfillableCapacity",
+        "PendingVerification",
         "InsufficientInstanceCapacity,InsufficientFreeAddressesInSubnet",
     ] {
         *code.lock().unwrap() = said.to_owned();
