@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sigv4::{
@@ -58,6 +58,27 @@ pub struct Resource {
     pub status: String,
     /// The reason that is given for it.
     pub reason: Option<String>,
+}
+
+/// Parameters that no other template has: one of `template.yaml`, one of `edge.yaml`.
+const OURS: [&str; 2] = ["TokenPublicKey", "EdgeSecret"];
+
+/// Status of a stack of which there is only a change set.
+pub(crate) const IN_REVIEW: &str = "REVIEW_IN_PROGRESS";
+
+impl Stack {
+    /// Fails, in plain words, if the stack was made of none of our templates, as far as its parameters say: one in review may have
+    /// none yet.
+    pub fn must_be_ours(&self, name: &str) -> Result<()> {
+        let has = |name: &&str| self.parameters.contains_key(*name);
+        let in_review = self.status == IN_REVIEW && self.parameters.is_empty();
+        ensure!(
+            in_review || OURS.iter().any(has),
+            "{name} is no stack of Atelier: it has none of our templates' parameters. Nothing was done; look at it in the \
+             AWS console, and give --stack"
+        );
+        Ok(())
+    }
 }
 
 impl Aws {
@@ -231,5 +252,33 @@ mod tests {
         let aws = Aws::new(cloud::emulator_config("http://127.0.0.1:9").await);
         let limits = aws.sdk.timeout_config().unwrap().operation_timeout();
         assert_eq!(limits, Some(OPERATION), "a function has eight seconds");
+    }
+
+    #[test]
+    fn only_our_stacks_are_touched() {
+        let stack = |status: &str, parameter: Option<&str>| Stack {
+            status: status.to_owned(),
+            reason: None,
+            outputs: None,
+            parameters: parameter.into_iter().map(|it| (it.to_owned(), String::new())).collect(),
+        };
+        for (status, parameter, ours) in [
+            ("CREATE_COMPLETE", Some("TokenPublicKey"), true),
+            ("ROLLBACK_COMPLETE", Some("EdgeSecret"), true),
+            ("CREATE_COMPLETE", Some("Domain"), false),
+            ("CREATE_COMPLETE", None, false),
+            (IN_REVIEW, None, true),
+            (IN_REVIEW, Some("Domain"), false),
+        ] {
+            assert_eq!(
+                stack(status, parameter).must_be_ours("it").is_ok(),
+                ours,
+                "{status} {parameter:?}"
+            );
+        }
+        let templates = [include_str!("../../template.yaml"), include_str!("../../edge.yaml")];
+        for (name, template) in OURS.iter().zip(templates) {
+            assert!(template.contains(&format!("\n  {name}:\n    Type: String\n")), "{name}");
+        }
     }
 }

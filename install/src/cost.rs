@@ -13,6 +13,9 @@ use crate::prices::{
 /// Two ticks a minute (87,600 calls of 256 MB in a month), Lambda's polling of the queue, the tables' reads by the ticks,
 /// their storage with point-in-time recovery, and logs, rounded up.
 const TICKS: MicroUsd = MicroUsd(1_000_000);
+/// What watches an installation without anybody painting: the series with a value each minute, the alarms, the dashboard.
+/// `docs/monitoring.md` has them one by one; the test that makes its table asserts this sum.
+pub const WATCHING: MicroUsd = MicroUsd(7_200_000);
 /// Size of the image's root volume where none is known yet: the default of `image/atelier.pkr.hcl`, GiB.
 pub const IMAGE_GIB: u64 = 100;
 
@@ -37,6 +40,7 @@ pub fn at_rest(gib: u64, machines: u32, throughput: u64) -> Vec<Line> {
         ),
         ("the secret with the signing key".to_owned(), SECRET_MONTH),
         ("ticks, queue, tables and logs".to_owned(), TICKS),
+        ("metrics, alarms and the dashboard".to_owned(), WATCHING),
     ]
 }
 
@@ -58,13 +62,14 @@ pub fn text(gib: u64, machines: u32, throughput: u64, types: Option<&[String]>) 
     }
     let _ = writeln!(
         text,
-        "    {:>10}  at most in all\n  an hour of a GPU machine that is on",
+        "    {:>10}  in all, beside what is stored: pictures, records and model files (docs/deploy.md)\n  an hour of a GPU machine that is on",
         in_words(sum)
     );
     let usual: Vec<String> = INSTANCE_TYPES.map(str::to_owned).to_vec();
     for (kind, price) in working(types.unwrap_or(&usual)) {
         let _ = writeln!(text, "    {:>10}  {kind}", in_words(price));
     }
+    text += "    and half a cent for its public address, where it has one\n";
     text
 }
 
@@ -75,7 +80,7 @@ mod tests {
     #[test]
     fn the_sum_is_that_of_the_lines() {
         let text = text(100, 2, 250, None);
-        for part in ["5.00", "16.00", "0.40", "32.40  at most in all", "US$ 0.80  g6.xlarge"] {
+        for part in ["5.00", "16.00", "0.40", "39.60  in all", "US$ 0.80  g6.xlarge"] {
             assert!(text.contains(part), "{text}");
         }
     }

@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// What a release says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +35,28 @@ pub struct Release {
     pub manifest: Manifest,
     /// The template.
     pub template: PathBuf,
+    /// SHA-256 of the template and the functions' code, hex: a release that was made again under its version may have other code.
+    pub code: String,
     /// The worker's program.
     pub worker: PathBuf,
     /// Packer's folder.
     pub image: PathBuf,
+}
+
+/// What SAM deploys of a release, as one number.
+fn code(folder: &Path) -> std::io::Result<String> {
+    let mut files = vec![folder.join("template.yaml")];
+    if let Ok(functions) = fs::read_dir(folder.join("functions")) {
+        for it in functions {
+            files.push(it?.path());
+        }
+    }
+    files.sort();
+    let mut all = Sha256::new();
+    for file in files.iter().filter(|it| it.is_file()) {
+        all.update(Sha256::digest(fs::read(file)?));
+    }
+    Ok(format!("{:x}", all.finalize()))
 }
 
 impl Release {
@@ -47,8 +66,10 @@ impl Release {
         let text = fs::read_to_string(&file)
             .with_context(|| format!("{} cannot be read; is {} a release?", file.display(), folder.display()))?;
         let manifest = serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))?;
+        let code = code(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
         let release = Self {
             manifest,
+            code,
             template: folder.join("template.yaml"),
             worker: folder.join("worker"),
             image: folder.join("image"),

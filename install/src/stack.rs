@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_cloudformation::types::{
-    ChangeAction, ChangeSetStatus, ExecutionStatus, Replacement, ResourceChange, ResourceStatus, StackEvent,
+    ChangeAction, ChangeSetStatus, ExecutionStatus, Replacement, RequiresRecreation, ResourceChange, ResourceStatus,
+    StackEvent,
 };
 use ops::outputs::Outputs;
 
@@ -157,6 +158,7 @@ fn change(it: &ResourceChange) -> Option<review::Change> {
         (ChangeAction::Add | ChangeAction::Import, _) => review::Action::Add,
         (ChangeAction::Remove, _) => review::Action::Remove,
         (ChangeAction::Modify, None | Some(Replacement::False)) => review::Action::Modify,
+        (ChangeAction::Modify, Some(Replacement::Conditional)) if is_of_indexes(it) => review::Action::Modify,
         _ => review::Action::Replace,
     };
     Some(review::Change {
@@ -164,6 +166,24 @@ fn change(it: &ResourceChange) -> Option<review::Change> {
         kind: it.resource_type()?.to_owned(),
         action,
     })
+}
+
+/// Whether a table changes in nothing that could replace it but the list of its keys' attributes, to which an index adds its own.
+/// Of that list CloudFormation always says that it may: it replaces the table if an attribute's type is another, which `.ci/template`
+/// refuses a release. <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-dynamodb-table.html>
+fn is_of_indexes(it: &ResourceChange) -> bool {
+    let mut replacing = it
+        .details()
+        .iter()
+        .filter_map(|it| it.target())
+        .filter(|it| it.requires_recreation() != Some(&RequiresRecreation::Never))
+        .peekable();
+    it.resource_type() == Some("AWS::DynamoDB::Table")
+        && replacing.peek().is_some()
+        && replacing.all(|it| {
+            it.name() == Some("AttributeDefinitions")
+                && it.requires_recreation() == Some(&RequiresRecreation::Conditionally)
+        })
 }
 
 /// Waits until CloudFormation has finished; fails with its reasons if the stack is not as it was wanted.
@@ -253,6 +273,8 @@ pub async fn template(aws: &Aws, name: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_cloudformation::types::{ResourceAttribute, ResourceChangeDetail, ResourceTargetDefinition};
+
     use super::*;
 
     #[test]
@@ -274,6 +296,49 @@ mod tests {
         }
         assert_eq!(of(ChangeAction::Remove, None), review::Action::Remove);
         assert_eq!(of("Explode".into(), None), review::Action::Replace);
+    }
+
+    #[test]
+    fn an_index_may_come_and_a_key_may_not_change() {
+        let of = |kind: &str, targets: &[(&str, RequiresRecreation)]| {
+            let details = targets.iter().map(|(name, recreation)| {
+                let target = ResourceTargetDefinition::builder()
+                    .attribute(ResourceAttribute::Properties)
+                    .name(*name)
+                    .requires_recreation(recreation.clone());
+                ResourceChangeDetail::builder().target(target.build()).build()
+            });
+            let it = ResourceChange::builder()
+                .logical_resource_id("Tasks")
+                .resource_type(kind)
+                .action(ChangeAction::Modify)
+                .replacement(Replacement::Conditional)
+                .set_details(Some(details.collect()));
+            change(&it.build()).expect("a change").action
+        };
+        use RequiresRecreation::{Always, Conditionally, Never};
+        let (table, index) = ("AWS::DynamoDB::Table", ("GlobalSecondaryIndexes", Never));
+        let attributes = ("AttributeDefinitions", Conditionally);
+        let cases = [
+            (table, vec![index.clone(), attributes.clone()], review::Action::Modify),
+            (
+                table,
+                vec![attributes.clone(), ("KeySchema", Conditionally)],
+                review::Action::Replace,
+            ),
+            (
+                table,
+                vec![attributes.clone(), ("TableName", Always)],
+                review::Action::Replace,
+            ),
+            (table, vec![("AttributeDefinitions", Always)], review::Action::Replace),
+            (table, vec![index], review::Action::Replace),
+            (table, vec![], review::Action::Replace),
+            ("AWS::S3::Bucket", vec![attributes], review::Action::Replace),
+        ];
+        for (kind, targets, action) in cases {
+            assert_eq!(of(kind, &targets), action, "{kind} {targets:?}");
+        }
     }
 
     #[test]

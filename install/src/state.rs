@@ -46,6 +46,8 @@ pub struct State {
     pub place: Option<Place>,
     /// The release whose functions are deployed.
     pub deployed: Option<String>,
+    /// Its code, as [`crate::release::Release`] has it, if it was deployed from here.
+    pub code: Option<String>,
     /// Whether the first invitation has been shown.
     pub invited: bool,
     /// What was deployed before.

@@ -106,6 +106,7 @@ pub async fn run(aws: &Aws, told: &Upgrade) -> Result<String> {
     let found = aws.stack(name).await?;
     let found =
         found.with_context(|| format!("there is no stack {name} in {}; `ops deploy` makes it", aws.region()))?;
+    found.must_be_ours(name)?;
     let parameters = match Stack::of(&found.status, found.parameters) {
         Stack::Ready(parameters) => parameters,
         Stack::Busy => bail!("CloudFormation is working on the stack; run this again when it has finished"),
@@ -222,7 +223,9 @@ async fn forth(
                 let image = image::choose(&images().await?, asked, version)
                     .with_context(|| format!("Packer was content, and there is no image of release {version}"))?;
                 forward(aws, told, &release, image).await?;
-                folder.change(|state| state.deployed = Some(version.clone()))?;
+                folder.change(|state| {
+                    (state.deployed, state.code) = (Some(version.clone()), Some(release.code.clone()));
+                })?;
             }
         }
     }
@@ -282,7 +285,7 @@ async fn back(aws: &Aws, told: &Upgrade, folder: &Folder, now: &BTreeMap<String,
     };
     stack::deploy(aws, &change).await?;
     write_outputs(aws, told, folder).await?;
-    folder.change(|state| (state.deployed, state.before) = (Some(before.version), None))?;
+    folder.change(|state| (state.deployed, state.code, state.before) = (Some(before.version), None, None))?;
     Ok(Some(text))
 }
 
@@ -290,6 +293,9 @@ async fn write_outputs(aws: &Aws, told: &Upgrade, folder: &Folder) -> Result<()>
     let outputs = stack::outputs(aws, &told.common.stack).await?;
     folder.write(&folder.outputs(), &outputs.to_json())
 }
+
+/// Pause between two looks at who is left.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Waits until the stack's ticks have replaced the workers of another image than the stack's.
 async fn drain(aws: &Aws, told: &Upgrade) -> Result<String> {
@@ -304,25 +310,37 @@ async fn drain(aws: &Aws, told: &Upgrade) -> Result<String> {
     let until = tokio::time::Instant::now() + Duration::from_secs(told.drain_minutes * 60);
     let mut said = usize::MAX;
     loop {
-        let workers = fleet.describe().await.context("the workers cannot be looked at")?;
-        let old = workers
-            .iter()
-            .filter(|it| it.old_image && it.view.state != InstanceState::Gone);
-        let old = old.count();
-        if old == 0 {
-            return Ok("No worker of another machine image is left.".to_owned());
+        let ended = tokio::time::Instant::now() >= until;
+        match fleet.describe().await {
+            // What was to be done is done: that nobody can look is no failure of it.
+            Err(error) if ended => {
+                return Ok(format!(
+                    "Whether workers of another machine image are left could not be seen: {}. Run this again to see.",
+                    cloud::chain(&error)
+                ));
+            }
+            Err(_) => {}
+            Ok(workers) => {
+                let old = workers
+                    .iter()
+                    .filter(|it| it.old_image && it.view.state != InstanceState::Gone);
+                let old = old.count();
+                if old == 0 {
+                    return Ok("No worker of another machine image is left.".to_owned());
+                }
+                if ended {
+                    return Ok(format!(
+                        "Workers of another machine image are left: {old}. Each is replaced as soon as it has no picture. \
+                         Run this again to see."
+                    ));
+                }
+                if old != said {
+                    say(&format!("• workers of another machine image are left: {old}"));
+                    said = old;
+                }
+            }
         }
-        if tokio::time::Instant::now() >= until {
-            return Ok(format!(
-                "{old} workers of another machine image are left; each is replaced as soon as it has no picture. Run \
-                 this again to see."
-            ));
-        }
-        if old != said {
-            say(&format!("• {old} workers of another machine image are left"));
-            said = old;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Needs {
     pub throughput: u64,
     /// Settings of the functions that are there already; none: they are made with what the quotas are.
     pub settings: Option<String>,
+    /// Whether the machines share a file system, which has one address in each zone.
+    pub shared: bool,
 }
 
 /// Something to say.
@@ -127,7 +129,12 @@ pub fn check(site: &Site, needs: &Needs) -> Vec<Finding> {
                 if !subnet.way_out {
                     found.push(says(format!("subnet {} has no way out to the internet; machines that start there do not come up", subnet.id)));
                 } else if !zones.insert(&subnet.zone) {
-                    found.push(says(format!("subnet {} is a second one in {} and is not used", subnet.id, subnet.zone)));
+                    let second = format!("subnet {} is a second one in {}", subnet.id, subnet.zone);
+                    found.push(if needs.shared {
+                        stops(format!("{second}, and SharedModels=efs has one address in each zone; leave one of them out"))
+                    } else {
+                        says(format!("{second} and is not used"))
+                    });
                 }
             }
         }
@@ -245,6 +252,7 @@ mod tests {
             types: None,
             throughput: 250,
             settings: Some("idle_stop=20m concurrency=1000".to_owned()),
+            shared: false,
         }
     }
 
@@ -283,6 +291,21 @@ mod tests {
             "ops deploy --release DIR --parameter \"Settings=idle_stop=20m concurrency=2000\"",
         );
         one(|it| it.quotas.on_demand = None, false, "could not be asked");
+    }
+
+    #[test]
+    fn a_shared_file_system_has_one_address_in_a_zone() {
+        let mut site = good();
+        site.network.subnets.push(subnet("subnet-2", "a", true));
+        let needs = Needs {
+            shared: true,
+            ..needs()
+        };
+        let found = check(&site, &needs);
+        assert!(
+            found.len() == 1 && found[0].stops && found[0].text.contains("subnet-2"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -140,11 +140,11 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
     let release = told.common.release()?;
     let folder = told.common.folder(aws).await?;
     folder.state()?;
-    if aws
-        .stack(&told.common.stack)
-        .await?
-        .is_some_and(|it| Stack::of(&it.status, BTreeMap::new()) == Stack::Busy)
-    {
+    let there = aws.stack(&told.common.stack).await?;
+    if let Some(there) = &there {
+        there.must_be_ours(&told.common.stack)?;
+    }
+    if there.is_some_and(|it| Stack::of(&it.status, BTreeMap::new()) == Stack::Busy) {
         ensure!(
             !told.common.dry_run,
             "CloudFormation is working on the stack; wait until it has finished"
@@ -178,11 +178,13 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
         network: network.clone(),
     };
     let settings = there.is_some().then(|| holds("Settings"));
+    let shared = holds("SharedModels") == "efs";
     if there.is_none() {
         at_first(aws, &folder.place, &site.quotas, &mut parameters).await?;
     }
     let wanted = Wanted {
         version: release.manifest.version.clone(),
+        code: release.code.clone(),
         parameters,
     };
     let mut run = Run {
@@ -205,6 +207,7 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
         types: told.limits.instance_types.clone(),
         throughput,
         settings,
+        shared,
     };
     let mut findings = check(&site, &needs);
     if found.pool != Pool::Missing {
@@ -311,11 +314,16 @@ fn parameters(told: &Deploy, release: &Release) -> Result<BTreeMap<String, Strin
 
 /// What a new stack has beside what is told.
 async fn at_first(aws: &Aws, place: &Place, quotas: &Quotas, parameters: &mut BTreeMap<String, String>) -> Result<()> {
-    let exists = aws.log_role().await?;
-    let role = if exists { "exists" } else { "create" };
-    for (name, value) in [("TokenAudience", place.stack.as_str()), ("ApiLogRole", role)] {
-        parameters.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    if !parameters.contains_key("ApiLogRole") {
+        let exists = aws
+            .log_role()
+            .await
+            .context("say yourself whether there is one: --parameter ApiLogRole=exists, or ApiLogRole=create")?;
+        let role = if exists { "exists" } else { "create" };
+        parameters.insert("ApiLogRole".to_owned(), role.to_owned());
     }
+    let audience = parameters.entry("TokenAudience".to_owned());
+    audience.or_insert_with(|| place.stack.clone());
     if let Some(quota) = quotas.concurrency {
         let settings = parameters.entry("Settings".to_owned()).or_default();
         if !settings.contains("concurrency=") {
@@ -349,6 +357,7 @@ impl Run<'_> {
             secret: None,
             stack: Stack::Missing,
             deployed: state.deployed,
+            code: state.code,
             image: image::choose(&images, self.told.common.image.as_deref(), &self.wanted.version),
             outputs: false,
             pool: Pool::Missing,
@@ -453,7 +462,8 @@ impl Run<'_> {
                 if !matches!(found.stack, Stack::Ready(_)) {
                     // What the folder remembers is of a stack that is gone.
                     self.folder.change(|state| {
-                        (state.deployed, state.before, state.invited) = (None, None, false);
+                        (state.deployed, state.code) = (None, None);
+                        (state.before, state.invited) = (None, false);
                     })?;
                 }
                 let mut parameters = self.wanted.parameters.clone();
@@ -466,7 +476,8 @@ impl Run<'_> {
                 };
                 stack::deploy(self.aws, &change).await?;
                 self.folder.change(|state| {
-                    (state.deployed, state.images_before) = (Some(self.wanted.version.clone()), None);
+                    (state.deployed, state.code) = (Some(self.wanted.version.clone()), Some(self.wanted.code.clone()));
+                    state.images_before = None;
                 })
             }
             Step::WriteOutputs => {

@@ -62,6 +62,8 @@ pub struct Found {
     pub stack: Stack,
     /// The release whose functions are deployed, as far as that is known.
     pub deployed: Option<String>,
+    /// Its code, as far as that is known.
+    pub code: Option<String>,
     /// The machine image to deploy with.
     pub image: Option<String>,
     /// Whether `outputs.json` says what the stack says.
@@ -79,6 +81,8 @@ pub struct Found {
 pub struct Wanted {
     /// The release.
     pub version: String,
+    /// Its code.
+    pub code: String,
     /// Parameters of the template, but the key and the image.
     pub parameters: BTreeMap<String, String>,
 }
@@ -190,7 +194,9 @@ pub fn plan(found: &Found, wanted: &Wanted) -> Result<Vec<Step>, Obstacle> {
             .iter()
             .all(|(name, value)| parameters.get(name) == Some(value))
     });
-    let deployed = as_wanted && found.deployed.as_ref() == Some(&wanted.version);
+    // Where the code is not known, a deployment that finds nothing to change costs a minute.
+    let same = found.deployed.as_ref() == Some(&wanted.version) && found.code.as_ref() == Some(&wanted.code);
+    let deployed = as_wanted && same;
     if !deployed {
         steps.push(Step::Deploy);
     }
@@ -221,6 +227,7 @@ mod tests {
     fn wanted() -> Wanted {
         Wanted {
             version: "1".to_owned(),
+            code: "a".to_owned(),
             parameters: BTreeMap::from([("TokenAudience".to_owned(), "atelier".to_owned())]),
         }
     }
@@ -231,6 +238,7 @@ mod tests {
             secret: None,
             stack: Stack::Missing,
             deployed: None,
+            code: None,
             image: None,
             outputs: false,
             pool: Pool::Missing,
@@ -262,6 +270,7 @@ mod tests {
                 parameters.insert("ImageId".to_owned(), found.image.clone().expect("an image"));
                 found.stack = Stack::Ready(parameters);
                 found.deployed = whole.then(|| "1".to_owned());
+                found.code = whole.then(|| "a".to_owned());
             }
             Step::WriteOutputs => found.outputs = true,
             Step::StoreKey => found.secret.clone_from(&found.key),
@@ -309,6 +318,13 @@ mod tests {
         );
         found.pool = Pool::Other;
         assert_eq!(plan(&found, &wanted()), Ok(vec![Step::SetLimits]));
+        found.code = Some("b".to_owned());
+        let steps = plan(&found, &wanted()).expect("a plan");
+        assert_eq!(
+            steps[0],
+            Step::Deploy,
+            "the same release with other code is not the same"
+        );
     }
 
     proptest! {

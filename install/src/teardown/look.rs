@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use aws_sdk_cloudformation::{error::ProvideErrorMetadata, types::TemplateStage};
 use aws_sdk_resourcegroupstagging::types::TagFilter;
 use serde_json::Value;
 
 use super::plan::{Found, Part};
 use crate::{
-    aws::{Aws, Stack, failed},
+    aws::{Aws, IN_REVIEW, failed},
     backup::tables,
     bucket,
     resources::End,
@@ -35,23 +35,13 @@ const BILLABLE: [(&str, &str, &str); 8] = [
 /// The stack that SAM makes for the bucket of what it deploys.
 pub(crate) const SAM: &str = "aws-sam-cli-managed-default";
 
-/// Parameters that no other template has: one of `template.yaml`, one of `edge.yaml`.
-const OURS: [&str; 2] = ["TokenPublicKey", "EdgeSecret"];
-
-/// Status of a stack of which there is only a change set.
-const IN_REVIEW: &str = "REVIEW_IN_PROGRESS";
-
 /// Everything, asked anew, beside what was noted down when the teardown began.
 pub(crate) async fn everything(aws: &Aws, stack: &str, noted: Vec<Part>) -> Result<Found> {
     let found = aws.stack(stack).await?;
     let there = found.is_some();
     let mut parts = match found {
         Some(found) => {
-            ensure!(
-                is_ours(&found),
-                "{stack} is no stack of Atelier: it has none of our templates' parameters. Nothing was done; look at it \
-                 in the AWS console, and give --stack"
-            );
+            found.must_be_ours(stack)?;
             match found.status.as_str() {
                 // A change set that nobody carried out: neither a resource nor a template is there.
                 IN_REVIEW => Vec::new(),
@@ -93,12 +83,6 @@ pub(crate) async fn everything(aws: &Aws, stack: &str, noted: Vec<Part>) -> Resu
         sam: aws.stack(SAM).await.map_or(true, |it| it.is_some()),
         parts,
     })
-}
-
-/// Whether a stack was made of one of our templates, as far as its parameters say: one in review may have none yet.
-fn is_ours(stack: &Stack) -> bool {
-    let has = |name: &&str| stack.parameters.contains_key(*name);
-    OURS.iter().any(has) || (stack.status == IN_REVIEW && stack.parameters.is_empty())
 }
 
 /// The names in the template of what the stack keeps.
@@ -247,33 +231,6 @@ mod tests {
         assert!(kept_in_yaml(include_str!("../../../edge.yaml")).is_empty());
         let json = json!({ "Resources": { "A": { "DeletionPolicy": "Retain" }, "B": { "DeletionPolicy": "Delete" } } });
         assert_eq!(kept_in_json(&json), BTreeSet::from(["A".to_owned()]));
-    }
-
-    #[test]
-    fn only_our_stacks_are_taken_down() {
-        let stack = |status: &str, parameter: Option<&str>| Stack {
-            status: status.to_owned(),
-            reason: None,
-            outputs: None,
-            parameters: parameter.into_iter().map(|it| (it.to_owned(), String::new())).collect(),
-        };
-        for (status, parameter, ours) in [
-            ("CREATE_COMPLETE", Some("TokenPublicKey"), true),
-            ("ROLLBACK_COMPLETE", Some("EdgeSecret"), true),
-            ("CREATE_COMPLETE", Some("Domain"), false),
-            ("CREATE_COMPLETE", None, false),
-            (IN_REVIEW, None, true),
-            (IN_REVIEW, Some("Domain"), false),
-        ] {
-            assert_eq!(is_ours(&stack(status, parameter)), ours, "{status} {parameter:?}");
-        }
-        let templates = [
-            include_str!("../../../template.yaml"),
-            include_str!("../../../edge.yaml"),
-        ];
-        for (name, template) in OURS.iter().zip(templates) {
-            assert!(template.contains(&format!("\n  {name}:\n    Type: String\n")), "{name}");
-        }
     }
 
     #[test]

@@ -111,8 +111,9 @@ impl Studio {
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let signed_by = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/ec2/aws4_request";
         let reply = request.header("authorization", signed_by).send().await.unwrap();
-        assert!(reply.status().is_success(), "{reply:?}");
-        reply.text().await.unwrap()
+        let (status, text) = (reply.status(), reply.text().await.unwrap());
+        assert!(status.is_success(), "{text}");
+        text
     }
 
     /// What EFS of the emulator has of something, such as `file-systems`.
@@ -140,6 +141,33 @@ impl Studio {
             "Action=CreateTags&ResourceId.1={id}&Tag.1.Key=atelier%3Aversion&Tag.1.Value=1"
         ))
         .await;
+    }
+
+    /// A worker of another image than any that is known here: of a registered one the emulator launches nothing.
+    async fn old_worker(&self) -> String {
+        let tags = [("stack", "atelier"), ("worker_id", "w-1"), ("pool", "default")];
+        let tags: String = (1..)
+            .zip(tags)
+            .map(|(n, (name, value))| {
+                let tag = format!("TagSpecification.1.Tag.{n}");
+                format!("&{tag}.Key=atelier%3A{name}&{tag}.Value={value}")
+            })
+            .collect();
+        let launch = "Action=RunInstances&ImageId=ami-old&MinCount=1&MaxCount=1&InstanceType=g5.xlarge";
+        let reply = self
+            .ec2(&format!("{launch}&TagSpecification.1.ResourceType=instance{tags}"))
+            .await;
+        let id = reply.split("<instanceId>").nth(1).unwrap();
+        id.split('<').next().unwrap().to_owned()
+    }
+
+    /// A stack of somebody else's.
+    async fn stack_of_others(&self) {
+        const TEMPLATE: &str = r#"{"Resources":{"Queue":{"Type":"AWS::SQS::Queue"}}}"#;
+        let aws = install::aws::Aws::new(self.sdk().await);
+        let made = aws.stacks.create_stack().stack_name("theirs").template_body(TEMPLATE);
+        made.send().await.unwrap();
+        install::stack::wait(&aws, "theirs").await.unwrap();
     }
 
     fn outputs(&self) -> Outputs {
@@ -276,10 +304,19 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
     assert_eq!(parameters["TokenPublicKey"], keys::public(&secret).unwrap());
     contains(&parameters["Settings"], &["concurrency=10"]);
 
-    // Once more: nothing is left to do, and another machine without the folder finds the key again.
-    let before = studio.calls("sam");
+    // Once more: nothing is left to do.
     let (done, said) = content(&studio.deploys(&["--yes"]).await);
     contains(&(done + &said), &["Deployed already", "ops invite"]);
+
+    // The same release with other code is another.
+    let template = studio.path("release-1/template.yaml");
+    let code = fs::read_to_string(&template).unwrap();
+    fs::write(&template, format!("{code}# another\n")).unwrap();
+    contains(&content(&studio.deploys(&["--yes"]).await).1, &["deploy tables"]);
+    contains(&content(&studio.deploys(&["--yes"]).await).1, &["Deployed already"]);
+
+    // Another machine without the folder finds the key again, and changes nothing.
+    let before = self::parameters(&studio).await;
     fs::remove_dir_all(studio.path("studio")).unwrap();
     let (_, said) = content(&studio.deploys(&["--yes"]).await);
     contains(&said, &["get the signing key back"]);
@@ -287,7 +324,19 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
         fs::read_to_string(studio.path("studio/signing-key.pem")).unwrap(),
         secret
     );
-    assert_eq!(studio.calls("sam"), before);
+    assert_eq!(self::parameters(&studio).await, before);
+
+    // Somebody else's stack is left alone.
+    studio.stack_of_others().await;
+    for command in ["deploy", "upgrade"] {
+        let other = ["--stack", "theirs", "--folder", "other", "--yes"];
+        let said = problem(
+            &studio
+                .ops(&[&[command, "--release", "release-1"][..], &other].concat())
+                .await,
+        );
+        contains(&said, &["theirs is no stack of Atelier"]);
+    }
 
     // The folder is this installation's.
     let said = problem(&studio.deploys(&["--yes", "--stack", "other"]).await);
@@ -437,10 +486,19 @@ async fn upgrades(studio: &Studio, image: &str) {
     studio.front.fails(Fault::Lost("ExecuteChangeSet"));
     contains(&problem(&upgrade("release-2").await), &["not finished"]);
     studio.front.fails(Fault::None);
+    let old = studio.old_worker().await;
     let (done, _) = content(&upgrade("release-2").await);
     contains(
         &done,
-        &["Release 2 is deployed", "No worker of another machine image is left"],
+        &["Release 2 is deployed", "Workers of another machine image are left: 1."],
+    );
+    studio
+        .ec2(&format!("Action=TerminateInstances&InstanceId.1={old}"))
+        .await;
+    let (done, said) = content(&upgrade("release-2").await);
+    contains(
+        &(done + &said),
+        &["deployed already", "No worker of another machine image is left"],
     );
     let second = parameters(studio).await["ImageId"].clone();
     assert_ne!(second, image);

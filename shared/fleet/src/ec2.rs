@@ -65,7 +65,10 @@ pub(crate) const LAUNCHED: &str = "$Latest";
 
 /// What a fleet says of a type that one of its zones has not, and of a mistake of ours; and what tells the two apart.
 /// <https://github.com/compiler-explorer/infra/issues/601>
-const IN_NO_SUCH_ZONE: (&str, &str) = ("InvalidFleetConfiguration", "not supported in your requested Availability Zone");
+const IN_NO_SUCH_ZONE: (&str, &str) = (
+    "InvalidFleetConfiguration",
+    "not supported in your requested Availability Zone",
+);
 
 /// Error code of a start or stop that comes too early or too late.
 const WRONG_STATE: &str = "IncorrectInstanceState";

@@ -6,6 +6,7 @@ use model::{Master, MicroUsd, UploadedLora};
 
 use super::Findings;
 use crate::{
+    cost::WATCHING,
     doctor::{Catalogue, RECOVERABLE, Snapshot},
     prices,
 };
@@ -145,6 +146,7 @@ fn cost(snapshot: &Snapshot, findings: &mut Findings) {
         ("model files", prices::of_bytes(files, prices::BUCKET_GIB_MONTH)),
         ("tables", prices::of_bytes(tables, prices::TABLE_GIB_MONTH)),
         ("the secret", prices::SECRET_MONTH),
+        ("metrics, alarms and the dashboard", WATCHING),
     ];
     let sum = MicroUsd(parts.iter().map(|(_, it)| it.0).sum());
     let listed: Vec<_> = parts.iter().filter(|(_, it)| it.0 >= 10_000).collect();

@@ -112,6 +112,9 @@ async fn the_page_says_what_there_is_and_what_it_costs() {
             written / 1e9 * GIGABYTE,
         ),
     ];
+    // What `ops deploy` says before there is anything.
+    let watching = (parts[0].1 + parts[2].1 + parts[3].1) * 1e6;
+    assert_eq!(install::cost::WATCHING.0, watching.round() as u64);
     let sum: f64 = parts.iter().map(|(_, usd)| usd).sum();
     let mut costs = vec!["| what | US$ a month |".to_owned(), "|---|---|".to_owned()];
     costs.extend(parts.iter().map(|(what, usd)| format!("| {what} | {usd:.2} |")));
