@@ -88,6 +88,8 @@ source "amazon-ebs" "worker" {
   ami_name      = "atelier-${var.version}-{{timestamp}}"
   imds_support  = "v2.0" # newer than Debian's packer
 
+  ssh_clear_authorized_keys = true
+
   associate_public_ip_address = var.subnet == "" ? null : true
 
   source_ami_filter {
@@ -145,8 +147,9 @@ build {
       "ATELIER_COMFYUI=${var.comfyui}",
       "ATELIER_NODES=${var.nodes}",
       "ATELIER_EFS=${var.efs}",
+      "ATELIER_BASE=${build.SourceAMI}",
     ]
-    execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"
+    execute_command = "sudo env {{ .Vars }} bash -e {{ .Path }}" # -e: an image of which a part has failed is none
     inline          = ["bash /tmp/image/provision", "rm -rf /tmp/image", "cloud-init clean --logs --machine-id"]
   }
 
