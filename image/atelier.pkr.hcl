@@ -60,7 +60,7 @@ variable "comfyui" {
 
 variable "nodes" {
   type        = string
-  description = "Packs of custom nodes, by their names in `versions`, parted by spaces: ipadapter."
+  description = "Packs of custom nodes, by their names in `versions`, parted by spaces: ipadapter, controlnet_aux."
   default     = ""
 }
 
