@@ -60,7 +60,7 @@ variable "comfyui" {
 
 variable "nodes" {
   type        = string
-  description = "Packs of custom nodes, by their names in `versions`, parted by spaces: ipadapter."
+  description = "Packs of custom nodes, by their names in `versions`, parted by spaces: ipadapter, controlnet_aux."
   default     = ""
 }
 
@@ -87,6 +87,8 @@ source "amazon-ebs" "worker" {
   ssh_username  = "ubuntu"
   ami_name      = "atelier-${var.version}-{{timestamp}}"
   imds_support  = "v2.0" # newer than Debian's packer
+
+  ssh_clear_authorized_keys = true
 
   associate_public_ip_address = var.subnet == "" ? null : true
 
@@ -145,8 +147,9 @@ build {
       "ATELIER_COMFYUI=${var.comfyui}",
       "ATELIER_NODES=${var.nodes}",
       "ATELIER_EFS=${var.efs}",
+      "ATELIER_BASE=${build.SourceAMI}",
     ]
-    execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"
+    execute_command = "sudo env {{ .Vars }} bash -e {{ .Path }}" # -e: an image of which a part has failed is none
     inline          = ["bash /tmp/image/provision", "rm -rf /tmp/image", "cloud-init clean --logs --machine-id"]
   }
 
