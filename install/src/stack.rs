@@ -300,6 +300,8 @@ mod tests {
 
     #[test]
     fn an_index_may_come_and_a_key_may_not_change() {
+        use RequiresRecreation::{Always, Conditionally, Never};
+
         let of = |kind: &str, targets: &[(&str, RequiresRecreation)]| {
             let details = targets.iter().map(|(name, recreation)| {
                 let target = ResourceTargetDefinition::builder()
@@ -316,7 +318,6 @@ mod tests {
                 .set_details(Some(details.collect()));
             change(&it.build()).expect("a change").action
         };
-        use RequiresRecreation::{Always, Conditionally, Never};
         let (table, index) = ("AWS::DynamoDB::Table", ("GlobalSecondaryIndexes", Never));
         let attributes = ("AttributeDefinitions", Conditionally);
         let cases = [

@@ -145,18 +145,12 @@ impl Studio {
 
     /// A worker of another image than any that is known here: of a registered one the emulator launches nothing.
     async fn old_worker(&self) -> String {
-        let tags = [("stack", "atelier"), ("worker_id", "w-1"), ("pool", "default")];
-        let tags: String = (1..)
-            .zip(tags)
-            .map(|(n, (name, value))| {
-                let tag = format!("TagSpecification.1.Tag.{n}");
-                format!("&{tag}.Key=atelier%3A{name}&{tag}.Value={value}")
-            })
-            .collect();
+        const TAGS: &str = "&TagSpecification.1.ResourceType=instance\
+            &TagSpecification.1.Tag.1.Key=atelier%3Astack&TagSpecification.1.Tag.1.Value=atelier\
+            &TagSpecification.1.Tag.2.Key=atelier%3Aworker_id&TagSpecification.1.Tag.2.Value=w-1\
+            &TagSpecification.1.Tag.3.Key=atelier%3Apool&TagSpecification.1.Tag.3.Value=default";
         let launch = "Action=RunInstances&ImageId=ami-old&MinCount=1&MaxCount=1&InstanceType=g5.xlarge";
-        let reply = self
-            .ec2(&format!("{launch}&TagSpecification.1.ResourceType=instance{tags}"))
-            .await;
+        let reply = self.ec2(&format!("{launch}{TAGS}")).await;
         let id = reply.split("<instanceId>").nth(1).unwrap();
         id.split('<').next().unwrap().to_owned()
     }

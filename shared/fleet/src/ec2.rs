@@ -339,11 +339,11 @@ pub(crate) fn filter(name: &str, value: &str) -> Filter {
 /// What the errors (code and message) in a reply without an instance mean: an instant fleet reports what is wrong with
 /// us, too, in a reply that looks good.
 fn not_launched(errors: &[(&str, &str)]) -> FleetError {
-    let ours = |(code, message): &&(&str, &str)| {
+    let not_here = |code: &str, message: &str| {
         let (of_zone, zone) = IN_NO_SUCH_ZONE;
-        !NO_CAPACITY.contains(code) && !(*code == of_zone && message.contains(zone))
+        NO_CAPACITY.contains(&code) || (code == of_zone && message.contains(zone))
     };
-    if let Some((code, message)) = errors.iter().find(ours) {
+    if let Some((code, message)) = errors.iter().find(|(code, message)| !not_here(code, message)) {
         return CallError::of_code(LAUNCH, code, message).into();
     }
     let codes: Vec<_> = errors.iter().map(|(code, _)| *code).collect();
