@@ -202,8 +202,9 @@ fn a_healthy_installation_costs_something_and_nothing_else() {
     assert_eq!(
         lines,
         [
-            "note     cost         what lies around costs about US$ 18.85 a month (disks US$ 13.00, snapshots US$ 5.00, \
-          tables US$ 0.45, the secret US$ 0.40), without pictures, logs and calls; AWS's list prices in us-east-1, August 2026"
+            "note     cost         what lies around costs about US$ 26.05 a month (disks US$ 13.00, snapshots US$ 5.00, \
+          tables US$ 0.45, the secret US$ 0.40, metrics, alarms and the dashboard US$ 7.20), without pictures, logs and calls; \
+          AWS's list prices in us-east-1, August 2026"
         ]
     );
 }
