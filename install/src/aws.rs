@@ -61,21 +61,24 @@ pub struct Resource {
 }
 
 /// Parameters that no other template has: one of `template.yaml`, one of `edge.yaml`.
-const OURS: [&str; 2] = ["TokenPublicKey", "EdgeSecret"];
+pub(crate) const OURS: [&str; 2] = ["TokenPublicKey", "EdgeSecret"];
+/// That of `template.yaml`: `edge.yaml` is deployed by SAM alone.
+pub(crate) const DEPLOYED: [&str; 1] = [OURS[0]];
 
 /// Status of a stack of which there is only a change set.
 pub(crate) const IN_REVIEW: &str = "REVIEW_IN_PROGRESS";
 
 impl Stack {
-    /// Fails, in plain words, if the stack was made of none of our templates, as far as its parameters say: one in review may have
-    /// none yet.
-    pub fn must_be_ours(&self, name: &str) -> Result<()> {
+    /// Fails, in plain words, if the stack has none of these parameters, by which it would have been made of one of our templates: one
+    /// in review may have none yet.
+    pub(crate) fn must_be_ours(&self, name: &str, parameters: &[&str]) -> Result<()> {
         let has = |name: &&str| self.parameters.contains_key(*name);
         let in_review = self.status == IN_REVIEW && self.parameters.is_empty();
         ensure!(
-            in_review || OURS.iter().any(has),
-            "{name} is no stack of Atelier: it has none of our templates' parameters. Nothing was done; look at it in the \
-             AWS console, and give --stack"
+            in_review || parameters.iter().any(has),
+            "{name} is no stack of Atelier, or not of this kind: it has no parameter {}. Nothing was done; look at it in \
+             the AWS console, and give --stack",
+            parameters.join(" or ")
         );
         Ok(())
     }
@@ -271,11 +274,16 @@ mod tests {
             (IN_REVIEW, Some("Domain"), false),
         ] {
             assert_eq!(
-                stack(status, parameter).must_be_ours("it").is_ok(),
+                stack(status, parameter).must_be_ours("it", &OURS).is_ok(),
                 ours,
                 "{status} {parameter:?}"
             );
         }
+        let edge = stack("CREATE_COMPLETE", Some("EdgeSecret"));
+        assert!(
+            edge.must_be_ours("it", &DEPLOYED).is_err(),
+            "it is deployed by SAM alone"
+        );
         let templates = [include_str!("../../template.yaml"), include_str!("../../edge.yaml")];
         for (name, template) in OURS.iter().zip(templates) {
             assert!(template.contains(&format!("\n  {name}:\n    Type: String\n")), "{name}");

@@ -8,7 +8,7 @@ use policy::watch::InstanceState;
 use thiserror::Error;
 
 use crate::{
-    aws::Aws,
+    aws::{Aws, DEPLOYED},
     deploy::{Common, confirm, plan::Stack, say},
     image,
     network::Network,
@@ -106,7 +106,7 @@ pub async fn run(aws: &Aws, told: &Upgrade) -> Result<String> {
     let found = aws.stack(name).await?;
     let found =
         found.with_context(|| format!("there is no stack {name} in {}; `ops deploy` makes it", aws.region()))?;
-    found.must_be_ours(name)?;
+    found.must_be_ours(name, &DEPLOYED)?;
     let parameters = match Stack::of(&found.status, found.parameters) {
         Stack::Ready(parameters) => parameters,
         Stack::Busy => bail!("CloudFormation is working on the stack; run this again when it has finished"),

@@ -30,7 +30,7 @@ use self::{
     plan::{Found, Pool, Stack, Step, Wanted, plan},
 };
 use crate::{
-    aws::Aws,
+    aws::{Aws, DEPLOYED},
     cost, image,
     network::Network,
     program,
@@ -142,7 +142,7 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
     folder.state()?;
     let there = aws.stack(&told.common.stack).await?;
     if let Some(there) = &there {
-        there.must_be_ours(&told.common.stack)?;
+        there.must_be_ours(&told.common.stack, &DEPLOYED)?;
     }
     if there.is_some_and(|it| Stack::of(&it.status, BTreeMap::new()) == Stack::Busy) {
         ensure!(

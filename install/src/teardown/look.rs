@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::plan::{Found, Part};
 use crate::{
-    aws::{Aws, IN_REVIEW, failed},
+    aws::{Aws, IN_REVIEW, OURS, failed},
     backup::tables,
     bucket,
     resources::End,
@@ -41,7 +41,7 @@ pub(crate) async fn everything(aws: &Aws, stack: &str, noted: Vec<Part>) -> Resu
     let there = found.is_some();
     let mut parts = match found {
         Some(found) => {
-            found.must_be_ours(stack)?;
+            found.must_be_ours(stack, &OURS)?;
             match found.status.as_str() {
                 // A change set that nobody carried out: neither a resource nor a template is there.
                 IN_REVIEW => Vec::new(),
