@@ -127,7 +127,12 @@ pub async fn run(aws: &Aws, told: &Upgrade) -> Result<String> {
     else {
         return Ok("Nothing was changed.".to_owned());
     };
-    let left = drain(aws, told).await?;
+    // What was to be done is done: that nobody can look is no failure of it.
+    let left = drain(aws, told).await.unwrap_or_else(|error| {
+        format!(
+            "Whether workers of another machine image are left could not be seen: {error:#}. Run this again to see."
+        )
+    });
     Ok(format!("{text}\n{left}"))
 }
 
@@ -312,13 +317,7 @@ async fn drain(aws: &Aws, told: &Upgrade) -> Result<String> {
     loop {
         let ended = tokio::time::Instant::now() >= until;
         match fleet.describe().await {
-            // What was to be done is done: that nobody can look is no failure of it.
-            Err(error) if ended => {
-                return Ok(format!(
-                    "Whether workers of another machine image are left could not be seen: {}. Run this again to see.",
-                    cloud::chain(&error)
-                ));
-            }
+            Err(error) if ended => return Err(error).context("the workers cannot be looked at"),
             Err(_) => {}
             Ok(workers) => {
                 let old = workers
