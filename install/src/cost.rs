@@ -69,6 +69,7 @@ pub fn text(gib: u64, machines: u32, throughput: u64, types: Option<&[String]>) 
     for (kind, price) in working(types.unwrap_or(&usual)) {
         let _ = writeln!(text, "    {:>10}  {kind}", in_words(price));
     }
+    // <https://aws.amazon.com/vpc/pricing/>
     text += "    and half a cent for its public address, where it has one\n";
     text
 }
