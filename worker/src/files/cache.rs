@@ -25,8 +25,8 @@ pub(crate) const PART: &str = "part";
 pub(super) const PART_LIFE: Duration = Duration::from_hours(1);
 /// Without a budget the disk is filled to this share, hundredths.
 const SHARE: u64 = 80;
-/// What is left of the disk for pictures at work, hundredths of it.
-const RESERVE: u64 = 1;
+/// What is left of the disk for pictures at work, bytes; of a small one a hundredth.
+const RESERVE: u64 = 1 << 30;
 /// How many hashes heartbeats tell, and how long each is.
 const TOLD: (usize, usize) = (64, 8);
 
@@ -218,16 +218,21 @@ impl FileCache {
     fn limits(&self, ours: u64) -> io::Result<Limits> {
         let disk = rustix::fs::statvfs(&self.root)?;
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-        let others = bytes(disk.f_blocks - disk.f_bfree).saturating_sub(ours);
-        let hundredth = bytes(disk.f_blocks) / 100;
-        let all = ours.saturating_add(bytes(disk.f_bavail).saturating_sub(hundredth * RESERVE));
-        let may = self.budget.unwrap_or(u64::MAX).min(all);
-        let should = self
-            .budget
-            .unwrap_or((hundredth * SHARE).saturating_sub(others))
-            .min(may);
-        Ok(Limits { should, may })
+        let disk = Disk {
+            size: bytes(disk.f_blocks),
+            free: bytes(disk.f_bfree),
+            available: bytes(disk.f_bavail),
+        };
+        Ok(Limits::of(disk, ours, self.budget))
     }
+}
+
+/// A disk, in bytes. What is free need not be available: some is kept for root, or beyond a quota.
+#[derive(Debug, Clone, Copy)]
+struct Disk {
+    size: u64,
+    free: u64,
+    available: u64,
 }
 
 /// How many bytes all files should and may have.
@@ -238,6 +243,15 @@ struct Limits {
 }
 
 impl Limits {
+    fn of(disk: Disk, ours: u64, budget: Option<u64>) -> Self {
+        let hundredth = disk.size / 100;
+        let others = (disk.size - disk.free).saturating_sub(ours);
+        let all = ours.saturating_add(disk.available.saturating_sub(hundredth.min(RESERVE)));
+        let may = budget.unwrap_or(u64::MAX).min(all);
+        let should = budget.unwrap_or((hundredth * SHARE).saturating_sub(others)).min(may);
+        Self { should, may }
+    }
+
     fn room(self, ours: u64, wanted: u64) -> Room {
         match ours.saturating_add(wanted) {
             all if all <= self.should => Room::Enough,

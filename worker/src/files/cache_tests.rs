@@ -107,6 +107,22 @@ fn without_a_budget_the_disk_says_how_much() {
 }
 
 #[test]
+fn of_a_large_disk_a_gibibyte_is_left_and_not_a_hundredth() {
+    let room = |size: u64, available: u64, wanted: u64| {
+        let disk = Disk {
+            size: size << 30,
+            free: (size - 4) << 30,
+            available: available << 20,
+        };
+        Limits::of(disk, 0, None).room(0, wanted << 20)
+    };
+    assert_eq!(room(250, 1100, 50), Room::Enough);
+    assert_eq!(room(250, 1100, 100), Room::None);
+    assert_eq!(room(8, 200, 100), Room::Enough, "of a small one a hundredth is left");
+    assert_eq!(room(8, 200, 150), Room::None);
+}
+
+#[test]
 fn only_parts_that_nobody_writes_are_cleared_away() {
     let folder = tempfile::tempdir().unwrap();
     let cache = cache(&folder, 20);
