@@ -11,6 +11,12 @@ variable "worker" {
   description = "The worker's binary for x86-64, built for a glibc that the base image has."
 }
 
+variable "worker_sha256" {
+  type        = string
+  description = "SHA-256 of that, hex; a tag of the image."
+  default     = ""
+}
+
 variable "region" {
   type    = string
   default = "us-east-1"
@@ -42,7 +48,13 @@ variable "base_name" {
 
 variable "base_owner" {
   type        = string
-  description = "Account that owns the base image: Canonical; amazon for a Deep Learning image."
+  description = "Account that owns that base image: amazon for a Deep Learning image."
+  default     = "amazon"
+}
+
+variable "canonical" {
+  type        = string
+  description = "Canonical's account, which owns Ubuntu's images; GovCloud has 513442679011, China 837727238323."
   default     = "099720109477"
 }
 
@@ -99,7 +111,7 @@ source "amazon-ebs" "worker" {
       root-device-type    = "ebs"
       virtualization-type = "hvm"
     }
-    owners      = [var.base_owner]
+    owners      = [var.base_name == "" ? var.canonical : var.base_owner]
     most_recent = true
   }
 
@@ -119,6 +131,7 @@ source "amazon-ebs" "worker" {
   tags = {
     Name              = "atelier-${var.version}"
     "atelier:version" = var.version
+    "atelier:worker"  = var.worker_sha256
     "atelier:base"    = "{{ .SourceAMIName }}"
   }
 }

@@ -1,20 +1,16 @@
 //! The AWS account: who asks, its quotas, and the stack.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
-};
 use cloud::aws::time_outs;
 use fleet::site::Site;
+use model::Millis;
 use ops::outputs::Outputs;
 
 /// Longest time for one attempt at a call, and with all attempts: a person waits, and CloudFormation takes its time.
-const ATTEMPT: Duration = Duration::from_secs(15);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(15);
 const OPERATION: Duration = Duration::from_mins(1);
 
 /// The clients.
@@ -43,6 +39,8 @@ pub struct Stack {
     pub outputs: Option<Outputs>,
     /// Its parameters by name.
     pub parameters: std::collections::BTreeMap<String, String>,
+    /// When the last change of it began, or its making.
+    pub changed: Option<Millis>,
 }
 
 /// A resource of the stack.
@@ -69,6 +67,11 @@ pub(crate) const DEPLOYED: [&str; 1] = [OURS[0]];
 pub(crate) const IN_REVIEW: &str = "REVIEW_IN_PROGRESS";
 
 impl Stack {
+    /// Whether nothing shows that anything was done to the stack since the other look.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        (&self.status, self.changed) == (&other.status, other.changed)
+    }
+
     /// Fails, in plain words, if the stack has none of these parameters, by which it would have been made of one of our templates: one
     /// in review may have none yet.
     pub(crate) fn must_be_ours(&self, name: &str, parameters: &[&str]) -> Result<()> {
@@ -130,45 +133,6 @@ impl Aws {
         value.with_context(|| format!("AWS gives no value of the quota {service} {code}"))
     }
 
-    /// Whether API Gateway has a role for logs in this account and region. One signed call, for which a whole client would
-    /// be much: `GET /account`, <https://docs.aws.amazon.com/apigateway/latest/api/API_GetAccount.html>.
-    pub async fn log_role(&self) -> Result<bool> {
-        let ask = async {
-            let region = self.region();
-            let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-            let host = self.sdk.endpoint_url().map_or_else(
-                || format!("https://apigateway.{region}.amazonaws.com{suffix}"),
-                |it| it.trim_end_matches('/').to_owned(),
-            );
-            let url = format!("{host}/account");
-            let provider = self
-                .sdk
-                .credentials_provider()
-                .context("nothing provides credentials")?;
-            let identity = provider.provide_credentials().await?.into();
-            let parameters = v4::SigningParams::builder()
-                .identity(&identity)
-                .region(region)
-                .name("apigateway")
-                .time(SystemTime::now())
-                .settings(SigningSettings::default())
-                .build()?
-                .into();
-            let signable = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::Bytes(&[]))?;
-            let (signed, _) = sign(signable, &parameters)?.into_parts();
-            let client = reqwest::Client::builder().timeout(ATTEMPT).build()?;
-            let mut request = client.get(&url);
-            for (name, value) in signed.headers() {
-                request = request.header(name, value);
-            }
-            let text = request.send().await?.error_for_status()?.text().await?;
-            let account: serde_json::Value = serde_json::from_str(&text)?;
-            Ok::<_, anyhow::Error>(account["cloudwatchRoleArn"].as_str().is_some_and(|it| !it.is_empty()))
-        };
-        ask.await
-            .context("AWS could not say whether API Gateway has a role for logs")
-    }
-
     /// The stack of this name; none if there is none.
     pub async fn stack(&self, name: &str) -> Result<Option<Stack>> {
         let reply = match self.stacks.describe_stacks().stack_name(name).send().await {
@@ -186,11 +150,16 @@ impl Aws {
             let parameters = parameters
                 .into_iter()
                 .filter_map(|it| Some((it.parameter_key?, it.parameter_value.unwrap_or_default())));
+            let changed = stack.last_updated_time.or(stack.creation_time);
             Stack {
                 status: stack.stack_status.map(|it| it.as_str().to_owned()).unwrap_or_default(),
                 reason: stack.stack_status_reason,
                 outputs: Outputs::of(outputs.collect()),
                 parameters: parameters.collect(),
+                changed: changed
+                    .and_then(|it| it.to_millis().ok())
+                    .and_then(|it| it.try_into().ok())
+                    .map(Millis),
             }
         }))
     }
@@ -264,6 +233,7 @@ mod tests {
             reason: None,
             outputs: None,
             parameters: parameter.into_iter().map(|it| (it.to_owned(), String::new())).collect(),
+            changed: None,
         };
         for (status, parameter, ours) in [
             ("CREATE_COMPLETE", Some("TokenPublicKey"), true),

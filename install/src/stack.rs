@@ -8,18 +8,22 @@ use aws_sdk_cloudformation::types::{
     ChangeAction, ChangeSetStatus, ExecutionStatus, Replacement, RequiresRecreation, ResourceChange, ResourceStatus,
     StackEvent,
 };
+use model::Millis;
 use ops::outputs::Outputs;
 
 use crate::{
-    aws::{Aws, failed},
+    aws::{Aws, IN_REVIEW, Stack, failed},
     deploy::{folder_of, say},
+    pauses::Pauses,
     program, review,
 };
 
 /// Longest time for a change: CloudFormation itself gives up on most resources within the hour.
 const PATIENCE: Duration = Duration::from_hours(2);
-/// Longest pause between two looks.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Longest time in which a look may still show what was there before what was done.
+const STALE: Duration = Duration::from_secs(30);
+/// So often is looked for a change set before SAM has made none.
+const LOOKS: u32 = 5;
 
 /// What the stack is to become.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +36,9 @@ pub struct Change<'a> {
     pub parameters: &'a BTreeMap<String, String>,
 }
 
-/// Deploys: a change set by SAM, a look at it, and its execution. Nothing to change is no error.
-pub async fn deploy(aws: &Aws, change: &Change<'_>) -> Result<()> {
+/// Deploys: a change set by SAM, a look at it, and its execution. Nothing to change is no error. Returns when the stack was changed,
+/// as it says.
+pub async fn deploy(aws: &Aws, change: &Change<'_>) -> Result<Option<Millis>> {
     // One that a run left behind would be taken for SAM's.
     for stale in change_sets(aws, change.stack).await? {
         delete(aws, &stale).await?;
@@ -45,11 +50,20 @@ pub async fn deploy(aws: &Aws, change: &Change<'_>) -> Result<()> {
         aws.region(),
     )
     .await?;
-    let Some(set) = change_sets(aws, change.stack).await?.pop() else {
-        return match aws.stack(change.stack).await? {
+    let (mut set, mut pauses) = (None, Pauses::new());
+    for _ in 0..LOOKS {
+        set = change_sets(aws, change.stack).await?.pop();
+        if set.is_some() {
+            break;
+        }
+        pauses.next().await;
+    }
+    let before = aws.stack(change.stack).await?;
+    let Some(set) = set else {
+        return match before {
             Some(it) if it.outputs.is_some() => {
                 say("  there is nothing to change");
-                Ok(())
+                Ok(it.changed)
             }
             _ => bail!("SAM was content, and there is no change set of it"),
         };
@@ -63,10 +77,7 @@ pub async fn deploy(aws: &Aws, change: &Change<'_>) -> Result<()> {
         "  {} resources change, none that holds data is replaced or removed",
         changes.len()
     ));
-    let new = aws
-        .stack(change.stack)
-        .await?
-        .is_none_or(|it| it.status == "REVIEW_IN_PROGRESS");
+    let new = before.as_ref().is_none_or(|it| it.status == IN_REVIEW);
     let execute = aws.stacks.execute_change_set().change_set_name(&set);
     // Without it a creation that fails leaves empty tables behind, which no later one takes over.
     let execute = execute.set_retain_except_on_create(new.then_some(true));
@@ -74,7 +85,13 @@ pub async fn deploy(aws: &Aws, change: &Change<'_>) -> Result<()> {
         .send()
         .await
         .map_err(|error| failed("carry out the change set", error))?;
-    wait(aws, change.stack).await
+    let stale = |now: Option<&Stack>| match (now, &before) {
+        (Some(now), Some(before)) => now.status == IN_REVIEW || now.is_as(before),
+        (Some(now), None) => now.status == IN_REVIEW,
+        (None, _) => true,
+    };
+    let ended = wait(aws, change.stack, stale).await?;
+    Ok(ended.and_then(|it| it.changed))
 }
 
 fn arguments(change: &Change<'_>, region: &str) -> Vec<String> {
@@ -186,29 +203,32 @@ fn is_of_indexes(it: &ResourceChange) -> bool {
         })
 }
 
-/// Waits until CloudFormation has finished; fails with its reasons if the stack is not as it was wanted.
-pub async fn wait(aws: &Aws, name: &str) -> Result<()> {
+/// Waits until CloudFormation has finished, and returns the stack, if it is still there; fails with its reasons if it is not as it was
+/// wanted. `stale` says of a look that it shows what was before CloudFormation was told to do something, which it may for a while.
+pub async fn wait(aws: &Aws, name: &str, stale: impl Fn(Option<&Stack>) -> bool) -> Result<Option<Stack>> {
+    let begin = tokio::time::Instant::now();
     let waited = async {
-        let mut pause = Duration::from_millis(200);
+        let mut pauses = Pauses::new();
         loop {
-            let Some(stack) = aws.stack(name).await? else {
-                return Ok::<_, anyhow::Error>(None);
-            };
-            if !stack.status.ends_with("_IN_PROGRESS") || stack.status == "REVIEW_IN_PROGRESS" {
-                return Ok(Some(stack.status));
+            let stack = aws.stack(name).await?;
+            let busy = stack
+                .as_ref()
+                .is_some_and(|it| it.status.ends_with("_IN_PROGRESS") && it.status != IN_REVIEW);
+            let goes_on = busy || begin.elapsed() < STALE && stale(stack.as_ref());
+            if !goes_on {
+                return Ok::<_, anyhow::Error>(stack);
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE);
+            pauses.next().await;
         }
     };
-    let status = tokio::time::timeout(PATIENCE, waited)
+    let stack = tokio::time::timeout(PATIENCE, waited)
         .await
         .context("CloudFormation has been at it for two hours; look at the stack in the AWS console")??;
-    match status {
-        Some(status) if status.contains("ROLLBACK") || status.ends_with("FAILED") => {
+    match &stack {
+        Some(Stack { status, .. }) if status.contains("ROLLBACK") || status.ends_with("FAILED") => {
             bail!("the stack ended as {status}:\n{}", reasons(aws, name).await?)
         }
-        _ => Ok(()),
+        _ => Ok(stack),
     }
 }
 
@@ -247,9 +267,11 @@ fn failure(it: &StackEvent) -> Option<String> {
 
 /// Removes what a failed creation left, and waits until it is gone.
 pub async fn clear(aws: &Aws, name: &str) -> Result<()> {
+    let before = aws.stack(name).await?;
     let deleted = aws.stacks.delete_stack().stack_name(name).send().await;
     deleted.map_err(|error| failed("remove what a failed creation left", error))?;
-    wait(aws, name).await
+    let stale = |now: Option<&Stack>| matches!((now, &before), (Some(now), Some(before)) if now.is_as(before));
+    wait(aws, name, stale).await.map(drop)
 }
 
 /// The stack's outputs.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use model::Millis;
 use serde::{Deserialize, Serialize};
 
 /// Where an installation is. No two have the same.
@@ -46,14 +47,23 @@ pub struct State {
     pub place: Option<Place>,
     /// The release whose functions are deployed.
     pub deployed: Option<String>,
-    /// Its code, as [`crate::release::Release`] has it, if it was deployed from here.
-    pub code: Option<String>,
+    /// Those functions, if they were deployed from here.
+    pub functions: Option<Functions>,
     /// Whether the first invitation has been shown.
     pub invited: bool,
     /// What was deployed before.
     pub before: Option<Before>,
     /// The machine images that were there when another was asked for that is not deployed yet.
     pub images_before: Option<BTreeSet<String>>,
+}
+
+/// What was deployed from here. It is not what is deployed if the stack was changed since, from another folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Functions {
+    /// Sum of their code, as [`crate::release::Release`] has it.
+    pub code: String,
+    /// When the stack was changed to it, as it says.
+    pub changed: Option<Millis>,
 }
 
 /// What `ops upgrade --back` goes back to.
@@ -63,6 +73,23 @@ pub struct Before {
     pub version: String,
     /// The stack's parameters, its machine image among them.
     pub parameters: BTreeMap<String, String>,
+}
+
+impl State {
+    /// The code that is deployed, if that is known of a stack that was changed last then.
+    pub fn code(&self, changed: Option<Millis>) -> Option<&str> {
+        let functions = self.functions.as_ref()?;
+        (changed.is_some() && functions.changed == changed).then_some(functions.code.as_str())
+    }
+
+    /// A release's functions were deployed.
+    pub fn deployed(&mut self, version: &str, code: &str, changed: Option<Millis>) {
+        self.deployed = Some(version.to_owned());
+        self.functions = Some(Functions {
+            code: code.to_owned(),
+            changed,
+        });
+    }
 }
 
 impl Folder {
@@ -142,5 +169,23 @@ impl Folder {
             fs::rename(&unfinished, file)
         };
         write().with_context(|| format!("{} cannot be written", file.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_deployed_from_elsewhere_since_is_not_known() {
+        let mut state = State::default();
+        let at = |it| Some(Millis(it));
+        assert_eq!(state.code(at(1)), None);
+        state.deployed("1", "a", at(1));
+        assert_eq!((state.deployed.as_deref(), state.code(at(1))), (Some("1"), Some("a")));
+        assert_eq!(state.code(at(2)), None, "changed from another folder");
+        assert_eq!(state.code(None), None);
+        state.deployed("1", "a", None);
+        assert_eq!(state.code(None), None, "nobody knows when");
     }
 }

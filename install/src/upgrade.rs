@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use fleet::ec2::{FleetConfig, connect_with};
+use model::Millis;
 use policy::watch::InstanceState;
 use thiserror::Error;
 
@@ -73,12 +74,14 @@ pub enum Part {
 }
 
 /// Decides what of an upgrade is left: the release that is deployed, and whether the new image is there, against the new
-/// release.
-pub fn plan(deployed: Option<&str>, image: bool, to: &Manifest) -> Result<Vec<Part>, Refused> {
+/// release. `same` is whether the code that is deployed is known to be the new release's, which may have been made again under its
+/// version.
+pub fn plan(deployed: Option<&str>, same: bool, image: bool, to: &Manifest) -> Result<Vec<Part>, Refused> {
     let deployed = deployed.ok_or(Refused::Unknown)?;
     let mut parts = Vec::new();
     if deployed == to.version {
-        return Ok(parts);
+        // The way back stays the one to the release before.
+        return Ok(if same { parts } else { vec![Part::Deploy] });
     }
     match &to.follows {
         None => return Err(Refused::First(to.version.clone())),
@@ -107,6 +110,7 @@ pub async fn run(aws: &Aws, told: &Upgrade) -> Result<String> {
     let found =
         found.with_context(|| format!("there is no stack {name} in {}; `ops deploy` makes it", aws.region()))?;
     found.must_be_ours(name, &DEPLOYED)?;
+    let changed = found.changed;
     let parameters = match Stack::of(&found.status, found.parameters) {
         Stack::Ready(parameters) => parameters,
         Stack::Busy => bail!("CloudFormation is working on the stack; run this again when it has finished"),
@@ -120,7 +124,7 @@ pub async fn run(aws: &Aws, told: &Upgrade) -> Result<String> {
     let done = if told.back {
         back(aws, told, &folder, &parameters).await
     } else {
-        forth(aws, told, &folder, parameters).await
+        forth(aws, told, &folder, parameters, changed).await
     };
     let Some(text) = done
         .context("not finished; mend what is said below and run the same command again, it goes on where it stopped")?
@@ -141,6 +145,7 @@ async fn forth(
     told: &Upgrade,
     folder: &Folder,
     parameters: BTreeMap<String, String>,
+    changed: Option<Millis>,
 ) -> Result<Option<String>> {
     let release = told.common.release()?;
     let version = &release.manifest.version;
@@ -156,11 +161,19 @@ async fn forth(
     let said = stack::outputs(aws, &told.common.stack).await.ok();
     let said = said.and_then(|it| it.get("Version").ok().map(str::to_owned));
     let deployed = said
-        .or(state.deployed)
+        .or_else(|| state.deployed.clone())
         .or_else(|| image::version(&there, parameters.get("ImageId")?));
-    let new = image::choose(&there, asked, version);
-    let parts = plan(deployed.as_deref(), new.is_some(), &release.manifest)?;
+    let (of, present) = (release.of_image(), parameters.get("ImageId"));
+    let again = deployed.as_ref() == Some(version);
+    // The one that is there stays: it may be one's own.
+    let asked = asked.or(present.map(String::as_str).filter(|_| again));
+    let new = image::choose(&there, asked, &of);
+    let same = state.code(changed) == Some(release.code.as_str()) && asked == present.map(String::as_str);
+    let parts = plan(deployed.as_deref(), same, new.is_some(), &release.manifest)?;
     let from = deployed.unwrap_or_default();
+    if let Some(remark) = new.as_ref().and_then(|it| of.remark(&there, it)) {
+        say(&format!("! {remark}"));
+    }
     if parts.is_empty() {
         if !told.common.dry_run {
             // A run that broke off may have left those of the release before.
@@ -170,20 +183,8 @@ async fn forth(
         say(&format!("Release {version} is deployed already."));
         return Ok(Some(format!("Release {version} is deployed.")));
     }
-    say(&format!(
-        "To upgrade {} in {} from release {from} to {version}:",
-        told.common.stack,
-        aws.region()
-    ));
-    for part in &parts {
-        say(match part {
-            Part::Image => "  • make the new machine image with Packer, about 20 minutes",
-            Part::Keep => "  • keep the template and parameters of today, for `ops upgrade --back`",
-            Part::Deploy => "  • deploy the new functions, after a look whether anything with data would be replaced",
-        });
-    }
-    say("  • wait until no worker of the old machine image is left; pictures that are being painted are finished");
-    if let (Some(own), None) = (parameters.get("ImageId"), asked)
+    introduce(aws, told, &from, version, &parts);
+    if let (Some(own), None) = (present, asked)
         && image::version(&there, own).is_none()
     {
         say(&format!(
@@ -225,23 +226,42 @@ async fn forth(
                 })?;
             }
             Part::Deploy => {
-                let image = image::choose(&images().await?, asked, version)
+                let image = image::choose(&images().await?, asked, &of)
                     .with_context(|| format!("Packer was content, and there is no image of release {version}"))?;
-                forward(aws, told, &release, image).await?;
-                folder.change(|state| {
-                    (state.deployed, state.code) = (Some(version.clone()), Some(release.code.clone()));
-                })?;
+                let changed = forward(aws, told, &release, image).await?;
+                folder.change(|state| state.deployed(version, &release.code, changed))?;
             }
         }
     }
     write_outputs(aws, told, folder).await?;
+    if again {
+        return Ok(Some(format!("Release {version} is deployed.")));
+    }
     Ok(Some(format!(
         "Release {version} is deployed. Back to {from}: ops upgrade --back --folder {}",
         folder.path.display()
     )))
 }
 
-async fn forward(aws: &Aws, told: &Upgrade, release: &Release, image: String) -> Result<()> {
+/// Says what is to be done.
+fn introduce(aws: &Aws, told: &Upgrade, from: &str, to: &str, parts: &[Part]) {
+    let (stack, region) = (&told.common.stack, aws.region());
+    say(&if from == to {
+        format!("To deploy release {to} in {stack}, {region}, again, since other code of it may be deployed:")
+    } else {
+        format!("To upgrade {stack} in {region} from release {from} to {to}:")
+    });
+    for part in parts {
+        say(match part {
+            Part::Image => "  • make the new machine image with Packer, about 20 minutes",
+            Part::Keep => "  • keep the template and parameters of today, for `ops upgrade --back`",
+            Part::Deploy => "  • deploy the new functions, after a look whether anything with data would be replaced",
+        });
+    }
+    say("  • wait until no worker of the old machine image is left; pictures that are being painted are finished");
+}
+
+async fn forward(aws: &Aws, told: &Upgrade, release: &Release, image: String) -> Result<Option<Millis>> {
     let parameters = BTreeMap::from([
         ("ImageId".to_owned(), image),
         ("Architecture".to_owned(), release.manifest.architecture.clone()),
@@ -290,7 +310,7 @@ async fn back(aws: &Aws, told: &Upgrade, folder: &Folder, now: &BTreeMap<String,
     };
     stack::deploy(aws, &change).await?;
     write_outputs(aws, told, folder).await?;
-    folder.change(|state| (state.deployed, state.code, state.before) = (Some(before.version), None, None))?;
+    folder.change(|state| (state.deployed, state.functions, state.before) = (Some(before.version), None, None))?;
     Ok(Some(text))
 }
 
@@ -313,13 +333,21 @@ async fn drain(aws: &Aws, told: &Upgrade) -> Result<String> {
     };
     let fleet = connect_with(&aws.sdk, config).await;
     let until = tokio::time::Instant::now() + Duration::from_secs(told.drain_minutes * 60);
-    let mut said = usize::MAX;
+    let (mut said, mut blind) = (usize::MAX, false);
     loop {
         let ended = tokio::time::Instant::now() >= until;
         match fleet.describe().await {
             Err(error) if ended => return Err(error).context("the workers cannot be looked at"),
+            Err(error) if !blind => {
+                say(&format!(
+                    "• the workers cannot be looked at, which is tried again: {}",
+                    cloud::chain(&error)
+                ));
+                blind = true;
+            }
             Err(_) => {}
             Ok(workers) => {
+                blind = false;
                 let old = workers
                     .iter()
                     .filter(|it| it.old_image && it.view.state != InstanceState::Gone);
@@ -382,13 +410,17 @@ mod tests {
     fn it_goes_release_by_release() {
         use Part::{Deploy, Image, Keep};
         let two = release("2", Some("1"));
-        assert_eq!(plan(Some("1"), false, &two), Ok(vec![Image, Keep, Deploy]));
-        assert_eq!(plan(Some("1"), true, &two), Ok(vec![Keep, Deploy]));
-        assert_eq!(plan(Some("2"), true, &two), Ok(vec![]));
-        assert_eq!(plan(None, true, &two), Err(Refused::Unknown));
-        assert!(matches!(plan(Some("0"), true, &two), Err(Refused::NotNext { .. })));
+        assert_eq!(plan(Some("1"), false, false, &two), Ok(vec![Image, Keep, Deploy]));
+        assert_eq!(plan(Some("1"), false, true, &two), Ok(vec![Keep, Deploy]));
+        assert_eq!(plan(Some("2"), true, true, &two), Ok(vec![]));
+        assert_eq!(plan(Some("2"), false, true, &two), Ok(vec![Deploy]), "made again");
+        assert_eq!(plan(None, false, true, &two), Err(Refused::Unknown));
         assert!(matches!(
-            plan(Some("1"), true, &release("0", None)),
+            plan(Some("0"), false, true, &two),
+            Err(Refused::NotNext { .. })
+        ));
+        assert!(matches!(
+            plan(Some("1"), false, true, &release("0", None)),
             Err(Refused::First(_))
         ));
     }

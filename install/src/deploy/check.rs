@@ -1,11 +1,15 @@
 //! Whether an account is fit for an installation, in words.
 
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use model::Settings;
 use ops::pool::INSTANCE_TYPES;
 
-use crate::network::Network;
+use super::plan::Step;
+use crate::{network::Network, partition::Partition};
 
 /// Quotas, as far as they could be asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -21,6 +25,20 @@ pub struct Quotas {
 /// Service and code of each quota, in the order of [`Quotas`].
 pub const QUOTAS: [(&str, &str); 3] = [("ec2", "L-DB2E81BA"), ("ec2", "L-3819A6DF"), ("lambda", "L-B99A9384")];
 
+/// Programs that steps run, as far as whoever deploys has to have them.
+pub const TOOLS: [&str; 6] = ["cargo", "git", "packer", "python3", "readelf", "sam"];
+
+/// Those of them that these steps run.
+pub fn tools(steps: &[Step]) -> BTreeSet<&'static str> {
+    let of = |step: &Step| match step {
+        Step::BuildRelease => &["cargo", "git", "python3", "readelf"][..],
+        Step::BuildImage => &["packer"],
+        Step::Deploy | Step::Clear | Step::Wait => &["sam"],
+        _ => &[],
+    };
+    steps.iter().flat_map(of).copied().collect()
+}
+
 /// Concurrency that lets a studio paint without being turned away now and then; new accounts have 10.
 const CONCURRENCY: f64 = 100.0;
 
@@ -35,15 +53,15 @@ pub struct Site {
     pub quotas: Quotas,
     /// Where machines start.
     pub network: Network,
+    /// Zones in which each of the pool's instance types can be had; none if that could not be asked for.
+    pub offered: Option<BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// What is wanted of it.
 #[derive(Debug, Clone, Default)]
 pub struct Needs {
-    /// Whether an image is to be built.
-    pub image: bool,
-    /// Whether something is to be deployed.
-    pub stack: bool,
+    /// Programs that its steps run.
+    pub tools: BTreeSet<&'static str>,
     /// Most GPU machines at once.
     pub machines: u32,
     /// Instance types of the pool; none: the usual ones.
@@ -54,6 +72,16 @@ pub struct Needs {
     pub settings: Option<String>,
     /// Whether the machines share a file system, which has one address in each zone.
     pub shared: bool,
+}
+
+impl Needs {
+    /// Instance types of the pool; an empty word on the command line names none.
+    pub fn types(&self) -> Vec<String> {
+        let usual = || INSTANCE_TYPES.map(str::to_owned).to_vec();
+        let mut types = self.types.clone().unwrap_or_else(usual);
+        types.retain(|it| !it.is_empty());
+        types
+    }
 }
 
 /// Something to say.
@@ -91,29 +119,28 @@ fn vcpus(kind: &str) -> u32 {
 
 /// Where a quota is raised. Each partition has a console of its own.
 pub(crate) fn link(region: &str, (service, code): (&str, &str)) -> String {
-    let console = match region {
-        china if china.starts_with("cn-") => "amazonaws.cn",
-        government if government.starts_with("us-gov-") => "amazonaws-us-gov.com",
-        _ => "aws.amazon.com",
-    };
+    let console = Partition::of(region).console();
     format!("https://{region}.console.{console}/servicequotas/home/services/{service}/quotas/{code}")
+}
+
+/// What is to be done about a program that is not here.
+fn without(tool: &str) -> String {
+    match tool {
+        "sam" => "the AWS SAM CLI is not here; install it: \
+                  https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/install-sam-cli.html"
+            .to_owned(),
+        "packer" => "Packer is not here, and there is no machine image of this release in the account; install it: \
+                     https://developer.hashicorp.com/packer/install, or give an image with --image ami-…"
+            .to_owned(),
+        other => format!("{other} is not here, and building a release needs it (docs/deploy.md)"),
+    }
 }
 
 /// All that is to be said.
 pub fn check(site: &Site, needs: &Needs) -> Vec<Finding> {
     let mut found = Vec::new();
-    if needs.stack && !site.tools.contains("sam") {
-        found.push(stops(
-            "the AWS SAM CLI is not here; install it: \
-             https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/install-sam-cli.html",
-        ));
-    }
-    if needs.image && !site.tools.contains("packer") {
-        found.push(stops(
-            "Packer is not here, and there is no machine image of this release in the account; install it: \
-             https://developer.hashicorp.com/packer/install, or give an image with --image ami-…",
-        ));
-    }
+    let missing = needs.tools.difference(&site.tools);
+    found.extend(missing.map(|it| stops(without(it))));
     match &site.network.vpc {
         None => found.push(stops(format!(
             "there is no default VPC in {}; make one with `aws ec2 create-default-vpc`, or give --vpc and --subnets",
@@ -139,6 +166,7 @@ pub fn check(site: &Site, needs: &Needs) -> Vec<Finding> {
             }
         }
     }
+    found.extend(offers(site, needs));
     found.extend(quotas(site, needs));
     if let (Some(settings), Some(quota)) = (&needs.settings, site.quotas.concurrency)
         && let Some((_, text)) = concurrency(settings, quota)
@@ -172,9 +200,58 @@ pub(crate) fn concurrency(settings: &str, quota: f64) -> Option<(Ordering, Strin
     Some((compared, text))
 }
 
+/// Whether a machine of the pool can be had where it is to start.
+fn offers(site: &Site, needs: &Needs) -> Vec<Finding> {
+    let (types, region) = (needs.types(), &site.region);
+    if types.is_empty() {
+        return Vec::new();
+    }
+    let all = types.join(", ");
+    let Some(offered) = &site.offered else {
+        let text = format!("it could not be asked for whether {region} has machines of {all}; look yourself");
+        return vec![says(text)];
+    };
+    // Whoever has an installation may change other things of it, and whoever names types may know better.
+    let new = needs.settings.is_none() && needs.types.is_none();
+    let bad: fn(String) -> Finding = if new { stops } else { says };
+    if offered.is_empty() {
+        let text = format!(
+            "{region} has no machines of {all}; deploy into another region (AWS_REGION), or give other types with \
+             --instance-types"
+        );
+        return vec![bad(text)];
+    }
+    let mut found: Vec<_> = types
+        .iter()
+        .filter(|it| !offered.contains_key(*it))
+        .map(|it| says(format!("{region} has no machines of {it}")))
+        .collect();
+    let zones: BTreeSet<_> = offered.values().flatten().collect();
+    let (good, without): (Vec<_>, Vec<_>) = site
+        .network
+        .subnets
+        .iter()
+        .filter(|it| it.way_out)
+        .partition(|it| zones.contains(&it.zone));
+    if good.is_empty() && !without.is_empty() {
+        let zones = zones.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ");
+        let text = format!(
+            "no subnet lies in a zone that has machines of {all}; give some in {zones} with --vpc and --subnets"
+        );
+        found.push(bad(text));
+    } else {
+        found.extend(without.iter().map(|it| {
+            says(format!(
+                "subnet {} lies in {}, which has no machines of {all}; none starts there",
+                it.id, it.zone
+            ))
+        }));
+    }
+    found
+}
+
 fn quotas(site: &Site, needs: &Needs) -> Vec<Finding> {
-    let usual = INSTANCE_TYPES.map(str::to_owned).to_vec();
-    let types = needs.types.as_ref().unwrap_or(&usual);
+    let types = needs.types();
     let one = types.iter().map(|it| vcpus(it)).min().unwrap_or(4);
     let (one, all) = (f64::from(one), f64::from(one) * f64::from(needs.machines));
     let mut found = Vec::new();
@@ -231,7 +308,16 @@ mod tests {
                 subnets: vec![subnet("subnet-1", "a", true)],
                 is_default: true,
             },
+            offered: Some(BTreeMap::from([
+                zones_of("g6.xlarge"),
+                zones_of("g5.xlarge"),
+                zones_of("g4dn.xlarge"),
+            ])),
         }
+    }
+
+    fn zones_of(kind: &str) -> (String, BTreeSet<String>) {
+        (kind.to_owned(), BTreeSet::from(["a".to_owned()]))
     }
 
     fn subnet(id: &str, zone: &str, way_out: bool) -> Subnet {
@@ -246,8 +332,7 @@ mod tests {
 
     fn needs() -> Needs {
         Needs {
-            image: true,
-            stack: true,
+            tools: BTreeSet::from(["packer", "sam"]),
             machines: 2,
             types: None,
             throughput: 250,
@@ -291,6 +376,65 @@ mod tests {
             "ops deploy --release DIR --parameter \"Settings=idle_stop=20m concurrency=2000\"",
         );
         one(|it| it.quotas.on_demand = None, false, "could not be asked");
+        one(|it| it.offered = None, false, "look yourself");
+        one(
+            |it| drop(it.offered.as_mut().unwrap().remove("g6.xlarge")),
+            false,
+            "eu-west-1 has no machines of g6.xlarge",
+        );
+        one(
+            |it| it.network.subnets.push(subnet("subnet-2", "b", true)),
+            false,
+            "subnet subnet-2 lies in b, which has no machines of g6.xlarge, g5",
+        );
+    }
+
+    #[test]
+    fn a_new_pool_has_machines_somewhere() {
+        let mut site = good();
+        let new = Needs {
+            settings: None,
+            ..needs()
+        };
+        let stops = |site: &Site, needs: &Needs, part: &str| {
+            let found = check(site, needs);
+            assert!(found.len() == 1 && found[0].text.contains(part), "{found:?}");
+            found[0].stops
+        };
+        site.network.subnets[0].zone = "b".to_owned();
+        assert!(stops(&site, &new, "give some in a with"));
+        assert!(!stops(&site, &needs(), "give some in a with"), "it is there");
+        site.offered = Some(BTreeMap::new());
+        assert!(stops(
+            &site,
+            &new,
+            "eu-west-1 has no machines of g6.xlarge, g5.xlarge, g4dn.xlarge"
+        ));
+        let of = |types: &[&str]| Needs {
+            types: Some(types.iter().map(|it| (*it).to_owned()).collect()),
+            ..new.clone()
+        };
+        assert!(
+            !stops(&site, &of(&["p9.xlarge"]), "machines of p9.xlarge;"),
+            "as it was asked for"
+        );
+        site.offered = None;
+        assert_eq!(check(&site, &of(&[""])), []);
+    }
+
+    #[test]
+    fn a_release_is_built_where_it_can_be() {
+        let needs = Needs {
+            tools: tools(&[Step::BuildRelease, Step::Deploy]),
+            ..needs()
+        };
+        let mut site = good();
+        site.tools = TOOLS.into_iter().filter(|it| *it != "readelf").collect();
+        let found = check(&site, &needs);
+        assert!(
+            found.len() == 1 && found[0].stops && found[0].text.starts_with("readelf is not here"),
+            "{found:?}"
+        );
     }
 
     #[test]

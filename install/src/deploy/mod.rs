@@ -7,7 +7,7 @@ mod first;
 pub mod plan;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{IsTerminal, Write as _},
     path::{Path, PathBuf},
@@ -26,21 +26,26 @@ use ops::{
 };
 
 use self::{
-    check::{Finding, Needs, QUOTAS, Quotas, Site, check, says, with_concurrency},
+    check::{Finding, Needs, QUOTAS, Quotas, Site, TOOLS, check, says, tools, with_concurrency},
     plan::{Found, Pool, Stack, Step, Wanted, plan},
 };
 use crate::{
     aws::{Aws, DEPLOYED},
-    cost, image,
+    cost,
+    image::{self, Of},
     network::Network,
+    pauses::Pauses,
     program,
-    release::Release,
+    release::{Checkout, Release},
+    signed,
     stack::{self, Change},
     state::{Folder, Place},
 };
 
 /// How long the first invitation is good.
 const INVITATION: Duration = Duration::from_hours(72);
+/// So often is looked for what was done, within about twenty seconds.
+const LOOKS: u32 = 10;
 /// MB/s of a machine's disk: the template's default of `RootThroughput`.
 const THROUGHPUT: u64 = 250;
 
@@ -71,7 +76,8 @@ pub struct Deploy {
 /// What `deploy` and `upgrade` are both told.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Common {
-    /// The release: a folder with release.json, the template, the functions' zips, the worker and image/.
+    /// The release: a folder with release.json, the template, the functions' zips, the worker and image/. [default, for
+    /// `ops deploy` in a checkout: the one that is built of it]
     #[arg(long, value_name = "DIR")]
     pub(crate) release: Option<PathBuf>,
     /// Name of the stack.
@@ -93,6 +99,7 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// The release that is named.
     pub(crate) fn release(&self) -> Result<Release> {
         let folder = self.release.as_deref().context(
             "give the release with --release DIR; get one from the project's releases, or make it in a checkout with \
@@ -102,6 +109,16 @@ impl Common {
             .canonicalize()
             .with_context(|| format!("there is no folder {}", folder.display()))?;
         Release::read(&folder)
+    }
+
+    /// The release that is named, or what it can be built of.
+    fn source(&self) -> Result<Source> {
+        if self.release.is_none()
+            && let Some(checkout) = Checkout::around(&std::env::current_dir()?)?
+        {
+            return Ok(Source::Checkout(checkout));
+        }
+        self.release().map(Source::Ready)
     }
 
     pub(crate) async fn folder(&self, aws: &Aws) -> Result<Folder> {
@@ -123,12 +140,35 @@ fn parameter(text: &str) -> Result<(String, String), &'static str> {
     pair.ok_or("write it as KEY=VALUE")
 }
 
+/// What is deployed.
+enum Source {
+    Ready(Release),
+    /// A release of it, once that is built.
+    Checkout(Checkout),
+}
+
+impl Source {
+    fn version(&self) -> &str {
+        match self {
+            Self::Ready(release) => &release.manifest.version,
+            Self::Checkout(checkout) => &checkout.version,
+        }
+    }
+
+    fn release(&self) -> Result<&Release> {
+        match self {
+            Self::Ready(release) => Ok(release),
+            Self::Checkout(_) => bail!("the release is not built yet"),
+        }
+    }
+}
+
 /// Everything that a run needs.
 struct Run<'a> {
     aws: &'a Aws,
     told: &'a Deploy,
     folder: Folder,
-    release: Release,
+    source: Source,
     wanted: Wanted,
     network: Network,
     /// Whether an image is still to be made anew.
@@ -137,7 +177,7 @@ struct Run<'a> {
 
 /// Deploys; returns what whoever did it has to know.
 pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
-    let release = told.common.release()?;
+    let source = told.common.source()?;
     let folder = told.common.folder(aws).await?;
     folder.state()?;
     let there = aws.stack(&told.common.stack).await?;
@@ -150,14 +190,14 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
             "CloudFormation is working on the stack; wait until it has finished"
         );
         say(&format!("• {}", Step::Wait));
-        stack::wait(aws, &told.common.stack).await?;
+        stack::wait(aws, &told.common.stack, |_| false).await?;
     }
     let there = aws.stack(&told.common.stack).await?;
     let there = match there.map(|it| Stack::of(&it.status, it.parameters)) {
         Some(Stack::Ready(parameters)) => Some(parameters),
         _ => None,
     };
-    let mut parameters = parameters(told, &release)?;
+    let mut parameters = parameters(told, &source)?;
     let holds = |name: &str| {
         let value = parameters.get(name).or_else(|| there.as_ref()?.get(name));
         value.cloned().unwrap_or_default()
@@ -171,45 +211,51 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
         );
     }
     let throughput = holds("RootThroughput").parse().unwrap_or(THROUGHPUT);
-    let site = Site {
-        region: aws.region().to_owned(),
-        tools: program::on_path(&["sam", "packer"]),
-        quotas: quotas(aws).await,
-        network: network.clone(),
-    };
+    let quotas = quotas(aws).await;
     let settings = there.is_some().then(|| holds("Settings"));
     let shared = holds("SharedModels") == "efs";
+    ensure!(
+        !shared || [holds("VpcId"), holds("SubnetIds")].iter().all(|it| !it.is_empty()),
+        "SharedModels=efs needs VpcId and SubnetIds, since its addresses are in the subnets: give --vpc and --subnets; the \
+         default VPC can be named, too. Nothing was changed"
+    );
     if there.is_none() {
-        at_first(aws, &folder.place, &site.quotas, &mut parameters).await?;
+        at_first(aws, &folder.place, &quotas, &mut parameters).await?;
     }
     let wanted = Wanted {
-        version: release.manifest.version.clone(),
-        code: release.code.clone(),
+        version: source.version().to_owned(),
+        code: source.release().ok().map(|it| it.code.clone()),
         parameters,
     };
     let mut run = Run {
         aws,
         told,
         folder,
-        release,
+        source,
         wanted,
-        network,
+        network: network.clone(),
         new_image: told.new_image,
     };
     let found = run.look().await?;
     let steps = plan(&found, &run.wanted)?;
+    let (machines, types) = found.machines.clone().unzip();
     let needs = Needs {
-        image: steps.contains(&Step::BuildImage),
-        stack: steps
-            .iter()
-            .any(|it| matches!(it, Step::Deploy | Step::Clear | Step::Wait)),
-        machines: told.limits.max_workers.unwrap_or(ops::pool::MAX_WORKERS),
-        types: told.limits.instance_types.clone(),
+        tools: tools(&steps),
+        machines: told.limits.max_workers.or(machines).unwrap_or(ops::pool::MAX_WORKERS),
+        types: told.limits.instance_types.clone().or(types),
         throughput,
         settings,
         shared,
     };
+    let site = Site {
+        region: aws.region().to_owned(),
+        tools: program::on_path(&TOOLS),
+        quotas,
+        network,
+        offered: offered(aws, &needs.types()).await,
+    };
     let mut findings = check(&site, &needs);
+    findings.extend(found.remark.clone().map(says));
     if found.pool != Pool::Missing {
         let instead = first::instead(&told.first, found.account.as_ref(), &run.folder.outputs());
         findings.extend(instead.map(says));
@@ -221,6 +267,12 @@ pub async fn run(aws: &Aws, told: &Deploy) -> Result<String> {
         aws.region()
     );
     say(&introduction(&place, &steps, &findings, &needs));
+    if steps.contains(&Step::Seed) {
+        let Seed { user, name, team, .. } = run.seed()?;
+        say(&format!(
+            "The first user is to be {user} ({name}) of team {team}; --user, --name, --team, --role and --credits say otherwise."
+        ));
+    }
     ensure!(
         !findings.iter().any(|it| it.stops),
         "mend what is marked with ✗ first; nothing was changed"
@@ -287,17 +339,28 @@ pub(crate) fn confirm(yes: bool) -> Result<()> {
 /// Whoever may deploy need not have the right to read quotas: what is not known is said.
 async fn quotas(aws: &Aws) -> Quotas {
     let quota = async |(service, code)| aws.quota(service, code).await.ok();
-    let [on_demand, spot, concurrency] = QUOTAS;
+    let [on_demand, spot, _] = QUOTAS;
     Quotas {
         on_demand: quota(on_demand).await,
         spot: quota(spot).await,
-        concurrency: quota(concurrency).await,
+        concurrency: signed::concurrency(aws).await.ok(),
     }
 }
 
+/// The same is true of what the region offers, which is asked only where there is something to ask for.
+async fn offered(aws: &Aws, types: &[String]) -> Option<BTreeMap<String, BTreeSet<String>>> {
+    if types.is_empty() {
+        return None;
+    }
+    aws.site.offered(types).await.ok()
+}
+
 /// Parameters of the template, but the key and the image, as they are told. A stack that is there keeps the others.
-fn parameters(told: &Deploy, release: &Release) -> Result<BTreeMap<String, String>> {
-    let mut parameters = BTreeMap::from([("Architecture".to_owned(), release.manifest.architecture.clone())]);
+fn parameters(told: &Deploy, source: &Source) -> Result<BTreeMap<String, String>> {
+    let architecture = source
+        .release()
+        .map_or("x86_64", |it| it.manifest.architecture.as_str());
+    let mut parameters = BTreeMap::from([("Architecture".to_owned(), architecture.to_owned())]);
     if let Some(vpc) = &told.vpc {
         parameters.insert("VpcId".to_owned(), vpc.clone());
         parameters.insert("SubnetIds".to_owned(), told.subnets.join(","));
@@ -315,8 +378,7 @@ fn parameters(told: &Deploy, release: &Release) -> Result<BTreeMap<String, Strin
 /// What a new stack has beside what is told.
 async fn at_first(aws: &Aws, place: &Place, quotas: &Quotas, parameters: &mut BTreeMap<String, String>) -> Result<()> {
     if !parameters.contains_key("ApiLogRole") {
-        let exists = aws
-            .log_role()
+        let exists = signed::log_role(aws)
             .await
             .context("say yourself whether there is one: --parameter ApiLogRole=exists, or ApiLogRole=create")?;
         let role = if exists { "exists" } else { "create" };
@@ -352,21 +414,27 @@ impl Run<'_> {
         let key = self.folder.read(&self.folder.key())?;
         let key = key.as_deref().map(keys::public).transpose();
         let key = key.with_context(|| format!("{} is no signing key", self.folder.key().display()))?;
+        let of = Of {
+            version: &self.wanted.version,
+            worker: self.source.release().ok().map(|it| it.worker_sum.as_str()),
+        };
         let mut found = Found {
             key,
             secret: None,
             stack: Stack::Missing,
-            deployed: state.deployed,
-            code: state.code,
-            image: image::choose(&images, self.told.common.image.as_deref(), &self.wanted.version),
+            deployed: state.deployed.clone(),
+            code: stack.as_ref().and_then(|it| state.code(it.changed)).map(str::to_owned),
+            image: image::choose(&images, self.told.common.image.as_deref(), &of),
             outputs: false,
             pool: Pool::Missing,
+            machines: None,
+            remark: None,
             account: None,
             invited: false,
         };
         if self.new_image {
             let before = state.images_before.as_ref();
-            found.image = before.and_then(|before| image::newest(&images, before, &self.wanted.version));
+            found.image = before.and_then(|before| image::newest(&images, before, &of));
         }
         let Some(stack) = stack else {
             return Ok(found);
@@ -387,7 +455,9 @@ impl Run<'_> {
             found.outputs = self.folder.read(&self.folder.outputs())?.as_ref() == Some(&outputs.to_json());
             let store = Store::dynamo(&self.aws.sdk, outputs.tables()?);
             let wanted = self.seed()?;
-            found.pool = match seed::seeded(&store, &wanted.pool).await? {
+            let pool = seed::seeded(&store, &wanted.pool).await?;
+            found.machines = pool.as_ref().map(|it| (it.max_workers, it.instance_types.clone()));
+            found.pool = match pool {
                 None => Pool::Missing,
                 Some(pool) if wanted.limits.hold(&pool) => Pool::AsWanted,
                 Some(_) => Pool::Other,
@@ -399,6 +469,7 @@ impl Run<'_> {
                 found.image = parameters.get("ImageId").cloned();
             }
         }
+        found.remark = found.image.as_ref().and_then(|it| of.remark(&images, it));
         Ok(found)
     }
 
@@ -410,7 +481,7 @@ impl Run<'_> {
                 state.images_before = None;
             }
         })?;
-        let mut last = None;
+        let (mut last, mut looks, mut pauses) = (None, 0, Pauses::new());
         loop {
             let found = self.look().await?;
             let step = plan(&found, &self.wanted)?.into_iter().next();
@@ -420,24 +491,45 @@ impl Run<'_> {
             }
             let Some(step) = step else { return Ok(None) };
             if last.as_ref() == Some(&step) {
-                bail!("this was done, and AWS does not show it: {step}");
+                // It may show it a while later.
+                looks += 1;
+                ensure!(looks < LOOKS, "this was done, and AWS does not show it: {step}");
+                pauses.next().await;
+                continue;
             }
+            (looks, pauses) = (0, Pauses::new());
             say(&format!("• {step}"));
             if step == Step::Invite {
                 return self.invite().await.map(Some);
             }
             self.step(&step, &found).await?;
-            if step == Step::Deploy {
-                self.new_image = false;
+            match step {
+                Step::Deploy => self.new_image = false,
+                Step::BuildRelease => {
+                    if let Some(remark) = self.look().await?.remark {
+                        say(&format!("! {remark}"));
+                    }
+                }
+                _ => {}
             }
             last = Some(step);
         }
     }
 
-    async fn step(&self, step: &Step, found: &Found) -> Result<()> {
+    async fn step(&mut self, step: &Step, found: &Found) -> Result<()> {
         let name = &self.told.common.stack;
         match step {
-            Step::Wait => stack::wait(self.aws, name).await.map(drop),
+            Step::BuildRelease => {
+                if let Source::Checkout(checkout) = &self.source {
+                    let release = checkout.build(self.aws.region()).await?;
+                    let (built, said) = (&release.manifest.version, &self.wanted.version);
+                    ensure!(built == said, "release {built} was built, not {said}");
+                    self.wanted.code = Some(release.code.clone());
+                    self.source = Source::Ready(release);
+                }
+                Ok(())
+            }
+            Step::Wait => stack::wait(self.aws, name, |_| false).await.map(drop),
             Step::Clear => stack::clear(self.aws, name).await,
             Step::MakeKey => self.folder.write(&self.folder.key(), &keys::generate()?.private_pem),
             Step::RecallKey => {
@@ -453,16 +545,17 @@ impl Run<'_> {
                         state.images_before.get_or_insert_with(|| there.collect());
                     })?;
                 }
-                image::build(self.aws, &self.release, self.network.of_packer()).await
+                image::build(self.aws, self.source.release()?, self.network.of_packer()).await
             }
             Step::Deploy => {
                 let (Some(key), Some(image)) = (&found.key, &found.image) else {
                     bail!("there is no key or no image yet");
                 };
+                let release = self.source.release()?;
                 if !matches!(found.stack, Stack::Ready(_)) {
                     // What the folder remembers is of a stack that is gone.
                     self.folder.change(|state| {
-                        (state.deployed, state.code) = (None, None);
+                        (state.deployed, state.functions) = (None, None);
                         (state.before, state.invited) = (None, false);
                     })?;
                 }
@@ -471,12 +564,12 @@ impl Run<'_> {
                 parameters.insert("ImageId".to_owned(), image.clone());
                 let change = Change {
                     stack: name,
-                    template: &self.release.template,
+                    template: &release.template,
                     parameters: &parameters,
                 };
-                stack::deploy(self.aws, &change).await?;
+                let changed = stack::deploy(self.aws, &change).await?;
                 self.folder.change(|state| {
-                    (state.deployed, state.code) = (Some(self.wanted.version.clone()), Some(self.wanted.code.clone()));
+                    state.deployed(&self.wanted.version, &release.code, changed);
                     state.images_before = None;
                 })
             }

@@ -70,6 +70,10 @@ pub struct Found {
     pub outputs: bool,
     /// The pool.
     pub pool: Pool,
+    /// Most machines of it at once and their instance types; none if there is none.
+    pub machines: Option<(u32, Vec<String>)>,
+    /// What is to be said of the machine image.
+    pub remark: Option<String>,
     /// The account of the user who is named.
     pub account: Option<Account>,
     /// Whether an invitation has been shown.
@@ -81,8 +85,8 @@ pub struct Found {
 pub struct Wanted {
     /// The release.
     pub version: String,
-    /// Its code.
-    pub code: String,
+    /// Its code; none if it is still to be built.
+    pub code: Option<String>,
     /// Parameters of the template, but the key and the image.
     pub parameters: BTreeMap<String, String>,
 }
@@ -94,6 +98,8 @@ pub enum Step {
     Wait,
     /// Remove what a failed creation left.
     Clear,
+    /// Build the release.
+    BuildRelease,
     /// Make a key pair.
     MakeKey,
     /// Get the private key back from the secret.
@@ -119,6 +125,9 @@ impl fmt::Display for Step {
         f.write_str(match self {
             Self::Wait => "wait until CloudFormation has finished what it is doing",
             Self::Clear => "remove what a failed creation of the stack left",
+            Self::BuildRelease => {
+                "build the release of this checkout, half an hour the first time; where it is deployed already, the next two fall away"
+            },
             Self::MakeKey => "make the key pair that signs tokens",
             Self::RecallKey => "get the signing key back from the stack's secret",
             Self::BuildImage => {
@@ -157,6 +166,9 @@ pub enum Obstacle {
 /// All that is left to do, in order. After [`Step::Wait`] and [`Step::Clear`] it has to be asked again.
 pub fn plan(found: &Found, wanted: &Wanted) -> Result<Vec<Step>, Obstacle> {
     let mut steps = Vec::new();
+    if wanted.code.is_none() {
+        steps.push(Step::BuildRelease);
+    }
     let ready = match &found.stack {
         Stack::Stuck(status) => return Err(Obstacle::Stuck(status.clone())),
         Stack::Busy => return Ok(vec![Step::Wait]),
@@ -195,7 +207,7 @@ pub fn plan(found: &Found, wanted: &Wanted) -> Result<Vec<Step>, Obstacle> {
             .all(|(name, value)| parameters.get(name) == Some(value))
     });
     // Where the code is not known, a deployment that finds nothing to change costs a minute.
-    let same = found.deployed.as_ref() == Some(&wanted.version) && found.code.as_ref() == Some(&wanted.code);
+    let same = found.deployed.as_ref() == Some(&wanted.version) && found.code.is_some() && found.code == wanted.code;
     let deployed = as_wanted && same;
     if !deployed {
         steps.push(Step::Deploy);
@@ -227,7 +239,7 @@ mod tests {
     fn wanted() -> Wanted {
         Wanted {
             version: "1".to_owned(),
-            code: "a".to_owned(),
+            code: Some("a".to_owned()),
             parameters: BTreeMap::from([("TokenAudience".to_owned(), "atelier".to_owned())]),
         }
     }
@@ -242,6 +254,8 @@ mod tests {
             image: None,
             outputs: false,
             pool: Pool::Missing,
+            machines: None,
+            remark: None,
             account: None,
             invited: false,
         }
@@ -259,6 +273,7 @@ mod tests {
     /// What a step does to the world; the second half, which another machine or a crash may cut off, apart.
     fn carry_out(found: &mut Found, step: &Step, whole: bool) {
         match step {
+            Step::BuildRelease => {}
             Step::Wait => found.stack = Stack::Failed,
             Step::Clear => found.stack = Stack::Missing,
             Step::MakeKey => found.key = Some("new".to_owned()),
@@ -288,6 +303,19 @@ mod tests {
             steps,
             [MakeKey, BuildImage, Deploy, WriteOutputs, StoreKey, Seed, Invite]
         );
+    }
+
+    #[test]
+    fn what_is_to_be_built_is_built_first_and_then_looked_at() {
+        let unbuilt = Wanted { code: None, ..wanted() };
+        let mut found = nothing();
+        assert_eq!(plan(&found, &unbuilt).expect("a plan")[0], Step::BuildRelease);
+        for step in plan(&found, &wanted()).expect("a plan") {
+            carry_out(&mut found, &step, true);
+        }
+        let steps = plan(&found, &unbuilt).expect("a plan");
+        assert_eq!(steps, [Step::BuildRelease, Step::Deploy, Step::WriteOutputs]);
+        assert_eq!(plan(&found, &wanted()), Ok(vec![]), "it is the same");
     }
 
     #[test]

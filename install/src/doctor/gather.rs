@@ -21,6 +21,7 @@ use crate::{
     network::Network,
     pauses::Pauses,
     resources::{self, Look},
+    signed::concurrency,
 };
 
 /// Longest time that CloudFormation takes to compare the stack with its template.
@@ -53,7 +54,7 @@ pub async fn gather(aws: &Aws, name: &str, now: Millis) -> Snapshot {
     let (drift, vcpus, concurrency, image, subnets) = tokio::join!(
         look.drift(),
         aws.quota("ec2", "L-DB2E81BA"),
-        aws.quota("lambda", "L-B99A9384"),
+        concurrency(aws),
         look.image(),
         look.subnets(),
     );

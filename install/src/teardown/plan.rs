@@ -276,6 +276,7 @@ mod tests {
             images: vec![Image {
                 id: "ami-1".to_owned(),
                 version: "0.1.0".to_owned(),
+                worker: None,
                 made: String::new(),
                 available: true,
                 snapshots: vec!["snap-1".to_owned()],

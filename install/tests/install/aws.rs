@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::State,
+    extract::State as Of,
     http::{HeaderMap, Method, Response, StatusCode, Uri},
 };
 use tokio::net::TcpListener;
@@ -21,6 +21,26 @@ pub(crate) enum Fault {
     Refused(&'static str),
     /// Once a call with these words was answered, no other is.
     Lost(&'static str),
+    /// Once a call with the first words was answered, some with the second are answered as the last one before was.
+    Stale(&'static str, &'static str),
+}
+
+/// How many answers are stale.
+const STALE: u32 = 3;
+
+/// What was answered.
+type Answer = (StatusCode, HeaderMap, Bytes);
+
+/// What fails, and how far that is.
+#[derive(Debug)]
+struct State {
+    fault: Fault,
+    on: bool,
+    /// The last answer that is given again, and how often.
+    kept: Option<Answer>,
+    again: u32,
+    /// Zones with machines of each instance type.
+    offered: Vec<(&'static str, &'static str)>,
 }
 
 /// Stands in front of the emulator.
@@ -28,7 +48,7 @@ pub(crate) enum Fault {
 pub(crate) struct Front {
     emulator: String,
     client: reqwest::Client,
-    fault: Arc<Mutex<(Fault, bool)>>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Front {
@@ -37,7 +57,13 @@ impl Front {
         let front = Self {
             emulator: emulator.to_owned(),
             client: reqwest::Client::new(),
-            fault: Arc::new(Mutex::new((Fault::None, false))),
+            state: Arc::new(Mutex::new(State {
+                fault: Fault::None,
+                on: false,
+                kept: None,
+                again: 0,
+                offered: Vec::new(),
+            })),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -48,15 +74,40 @@ impl Front {
 
     /// Sets what fails.
     pub(crate) fn fails(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = (fault, false);
+        let mut state = self.state.lock().unwrap();
+        (state.fault, state.on, state.kept, state.again) = (fault, false, None, 0);
+    }
+
+    /// Sets in which zones there are machines of which types.
+    pub(crate) fn offers(&self, offered: &[(&'static str, &'static str)]) {
+        self.state.lock().unwrap().offered = offered.to_vec();
     }
 
     /// What to answer instead of AWS.
-    fn instead(&self, target: &str, call: &str) -> Option<Response<Body>> {
-        if let Some(action) = target.strip_prefix("ServiceQuotasV20190624.") {
-            return Some(quota(action, call));
+    fn instead(&self, target: &str, path: &str, call: &str) -> Option<Response<Body>> {
+        let mut state = self.state.lock().unwrap();
+        match path {
+            // As API Gateway goes on saying once the role is removed.
+            "/account" => {
+                return Some(json(
+                    r#"{"cloudwatchRoleArn":"arn:aws:iam::000000000000:role/x/gone"}"#.to_owned(),
+                ));
+            }
+            // As a new account has it.
+            "/2016-08-19/account-settings/" => {
+                return Some(json(r#"{"AccountLimit":{"ConcurrentExecutions":10}}"#.to_owned()));
+            }
+            _ => {}
         }
-        let (fault, on) = &mut *self.fault.lock().unwrap();
+        if call.contains("Action=DescribeInstanceTypeOfferings") {
+            return Some(offerings(&state.offered));
+        }
+        if let Some(action) = target.strip_prefix("ServiceQuotasV20190624.") {
+            return Some(quota(action));
+        }
+        let State {
+            fault, on, kept, again, ..
+        } = &mut *state;
         let json = !target.is_empty();
         match *fault {
             Fault::Expired(words) if *on || call.contains(words) => {
@@ -79,18 +130,47 @@ impl Front {
                 *on = call.contains(words);
                 None
             }
+            Fault::Stale(_, look) if *again > 0 && call.contains(look) => {
+                *again -= 1;
+                kept.clone().map(answer)
+            }
             _ => None,
+        }
+    }
+
+    /// Looks at what was answered.
+    fn answered(&self, call: &str, it: &Answer) {
+        let mut state = self.state.lock().unwrap();
+        let Fault::Stale(after, look) = state.fault else {
+            return;
+        };
+        if call.contains(look) {
+            state.kept = Some(it.clone());
+        }
+        if call.contains(after) && !state.on {
+            (state.on, state.again) = (true, STALE);
         }
     }
 }
 
-async fn pass(State(front): State<Front>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
+fn answer((status, headers, body): Answer) -> Response<Body> {
+    let mut answer = Response::builder().status(status);
+    for (name, value) in headers
+        .iter()
+        .filter(|(name, _)| !["content-length", "transfer-encoding"].contains(&name.as_str()))
+    {
+        answer = answer.header(name, value);
+    }
+    answer.body(Body::from(body)).unwrap()
+}
+
+async fn pass(Of(front): Of<Front>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let target = headers
         .get("x-amz-target")
         .and_then(|it| it.to_str().ok())
         .unwrap_or_default();
     let call = format!("{target} {}", String::from_utf8_lossy(&body));
-    if let Some(answer) = front.instead(target, &call) {
+    if let Some(answer) = front.instead(target, uri.path(), &call) {
         return answer;
     }
     let mut request = front
@@ -104,28 +184,48 @@ async fn pass(State(front): State<Front>, method: Method, uri: Uri, headers: Hea
         request = request.header(name, value);
     }
     let reply = request.send().await.unwrap();
-    let mut answer = Response::builder().status(reply.status());
-    for (name, value) in reply
-        .headers()
+    let (status, headers) = (reply.status(), reply.headers().clone());
+    let it = (status, headers, reply.bytes().await.unwrap());
+    front.answered(&call, &it);
+    answer(it)
+}
+
+fn json(body: String) -> Response<Body> {
+    Response::builder()
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap()
+}
+
+/// What the emulator does not know.
+fn offerings(offered: &[(&str, &str)]) -> Response<Body> {
+    let items: Vec<_> = offered
         .iter()
-        .filter(|(name, _)| !["content-length", "transfer-encoding"].contains(&name.as_str()))
-    {
-        answer = answer.header(name, value);
-    }
-    answer.body(Body::from(reply.bytes().await.unwrap())).unwrap()
+        .map(|(kind, zone)| {
+            format!(
+                "<item><instanceType>{kind}</instanceType><locationType>availability-zone</locationType>\
+                 <location>{zone}</location></item>"
+            )
+        })
+        .collect();
+    let body = format!(
+        "<DescribeInstanceTypeOfferingsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">\
+         <requestId>1</requestId><instanceTypeOfferingSet>{}</instanceTypeOfferingSet>\
+         </DescribeInstanceTypeOfferingsResponse>",
+        items.concat()
+    );
+    Response::builder()
+        .header("content-type", "text/xml")
+        .body(body.into())
+        .unwrap()
 }
 
 /// A quota as a new account has it, which AWS knows only as its default.
-fn quota(action: &str, call: &str) -> Response<Body> {
+fn quota(action: &str) -> Response<Body> {
     if action == "GetServiceQuota" {
         return error(true, "NoSuchResourceException", "no quota was applied");
     }
-    let value = if call.contains("L-B99A9384") { 10.0 } else { 0.0 };
-    let body = format!(r#"{{"Quota":{{"Value":{value}}}}}"#);
-    Response::builder()
-        .header("content-type", "application/x-amz-json-1.1")
-        .body(body.into())
-        .unwrap()
+    json(r#"{"Quota":{"Value":0.0}}"#.to_owned())
 }
 
 fn error(json: bool, code: &str, message: &str) -> Response<Body> {

@@ -4,7 +4,12 @@
 
 mod aws;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Output,
+};
 
 use aws::{Fault, Front};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -43,6 +48,9 @@ impl Studio {
             fs::write(programs.join(name), &script).unwrap();
             fs::set_permissions(programs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
         }
+        for name in ["cargo", "git", "python3", "readelf"] {
+            fs::write(programs.join(name), "").unwrap(); // whose release is built by a stand-in
+        }
         studio.release("1", None).await;
         studio.release("2", Some("1")).await;
         studio
@@ -67,11 +75,15 @@ impl Studio {
     }
 
     async fn ops(&self, arguments: &[&str]) -> Output {
+        self.ops_in(self.folder.path(), arguments).await
+    }
+
+    async fn ops_in(&self, folder: &Path, arguments: &[&str]) -> Output {
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
         let mut command = Command::new(env!("CARGO_BIN_EXE_ops"));
         command
             .args(arguments)
-            .current_dir(self.folder.path())
+            .current_dir(folder)
             .env_clear()
             .env("PATH", path)
             .env("AWS_ENDPOINT_URL", &self.address)
@@ -86,6 +98,11 @@ impl Studio {
     }
 
     async fn deploys(&self, more: &[&str]) -> Output {
+        self.deploys_from("studio", more).await
+    }
+
+    /// The same with another folder of the installation.
+    async fn deploys_from(&self, folder: &str, more: &[&str]) -> Output {
         let local = format!(
             "LocalEndpoint={}",
             self.emulator.endpoint().trim_start_matches("http://")
@@ -95,7 +112,7 @@ impl Studio {
             "--release",
             "release-1",
             "--folder",
-            "studio",
+            folder,
             "--parameter",
             "EventSource=local.ec2",
             "--parameter",
@@ -161,7 +178,7 @@ impl Studio {
         let aws = install::aws::Aws::new(self.sdk().await);
         let made = aws.stacks.create_stack().stack_name("theirs").template_body(TEMPLATE);
         made.send().await.unwrap();
-        install::stack::wait(&aws, "theirs").await.unwrap();
+        install::stack::wait(&aws, "theirs", |_| false).await.unwrap();
     }
 
     fn outputs(&self) -> Outputs {
@@ -210,6 +227,16 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
     contains(&said, &["✗ no subnet of vpc-", "nothing was changed"]);
     studio.open_the_way_out().await;
 
+    // Nor has the region machines, then only one zone.
+    let said = problem(&studio.deploys(&["--yes"]).await);
+    contains(
+        &said,
+        &["✗ us-east-1 has no machines of g6.xlarge, g5.xlarge, g4dn.xlarge; "],
+    );
+    studio
+        .front
+        .offers(&[("g5.xlarge", "us-east-1a"), ("g4dn.xlarge", "us-east-1a")]);
+
     // What it will do and cost is said, and nothing is done.
     let (done, said) = content(&studio.deploys(&["--dry-run"]).await);
     contains(&done, &["Nothing was changed."]);
@@ -222,6 +249,9 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
             "a month, while nobody paints",
             "no GPU machine can start",
             "L-DB2E81BA",
+            "! us-east-1 has no machines of g6.xlarge\n",
+            "lies in us-east-1b, which has no machines of g6.xlarge, g5.xlarge",
+            "The first user is to be painter (Painter) of team studio",
         ],
     );
     assert!(studio.calls("packer") + studio.calls("sam") == 0 && !studio.path("studio").exists());
@@ -239,6 +269,13 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
     studio.breaks("halfway");
     let said = problem(&studio.deploys(&["--yes"]).await);
     contains(&said, &["ROLLBACK"]);
+    studio.breaks("sam");
+    studio.front.fails(Fault::Stale("DeleteStack", "DescribeStacks"));
+    let said = problem(&studio.deploys(&["--yes"]).await);
+    contains(&said, &["remove what a failed creation", "`sam deploy` failed"]);
+    studio.breaks("halfway");
+    studio.front.fails(Fault::Stale("ExecuteChangeSet", "DescribeStacks"));
+    contains(&problem(&studio.deploys(&["--yes"]).await), &["ROLLBACK"]);
     studio.front.fails(Fault::Lost("ExecuteChangeSet"));
     let said = problem(&studio.deploys(&["--yes", "--parameter", "Contact=Ada"]).await);
     contains(
@@ -297,6 +334,10 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
     let parameters = parameters(&studio).await;
     assert_eq!(parameters["TokenPublicKey"], keys::public(&secret).unwrap());
     contains(&parameters["Settings"], &["concurrency=10"]);
+    assert_eq!(
+        parameters["ApiLogRole"], "create",
+        "the account names a role that is gone"
+    );
 
     // Once more: nothing is left to do.
     let (done, said) = content(&studio.deploys(&["--yes"]).await);
@@ -305,9 +346,33 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
     // The same release with other code is another.
     let template = studio.path("release-1/template.yaml");
     let code = fs::read_to_string(&template).unwrap();
-    fs::write(&template, format!("{code}# another\n")).unwrap();
+    for (change, fault) in [
+        ("another", Fault::Stale("ListChangeSets", "ListChangeSets")),
+        ("a third", Fault::Stale("ExecuteChangeSet", "DescribeStacks")),
+    ] {
+        fs::write(&template, format!("{code}# {change}\n")).unwrap();
+        studio.front.fails(fault);
+        let said = content(&studio.deploys(&["--yes"]).await).1;
+        contains(&said, &["deploy tables"]);
+        assert!(
+            !said.contains("nothing to change") && !said.contains("another worker"),
+            "{said}"
+        );
+        studio.front.fails(Fault::None);
+        contains(&content(&studio.deploys(&["--yes"]).await).1, &["Deployed already"]);
+    }
+    // Nor does a folder know what was deployed from another one since.
+    let third = fs::read_to_string(&template).unwrap();
+    fs::write(&template, code).unwrap();
+    content(&studio.deploys_from("elsewhere", &["--yes"]).await);
+    fs::write(&template, third).unwrap();
     contains(&content(&studio.deploys(&["--yes"]).await).1, &["deploy tables"]);
-    contains(&content(&studio.deploys(&["--yes"]).await).1, &["Deployed already"]);
+    fs::write(studio.path("release-1/worker"), "another").unwrap();
+    contains(
+        &content(&studio.deploys(&["--yes"]).await).1,
+        &["has another worker than this release; `ops deploy --new-image`"],
+    );
+    from_a_checkout(&studio).await;
 
     // Another machine without the folder finds the key again, and changes nothing.
     let before = self::parameters(&studio).await;
@@ -342,6 +407,45 @@ async fn a_studio_deploys_upgrades_and_goes_back_whatever_breaks() {
     let image = changes(&studio, &store).await;
     shares_models(&studio).await;
     upgrades(&studio, &image).await;
+}
+
+/// In a checkout the release is built first.
+async fn from_a_checkout(studio: &Studio) {
+    let checkout = studio.path("checkout");
+    fs::create_dir_all(checkout.join(".ci")).unwrap();
+    fs::create_dir_all(checkout.join(".git")).unwrap();
+    fs::write(checkout.join("Cargo.toml"), "[workspace.package]\nversion = \"1\"\n").unwrap();
+    let build = checkout.join(".ci/release");
+    let script = "#!/bin/sh\nset -e\n[ ! -e \"$RECORDS/BROKEN\" ] || { rm \"$RECORDS/BROKEN\"; exit 1; }\n\
+                  [ ! -e \"$1\" ]; mkdir -p .atelier; cp -r \"$RECORDS/release-1\" \"$1\"\n";
+    fs::write(&build, script).unwrap();
+    fs::set_permissions(&build, fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = checkout.join(".ci");
+    let deploys = async |more: &str| {
+        let installation = studio.path("studio");
+        let arguments = ["deploy", "--folder", installation.to_str().unwrap(), more];
+        studio.ops_in(&folder, &arguments).await
+    };
+    let before = studio.calls("sam");
+    contains(
+        &content(&deploys("--dry-run").await).1,
+        &["1. build the release of this checkout", "2. deploy tables"],
+    );
+    studio.breaks("build");
+    contains(
+        &problem(&deploys("--yes").await),
+        &["failed with exit status: 1", "run the same command again"],
+    );
+    // It is the one that is deployed.
+    for _ in 0..2 {
+        contains(
+            &content(&deploys("--yes").await).1,
+            &["• build the release", "has another worker"],
+        );
+    }
+    assert_eq!(studio.calls("sam"), before);
+    let said = problem(&studio.ops(&["deploy", "--yes"]).await);
+    contains(&said, &["give the release with --release DIR"]);
 }
 
 /// What is asked for later is done, or said with its command; returns the image that is launched.
@@ -496,6 +600,24 @@ async fn upgrades(studio: &Studio, image: &str) {
     );
     let second = parameters(studio).await["ImageId"].clone();
     assert_ne!(second, image);
+
+    // Made again under its version it is deployed again, on the image that is there.
+    let good = fs::read_to_string(&template).unwrap();
+    fs::write(&template, format!("{good}# another\n")).unwrap();
+    fs::write(studio.path("release-2/worker"), "another").unwrap();
+    let (done, said) = content(&upgrade("release-2").await);
+    contains(
+        &(done + &said),
+        &[
+            "To deploy release 2 in atelier",
+            "another worker",
+            "Release 2 is deployed.",
+        ],
+    );
+    assert_eq!(parameters(studio).await["ImageId"], second);
+    contains(&content(&upgrade("release-2").await).1, &["deployed already"]);
+    fs::write(&template, good).unwrap();
+    fs::write(studio.path("release-2/worker"), "").unwrap();
 
     // And back, by one command, which may break off too.
     let back = async || {

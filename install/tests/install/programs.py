@@ -112,7 +112,8 @@ def packer():
     image = ec2.register_image(
         Name=f"atelier-{variables['version']}-{time.time_ns()}", Architecture="x86_64", RootDeviceName="/dev/sda1"
     )["ImageId"]
-    ec2.create_tags(Resources=[image], Tags=[{"Key": "atelier:version", "Value": variables["version"]}])
+    tags = {"atelier:version": variables["version"], "atelier:worker": variables["worker_sha256"]}
+    ec2.create_tags(Resources=[image], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
 
 main()

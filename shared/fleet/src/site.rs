@@ -1,9 +1,11 @@
-//! What of EC2 an installation stands on beside its machines: networks and machine images.
+//! What of EC2 an installation stands on beside its machines: networks, machine images, and what a region offers.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::{
     Client,
     config::Builder,
-    types::{BlockDeviceMapping, Filter, Image as Ami, ImageState, RouteTable},
+    types::{BlockDeviceMapping, Filter, Image as Ami, ImageState, LocationType, RouteTable},
 };
 use cloud::aws::{CallError, time_outs};
 
@@ -12,6 +14,9 @@ use crate::ec2::{ATTEMPT, OPERATION, filter};
 /// Tag of a machine image: the release that it was built of.
 pub const VERSION_TAG: &str = "atelier:version";
 
+/// Tag of a machine image: SHA-256 of the worker's program in it, hex.
+pub const WORKER_TAG: &str = "atelier:worker";
+
 /// A machine image of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -19,6 +24,8 @@ pub struct Image {
     pub id: String,
     /// The release that it was built of.
     pub version: String,
+    /// SHA-256 of the worker's program in it, hex, as far as it is known.
+    pub worker: Option<String>,
     /// When it was made, as ISO 8601; images of one version are ordered by it.
     pub made: String,
     /// Whether it can be launched already.
@@ -100,14 +107,37 @@ impl Site {
         });
         Ok(found.collect())
     }
+
+    /// The zones of the region in which each of these instance types can be had; none that can be had nowhere.
+    pub async fn offered(&self, types: &[String]) -> Result<BTreeMap<String, BTreeSet<String>>, CallError> {
+        let kinds = Filter::builder().name("instance-type").set_values(Some(types.to_vec()));
+        let call = self.client.describe_instance_type_offerings();
+        let call = call
+            .location_type(LocationType::AvailabilityZone)
+            .filters(kinds.build());
+        let found = call.into_paginator().items().send().try_collect().await;
+        let found = found.map_err(|error| CallError::of("ec2 DescribeInstanceTypeOfferings", error))?;
+        let mut offered: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for it in found {
+            if let (Some(kind), Some(zone)) = (it.instance_type, it.location) {
+                offered.entry(kind.as_str().to_owned()).or_default().insert(zone);
+            }
+        }
+        Ok(offered)
+    }
 }
 
 fn image(ami: &Ami) -> Option<Image> {
-    let version = ami.tags().iter().find(|tag| tag.key() == Some(VERSION_TAG))?;
+    let tag = |name: &str| ami.tags().iter().find(|tag| tag.key() == Some(name));
+    let version = tag(VERSION_TAG)?;
     let disks = || ami.block_device_mappings().iter().filter_map(BlockDeviceMapping::ebs);
     Some(Image {
         id: ami.image_id()?.to_owned(),
         version: version.value().unwrap_or_default().to_owned(),
+        worker: tag(WORKER_TAG)
+            .and_then(|it| it.value())
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned),
         made: ami.creation_date().unwrap_or_default().to_owned(),
         available: ami.state() == Some(&ImageState::Available),
         snapshots: disks().filter_map(|it| it.snapshot_id.clone()).collect(),

@@ -83,6 +83,7 @@ fn image_of(version: &str, age: u64) -> Image {
     Image {
         id: format!("ami-{age}"),
         version: version.to_owned(),
+        worker: None,
         made: String::new(),
         available: true,
         snapshots: vec![format!("snap-{age}")],
@@ -121,6 +122,7 @@ fn healthy() -> Snapshot {
                 ("InstanceTypes".to_owned(), "g5.*,g6.*".to_owned()),
                 ("Settings".to_owned(), "concurrency=1000".to_owned()),
             ]),
+            changed: Some(NOW),
         })),
         resources: Ok(Vec::new()),
         drift: Ok(Vec::new()),
