@@ -125,9 +125,7 @@ impl fmt::Display for Step {
         f.write_str(match self {
             Self::Wait => "wait until CloudFormation has finished what it is doing",
             Self::Clear => "remove what a failed creation of the stack left",
-            Self::BuildRelease => {
-                "build the release of this checkout, half an hour the first time; where it is deployed already, the next two fall away"
-            },
+            Self::BuildRelease => "build the release of this checkout, half an hour the first time; what of it is deployed already stays",
             Self::MakeKey => "make the key pair that signs tokens",
             Self::RecallKey => "get the signing key back from the stack's secret",
             Self::BuildImage => {
