@@ -54,6 +54,8 @@ class Connecting(unittest.TestCase):
 
     def test_an_idle_krita_is_silent(self):
         world = World().ready()
+        # Said once the socket is open: what was sent to it before made the cloud forget it.
+        self.assertEqual(world.sent, [{"action": "sync", "tasks": []}])
         before = len(world.calls)
         for _ in range(4 * 1800):
             world.step()

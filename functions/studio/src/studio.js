@@ -66,22 +66,31 @@
   }
 
   async function listen(wait) {
+    const again = () => setTimeout(() => listen(Math.min(wait * 2, longest)), wait);
     try {
       const form = new URLSearchParams(new FormData(document.getElementById("live")));
       const answer = await fetch("studio/ticket", { method: "POST", body: form, redirect: "manual" });
-      if (!answer.ok) return;
+      // Signed out, or this page's form is too old: the clock leads to another page.
+      if (answer.type === "opaqueredirect" || answer.status === 403) return;
+      if (!answer.ok) throw new Error(String(answer.status));
       const socket = new WebSocket((await answer.json()).url);
-      const ping = setInterval(() => socket.readyState === 1 && socket.send('{"action":"ping"}'), 300000);
-      socket.onopen = () => (wait = 1000);
+      const ping = () => socket.readyState === 1 && socket.send('{"action":"ping"}');
+      const pings = setInterval(ping, 300000);
+      socket.onopen = () => {
+        wait = 1000;
+        // A message that was sent to it before it was open found nobody, and it is forgotten; by this it is noted again.
+        ping();
+      };
       socket.onmessage = (message) => {
         if (!message.data.includes('"pong"')) later(soon);
       };
       socket.onclose = () => {
-        clearInterval(ping);
-        setTimeout(() => listen(Math.min(wait * 2, longest)), wait);
+        clearInterval(pings);
+        again();
       };
     } catch {
-      // The clock goes on.
+      // The clock goes on meanwhile.
+      again();
     }
   }
 

@@ -119,7 +119,8 @@ class Link:
 
     def _sync(self, now: float, tasks: Sequence[str]) -> None:
         self._synced = now
-        for at in range(0, len(tasks), MOST_IDS):
+        # One without tasks, too: the cloud has forgotten a socket that it sent to before it was open, and notes it again.
+        for at in range(0, max(len(tasks), 1), MOST_IDS):
             self._say({"action": "sync", "tasks": list(tasks[at : at + MOST_IDS])})
 
     def _say(self, message: Dict[str, Any]) -> None:

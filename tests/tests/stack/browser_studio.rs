@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use model::{BreakerForce, MicroUsd, Role, TaskId, TaskState, UserId};
+use serde_json::{Value, json};
 
 use crate::{
     browser::{AXE, SEEN, accessible, seen},
@@ -42,7 +43,7 @@ pub(crate) async fn shows_the_studio(studio: Studio) -> Result<()> {
     acts(&studio, &mut page, &user).await?;
     // The other operator's browser sees it without being asked.
     let mut other = Page::open(1280, 860).await?;
-    sign_in(&studio, &mut other, &user).await?;
+    listens(&studio, &mut other, &user).await?;
     ensure!(!other.text().await?.contains("starts paused;"), "it is paused already");
     set_breaker(&studio, Some(BreakerForce::Open)).await?;
     let live = async {
@@ -56,22 +57,6 @@ pub(crate) async fn shows_the_studio(studio: Studio) -> Result<()> {
         .await
         .context("the page does not come up to date")??;
     set_breaker(&studio, None).await?;
-    // Two seconds after a page is open its socket is, too.
-    let open = async {
-        while studio
-            .stack
-            .store()
-            .list(cloud::tables::SessionsOf(&UserId::new(&user)))
-            .await?
-            .is_empty()
-        {
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok::<_, anyhow::Error>(())
-    };
-    tokio::time::timeout(Duration::from_secs(15), open)
-        .await
-        .context("the page opens no socket")??;
     for task in tasks {
         studio
             .painter
@@ -83,6 +68,30 @@ pub(crate) async fn shows_the_studio(studio: Studio) -> Result<()> {
     deed(&mut page, "Revoke", &[], "Sign out everywhere", &out).await?;
     let refused = studio.painter.call("GET", "user", None).await?;
     ensure!(refused.status == 401, "{refused:?}");
+    Ok(())
+}
+
+/// Signs in to a page that listens: it asks again for a ticket where it was refused one for a moment, and says something once its
+/// socket is open, without which an event on the way meanwhile would have made the stack forget the socket.
+async fn listens(studio: &Studio, page: &mut Page, user: &str) -> Result<()> {
+    page.call("Network.enable", json!({})).await?;
+    let tickets = json!({ "patterns": [{ "urlPattern": "*/studio/ticket" }] });
+    page.call("Fetch.enable", tickets).await?;
+    sign_in(studio, page, user).await?;
+    let asked = page.event("Fetch.requestPaused").await?;
+    let refusal = json!({ "requestId": asked["requestId"], "responseCode": 503 });
+    page.call("Fetch.fulfillRequest", refusal).await?;
+    page.call("Fetch.disable", json!({})).await?;
+    let said = page.event("Network.webSocketFrameSent").await?;
+    let said: Value = serde_json::from_str(said["response"]["payloadData"].as_str().unwrap_or_default())?;
+    ensure!(said == json!({ "action": "ping" }), "{said}");
+    page.event("Network.webSocketFrameReceived").await?;
+    let sessions = studio
+        .stack
+        .store()
+        .list(cloud::tables::SessionsOf(&UserId::new(user)))
+        .await?;
+    ensure!(!sessions.is_empty(), "the page opens no socket");
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Page {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     session: Option<String>,
     calls: u64,
-    events: VecDeque<String>,
+    events: VecDeque<Value>,
     _browser: Child,
     _profile: TempDir,
 }
@@ -112,19 +112,30 @@ impl Page {
                 continue;
             };
             let message: Value = serde_json::from_str(&text)?;
-            if let Some(event) = message["method"].as_str() {
-                self.events.push_back(event.to_owned());
+            if message["method"].is_string() {
+                self.events.push_back(message.clone());
             }
             return Ok(message);
         }
     }
 
+    /// Waits until such an event has come since the page was last left; what it says.
+    pub(crate) async fn event(&mut self, method: &str) -> Result<Value> {
+        let come = async {
+            loop {
+                if let Some(event) = self.events.iter().find(|event| event["method"] == method) {
+                    return Ok(event["params"].clone());
+                }
+                self.read().await?;
+            }
+        };
+        let come = timeout(LIMIT, come).await.context("it does not come");
+        come.flatten().with_context(|| method.to_owned())
+    }
+
     /// Waits until a page has loaded since `events` was last emptied.
     async fn loaded(&mut self) -> Result<()> {
-        while !self.events.iter().any(|event| event == "Page.loadEventFired") {
-            self.read().await?;
-        }
-        Ok(())
+        self.event("Page.loadEventFired").await.map(drop)
     }
 
     /// Opens an address.
