@@ -70,7 +70,7 @@
     try {
       const form = new URLSearchParams(new FormData(document.getElementById("live")));
       const answer = await fetch("studio/ticket", { method: "POST", body: form, redirect: "manual" });
-      // Signed out, or this page's form is too old: the clock leads to another page.
+      // Signed out, which the clock finds, too; or signed in anew in another tab, and this page's form counts no more.
       if (answer.type === "opaqueredirect" || answer.status === 403) return;
       if (!answer.ok) throw new Error(String(answer.status));
       const socket = new WebSocket((await answer.json()).url);
