@@ -1,6 +1,6 @@
 //! A real Chromium without a window, by the DevTools protocol.
 
-use std::{collections::VecDeque, path::Path, process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -22,7 +22,7 @@ pub(crate) struct Page {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     session: Option<String>,
     calls: u64,
-    events: VecDeque<Value>,
+    events: Vec<Value>,
     _browser: Child,
     _profile: TempDir,
 }
@@ -69,7 +69,7 @@ impl Page {
             socket: connect_async(address).await?.0,
             session: None,
             calls: 0,
-            events: VecDeque::new(),
+            events: Vec::new(),
             _browser: browser,
             _profile: profile,
         };
@@ -113,7 +113,7 @@ impl Page {
             };
             let message: Value = serde_json::from_str(&text)?;
             if message["method"].is_string() {
-                self.events.push_back(message.clone());
+                self.events.push(message.clone());
             }
             return Ok(message);
         }
